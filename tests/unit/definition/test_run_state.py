@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from batchflow.definition import ALLOWED, Outcome, RunState, sources_of
+
+
+def test_the_table_of_allowed_moves_is_this() -> None:
+    moves = {
+        source.name: {to.name for to in RunState if ALLOWED[source, to]} for source in RunState
+    }
+
+    assert moves == {
+        "INITIATED": {"RUNNING", "PAUSED", "CANCELLED"},
+        "RUNNING": {"COMPLETED", "PAUSED", "CANCELLED"},
+        "PAUSED": {"RUNNING", "CANCELLED"},
+        "CANCELLED": {"REQUESTED_DATA_DELETED"},
+        "COMPLETED": {"REQUESTED_DATA_DELETED"},
+        "REQUESTED_DATA_DELETED": {"DATA_DELETED"},
+        "DATA_DELETED": {"REQUESTED_DATA_DELETED"},
+    }
+
+
+def test_a_whole_chunk_is_checked_by_one_look_up() -> None:
+    sources = np.array([RunState.RUNNING, RunState.COMPLETED, RunState.PAUSED])
+
+    assert ALLOWED[sources, RunState.CANCELLED].tolist() == [True, False, True]
+
+
+def test_the_table_cannot_be_written_to() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        ALLOWED[0, 0] = True
+
+
+def test_sources_are_those_the_table_names() -> None:
+    assert sources_of(RunState.CANCELLED) == (
+        RunState.INITIATED,
+        RunState.RUNNING,
+        RunState.PAUSED,
+    )
+    assert sources_of(RunState.INITIATED) == ()
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_a_finished_run_never_becomes_runnable_again(state: RunState) -> None:
+    targets = {to for to in RunState if state.may_become(to)}
+
+    assert not (state.finished and any(to.runnable for to in targets))
+    assert not (state.finished and state.runnable)
+
+
+def test_the_predicates_answer_by_name() -> None:
+    assert {state.name for state in RunState if state.runnable} == {"INITIATED", "RUNNING"}
+    assert {state.name for state in RunState if state.finished} == {
+        "CANCELLED",
+        "COMPLETED",
+        "REQUESTED_DATA_DELETED",
+        "DATA_DELETED",
+    }
+    assert {state.name for state in RunState if state.stopped} == {
+        "PAUSED",
+        "CANCELLED",
+        "REQUESTED_DATA_DELETED",
+        "DATA_DELETED",
+    }
+
+
+def test_only_advancing_and_repeating_keep_what_the_step_changed() -> None:
+    assert [outcome.name for outcome in Outcome if outcome.keeps_changes] == [
+        "ADVANCED",
+        "REPEATED",
+    ]

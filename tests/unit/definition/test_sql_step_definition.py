@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from batchflow.definition import Step, StepKind, Workflow
+from batchflow.errors import DefinitionError
+
+
+class Status(enum.StrEnum):
+    OPEN = "open"
+    SMALL = "small"
+    LARGE = "large"
+
+
+@dataclass
+class Thing:
+    count: int
+    name: str = ""
+
+
+def the_step(to: Any = (Status.SMALL, Status.LARGE), **options: Any) -> Step:
+    workflow = Workflow("things", Thing, Status)
+    workflow.sql_step(Status.OPEN, to=to, **options)
+    workflow.check()
+    return workflow.steps[0]
+
+
+@pytest.mark.parametrize("status", [Status.LARGE, "LARGE"])
+def test_a_status_that_is_always_the_same_is_a_member_or_its_name(status: str) -> None:
+    step = the_step(status=status)
+
+    assert step.kind is StepKind.SQL
+    assert step.constant_status is Status.LARGE
+    assert step.status_expression is None
+
+
+@pytest.mark.parametrize("status", ["if(count > 5, 'LARGE', 'SMALL')", "name", "NAME"])
+def test_any_other_text_is_an_expression(status: str) -> None:
+    step = the_step(status=status)
+
+    assert step.constant_status is None
+    assert step.status_expression == status
+
+
+def test_the_status_may_be_left_out_where_there_is_but_one() -> None:
+    assert the_step(to=Status.SMALL).constant_status is Status.SMALL
+
+
+def test_what_it_sets_is_kept_by_field() -> None:
+    step = the_step(status=Status.SMALL, set={"count": "count + 1"})
+
+    assert step.set_expressions == {"count": "count + 1"}
+    assert step.function is None
+    assert step.name == "sql:OPEN"
+    assert not step.is_async
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "its status is None; give one of SMALL, LARGE, or an SQL expression"),
+        ({"status": " "}, "give one of SMALL, LARGE, or an SQL expression"),
+        ({"status": "LAREG"}, "its status is 'LAREG'; give one of SMALL, LARGE"),
+        ({"status": 5}, "its status is 5; give one of SMALL, LARGE"),
+        ({"status": "OPEN"}, "isn't declared in 'to'; there are SMALL, LARGE"),
+        ({"status": Status.OPEN}, "isn't declared in 'to'; there are SMALL, LARGE"),
+        ({"status": Status.SMALL, "set": {"cuont": "1"}}, "it sets 'cuont', which is no field"),
+        ({"status": Status.SMALL, "set": {"count": 1}}, "it sets 'count' to 1; give an SQL"),
+        ({"status": Status.SMALL, "set": ["count"]}, r"its 'set' is \['count'\]; give a dict"),
+        ({"status": Status.SMALL, "columns": ["count"]}, "a sql_step has no option 'columns'"),
+        ({"status": Status.SMALL, "threads": 2}, "a sql_step has no option 'threads'"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DefinitionError, match=expected):
+        the_step(**options)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import enum
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from batchflow.definition import Retry, Step, StepOptions, Workflow
+from batchflow.errors import DefinitionError
+
+
+class Status(enum.Enum):
+    A = "a"
+    B = "b"
+
+
+@dataclass
+class Thing:
+    count: int
+    name: str = ""
+
+
+def move(run: Any) -> Status:
+    return Status.B
+
+
+async def wait(run: Any) -> Status:
+    return Status.B
+
+
+class AsyncCallable:
+    async def __call__(self, _run: Any) -> Status:
+        return Status.B
+
+
+def the_step(*args: Any, function: Any = move, batch: bool = False, **options: Any) -> Step:
+    defaults = args[0] if args else {}
+    workflow = Workflow("things", Thing, Status, **defaults)
+    workflow.add_step(Status.A, function, Status.B, batch=batch, **options)
+    workflow.check()
+    return workflow.steps[0]
+
+
+def test_a_step_that_names_nothing_has_the_defaults() -> None:
+    assert the_step().options == StepOptions()
+
+
+def test_a_step_takes_from_its_workflow_what_it_does_not_name() -> None:
+    options = the_step(
+        {"parallel": 3, "chunk_rows": 100, "timeout_seconds": 2.5}, chunk_rows=7
+    ).options
+
+    assert (options.parallel, options.chunk_rows, options.timeout_seconds) == (3, 7, 2.5)
+
+
+def test_naming_none_lifts_the_limit_of_the_workflow() -> None:
+    assert the_step({"timeout_seconds": 5}, timeout_seconds=None).options.timeout_seconds is None
+
+
+def test_a_retry_is_merged_part_by_part() -> None:
+    defaults = {"retry": Retry(backoff_seconds=10, pause_after=None)}
+
+    options = the_step(defaults, retry=Retry(jitter=0)).options
+
+    assert options.retry == Retry(backoff_seconds=10, pause_after=None, jitter=0)
+
+
+def test_a_retry_of_none_is_that_of_the_workflow() -> None:
+    assert the_step({"retry": Retry(jitter=0)}, retry=None).options.retry == Retry(jitter=0)
+
+
+def test_columns_are_kept_once_each() -> None:
+    assert the_step(columns=["name", "count", "name"]).options.columns == ("name", "count")
+    assert the_step(columns=[]).options.columns == ()
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(move, False), (wait, True), (functools.partial(wait), True), (AsyncCallable(), True)],
+)
+def test_a_step_knows_whether_it_is_async(function: Any, expected: bool) -> None:
+    assert the_step(function=function).is_async is expected
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (move, "move"),
+        (functools.partial(functools.partial(move)), "move"),
+        (AsyncCallable(), "AsyncCallable"),
+    ],
+)
+def test_a_step_is_named_for_its_function(function: Any, name: str) -> None:
+    assert the_step(function=function).name == name
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("parallel", 0),
+        ("parallel", True),
+        ("parallel", 1.5),
+        ("chunk_rows", -1),
+        ("timeout_seconds", 0),
+        ("timeout_seconds", float("nan")),
+        ("timeout_seconds", "5"),
+        ("retry", 3),
+        ("columns", "name"),
+        ("columns", [1]),
+        ("concurrency", 0),
+        ("concurrency", None),
+        ("threads", 0),
+        ("threads", None),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(option: str, value: Any) -> None:
+    with pytest.raises(DefinitionError, match=f"step 'move' on Status.A: option '{option}' is "):
+        the_step(**{option: value})
+
+
+def test_an_unknown_option_is_refused_with_those_there_are() -> None:
+    with pytest.raises(DefinitionError, match="a step has no option 'paralel'; it has chunk_rows"):
+        the_step(paralel=2)
+
+
+@pytest.mark.parametrize("option", ["concurrency", "threads"])
+def test_a_batch_step_has_no_options_of_row_steps(option: str) -> None:
+    with pytest.raises(DefinitionError, match=f"a batch_step has no option '{option}'"):
+        the_step(batch=True, **{option: 2})
+
+
+@pytest.mark.parametrize(
+    ("function", "batch", "options", "expected"),
+    [
+        (wait, True, {}, "it is async, which only row steps can be"),
+        (wait, False, {"threads": 2}, "an async step has 'concurrency' instead"),
+        (move, False, {"concurrency": 2}, "write 'async def', or use 'threads'"),
+    ],
+)
+def test_options_that_the_function_cannot_use_are_refused(
+    function: Any, batch: bool, options: dict[str, int], expected: str
+) -> None:
+    with pytest.raises(DefinitionError, match=expected):
+        the_step(function=function, batch=batch, **options)
+
+
+def test_a_backoff_above_its_cap_is_refused_once_merged() -> None:
+    with pytest.raises(DefinitionError, match="backoff_seconds 600 is above max_backoff_seconds"):
+        the_step(retry=Retry(backoff_seconds=600))
+
+    assert the_step({"retry": Retry(max_backoff_seconds=900)}, retry=Retry(backoff_seconds=600))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"paralel": 2}, "a workflow has no option 'paralel'"),
+        ({"columns": ["name"]}, "a workflow has no option 'columns'"),
+        ({"resources": ["db"]}, "option 'resources' is"),
+        ({"resources": {"db": "sqlite"}}, "option 'resources' is"),
+        ({"record_transitions": None}, "option 'record_transitions' is None; give True or False"),
+    ],
+)
+def test_a_wrong_option_of_the_workflow_is_refused(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(DefinitionError, match=expected):
+        the_step(options)
+
+
+def test_resources_and_transitions_are_kept_by_the_workflow() -> None:
+    workflow = Workflow("things", Thing, Status, resources={"db": dict}, record_transitions=False)
+
+    assert workflow.resources == {"db": dict}
+    assert workflow.record_transitions is False
+    assert Workflow("things", Thing, Status).record_transitions is True
