@@ -1,0 +1,67 @@
+# make demo        set up and run the demo: a million orders through a workflow
+# make test        set up and run the tests
+# make check       lint, types and import contracts
+# make wheel-test  build the wheel and run the tests against it, outside the source tree
+# make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
+#                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+BENCH ?=
+
+.PHONY: demo test check wheel-test bench clean
+
+demo: $(VENV)/.ready
+	$(BIN)/batchflow demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/pytest
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-dev
+	mkdir -p .benchmarks
+	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-json=.benchmarks/speed.json \
+		--benchmark-columns=median,iqr,rounds --timeout=0 $(BENCH)
+
+# The tests are copied to where no batchflow folder is in sight, so they can only find the wheel's;
+# the flights they read lie beside the tree, as ever.
+wheel-test: $(VENV)/.ready-dev
+	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT; \
+	$(BIN)/python -m build --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
+		|| { cat "$$outside/build.log"; exit 1; }; \
+	$(BIN)/python -m venv "$$outside/venv"; \
+	wheel=$$(echo "$$outside"/dist/*.whl); \
+	"$$outside/venv/bin/python" $(PIP_INSTALL) "$$wheel[dev]"; \
+	mkdir "$$outside/tree"; \
+	cp -r tests $(wildcard notebooks) *.md pyproject.toml "$$outside/tree"; \
+	ln -s "$(abspath ..)/shared" "$$outside/shared"; \
+	cd "$$outside/tree"; \
+	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
+		assert batchflow.__file__.startswith(sys.prefix), batchflow.__file__'; \
+	"$$outside/venv/bin/pytest"
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "batchflow needs Python 3.11 or newer, found $$($(PYTHON) --version);" \
+			"name another with make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) --editable .
+	touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.ready
