@@ -15,11 +15,12 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.retry import Retry
 from batchflow.definition.run_state import ALLOWED, RunState, sources_of
 from batchflow.definition.step import Step, StepKind, StepOptions
-from batchflow.definition.workflow import Workflow
+from batchflow.definition.workflow import AnyWorkflow, Workflow
 
 __all__ = [
     "ALLOWED",
     "UTC",
+    "AnyWorkflow",
     "Field",
     "FieldType",
     "Kind",

@@ -71,6 +71,19 @@ class StatusGraph:
         rank.setflags(write=False)
         return rank
 
+    @cached_property
+    def steps_ahead(self) -> NDArray[np.int64]:
+        """Return how many steps a run at each status has ahead of it at most, shape (size,).
+
+        Edges that lead back are left out, as nobody knows how often they are taken.
+        """
+        ahead = np.zeros(self.size, dtype=np.int64)
+        for code in sorted(self.edges, key=self.rank.__getitem__, reverse=True):
+            onward = (to for to in self.edges[code] if self.rank[to] > self.rank[code])
+            ahead[code] = 1 + max((ahead[to] for to in onward), default=0)
+        ahead.setflags(write=False)
+        return ahead
+
     def _ordered(self) -> list[int]:
         """Return all statuses so that only edges of a cycle lead to an earlier one."""
         finished: dict[int, None] = {}

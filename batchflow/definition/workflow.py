@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
 from batchflow.definition.declaration import Declaration, StepBuilder, listed
 from batchflow.definition.fields import Field, fields_of
@@ -308,6 +308,10 @@ class Workflow(Generic[ObjectT, StatusT]):
                 f"step {self._steps[code].name!r} is unreachable, as no way leads from a starting "
                 f"point to {self._statuses.members[code]}; name it in the 'to' of a step"
             )
+
+
+AnyWorkflow: TypeAlias = Workflow[Any, Any]
+"""A workflow, whatever its object and its statuses."""
 
 
 def _refuse_name(name: object) -> None:

@@ -76,3 +76,8 @@ def test_starting_reachable_and_unreachable_account_for_each_step(graph: StatusG
     assert set(graph.edges) == (set(graph.edges) & reached) | graph.unreachable
     assert not graph.unreachable & reached
     assert graph.terminal.isdisjoint(graph.edges)
+
+
+def test_the_steps_ahead_are_those_of_the_longest_way_without_going_back() -> None:
+    graph = StatusGraph(5, {0: (1, 4), 1: (2, 0), 2: (3, 1), 4: (4,)})
+    assert graph.steps_ahead.tolist() == [3, 2, 1, 0, 1]
