@@ -1,0 +1,113 @@
+"""Write chunks and their results as Arrow IPC streams, and read them without a copy.
+
+What is no column (ids, seconds) is JSON in the schema's metadata; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO, TypeAlias
+
+import pyarrow as pa
+
+from batchflow.chunk.chunk import Chunk
+from batchflow.chunk.result import Change, ChunkResult
+
+_HEADER = b"batchflow"
+_OUTCOME = "#outcome"
+_TO = "#to"
+_WRITTEN = "#written:"
+
+Sink: TypeAlias = "BinaryIO | pa.NativeFile"
+
+
+def write_chunk(chunk: Chunk, sink: Sink) -> None:
+    """Write `chunk` to `sink` as one IPC stream."""
+    header = {
+        "chunk_id": chunk.chunk_id,
+        "workflow": chunk.workflow,
+        "from_code": chunk.from_code,
+        "run_id_base": chunk.run_id_base,
+        "slice_seconds": chunk.slice_seconds,
+    }
+    _write_table(chunk.rows, sink, header)
+
+
+def read_chunk(buffer: pa.Buffer) -> Chunk:
+    """Read what `write_chunk` wrote; the columns are views into `buffer`."""
+    table = _read_table(pa.BufferReader(buffer))
+    return Chunk(rows=_without_header(table), **_header(table))
+
+
+def write_result(result: ChunkResult, sink: Sink) -> None:
+    """Write `result` to `sink` as three IPC streams, one after the other."""
+    header = {
+        "chunk_id": result.chunk_id,
+        "seconds": result.seconds,
+        "changes": list(result.changes),
+    }
+    columns = dict(_result_columns(result))
+    _write_table(pa.table(columns), sink, header)
+    _write_table(result.failures, sink, {})
+    _write_table(result.reasons, sink, {})
+
+
+def read_result(buffer: pa.Buffer) -> ChunkResult:
+    """Read what `write_result` wrote; the columns are views into `buffer`."""
+    source = pa.BufferReader(buffer)
+    table, failures, reasons = (_read_table(source) for _ in range(3))
+    header = _header(table)
+    return ChunkResult(
+        chunk_id=header["chunk_id"],
+        outcomes=one_array(table[_OUTCOME]).to_numpy(),
+        to_codes=one_array(table[_TO]).to_numpy(),
+        changes={name: _change(table, name) for name in header["changes"]},
+        failures=_without_header(failures),
+        reasons=_without_header(reasons),
+        seconds=header["seconds"],
+    )
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """Return `column` as a single array, copied only when it has several pieces."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _result_columns(result: ChunkResult) -> Iterator[tuple[str, pa.Array]]:
+    yield _OUTCOME, pa.array(result.outcomes)
+    yield _TO, pa.array(result.to_codes)
+    for name, change in result.changes.items():
+        yield name, change.values
+        if change.written is not None:
+            yield _WRITTEN + name, pa.array(change.written)
+
+
+def _change(table: pa.Table, name: str) -> Change:
+    mask = _WRITTEN + name
+    written = None
+    if mask in table.column_names:
+        written = one_array(table[mask]).to_numpy(zero_copy_only=False)
+    return Change(one_array(table[name]), written)
+
+
+def _write_table(table: pa.Table, sink: Sink, header: dict[str, Any]) -> None:
+    metadata = {**(table.schema.metadata or {}), _HEADER: json.dumps(header).encode()}
+    schema = table.schema.with_metadata(metadata)
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_table(table.replace_schema_metadata(metadata))
+
+
+def _read_table(source: pa.NativeFile) -> pa.Table:
+    with pa.ipc.open_stream(source) as reader:
+        return reader.read_all()
+
+
+def _header(table: pa.Table) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(table.schema.metadata[_HEADER])
+    return header
+
+
+def _without_header(table: pa.Table) -> pa.Table:
+    metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != _HEADER}
+    return table.replace_schema_metadata(metadata or None)

@@ -1,0 +1,116 @@
+"""Judge what a step answered: which run moves where, and which answers aren't allowed."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from batchflow.chunk.answer import Answer
+from batchflow.chunk.arrays import object_array
+from batchflow.chunk.identity import Identities
+from batchflow.chunk.result import NO_DESTINATION
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.step import Step, StepKind
+from batchflow.errors import InvalidOutcome
+
+
+class NoAnswer:
+    """Stand for the answer of a run that wasn't executed, or that raised."""
+
+    __slots__ = ()
+
+
+NOT_EXECUTED: Final = NoAnswer()
+RAISED: Final = NoAnswer()
+
+
+@dataclass(slots=True, eq=False)
+class Verdict:
+    """Hold what becomes of each run; ``invalid`` has the rows whose answer isn't allowed."""
+
+    outcomes: npt.NDArray[np.int8]
+    to_codes: npt.NDArray[np.int16]
+    reasons: dict[int, str] = field(default_factory=dict)
+    invalid: dict[int, InvalidOutcome] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: int, outcome: Outcome) -> Verdict:
+        """Return the verdict that all runs have the same outcome, which leads nowhere."""
+        return cls(
+            np.full(rows, outcome, dtype=np.int8), np.full(rows, NO_DESTINATION, dtype=np.int16)
+        )
+
+    def fail(self, row: int) -> None:
+        """Change the outcome of a run to a failure."""
+        self.outcomes[row] = Outcome.FAILED
+        self.to_codes[row] = NO_DESTINATION
+        self.reasons.pop(row, None)
+
+
+def judge(answers: Sequence[Any], step: Step) -> Verdict:
+    """Return what becomes of the runs whose row step gave these answers."""
+    verdict = Verdict.of(len(answers), Outcome.FAILED)
+    decided = _advance(answers, step, verdict)
+    # A loop over rows, of those alone that didn't simply move on.
+    for row in np.flatnonzero(~decided).tolist():
+        _judge_one(row, answers[row], step, verdict)
+    return verdict
+
+
+def invalid_outcome(step: Step, answered: str) -> InvalidOutcome:
+    """Return the error of a step that gave an answer that isn't allowed."""
+    allowed = ", ".join(member.name for member in step.to)
+    others = "batch" if step.kind is StepKind.BATCH else "run"
+    ways = ", ".join(f"{others}.{way}(...)" for way in ("skip", "repeat", "pause", "cancel"))
+    return InvalidOutcome(
+        f"step {step.name!r} answered with {answered}; allowed are {allowed}, and {ways}"
+    )
+
+
+def describe_answer(answer: Any, step: Step) -> str:
+    """Name an answer: a status by its name, anything else by its type alone."""
+    if inspect.iscoroutine(answer):
+        # Nobody is going to await it, and Python would warn of that.
+        answer.close()
+    if answer is None:
+        return "None: it returned nothing"
+    status_type = type(step.from_status)
+    if type(answer) is status_type:
+        return f"{answer.name}, which isn't declared in its 'to'"
+    if isinstance(answer, enum.Enum) and type(answer).__qualname__ == status_type.__qualname__:
+        return f"a member of another {status_type.__name__} than the workflow's; define both anew"
+    return f"a value of type {type(answer).__name__}"
+
+
+def _advance(answers: Sequence[Any], step: Step, verdict: Verdict) -> npt.NDArray[np.bool_]:
+    decided = np.zeros(len(answers), dtype=np.bool_)
+    identities = Identities(object_array(answers))
+    for member, code in zip(step.to, step.to_codes, strict=True):
+        here = identities.of(member)
+        np.putmask(verdict.outcomes, here, Outcome.ADVANCED)
+        np.putmask(verdict.to_codes, here, code)
+        decided |= here
+    return decided
+
+
+def _judge_one(row: int, answer: Any, step: Step, verdict: Verdict) -> None:
+    if answer is NOT_EXECUTED:
+        verdict.outcomes[row] = Outcome.RETURNED
+    elif type(answer) is Answer:
+        _take_answer(row, answer, step, verdict)
+    elif answer is not RAISED:
+        verdict.invalid[row] = invalid_outcome(step, describe_answer(answer, step))
+
+
+def _take_answer(row: int, answer: Answer, step: Step, verdict: Verdict) -> None:
+    verdict.outcomes[row] = answer.outcome
+    if answer.outcome is Outcome.REPEATED:
+        verdict.to_codes[row] = step.from_code
+    if answer.reason is not None:
+        verdict.reasons[row] = answer.reason

@@ -1,0 +1,159 @@
+"""Judge what a batch step answered: one status for all, or one for each run."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchflow.chunk.array_writing import to_array
+from batchflow.chunk.arrays import object_array
+from batchflow.chunk.identity import Identities
+from batchflow.chunk.marks import UNMARKED, Marks
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.step import Step
+from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
+
+_STAY: Final = -1
+_NONSENSE: Final = -2
+_MOST_CODES: Final = 256
+
+Codes = npt.NDArray[np.int64]
+
+
+class BatchAnswers:
+    """Decode the answers of one batch step.
+
+    A status may be given as a member, its name or its code (its place among the members). NumPy
+    turns members that are ints or strings into their values, so with such an enum those count as
+    well, and before names and codes.
+    """
+
+    def __init__(self, step: Step, statuses: Sequence[enum.Enum]) -> None:
+        self._step = step
+        self._statuses = statuses
+        self._type = type(step.from_status)
+        names: dict[Any, int] = {member.name: code for code, member in enumerate(statuses)}
+        values: dict[Any, int] = {member.value: code for code, member in enumerate(statuses)}
+        self._by_text = {**names, **values} if issubclass(self._type, str) else names
+        places = {code: code for code in range(len(statuses))}
+        self._by_number = values if issubclass(self._type, int) else places
+        self._declared = np.zeros(_MOST_CODES, dtype=np.bool_)
+        self._declared[list(step.to_codes)] = True
+
+    def judge(self, answer: Any, marks: Marks) -> Verdict:
+        """Return what becomes of the runs.
+
+        Raises:
+            InvalidOutcome: the answer as a whole makes no sense, so no run can be told from it.
+        """
+        rows = len(marks.outcomes)
+        codes = np.full(rows, _STAY, dtype=np.int64)
+        answers: Any = ()
+        if answer is not None or not marks.complete:
+            codes, answers = self._codes(answer, rows)
+        verdict = self._verdict(codes)
+        self._refuse_undeclared(verdict, codes, answers, marks)
+        _apply(marks, verdict, self._step)
+        return verdict
+
+    def _verdict(self, codes: Codes) -> Verdict:
+        verdict = Verdict.of(len(codes), Outcome.FAILED)
+        moves = (codes >= 0) & self._declared[codes]
+        np.putmask(verdict.outcomes, moves, Outcome.ADVANCED)
+        np.copyto(verdict.to_codes, codes, where=moves, casting="same_kind")
+        np.putmask(verdict.outcomes, codes == _STAY, Outcome.SKIPPED)
+        return verdict
+
+    def _refuse_undeclared(
+        self, verdict: Verdict, codes: Codes, answers: Any, marks: Marks
+    ) -> None:
+        unmarked = marks.outcomes == UNMARKED
+        wrong = np.flatnonzero((verdict.outcomes == Outcome.FAILED) & unmarked)
+        for row in wrong.tolist():
+            code = codes[row]
+            answered = answers[row] if code == _NONSENSE else self._statuses[code]
+            found = describe_answer(answered, self._step)
+            verdict.invalid[row] = invalid_outcome(self._step, found)
+
+    def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
+        """Return the code for each run, and the answers themselves where one is nonsense."""
+        if answer is None:
+            raise invalid_outcome(self._step, describe_answer(None, self._step))
+        if isinstance(answer, enum.Enum | str | int | np.integer):
+            return np.full(rows, self._code(answer)), [answer] * rows
+        try:
+            column = to_array(answer)
+        except TypeError:
+            raise invalid_outcome(self._step, describe_answer(answer, self._step)) from None
+        if len(column) != rows or getattr(column, "ndim", 1) != 1:
+            raise invalid_outcome(self._step, f"{len(column)} values for {rows} runs")
+        return self._column_codes(column), column
+
+    def _column_codes(self, column: npt.NDArray[Any] | pa.Array) -> Codes:
+        if isinstance(column, np.ma.MaskedArray):
+            codes = self._column_codes(np.asarray(column.data))
+            codes[np.ma.getmaskarray(column)] = _STAY
+            return codes
+        if isinstance(column, pa.Array):
+            return self._arrow_codes(column)
+        if column.dtype.kind in "iu":
+            return self._number_codes(column)
+        if column.dtype.kind in "UT":
+            return self._arrow_codes(pa.array(column, pa.string()))
+        return self._object_codes(column.astype(object))
+
+    def _number_codes(self, column: npt.NDArray[Any]) -> Codes:
+        distinct, places = np.unique(column, return_inverse=True)
+        return self._looked_up(distinct.tolist(), self._by_number)[places]
+
+    def _arrow_codes(self, column: pa.Array) -> Codes:
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        codes = self._object_codes(object_array(column.dictionary.to_pylist()))
+        codes = np.append(codes, _STAY)
+        places = column.indices.cast(pa.int64()).fill_null(len(codes) - 1)
+        return np.asarray(codes[places.to_numpy()])
+
+    def _object_codes(self, column: npt.NDArray[Any]) -> Codes:
+        codes = np.full(len(column), _NONSENSE, dtype=np.int64)
+        identities = Identities(column)
+        for member, code in zip(self._step.to, self._step.to_codes, strict=True):
+            np.putmask(codes, identities.of(member), code)
+        np.putmask(codes, identities.of(None), _STAY)
+        # A loop over rows, of those alone that are no members of `to`.
+        for row in np.flatnonzero(codes == _NONSENSE).tolist():
+            codes[row] = self._code(column[row])
+        return codes
+
+    def _code(self, answer: Any) -> int:
+        """Return the code of one answer, `_STAY` for a null, `_NONSENSE` for what is no status."""
+        if _is_null(answer):
+            return _STAY
+        if type(answer) is self._type:
+            return self._statuses.index(answer)
+        if isinstance(answer, str):
+            return self._by_text.get(answer, _NONSENSE)
+        if isinstance(answer, int | np.integer) and not isinstance(answer, bool | enum.Enum):
+            return self._by_number.get(int(answer), _NONSENSE)
+        return _NONSENSE
+
+    def _looked_up(self, answers: list[Any], codes: Mapping[Any, int]) -> Codes:
+        return np.array([codes.get(answer, _NONSENSE) for answer in answers], dtype=np.int64)
+
+
+def _is_null(answer: Any) -> bool:
+    # pandas has an NA of its own, which can't be compared; its class is told by its name.
+    return answer is None or answer is np.ma.masked or type(answer).__name__ == "NAType"
+
+
+def _apply(marks: Marks, verdict: Verdict, step: Step) -> None:
+    marked = marks.outcomes != UNMARKED
+    verdict.outcomes[marked] = marks.outcomes[marked]
+    verdict.to_codes[marked] = -1
+    verdict.to_codes[marks.outcomes == Outcome.REPEATED] = step.from_code
+    verdict.reasons.update(marks.reasons())

@@ -1,0 +1,136 @@
+"""Execute a batch step; halve what fails until only the runs that fail by themselves are left."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchflow.chunk.batch import Batch, marks_of, written_by
+from batchflow.chunk.context import ChunkContext
+from batchflow.chunk.result import ChunkResult
+from batchflow.chunk.writing import Written
+from batchflow.definition.fields import Field
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.step import Step
+from batchflow.definition.workflow import Workflow
+from batchflow.worker.answers import Verdict
+from batchflow.worker.batch_answers import BatchAnswers
+from batchflow.worker.control import MANY_ROWS, Control
+from batchflow.worker.failure import FailureRecorder
+from batchflow.worker.result_builder import ResultBuilder, WrittenField
+from batchflow.worker.timing import Slice
+
+
+class BatchStep:
+    """A batch step, and what stays the same over all its chunks."""
+
+    def __init__(self, workflow: Workflow[Any, Any], step: Step) -> None:
+        assert step.function is not None
+        self.step = step
+        self.function: Callable[[Any], Any] = step.function
+        self.fields = workflow.fields
+        self.recorder = FailureRecorder(step.options.retry)
+        self.answers = BatchAnswers(step, workflow.statuses)
+
+
+class BatchSession:
+    """One chunk in the hands of a batch step."""
+
+    def __init__(self, batch_step: BatchStep, context: ChunkContext, control: Control) -> None:
+        self._batch_step = batch_step
+        self._context = context
+        self._control = control
+        self._slice = Slice(control, context.chunk.slice_seconds)
+        self._builder = ResultBuilder(batch_step.step, batch_step.recorder)
+        self._verdict = Verdict.of(context.chunk.num_rows, Outcome.RETURNED)
+        self._written: dict[str, list[tuple[int, Written]]] = {}
+
+    def execute(self) -> ChunkResult:
+        """Call the step for the chunk, or for ever smaller parts of it where it fails."""
+        rows = self._context.chunk.num_rows
+        waiting = [(0, rows)] if rows else []
+        decided = False
+        while waiting and not (decided and self._slice.is_over(time.monotonic())):
+            start, stop = waiting.pop()
+            try:
+                self._call(start, stop)
+                decided = True
+            except BaseException as error:
+                middle = (start + stop) // 2
+                if middle > start:
+                    waiting += [(middle, stop), (start, middle)]
+                else:
+                    self._fail(start, error)
+                    decided = True
+        return self._result()
+
+    def _call(self, start: int, stop: int) -> None:
+        """Call the step for a part of the chunk; raises what it raises, and keeps nothing then."""
+        timeout = self._batch_step.step.options.timeout_seconds
+        deadline = None if timeout is None else time.monotonic() + timeout
+        batch = Batch[Any, Any](self._part(start, stop), self._batch_step.fields, deadline)
+        self._control.enter(start if stop - start == 1 else MANY_ROWS, deadline)
+        answer = self._batch_step.function(batch)
+        verdict = self._batch_step.answers.judge(answer, marks_of(batch))
+        self._keep(start, batch, verdict, written_by(batch))
+
+    def _part(self, start: int, stop: int) -> ChunkContext:
+        whole = self._context
+        if stop - start == whole.chunk.num_rows:
+            return whole
+        rows = whole.chunk.rows.slice(start, stop - start)
+        chunk = dataclasses.replace(whole.chunk, rows=rows)
+        return ChunkContext(chunk, whole.status, whole.resources, whole.stopping)
+
+    def _keep(
+        self,
+        start: int,
+        batch: Batch[Any, Any],
+        verdict: Verdict,
+        written: list[tuple[Field, Written]],
+    ) -> None:
+        here = slice(start, start + len(batch))
+        self._verdict.outcomes[here] = verdict.outcomes
+        self._verdict.to_codes[here] = verdict.to_codes
+        self._verdict.reasons.update({start + at: why for at, why in verdict.reasons.items()})
+        self._verdict.invalid.update({start + at: error for at, error in verdict.invalid.items()})
+        for rows, error in marks_of(batch).errors():
+            self._builder.failed([start + at for at in rows], error)
+        for field, column in written:
+            self._written.setdefault(field.name, []).append((start, column))
+
+    def _fail(self, row: int, error: BaseException) -> None:
+        self._builder.raised(row, error)
+        self._verdict.fail(row)
+
+    def _result(self) -> ChunkResult:
+        chunk_id = self._context.chunk.chunk_id
+        seconds = self._slice.seconds
+        return self._builder.build(chunk_id, self._verdict, self._whole_columns(), seconds)
+
+    def _whole_columns(self) -> Iterator[WrittenField]:
+        fields = {field.name: field for field in self._batch_step.fields}
+        for name, parts in self._written.items():
+            yield fields[name], *_joined(parts, self._context.chunk.num_rows, fields[name])
+
+
+def _joined(
+    parts: list[tuple[int, Written]], rows: int, field: Field
+) -> tuple[Written, np.ndarray[Any, np.dtype[np.bool_]] | None]:
+    """Join the columns of a chunk's parts; nulls stand where the step assigned nothing."""
+    if len(parts) == 1 and len(parts[0][1].array) == rows:
+        return parts[0][1], None
+    mask = np.zeros(rows, dtype=np.bool_)
+    pieces, problems, end = [], {}, 0
+    for start, part in sorted(parts, key=lambda part: part[0]):
+        pieces += [pa.nulls(start - end, field.type.arrow), part.array]
+        end = start + len(part.array)
+        mask[start:end] = True
+        problems.update({start + at: found for at, found in part.problems.items()})
+    pieces.append(pa.nulls(rows - end, field.type.arrow))
+    return Written(pa.concat_arrays(pieces), problems), mask

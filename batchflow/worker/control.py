@@ -1,0 +1,43 @@
+"""What a working step hears from, and tells to, whoever supervises it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+MANY_ROWS = -1
+
+
+class Control(Protocol):
+    """Link a running chunk with its supervisor.
+
+    `enter` is called before each call of the user's function: ``row`` is the run it is for, or
+    `MANY_ROWS` where the call stands for several (batch, async and threaded steps); ``deadline``
+    is on the clock of ``time.monotonic()``, None where the step has no time limit. `enter` always
+    replaces what was entered before it. `leave` is called once, after the chunk's last call.
+    """
+
+    def stopping(self) -> bool:
+        """Tell whether the engine was asked to stop."""
+        ...
+
+    def enter(self, row: int, deadline: float | None) -> None:
+        """Note that the user's function is about to be called."""
+        ...
+
+    def leave(self) -> None:
+        """Note that no code of the user's is running."""
+        ...
+
+
+class NullControl:
+    """Supervise nothing: never stop, and note nothing."""
+
+    def stopping(self) -> bool:
+        """Return False."""
+        return False
+
+    def enter(self, row: int, deadline: float | None) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
+        """Do nothing."""

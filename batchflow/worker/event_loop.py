@@ -1,0 +1,58 @@
+"""One asyncio loop over a worker's life: what is opened in it can be used in it until the end."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class EventLoop:
+    """Run coroutines in one loop, from one after another call; made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: concurrent.futures.ThreadPoolExecutor | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` to its end and return its result, or raise what it raised."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        if self._thread is None and not _is_inside_a_loop():
+            return self._loop.run_until_complete(coroutine)
+        return self._aside().submit(self._loop.run_until_complete, coroutine).result()
+
+    def close(self) -> None:
+        """End what still runs in the loop, and close it."""
+        if self._loop is not None:
+            self.run(_cancel_others())
+            self.run(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            self._loop = None
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def _aside(self) -> concurrent.futures.ThreadPoolExecutor:
+        # A thread can't run a loop within a loop, and a notebook's main thread is in one.
+        if self._thread is None:
+            self._thread = concurrent.futures.ThreadPoolExecutor(1, "batchflow-loop")
+        return self._thread
+
+
+def _is_inside_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,87 @@
+"""Execute chunks: the one place from which the user's steps are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchflow.chunk.chunk import Chunk
+from batchflow.chunk.context import ChunkContext
+from batchflow.chunk.result import ChunkResult
+from batchflow.definition.step import StepKind
+from batchflow.definition.workflow import Workflow
+from batchflow.worker.batches import BatchSession, BatchStep
+from batchflow.worker.control import Control
+from batchflow.worker.event_loop import EventLoop
+from batchflow.worker.resources import Resources
+from batchflow.worker.row_session import RowSession, RowStep
+from batchflow.worker.rows import execute_one_by_one
+from batchflow.worker.rows_async import execute_concurrently
+from batchflow.worker.rows_threads import Threads, execute_in_threads
+
+
+class Execution:
+    """Hold what a worker keeps over its life: resources, event loop, threads, prepared steps.
+
+    Args:
+        workflows: those that chunks may come from, by name.
+        control: the link with whoever supervises this worker.
+    """
+
+    def __init__(self, workflows: Mapping[str, Workflow[Any, Any]], control: Control) -> None:
+        self._workflows = workflows
+        self._control = control
+        self._loop = EventLoop()
+        self._threads = Threads()
+        self._resources = Resources(self._loop)
+        self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
+
+    def execute(self, chunk: Chunk) -> ChunkResult:
+        """Call the chunk's step for its runs, and return what became of them.
+
+        Whatever the step raises is a failure of its run, never an exception of this call.
+
+        Raises:
+            ResourceError: a resource of the workflow didn't open.
+        """
+        context = self._context(chunk)
+        prepared = self._prepared(chunk)
+        try:
+            if isinstance(prepared, BatchStep):
+                return BatchSession(prepared, context, self._control).execute()
+            return self._execute_rows(RowSession(prepared, context, self._control))
+        finally:
+            self._control.leave()
+
+    def close(self) -> None:
+        """Close the resources, the threads and the event loop."""
+        try:
+            self._resources.close()
+        finally:
+            self._threads.close()
+            self._loop.close()
+
+    def _context(self, chunk: Chunk) -> ChunkContext:
+        workflow = self._workflows[chunk.workflow]
+        resources = self._resources.of(workflow.name, workflow.resources)
+        status = workflow.statuses[chunk.from_code]
+        return ChunkContext(chunk, status, resources, self._control.stopping)
+
+    def _prepared(self, chunk: Chunk) -> RowStep | BatchStep:
+        key = (chunk.workflow, chunk.from_code)
+        if key not in self._steps:
+            workflow = self._workflows[chunk.workflow]
+            step = workflow.steps[chunk.from_code]
+            make = BatchStep if step.kind is StepKind.BATCH else RowStep
+            self._steps[key] = make(workflow, step)
+        return self._steps[key]
+
+    def _execute_rows(self, session: RowSession) -> ChunkResult:
+        step = session.row_step.step
+        if step.is_async:
+            execute_concurrently(session, self._loop)
+        elif step.options.threads > 1:
+            execute_in_threads(session, self._threads)
+        else:
+            execute_one_by_one(session)
+        return session.result()

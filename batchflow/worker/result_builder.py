@@ -1,0 +1,105 @@
+"""Put together a chunk's result: outcomes, the changes that are kept, failures and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA, Change, ChunkResult
+from batchflow.chunk.writing import Written
+from batchflow.definition.fields import Field
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.step import Step
+from batchflow.errors import InvalidObject
+from batchflow.worker.answers import Verdict
+from batchflow.worker.failure import Failure, FailureRecorder
+
+WrittenField = tuple[Field, Written, npt.NDArray[np.bool_] | None]
+
+
+class ResultBuilder:
+    """Gather what a step did, and judge whether the values that it left fit their columns."""
+
+    def __init__(self, step: Step, recorder: FailureRecorder) -> None:
+        self._step = step
+        self._recorder = recorder
+        self._failures: dict[int, Failure] = {}
+
+    def raised(self, row: int, error: BaseException) -> None:
+        """Note that the step raised `error` for the run at `row`."""
+        self._failures[row] = self._recorder.record(error)
+
+    def failed(self, rows: Iterable[int], error: BaseException) -> None:
+        """Note that the runs at `rows` failed with the same error."""
+        self._failures.update(dict.fromkeys(rows, self._recorder.record(error)))
+
+    def build(
+        self, chunk_id: int, verdict: Verdict, written: Iterable[WrittenField], seconds: float
+    ) -> ChunkResult:
+        """Return the result; what doesn't fit is a failure of the run that would keep it."""
+        for row, error in verdict.invalid.items():
+            self.raised(row, error)
+        changes = dict(self._changes(verdict, written))
+        return ChunkResult(
+            chunk_id=chunk_id,
+            outcomes=verdict.outcomes,
+            to_codes=verdict.to_codes,
+            changes=changes if _keeping(verdict).any() else {},
+            failures=_failures_table(self._failures),
+            reasons=_reasons_table(verdict.reasons),
+            seconds=seconds,
+        )
+
+    def _changes(
+        self, verdict: Verdict, written: Iterable[WrittenField]
+    ) -> Iterable[tuple[str, Change]]:
+        for field, column, mask in written:
+            self._fail_unfit(verdict, field, column, mask)
+            kept = None if mask is None else mask[_keeping(verdict)]
+            if kept is None or kept.any():
+                yield field.name, Change(column.array, None if kept is None or kept.all() else mask)
+
+    def _fail_unfit(
+        self,
+        verdict: Verdict,
+        field: Field,
+        column: Written,
+        mask: npt.NDArray[np.bool_] | None,
+    ) -> None:
+        keeping = _keeping(verdict)
+        for row, found in column.problems.items():
+            if keeping[row] and (mask is None or mask[row]):
+                self.raised(row, self._invalid_object(field, found))
+                verdict.fail(row)
+
+    def _invalid_object(self, field: Field, found: str) -> InvalidObject:
+        return InvalidObject(
+            f"step {self._step.name!r} left {found} in field {field.name!r}; it takes {field.type}"
+        )
+
+
+def _keeping(verdict: Verdict) -> npt.NDArray[np.bool_]:
+    kept = (verdict.outcomes == Outcome.ADVANCED) | (verdict.outcomes == Outcome.REPEATED)
+    return np.asarray(kept)
+
+
+def _failures_table(failures: Mapping[int, Failure]) -> pa.Table:
+    if not failures:
+        return FAILURE_SCHEMA.empty_table()
+    rows = sorted(failures)
+    names = [name for name in FAILURE_SCHEMA.names if name != "row"]
+    columns: dict[str, Any] = {
+        name: [getattr(failures[row], name) for row in rows] for name in names
+    }
+    return pa.table({"row": rows, **columns}, schema=FAILURE_SCHEMA)
+
+
+def _reasons_table(reasons: Mapping[int, str]) -> pa.Table:
+    if not reasons:
+        return REASON_SCHEMA.empty_table()
+    rows = sorted(reasons)
+    return pa.table({"row": rows, "reason": [reasons[row] for row in rows]}, schema=REASON_SCHEMA)

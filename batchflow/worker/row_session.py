@@ -1,0 +1,127 @@
+"""What the ways to execute row steps share: a run is begun, and then it ends or fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from batchflow.chunk.context import ChunkContext
+from batchflow.chunk.object_view import is_built_whole, view_type
+from batchflow.chunk.result import ChunkResult
+from batchflow.chunk.row_columns import RowColumns
+from batchflow.chunk.run import Run
+from batchflow.definition.step import Step
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import InvalidObject
+from batchflow.worker.answers import NOT_EXECUTED, RAISED, judge
+from batchflow.worker.control import Control
+from batchflow.worker.failure import FailureRecorder
+from batchflow.worker.result_builder import ResultBuilder
+from batchflow.worker.timing import Slice
+
+
+class RowStep:
+    """A row step, and what stays the same over all its chunks."""
+
+    def __init__(self, workflow: Workflow[Any, Any], step: Step) -> None:
+        assert step.function is not None
+        self.step = step
+        self.function: Callable[[Any], Any] = step.function
+        self.fields = workflow.fields
+        self.object_type = workflow.object_type
+        self.recorder = FailureRecorder(step.options.retry)
+        whole = is_built_whole(workflow.object_type)
+        self.view_type = None if whole else view_type(workflow.object_type, workflow.fields)
+
+
+class RowSession:
+    """One chunk in the hands of a row step."""
+
+    def __init__(self, row_step: RowStep, context: ChunkContext, control: Control) -> None:
+        chunk = context.chunk
+        self.row_step = row_step
+        self.context = context
+        self.control = control
+        self.slice = Slice(control, chunk.slice_seconds)
+        self.columns = RowColumns(chunk.rows, row_step.fields)
+        self.answers: list[Any] = [NOT_EXECUTED] * chunk.num_rows
+        self._builder = ResultBuilder(row_step.step, row_step.recorder)
+
+    @property
+    def num_rows(self) -> int:
+        """Count the runs."""
+        return len(self.answers)
+
+    def deadline(self) -> float | None:
+        """Return when a call that begins now has taken too long, on the monotonic clock."""
+        timeout = self.row_step.step.options.timeout_seconds
+        return None if timeout is None else time.monotonic() + timeout
+
+    def execute(self, row: int, deadline: float | None) -> None:
+        """Call the step for the run at `row`, and keep what it answered and left, or raised."""
+        given: Any = None
+        try:
+            run = self.begin(row, deadline)
+            given = run.object
+            self.end(row, given, run, self.row_step.function(run))
+        except BaseException as error:
+            self.fail(row, given, error)
+
+    def begin(self, row: int, deadline: float | None) -> Run[Any, Any]:
+        """Return the run at `row`, for the step; raises what the object's class raises."""
+        return Run(self._object(row), self.context, row, deadline)
+
+    def end(self, row: int, given: Any, run: Run[Any, Any], answer: Any) -> None:
+        """Keep what the step answered and left; raises what reading it raises."""
+        self.settle(row, given, run.object)
+        self.answers[row] = answer
+
+    def fail(self, row: int, given: Any, error: BaseException) -> None:
+        """Keep that the step raised `error`."""
+        self._builder.raised(row, error)
+        self.answers[row] = RAISED
+        self.columns.touched.pop(row, None)
+        self._seal(given)
+
+    def settle(self, row: int, given: Any, left: Any) -> None:
+        """Keep what the step left on the run, beyond what it assigned to fields of `given`."""
+        became_real = self.columns.settle(row)
+        if left is not given or became_real or self.row_step.view_type is None:
+            self._take_over(row, left)
+        self._seal(given)
+
+    def result(self) -> ChunkResult:
+        """Return what became of the chunk."""
+        verdict = judge(self.answers, self.row_step.step)
+        seconds = self.slice.seconds
+        chunk_id = self.context.chunk.chunk_id
+        return self._builder.build(chunk_id, verdict, self.columns.written(), seconds)
+
+    def _take_over(self, row: int, left: Any) -> None:
+        object_type = self.row_step.object_type
+        if not isinstance(left, object_type):
+            raise InvalidObject(
+                f"step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
+                f"it must be an instance of {object_type.__name__}"
+            )
+        self.columns.take_over(row, left)
+
+    def _object(self, row: int) -> Any:
+        made = self.row_step.view_type
+        if made is None:
+            return self._whole_object(row)
+        view = object.__new__(made)
+        view._batchflow_row = row
+        view._batchflow_columns = self.columns
+        return view
+
+    def _whole_object(self, row: int) -> Any:
+        fields = self.row_step.fields
+        values = self.columns.values
+        known = {field.name: values[place][row] for place, field in enumerate(fields)}
+        return self.row_step.object_type(**known)
+
+    def _seal(self, given: Any) -> None:
+        if type(given) is self.row_step.view_type:
+            given._batchflow_columns = self.columns.sealed

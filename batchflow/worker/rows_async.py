@@ -1,0 +1,67 @@
+"""Execute an ``async`` row step, several runs at once in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from batchflow.chunk.run import Run
+from batchflow.errors import StepTimeout
+from batchflow.worker.control import MANY_ROWS
+from batchflow.worker.event_loop import EventLoop
+from batchflow.worker.row_session import RowSession
+
+# How long after its time a call is ended, so that one that looks at `run.stopping` can end itself.
+_LONGEST_GRACE_SECONDS = 1.0
+_GRACE = 0.1
+
+
+def execute_concurrently(session: RowSession, loop: EventLoop) -> None:
+    """Await the step for each run until the slice is over, so many at once as it says."""
+    loop.run(_execute_all(session))
+
+
+async def _execute_all(session: RowSession) -> None:
+    rows = iter(range(session.num_rows))
+    lanes = min(session.row_step.step.options.concurrency, session.num_rows)
+    await asyncio.gather(*(_lane(session, rows) for _ in range(lanes)))
+
+
+async def _lane(session: RowSession, rows: Iterator[int]) -> None:
+    for row in rows:
+        await asyncio.create_task(_call(session, row))
+        if session.slice.is_over(time.monotonic()):
+            break
+
+
+async def _call(session: RowSession, row: int) -> None:
+    deadline = session.deadline()
+    # The latest to begin is the last that may end: if the loop hangs before, none begins any more.
+    session.control.enter(MANY_ROWS, deadline)
+    given: Any = None
+    try:
+        run = session.begin(row, deadline)
+        given = run.object
+        session.end(row, given, run, await _answer(session, run))
+    except BaseException as error:
+        session.fail(row, given, error)
+
+
+async def _answer(session: RowSession, run: Run[Any, Any]) -> Any:
+    timeout = session.row_step.step.options.timeout_seconds
+    if timeout is None:
+        return await session.row_step.function(run)
+    grace = min(timeout * _GRACE, _LONGEST_GRACE_SECONDS)
+    limit = asyncio.timeout(timeout + grace)
+    try:
+        async with limit:
+            return await session.row_step.function(run)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StepTimeout(
+            f"step {session.row_step.step.name!r} took longer than its {timeout:g} s; "
+            "make it faster, or raise its timeout_seconds"
+        ) from None

@@ -1,0 +1,63 @@
+"""Execute a row step that waits, several runs at once in threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from batchflow.worker.control import MANY_ROWS
+from batchflow.worker.row_session import RowSession
+
+
+class Threads:
+    """Keep a pool of threads for each number of them, over the worker's life."""
+
+    def __init__(self) -> None:
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+
+    def pool(self, threads: int) -> ThreadPoolExecutor:
+        """Return the pool of so many threads."""
+        if threads not in self._pools:
+            self._pools[threads] = ThreadPoolExecutor(threads, "batchflow-step")
+        return self._pools[threads]
+
+    def close(self) -> None:
+        """End all threads."""
+        for pool in self._pools.values():
+            pool.shutdown()
+        self._pools = {}
+
+
+def execute_in_threads(session: RowSession, threads: Threads) -> None:
+    """Call the step for each run until the slice is over, in so many threads as it says."""
+    number = session.row_step.step.options.threads
+    rows = _SharedRows(session.num_rows)
+    lanes = [threads.pool(number).submit(_lane, session, rows) for _ in range(number)]
+    for lane in lanes:
+        lane.result()
+
+
+def _lane(session: RowSession, rows: Iterator[int]) -> None:
+    for row in rows:
+        deadline = session.deadline()
+        session.control.enter(MANY_ROWS, deadline)
+        session.execute(row, deadline)
+        if session.slice.is_over(time.monotonic()):
+            break
+
+
+class _SharedRows:
+    """Hand out each row once, to whichever thread asks."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = iter(range(rows))
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._lock:
+            return next(self._rows)

@@ -1,0 +1,96 @@
+"""Messages between the coordinator's process and a worker's: a kind, a number, one anonymous file.
+
+Every message is 16 bytes over a Unix socket pair, with at most one file descriptor attached. What
+is large travels in that file, which has no name on any disk: nobody else can read it, and nothing
+stays behind when either side is killed.
+"""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import os
+import socket
+import struct
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+_HEADER = struct.Struct("<qq")
+
+
+class Kind(enum.IntEnum):
+    """What a message says."""
+
+    SETUP = 1
+    READY = 2
+    CODE_FAILED = 3
+    RESOURCE_FAILED = 4
+    CHUNK = 5
+    RESULT = 6
+    STOP = 7
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as received; ``payload`` is mapped, not copied."""
+
+    kind: Kind
+    number: int
+    payload: pa.Buffer | None
+
+
+def anonymous_file(name: str) -> BinaryIO:
+    """Open a file without a name, readable by its holders alone, gone with the last of them."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def send(
+    channel: socket.socket,
+    kind: Kind,
+    number: int = 0,
+    write_payload: Callable[[BinaryIO], None] | None = None,
+) -> None:
+    """Send one message; ``write_payload`` fills the file that goes with it.
+
+    Raises:
+        OSError: the other side is gone, or there is no space for the payload.
+    """
+    header = _HEADER.pack(kind, number)
+    if write_payload is None:
+        channel.sendall(header)
+        return
+    with anonymous_file("batchflow") as file:
+        write_payload(file)
+        file.flush()
+        socket.send_fds(channel, [header], [file.fileno()])
+
+
+def receive(channel: socket.socket) -> Message | None:
+    """Wait for the next message; ``None`` when the other side is gone."""
+    try:
+        header, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1)
+        while 0 < len(header) < _HEADER.size:
+            more = channel.recv(_HEADER.size - len(header))
+            if not more:
+                return None
+            header += more
+    except ConnectionError:
+        return None
+    if not header:
+        return None
+    kind, number = _HEADER.unpack(header)
+    return Message(Kind(kind), number, _mapped(descriptors[0]) if descriptors else None)
+
+
+def _mapped(descriptor: int) -> pa.Buffer:
+    try:
+        size = os.fstat(descriptor).st_size
+        return pa.py_buffer(mmap.mmap(descriptor, size, prot=mmap.PROT_READ))
+    finally:
+        os.close(descriptor)

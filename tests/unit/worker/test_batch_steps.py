@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import enum
+import functools
+import uuid
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from step_harness import RUN_ID_BASE, Execute, Item, Status, make_chunk
+
+from batchflow.chunk import Chunk
+from batchflow.definition import Outcome, Workflow
+from batchflow.worker.control import NullControl
+from batchflow.worker.execution import Execution
+
+
+def items(count: int) -> list[Item]:
+    return [Item(f"n{row}", row) for row in range(count)]
+
+
+DONE, BAD = Status.DONE, Status.BAD
+WHICH = np.array([True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("answer", "to"),
+    [
+        (DONE, ["DONE"] * 3),
+        ("BAD", ["BAD"] * 3),
+        (1, ["DONE"] * 3),
+        (np.int8(2), ["BAD"] * 3),
+        ([DONE, BAD, DONE], ["DONE", "BAD", "DONE"]),
+        (np.where(WHICH, DONE, BAD), ["DONE", "BAD", "DONE"]),
+        (np.where(WHICH, DONE, None), ["DONE", None, "DONE"]),
+        (np.where(WHICH, "DONE", "BAD"), ["DONE", "BAD", "DONE"]),
+        (np.where(WHICH, 1, 2), ["DONE", "BAD", "DONE"]),
+        (np.where(WHICH, 1, 2).astype(np.uint8), ["DONE", "BAD", "DONE"]),
+        (np.ma.MaskedArray([1, 2, 2], [False, False, True]), ["DONE", "BAD", None]),
+        (
+            np.ma.MaskedArray(np.array([DONE, BAD, BAD], object), [False, False, True]),
+            ["DONE", "BAD", None],
+        ),
+        (pa.array(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
+        (pa.array(["DONE", None, "BAD"]).dictionary_encode(), ["DONE", None, "BAD"]),
+        (pa.array([1, None, 2]), ["DONE", None, "BAD"]),
+        (pa.chunked_array([["DONE"], ["BAD", "BAD"]]), ["DONE", "BAD", "BAD"]),
+        (pa.nulls(3), [None, None, None]),
+        (pd.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
+        (pd.Series([1, None, 2], dtype="Int64"), ["DONE", None, "BAD"]),
+        (pl.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
+        (pl.Series(["DONE", None, "BAD"], dtype=pl.Categorical), ["DONE", None, "BAD"]),
+    ],
+)
+def test_the_answer_is_one_status_or_a_column_of_them_null_where_a_run_stays(
+    execute: Execute, answer: Any, to: list[str | None]
+) -> None:
+    done = execute(lambda batch: answer, items(3), batch=True)
+    assert done.to == to
+    assert done.outcomes == ["SKIPPED" if status is None else "ADVANCED" for status in to]
+    assert not done.failures
+
+
+class Number(enum.IntEnum):
+    NEW = 10
+    DONE = 20
+
+
+class Text(enum.StrEnum):
+    NEW = "n"
+    DONE = "d"
+
+
+@pytest.mark.parametrize("statuses", [Number, Text])
+def test_what_numpy_makes_of_members_that_are_numbers_or_texts_is_understood(
+    statuses: Any,
+) -> None:
+    workflow = Workflow("things", Item, statuses)
+    workflow.add_step(
+        statuses.NEW, lambda batch: np.where([True], statuses.DONE, statuses.DONE), statuses.DONE,
+        batch=True,
+    )  # fmt: skip
+    execution = Execution({"things": workflow}, NullControl())
+    result = execution.execute(make_chunk(items(1), Item))
+    assert result.to_codes.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows", "found"),
+    [
+        (None, [0, 1, 2], "None: it returned nothing"),
+        (Status.ELSEWHERE, [0, 1, 2], "ELSEWHERE, which isn't declared"),
+        ([DONE, Status.ELSEWHERE, DONE], [1], "ELSEWHERE, which isn't declared"),
+        (np.array(["DONE", "secret", "ELSEWHERE"]), [1, 2], ""),
+        (np.array([1, 17, -1]), [1, 2], "a value of type int"),
+        (np.array([True, False, True]), [0, 1, 2], "bool"),
+        (pa.array(["DONE", "secret", "BAD"]), [1], "a value of type"),
+        ([DONE, 1.5, object()], [1, 2], "a value of type"),
+        (object(), [0, 1, 2], "a value of type object"),
+    ],
+)
+def test_an_answer_that_is_not_declared_fails_its_runs_alone(
+    execute: Execute, answer: Any, rows: list[int], found: str
+) -> None:
+    def step(batch: Any) -> Any:
+        alone = hasattr(answer, "__getitem__") and len(batch) == 1
+        return answer[batch["count"][0] : batch["count"][0] + 1] if alone else answer
+
+    done = execute(step, items(3), batch=True)
+    assert [row for row, outcome in enumerate(done.outcomes) if outcome == "FAILED"] == rows
+    for row in rows:
+        kind, message = done.failures[row]
+        assert kind == "InvalidOutcome"
+        assert found in message
+        assert "allowed are DONE, BAD" in message
+        assert "secret" not in message
+
+
+def test_an_answer_of_the_wrong_length_is_refused_with_both_lengths(execute: Execute) -> None:
+    done = execute(lambda batch: [DONE] * 5, items(2), batch=True)
+    assert done.outcomes == ["FAILED", "FAILED"]
+    assert "5 values for 1 runs" in done.failures[0][1]
+
+
+def test_assigned_columns_are_stored_and_read_back(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        batch["count"] = batch["count"] * 2
+        batch["count"] = batch["count"] + 1
+        batch["price"] = pa.array([0.5, None, 1.5])
+        assert batch["price"].tolist() == [0.5, None, 1.5]
+        batch["name"] = "same"
+        return DONE
+
+    done = execute(step, items(3), batch=True)
+    assert done.change("count") == [1, 3, 5]
+    assert done.change("price") == [0.5, None, 1.5]
+    assert done.change("name") == ["same"] * 3
+    assert all(change.written is None for change in done.result.changes.values())
+
+
+def test_what_is_read_cannot_be_changed_in_place(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        for name in ("count", "name", "price"):
+            with pytest.raises(ValueError, match="read-only"):
+                batch[name][0] = None
+        return DONE
+
+    assert execute(step, items(2), batch=True).outcomes == ["ADVANCED"] * 2
+
+
+def test_values_that_do_not_fit_fail_their_runs_alone(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        batch["count"] = np.where(batch["count"] == 1, 0.5, batch["count"])
+        return np.where(batch["count"] == 2, None, DONE)
+
+    done = execute(step, items(4), batch=True)
+    assert done.outcomes == ["ADVANCED", "FAILED", "SKIPPED", "ADVANCED"]
+    assert done.change("count") == [0, "-", "-", 3]
+    assert done.failures[1][0] == "InvalidObject"
+    assert "field 'count'; it takes int" in done.failures[1][1]
+
+
+def test_marks_go_before_the_answer_and_a_later_mark_before_an_earlier_one(
+    execute: Execute,
+) -> None:
+    def step(batch: Any) -> Any:
+        count = batch["count"]
+        batch["count"] = count + 10
+        batch.fail(count == 0, ValueError("declined"))
+        batch.fail(count == 1, "in words")
+        batch.skip(pa.array(count == 2))
+        batch.repeat(count == 3)
+        batch.pause((count == 4).tolist(), "look")
+        batch.cancel(pl.Series(count == 5), "gone")
+        batch.fail(count == 6, KeyError)
+        batch.skip(count == 6)
+        return DONE
+
+    done = execute(step, items(8), batch=True)
+    kinds = "FAILED FAILED SKIPPED REPEATED PAUSED CANCELLED SKIPPED ADVANCED"
+    assert done.outcomes == kinds.split()
+    assert done.to == [None, None, None, "NEW", None, None, None, "DONE"]
+    assert done.change("count") == ["-", "-", "-", 13, "-", "-", "-", 17]
+    assert done.failures == {0: ("ValueError", "declined"), 1: ("StepError", "in words")}
+    assert done.reasons == {4: "look", 5: "gone"}
+
+
+def test_a_step_that_marks_every_run_needs_no_answer(execute: Execute) -> None:
+    done = execute(lambda batch: batch.skip(True), items(2), batch=True)
+    assert done.outcomes == ["SKIPPED", "SKIPPED"]
+
+
+@pytest.mark.parametrize("mask", [np.array([1, 0]), "yes", np.array([True])])
+def test_a_mask_that_is_not_one_bool_a_run_is_refused(execute: Execute, mask: Any) -> None:
+    def step(batch: Any) -> Any:
+        with pytest.raises((TypeError, ValueError), match="mask"):
+            batch.skip(mask)
+        return DONE
+
+    assert execute(step, items(2), batch=True).outcomes == ["ADVANCED"] * 2
+
+
+def test_only_the_runs_that_fail_by_themselves_fail(execute: Execute) -> None:
+    calls: list[int] = []
+
+    def step(batch: Any) -> Any:
+        calls.append(len(batch))
+        if np.isin(batch["count"], [3, 11]).any():
+            raise RuntimeError("cursed")
+        batch["price"] = batch["count"] / 2
+        return np.where(batch["count"] % 2 == 0, DONE, BAD)
+
+    done = execute(step, items(16), batch=True)
+    assert [row for row, outcome in enumerate(done.outcomes) if outcome == "FAILED"] == [3, 11]
+    assert done.change("price") == ["-" if row in (3, 11) else row / 2 for row in range(16)]
+    assert done.failures == dict.fromkeys([3, 11], ("RuntimeError", "cursed"))
+    assert calls == [16, 8, 4, 2, 2, 1, 1, 4, 8, 4, 2, 2, 1, 1, 4]
+    assert done.result.changes["price"].written is None
+
+
+def test_columns_that_only_some_parts_of_a_chunk_assigned_count_only_there(
+    execute: Execute,
+) -> None:
+    def step(batch: Any) -> Any:
+        if len(batch) > 1:
+            raise RuntimeError
+        if batch["count"][0] == 1:
+            batch["name"] = "set"
+        return DONE
+
+    assert execute(step, items(3), batch=True).change("name") == ["-", "set", "-"]
+
+
+def test_runs_that_were_not_decided_are_returned_when_the_slice_is_over(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        if len(batch) > 1:
+            raise RuntimeError
+        return DONE
+
+    done = execute(step, items(4), batch=True, facts={"slice_seconds": 0.0})
+    assert done.outcomes == ["ADVANCED", "RETURNED", "RETURNED", "RETURNED"]
+
+
+def test_a_batch_knows_the_ids_status_attempts_and_times_of_its_runs(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        if len(batch) > 2:
+            raise RuntimeError
+        row = batch["count"][0]
+        assert batch.run_id[0] == uuid.UUID(int=RUN_ID_BASE + int(row))
+        assert batch.foreign_id[0] == f"f{row}"
+        assert batch.attempt.tolist() == [2, 2]
+        assert batch.created_at[0] == np.datetime64("2024-01-01")
+        assert batch.status is Status.NEW
+        assert not batch.stopping
+        return DONE
+
+    assert execute(step, items(4), batch=True).outcomes == ["ADVANCED"] * 4
+
+
+def test_the_columns_are_there_for_arrow_and_polars(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        assert batch.arrow.column_names == ["name", "count", "price", "tags"]
+        frame = batch.polars()
+        batch["count"] = frame["count"] + 1
+        return frame.select(pl.when(pl.col("count") > 0).then(pl.lit("DONE"))).to_series()
+
+    done = execute(step, items(2), batch=True)
+    assert done.to == [None, "DONE"]
+    assert done.change("count") == ["-", 2]
+
+
+def test_a_field_that_is_not_read_may_be_written_and_one_that_does_not_exist_may_not() -> None:
+    def step(batch: Any) -> Any:
+        with pytest.raises(LookupError, match="reads name, and not 'count'; add it"):
+            batch["count"]
+        with pytest.raises(LookupError, match="no field 'cuont'; there are name, count"):
+            batch["cuont"] = 1
+        batch["count"] = 5
+        return DONE
+
+    workflow = Workflow("things", Item, Status)
+    workflow.add_step(Status.NEW, step, DONE, batch=True, columns=["name"])
+    chunk = make_chunk(items(2), Item)
+    rows = chunk.rows.select(["#seq", "#attempt", "#foreign_id", "#created_at", "name"])
+    execution = Execution({"things": workflow}, NullControl())
+    result = execution.execute(Chunk(1, "things", 0, rows, 0))
+    assert result.outcomes.tolist() == [Outcome.ADVANCED] * 2
+    assert result.changes["count"].values.to_pylist() == [5, 5]
+
+
+PLANS = st.lists(
+    st.tuples(
+        st.sampled_from(["DONE", "BAD", "ELSEWHERE", None, "raise"]),
+        st.sampled_from([1, 2.0, 2.5, None, "x"]),
+        st.sampled_from(["", "skip", "repeat", "fail"]),
+    ),
+    min_size=1,
+    max_size=9,
+)
+
+
+def follow(plans: list[tuple[Any, ...]], batch: Any) -> Any:
+    mine = [plans[int(foreign_id[1:])] for foreign_id in batch.foreign_id]
+    if any(answer == "raise" for answer, _, _ in mine):
+        raise RuntimeError("no")
+    batch["count"] = np.array([value for _, value, _ in mine], object)
+    batch["price"] = [value for _, value, _ in mine]
+    marks = np.array([mark for _, _, mark in mine])
+    batch.skip(marks == "skip")
+    batch.repeat(marks == "repeat")
+    batch.fail(marks == "fail", "no")
+    return [answer for answer, _, _ in mine]
+
+
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
+)
+@given(PLANS)
+def test_what_becomes_of_a_run_does_not_depend_on_who_shares_its_batch(
+    execute: Execute, plans: list[tuple[Any, ...]]
+) -> None:
+    objects = items(len(plans))
+    step = functools.partial(follow, plans)
+    together = execute(step, objects, batch=True)
+    for row in range(len(plans)):
+        rows = make_chunk(objects, Item).rows.slice(row, 1)
+        alone = execute(step, objects, batch=True, facts={"rows": rows})
+        assert alone.outcomes == together.outcomes[row : row + 1]
+        assert alone.to == together.to[row : row + 1]
+        assert alone.failures.get(0) == together.failures.get(row)
+        for name in ("count", "price"):
+            ours = alone.change(name)[0] if name in alone.result.changes else "-"
+            theirs = together.change(name)[row] if name in together.result.changes else "-"
+            assert ours == theirs

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from step_harness import Execute, Item, Status
+
+from batchflow.definition import Retry
+from batchflow.worker.failure import Failure, FailureRecorder
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Picky(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def raise_(error: BaseException) -> Any:
+    raise error
+
+
+def record(function: Callable[..., Any], *args: Any, retry: Retry | None = None) -> Failure:
+    try:
+        function(*args)
+    except BaseException as error:
+        return FailureRecorder(retry or Retry()).record(error)
+    raise AssertionError("nothing was raised")
+
+
+def deep(depth: int) -> Any:
+    return deep(depth + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "message"),
+    [
+        (ValueError("bad"), "ValueError", "bad"),
+        (Picky("a", "b"), "Picky", "a b"),
+        (Mute(), "Mute", "<no message: its __str__ raised RuntimeError>"),
+        (SystemExit(3), "SystemExit", "3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt", ""),
+        (MemoryError(), "MemoryError", ""),
+        (ExceptionGroup("many", [ValueError("x")]), "ExceptionGroup", "many (1 sub-exception)"),
+        (ValueError("\ud800"), "ValueError", "?"),
+    ],
+)
+def test_any_exception_becomes_a_record(error: BaseException, name: str, message: str) -> None:
+    failure = record(raise_, error)
+    assert (failure.type, failure.message) == (name, message)
+    assert failure.traceback.endswith(f"{name}: {message}" if message else name)
+
+
+def test_a_record_is_of_bounded_size() -> None:
+    failure = record(raise_, ValueError("x" * 1_000_000))
+    assert len(failure.message) == 2_000
+    assert len(failure.traceback) <= 16_000
+    assert failure.message.endswith("…")
+
+
+def test_endless_recursion_leaves_its_first_and_last_frames() -> None:
+    failure = record(deep, 0)
+    assert failure.type == "RecursionError"
+    assert "in record" in failure.traceback
+    assert "return deep(depth + 1)" in failure.traceback
+    assert len(failure.traceback) <= 16_000
+
+
+def test_the_fingerprint_tells_places_apart_and_not_messages() -> None:
+    one, two = (record(raise_, ValueError(f"order {number}")) for number in (1, 2))
+    assert one.fingerprint == two.fingerprint
+    assert one.fingerprint != record(raise_, KeyError("order 1")).fingerprint
+    assert one.fingerprint != record(lambda: int("order 1")).fingerprint
+    assert one.message != two.message
+
+
+def test_errors_without_a_place_are_told_apart_by_their_words_and_not_their_values() -> None:
+    recorder = FailureRecorder(Retry())
+    texts = ["order 1 'x' declined", "order 22 'y' declined", "order 1 lost"]
+    one, two, other = (recorder.record(ValueError(text)).fingerprint for text in texts)
+    assert one == two
+    assert one != other
+
+
+def test_the_cause_is_told_too() -> None:
+    def chained() -> None:
+        try:
+            json.loads("{")
+        except ValueError as error:
+            raise RuntimeError("unreadable") from error
+
+    text = record(chained).traceback
+    assert text.index("JSONDecodeError") < text.index("RuntimeError: unreadable")
+
+
+def test_the_traceback_begins_with_the_users_own_code(execute: Execute) -> None:
+    def step(run: Any) -> Any:
+        return raise_(ValueError("bad"))
+
+    for options in ({}, {"threads": 2}, {"batch": True}):
+        [text] = execute(step, [Item("a")], **options).result.failures["traceback"].to_pylist()
+        assert "in step\n    return raise_(ValueError" in text
+        assert "in raise_" in text
+        assert "batchflow/worker" not in text
+
+
+def test_the_retry_of_the_step_says_whether_a_failure_is_tried_again(execute: Execute) -> None:
+    def step(run: Any) -> Any:
+        errors = [ValueError(), KeyError(), SystemExit()]
+        raise errors[run.object.count]
+
+    retry = Retry(never_on=(KeyError,))
+    result = execute(step, [Item("a", n) for n in range(3)], retry=retry).result
+    assert result.failures["retryable"].to_pylist() == [True, False, False]
+
+
+@pytest.mark.parametrize("options", [{}, {"threads": 2}, {"batch": True}])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RecursionError, MemoryError])
+def test_no_exception_gets_out_of_a_step(
+    execute: Execute, error: type[BaseException], options: dict[str, Any]
+) -> None:
+    def step(run: Any) -> Any:
+        raise error
+
+    done = execute(step, [Item("a"), Item("b")], **options)
+    assert done.outcomes == ["FAILED", "FAILED"]
+    assert done.failures[1][0] == error.__name__
+
+
+def test_a_step_that_fails_leaves_the_runs_beside_it_alone(execute: Execute) -> None:
+    def step(run: Any) -> Any:
+        run.object.count = 100 // run.object.count
+        return Status.DONE
+
+    done = execute(step, [Item("a", 1), Item("b", 0), Item("c", 4)])
+    assert done.outcomes == ["ADVANCED", "FAILED", "ADVANCED"]
+    assert done.change("count") == [100, "-", 25]
