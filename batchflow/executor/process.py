@@ -1,0 +1,174 @@
+"""One worker process as its pool sees it: a socket, a shared page, and the chunks it was given."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from batchflow.chunk.wire import write_chunk
+from batchflow.executor.protocol import LostChunk
+from batchflow.worker.control_page import ControlPage
+from batchflow.worker.transport import Kind, Message, anonymous_file, receive, send
+
+if TYPE_CHECKING:
+    from batchflow.chunk import Chunk
+
+# A step that looks at `run.stopping` has this long to answer once its time is up.
+_TIMEOUT_GRACE_SECONDS = 0.5
+_TERMINATE_GRACE_SECONDS = 1.0
+_EXIT_GRACE_SECONDS = 2.0
+
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from batchflow.worker.main import main; main(*map(int, sys.argv[2:]))"
+)
+
+
+class WorkerProcess:
+    """A started worker; it executes the chunks it was given in their order."""
+
+    def __init__(self, setup: bytes, capacity: int) -> None:
+        """Start the process; it takes chunks at once and executes them when it is ready."""
+        self.ready = False
+        self._capacity = capacity
+        self._timeouts: dict[int, float | None] = {}
+        self._overdue_since: float | None = None
+        self.channel, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        with anonymous_file("batchflow-control") as page, theirs:
+            self._page = ControlPage(page)
+            self._process = _launch(theirs.fileno(), page.fileno(), lifeline)
+        os.close(lifeline)
+        self._send(Kind.SETUP, 0, lambda file: _write(file, setup))
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def slots(self) -> int:
+        """How many more chunks it takes."""
+        return self._capacity - len(self._timeouts)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to do."""
+        return not self._timeouts
+
+    def give(self, chunk: Chunk, timeout_seconds: float | None) -> None:
+        """Queue one chunk; a call of its step may take ``timeout_seconds``."""
+        self._timeouts[chunk.chunk_id] = timeout_seconds
+        self._send(Kind.CHUNK, chunk.chunk_id, lambda file: write_chunk(chunk, file))
+
+    def receive(self) -> Message | None:
+        """Take the next message off the socket; ``None`` when the worker has ended."""
+        message = receive(self.channel)
+        if message is not None and message.kind is Kind.RESULT:
+            del self._timeouts[message.number]
+        return message
+
+    def request_stop(self, *, stop: bool) -> None:
+        """Ask its step to give back what it hasn't started, or take the request back."""
+        self._page.request_stop(stop=stop)
+
+    def enforce_deadline(self) -> float | None:
+        """End a call that is past its time; answer in how many seconds to look again."""
+        left = self._page.seconds_to_deadline
+        if self._overdue_since is not None:
+            if time.monotonic() - self._overdue_since > _TERMINATE_GRACE_SECONDS:
+                self._process.kill()
+            return _TERMINATE_GRACE_SECONDS
+        if left is None:
+            # No call is watched at this moment; one that begins now can't be overdue before this.
+            return min((limit for limit in self._timeouts.values() if limit), default=None)
+        if left > -_TIMEOUT_GRACE_SECONDS:
+            return left + _TIMEOUT_GRACE_SECONDS
+        self._overdue_since = time.monotonic()
+        self._process.terminate()
+        return _TERMINATE_GRACE_SECONDS
+
+    def bury(self) -> tuple[str, list[LostChunk]]:
+        """Clear up after its end: how it ended, and the chunks that are lost with it."""
+        cause = self._how_it_ended(self._wait())
+        executing, row = self._page.executing, self._page.row
+        timed_out = self._overdue_since is not None
+        lost = [
+            LostChunk(
+                chunk_id=chunk_id,
+                blamed=chunk_id == executing,
+                row=row if chunk_id == executing else None,
+                error_type="StepTimeout" if timed_out else "WorkerDied",
+                cause=cause,
+            )
+            for chunk_id in self._timeouts
+        ]
+        self._close_descriptors()
+        return cause, lost
+
+    def end(self) -> None:
+        """Ask it to end; it does after the chunk under way."""
+        with contextlib.suppress(OSError):
+            send(self.channel, Kind.STOP)
+
+    def kill(self) -> None:
+        """End it now, and wait until it has."""
+        self._process.kill()
+        self._process.wait()
+        self._close_descriptors()
+
+    def exited_within(self, seconds: float) -> bool:
+        """Wait for its end; tell whether it came in time, and clear up if it did."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self._close_descriptors()
+        return True
+
+    def _send(self, kind: Kind, number: int, write: object) -> None:
+        # A dead worker shows itself by the end of its socket, where its chunks are accounted for.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            send(self.channel, kind, number, write)  # type: ignore[arg-type]
+
+    def _wait(self) -> int:
+        try:
+            return self._process.wait(_EXIT_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _how_it_ended(self, code: int) -> str:
+        if self._overdue_since is not None:
+            return "the step was still running past its timeout_seconds, and its worker was ended"
+        if code < 0:
+            return f"its worker was ended by signal {-code} ({signal.Signals(-code).name})"
+        return f"its worker ended with exit code {code}"
+
+    def _close_descriptors(self) -> None:
+        self.channel.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def _launch(channel: int, page: int, lifeline: int) -> subprocess.Popen[bytes]:
+    descriptors = (channel, page, lifeline)
+    return subprocess.Popen(
+        [sys.executable, "-c", _BOOTSTRAP, json.dumps(sys.path), *map(str, descriptors)],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C on the terminal is the coordinator's to handle.
+        process_group=0,
+    )
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)

@@ -1,0 +1,270 @@
+"""The pool executes chunks in real processes, and knows whose chunk was lost with a worker."""
+
+from __future__ import annotations
+
+import enum
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import batchflow as bf
+from batchflow.chunk import Chunk, ChunkResult
+from batchflow.definition import Outcome
+from batchflow.executor import LostChunk, ProcessPool
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def workflow_of(function: Callable[..., Any], **options: Any) -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
+    workflow.check()
+    return workflow
+
+
+def chunk_of(numbers: list[int], chunk_id: int = 0) -> Chunk:
+    count = len(numbers)
+    rows = pa.table(
+        {
+            "#seq": pa.array(range(count), pa.int64()),
+            "#attempt": pa.array([1] * count, pa.int32()),
+            "#foreign_id": pa.array([str(number) for number in numbers]),
+            "#created_at": pa.array([0] * count, pa.timestamp("us", "UTC")),
+            "number": pa.array(numbers, pa.int64()),
+        }
+    )
+    return Chunk(
+        chunk_id=chunk_id,
+        workflow="things",
+        from_code=0,
+        rows=rows,
+        run_id_base=0,
+        slice_seconds=None,
+    )
+
+
+@pytest.fixture
+def pools() -> Iterator[Callable[..., ProcessPool]]:
+    opened = []
+
+    def open_pool(function: Callable[..., Any], workers: int = 1, **options: Any) -> ProcessPool:
+        pool = ProcessPool({"things": workflow_of(function, **options)}, workers)
+        opened.append(pool)
+        pool.start()
+        return pool
+
+    yield open_pool
+    for pool in opened:
+        pool.close()
+
+
+def next_done(pool: ProcessPool) -> ChunkResult | LostChunk:
+    while True:
+        for done in pool.completed(30):
+            return done
+
+
+def test_a_chunk_is_executed_in_another_process(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        run.object.number = os.getpid()
+        return Stage.DONE
+
+    pool = pools(step)
+    pool.submit(chunk_of([1, 2]))
+    done = next_done(pool)
+
+    assert isinstance(done, ChunkResult)
+    assert done.changes["number"].values.to_pylist() == [pool.pids[0]] * 2
+    assert pool.pids[0] != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
+        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "SIGSEGV"),
+        (lambda: os._exit(7), "exit code 7"),
+    ],
+)
+def test_the_row_that_ended_its_worker_is_blamed(pools: Any, end: Any, cause: str) -> None:
+    def step(run: Any) -> Stage:
+        if run.object.number == 13:
+            end()
+        return Stage.DONE
+
+    pool = pools(step)
+    pool.submit(chunk_of([11, 12, 13, 14]))
+    lost = next_done(pool)
+
+    assert isinstance(lost, LostChunk)
+    assert (lost.blamed, lost.row, lost.error_type) == (True, 2, "WorkerDied")
+    assert cause in lost.cause
+
+
+def test_a_chunk_that_merely_waited_is_not_blamed(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        if run.object.number == 13:
+            os._exit(1)
+        return Stage.DONE
+
+    pool = pools(step)
+    pool.submit(chunk_of([13], chunk_id=1))
+    pool.submit(chunk_of([1], chunk_id=2))
+    blamed: dict[int, bool] = {}
+    while len(blamed) < 2:
+        blamed |= {lost.chunk_id: lost.blamed for lost in pool.completed(30)}
+
+    assert blamed == {1: True, 2: False}
+
+
+def test_a_dead_worker_is_replaced(pools: Any) -> None:
+    pool = pools(lambda run: Stage.DONE)
+    pool.submit(chunk_of([1]))
+    next_done(pool)
+    before = pool.pids[0]
+    os.kill(before, signal.SIGKILL)
+    while pool.pids[0] == before:
+        pool.completed(30)
+    pool.submit(chunk_of([1]))
+
+    assert isinstance(next_done(pool), ChunkResult)
+
+
+def test_a_step_that_hangs_is_ended_and_its_row_named(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        while run.object.number == 13:
+            time.sleep(0.01)
+        return Stage.DONE
+
+    pool = pools(step, timeout_seconds=0.2)
+    pool.submit(chunk_of([1, 13, 2]))
+    lost = next_done(pool)
+
+    assert isinstance(lost, LostChunk)
+    assert (lost.blamed, lost.row, lost.error_type) == (True, 1, "StepTimeout")
+
+
+def test_a_step_that_ignores_being_terminated_is_killed(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(0.01)
+
+    pool = pools(step, timeout_seconds=0.1)
+    pool.submit(chunk_of([1]))
+    lost = next_done(pool)
+
+    assert isinstance(lost, LostChunk)
+    assert lost.error_type == "StepTimeout"
+
+
+def test_a_step_that_looks_at_stopping_may_answer_when_its_time_is_up(pools: Any) -> None:
+    def step(run: Any) -> Any:
+        while not run.stopping:
+            time.sleep(0.01)
+        return run.repeat()
+
+    pool = pools(step, timeout_seconds=0.2)
+    pool.submit(chunk_of([1]))
+    done = next_done(pool)
+
+    assert isinstance(done, ChunkResult)
+    assert done.outcomes.tolist() == [Outcome.REPEATED]
+
+
+def test_a_stop_gives_back_what_was_not_started(pools: Any) -> None:
+    def step(run: Any) -> Any:
+        while not run.stopping:
+            time.sleep(0.01)
+        return Stage.DONE
+
+    pool = pools(step)
+    pool.submit(chunk_of([1, 2, 3]))
+    pool.request_stop(stop=True)
+    done = next_done(pool)
+
+    assert isinstance(done, ChunkResult)
+    assert done.outcomes.tolist()[0] == Outcome.ADVANCED
+    assert done.outcomes.tolist()[1:] == [Outcome.RETURNED] * 2
+
+
+def test_waking_ends_the_wait(pools: Any) -> None:
+    pool = pools(lambda run: Stage.DONE)
+    pool.wake()
+
+    assert list(pool.completed(30)) == []
+
+
+def test_a_suspect_chunk_has_a_worker_of_its_own(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        run.object.number = os.getpid()
+        return Stage.DONE
+
+    pool = pools(step)
+    shared = pool.pids
+    pool.submit(chunk_of([1]), suspect=True)
+    assert pool.suspect_slots == 0
+    done = next_done(pool)
+
+    assert isinstance(done, ChunkResult)
+    assert done.changes["number"].values.to_pylist()[0] not in shared
+    assert pool.suspect_slots == 1
+
+
+def test_code_that_can_not_be_sent_is_one_clear_error() -> None:
+    lock = __import__("threading").Lock()
+
+    def step(run: Any) -> Stage:
+        with lock:
+            return Stage.DONE
+
+    with pytest.raises(bf.StepCodeError, match="things"):
+        ProcessPool({"things": workflow_of(step)}, 1)
+
+
+def test_a_module_that_can_not_be_imported_in_the_worker_is_one_clear_error(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, pools: Any
+) -> None:
+    module = tmp_path / "fails_elsewhere.py"
+    module.write_text(
+        f"import os\nif os.getpid() != {os.getpid()}: raise OSError('not here')\n"
+        "def f(run): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    function = __import__("fails_elsewhere").f
+    pool = pools(function)
+    pool.submit(chunk_of([1]))
+
+    with pytest.raises(bf.StepCodeError, match="not here"):
+        next_done(pool)
+    sys.modules.pop("fails_elsewhere")
+
+
+def test_closing_leaves_no_process(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        while True:
+            time.sleep(0.01)
+
+    pool = pools(step, workers=2)
+    pids = pool.pids
+    pool.submit(chunk_of([1]))
+    pool.abandon()
+
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
