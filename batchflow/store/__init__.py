@@ -1,0 +1,26 @@
+"""The store: the only place that speaks DuckDB."""
+
+from __future__ import annotations
+
+from batchflow.store.arrival import Arrival
+from batchflow.store.backlog import Backlog
+from batchflow.store.commit import CommitSummary, StepCommit
+from batchflow.store.lifecycle import Moved
+from batchflow.store.load_options import LoadOptions
+from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.reader import StoreReader, connect
+from batchflow.store.store import Store
+
+__all__ = [
+    "Arrival",
+    "Backlog",
+    "CommitSummary",
+    "LoadOptions",
+    "LoadReport",
+    "Moved",
+    "Placed",
+    "StepCommit",
+    "Store",
+    "StoreReader",
+    "connect",
+]

@@ -1,0 +1,61 @@
+"""Taking a batch: the runs of one status that a step may be given now.
+
+A claim lives in the coordinator's memory alone, so a crash leaves nothing to undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from batchflow.definition.run_state import RUNNABLE
+from batchflow.store.connection import Cursor
+from batchflow.store.fetching import fetch
+from batchflow.store.layout import Layout, literal, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RUNNABLE = ", ".join(literal(state.name) for state in RUNNABLE)
+
+IS_RUNNABLE = f"run_state IN ({_RUNNABLE})"
+IS_DUE = "(next_attempt_at IS NULL OR next_attempt_at <= $now)"
+
+CLAIMED_COLUMNS = (
+    'seq AS "#seq"',
+    'version AS "#version"',
+    'attempt AS "#attempt"',
+    'enum_code(run_state) AS "#run_state"',
+    'foreign_id AS "#foreign_id"',
+    'created_at AS "#created_at"',
+)
+
+
+def claimable(layout: Layout, from_code: int) -> str:
+    """Return the condition that a run of ``$first`` to ``$last`` may be given to its step now."""
+    return (
+        f"seq BETWEEN $first AND $last AND status = {layout.status(from_code)} "
+        f"AND {IS_RUNNABLE} AND {IS_DUE}"
+    )
+
+
+def claim_runs(
+    cursor: Cursor,
+    layout: Layout,
+    from_code: int,
+    seqs: tuple[int, int],
+    now: datetime,
+    fields: Sequence[str],
+) -> pa.Table:
+    """Return the runs with these seqs that are at a status, runnable and due, in no order.
+
+    Its columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
+    (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields` by name.
+    """
+    chosen = (layout.workflow.field(name) for name in fields)
+    columns = [*CLAIMED_COLUMNS, *(f"{quote(f.column)} AS {quote(f.name)}" for f in chosen)]
+    query = f"SELECT {', '.join(columns)} FROM {layout.runs} WHERE {claimable(layout, from_code)}"
+    first, last = seqs
+    parameters = {"first": first, "last": last, "now": now}
+    return fetch(cursor.sql(query, params=parameters))

@@ -1,0 +1,92 @@
+"""Which column of a source goes into which field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from batchflow.definition.fields import Field
+from batchflow.errors import SourceError
+
+FOREIGN_ID = "foreign_id"
+
+
+@dataclass(frozen=True)
+class ColumnMatch:
+    """The columns of a source that are loaded.
+
+    Attributes:
+        foreign_id: the column with the foreign ids.
+        columns: for each field that the source has, by its name, the source's column.
+    """
+
+    foreign_id: str
+    columns: dict[str, str]
+
+
+def match_columns(
+    source: str,
+    names: Sequence[str],
+    fields: Sequence[Field],
+    foreign_id: str | None,
+    strict: bool,
+) -> ColumnMatch:
+    """Match a source's columns to the fields by name: as it is written, else but for its case.
+
+    Raises:
+        SourceError: there is no column of foreign ids, required fields have no column, a name
+            fits two columns, or `strict` and there are columns beside; says all at once.
+    """
+    problems: list[str] = []
+    columns = _columns_of_fields(names, fields, problems)
+    keys = _foreign_id_column(names, foreign_id, problems)
+    missing = [field.name for field in fields if field.required and field.name not in columns]
+    if missing:
+        problems.append(f"has no column for {_listed(missing)}, and these fields have no default")
+    extra = [name for name in names if name not in {*columns.values(), keys}]
+    if strict and extra:
+        problems.append(f"has {_listed(extra)} beside, which are no fields, and strict is set")
+    if problems or keys is None:
+        has = f"its columns are {_listed(names)}" if names else "it has no columns"
+        raise SourceError(f"{source} {'; it '.join(problems)}; {has}.")
+    return ColumnMatch(keys, columns)
+
+
+def matched_fields(names: Sequence[str], fields: Sequence[Field]) -> dict[str, Field]:
+    """Return the fields by the names of their columns in a source."""
+    columns = _columns_of_fields(names, fields, [])
+    return {columns[field.name]: field for field in fields if field.name in columns}
+
+
+def _columns_of_fields(
+    names: Sequence[str], fields: Sequence[Field], problems: list[str]
+) -> dict[str, str]:
+    found = {field.name: _column(names, field.name, problems) for field in fields}
+    return {field: column for field, column in found.items() if column is not None}
+
+
+def _column(names: Sequence[str], wanted: str, problems: list[str]) -> str | None:
+    if wanted in names:
+        return wanted
+    alike = [name for name in names if name.lower() == wanted.lower()]
+    if len(alike) > 1:
+        problems.append(f"has {_listed(alike)}, which all could be {wanted!r}; rename all but one")
+    return alike[0] if alike else None
+
+
+def _foreign_id_column(
+    names: Sequence[str], foreign_id: str | None, problems: list[str]
+) -> str | None:
+    column = _column(names, foreign_id or FOREIGN_ID, problems)
+    if column is None and foreign_id is None:
+        problems.append(
+            f"has no column {FOREIGN_ID!r}, so say which column is your key of a record, with "
+            "foreign_id="
+        )
+    elif column is None:
+        problems.append(f"has no column {foreign_id!r}, which is to be the foreign id")
+    return column
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

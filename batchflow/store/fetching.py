@@ -1,0 +1,32 @@
+"""What DuckDB answers, as Arrow."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+
+def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Return the whole result; booleans are Arrow's own.
+
+    The lossless conversion, without which UUIDs would be texts, sends bytes for booleans.
+    """
+    table = relation.to_arrow_table()
+    schema = pa.schema([field.with_type(_plain(field.type)) for field in table.schema])
+    return table if schema.types == table.schema.types else table.cast(schema)
+
+
+def _plain(sent: pa.DataType) -> pa.DataType:
+    if isinstance(sent, pa.Bool8Type):
+        return pa.bool_()
+    if pa.types.is_list(sent):
+        return pa.list_(_plain_field(sent.value_field))
+    if pa.types.is_struct(sent):
+        return pa.struct([_plain_field(field) for field in sent])
+    if pa.types.is_map(sent):
+        return pa.map_(sent.key_type, _plain_field(sent.item_field))
+    return sent
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_plain(field.type))

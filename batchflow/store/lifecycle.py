@@ -1,0 +1,172 @@
+"""Pausing, resuming and cancelling runs by the set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.run_state import RunState, sources_of
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store.connection import Connection, Cursor
+from batchflow.store.fetching import fetch
+from batchflow.store.layout import RESUMED, SEQ_BITS, Layout, literal
+from batchflow.store.moving import TRANSITION_COLUMNS
+from batchflow.store.queries import predicate, refused_predicate
+from batchflow.store.staging import STAGED, seq_range, staged
+
+SHOWN_RUN_IDS = 3
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Say how many runs were moved, and how many refused because of their run state."""
+
+    moved: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Say from which run states a verb leads to which, and what else it changes."""
+
+    outcome: str
+    to: RunState
+    sources: tuple[RunState, ...]
+    assignments: tuple[str, ...]
+
+
+PAUSE: Final = Verb(
+    Outcome.PAUSED.name.lower(), RunState.PAUSED, sources_of(RunState.PAUSED), ("reason = $reason",)
+)
+CANCEL: Final = Verb(
+    Outcome.CANCELLED.name.lower(),
+    RunState.CANCELLED,
+    sources_of(RunState.CANCELLED),
+    ("reason = $reason", "next_attempt_at = NULL"),
+)
+RESUME: Final = Verb(
+    RESUMED,
+    RunState.RUNNING,
+    # A run that was only triggered may start running too, but there is nothing to resume.
+    tuple(state for state in sources_of(RunState.RUNNING) if state.stopped),
+    ("reason = NULL", "next_attempt_at = NULL", "attempt = 1"),
+)
+
+
+def move(
+    connection: Connection,
+    layout: Layout,
+    verb: Verb,
+    chosen: str | Sequence[UUID],
+    reason: str | None,
+    now: datetime,
+) -> Moved:
+    """Move the runs that a predicate or their ids choose, in one transaction.
+
+    Raises:
+        QueryError: the predicate can't be executed.
+        RunNotFoundError: there are no runs with some of the ids; nothing is moved then.
+    """
+    with connection.write() as cursor:
+        allowed, refused = _choose(cursor, layout, verb, chosen)
+        if allowed.num_rows:
+            with staged(cursor, allowed):
+                _move_staged(cursor, layout, verb, seq_range(allowed), reason, now)
+    return Moved(allowed.num_rows, refused)
+
+
+def selection(where: str | None, run_ids: Sequence[UUID] | None) -> str | Sequence[UUID]:
+    """Return the one of both that is given, or raise QueryError."""
+    if (where is None) == (run_ids is None):
+        raise QueryError(
+            'Which runs is said by where= (a predicate, like "status = \'PAID\'", or "true" for '
+            "all) or by run_ids=; give one of the two."
+        )
+    if where is not None:
+        return where
+    assert run_ids is not None
+    return run_ids
+
+
+def _move_staged(
+    cursor: Cursor,
+    layout: Layout,
+    verb: Verb,
+    seqs: tuple[int, int],
+    reason: str | None,
+    now: datetime,
+) -> None:
+    first, last = seqs
+    chosen = f'r.seq = s."#seq" AND r.seq BETWEEN {first} AND {last}'
+    to = literal(verb.to.name)
+    if layout.workflow.record_transitions:
+        cursor.execute(
+            f"INSERT INTO {layout.transitions} ({TRANSITION_COLUMNS}) "
+            f"SELECT r.seq, status, status, {literal(verb.outcome)}, {to}, attempt, version + 1, "
+            f"$now FROM {layout.runs} AS r, {STAGED} AS s WHERE {chosen}",
+            {"now": now},
+        )
+    changes = ", ".join([f"run_state = {to}", *verb.assignments])
+    # A parameter that a statement doesn't use is an error.
+    named = {"now": now} | ({"reason": reason} if "$reason" in changes else {})
+    cursor.execute(
+        f"UPDATE {layout.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
+        f"FROM {STAGED} AS s WHERE {chosen}",
+        named,
+    )
+
+
+def _choose(
+    cursor: Cursor, layout: Layout, verb: Verb, chosen: str | Sequence[UUID]
+) -> tuple[pa.Table, int]:
+    """Return the ``#seq`` of the runs that may be moved, and how many may not."""
+    states = ", ".join(literal(state.name) for state in verb.sources)
+    query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {layout.runs} AS r'
+    if isinstance(chosen, str):
+        found = _found_where(cursor, layout, query, chosen)
+    else:
+        found = _found_by_id(cursor, layout, query, chosen)
+    allowed = found.filter(found["allowed"]).select(["#seq"])
+    return allowed, found.num_rows - allowed.num_rows
+
+
+def _found_where(cursor: Cursor, layout: Layout, query: str, where: str) -> pa.Table:
+    condition = predicate(cursor, layout, where)
+    try:
+        return fetch(cursor.sql(f"{query} WHERE {condition}"))
+    except duckdb.Error as error:
+        raise refused_predicate(layout, where, error) from error
+
+
+def _found_by_id(cursor: Cursor, layout: Layout, query: str, run_ids: Sequence[UUID]) -> pa.Table:
+    # Ids are Python's 128-bit integers, which no column operation takes.
+    seqs = [run_id.int - layout.run_id_base for run_id in dict.fromkeys(run_ids)]
+    known = [seq if 0 <= seq < 1 << SEQ_BITS else -1 for seq in seqs]
+    wanted = pa.table({"#seq": pa.array(known, pa.int64())})
+    with staged(cursor, wanted):
+        found = fetch(cursor.sql(f'{query}, {STAGED} AS s WHERE r.seq = s."#seq"'))
+    if found.num_rows < len(known):
+        missing = pc.invert(pc.is_in(wanted["#seq"], value_set=found["#seq"].combine_chunks()))
+        raise _not_found(layout, list(dict.fromkeys(run_ids)), missing)
+    return found
+
+
+def _not_found(
+    layout: Layout, run_ids: Sequence[UUID], missing: pa.ChunkedArray
+) -> RunNotFoundError:
+    rows = np.flatnonzero(missing.to_numpy())
+    shown = ", ".join(str(run_ids[row]) for row in rows[:SHOWN_RUN_IDS])
+    return RunNotFoundError(
+        f"Workflow {layout.name!r} has no run with {len(rows):,} of the {len(run_ids):,} run ids "
+        f"({shown}{', …' if len(rows) > SHOWN_RUN_IDS else ''}), so nothing was changed: "
+        "check the ids and the store's path."
+    )

@@ -1,0 +1,143 @@
+"""Trigger a run for each row of a source, in one transaction and without looking at single rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from batchflow.errors import SourceError, StoreError
+from batchflow.store import load_checks
+from batchflow.store.column_match import match_columns
+from batchflow.store.connection import Connection, Cursor
+from batchflow.store.layout import Layout, next_seq, set_next_seq
+from batchflow.store.load_checks import STAGE, Load, Profile
+from batchflow.store.load_options import LoadOptions, starting_code
+from batchflow.store.load_plan import FOREIGN_ID, defaults, engine_values, plan_columns
+from batchflow.store.load_report import LoadReport
+from batchflow.store.sources import open_source
+
+
+def load(
+    connection: Connection, layout: Layout, given: Any, options: LoadOptions, now: datetime
+) -> LoadReport:
+    """Trigger a run for each row of a source, all or none.
+
+    A foreign id that has an unfinished run isn't triggered again, so loading the same source
+    twice does no harm. Values are brought to their fields' types where nothing is lost by it;
+    columns that the source lacks take their fields' defaults, a factory's value once for all.
+
+    Args:
+        connection: to the store; this waits for its write lock.
+        layout: of the workflow whose runs they become.
+        given: a path or glob of files, a list of these, a table, frame, reader or relation, SQL
+            text, or an iterable of objects.
+        options: what is to be done with rows that can't be loaded, and where the runs begin.
+        now: the time that the runs are created at.
+
+    Raises:
+        SourceError: the source can't be read, lacks columns, or has some of other types.
+        InvalidRowsError: rows don't fit the fields' types, and aren't to be skipped.
+        ConflictError: foreign ids have an unfinished run or come twice, and aren't to be skipped.
+        LoadError: it can't be told where the runs begin, or a default doesn't fit its field.
+    """
+    code = starting_code(layout.workflow, options.at)
+    cursor = connection.cursor()
+    with open_source(cursor, layout.workflow, given) as source:
+        names = list(source.columns)
+        match = match_columns(
+            source.label, names, layout.fields, options.foreign_id, options.strict
+        )
+        columns = plan_columns(source, match, layout)
+        missing = [field for field in layout.fields if field.name not in match.columns]
+        with defaults(cursor, missing) as values:
+            loading = Load(layout, source, columns, values, options, code, now)
+            return _load(connection, loading)
+
+
+def _load(connection: Connection, load: Load) -> LoadReport:
+    if load_checks.is_repeatable(load):
+        report = _load_directly(connection, load)
+        if report is not None:
+            return report
+    with connection.write() as cursor:
+        return _load_staged(cursor, load)
+
+
+def _load_directly(connection: Connection, load: Load) -> LoadReport | None:
+    """Store the rows right from the source if nothing is wrong with any of them.
+
+    A third faster than by way of a temporary table; which rows are wrong is found out there.
+    """
+    try:
+        with connection.write() as cursor:
+            profile = load_checks.profile_source(cursor, load)
+            clean = profile.rows == profile.valid == profile.distinct
+            if not clean or load_checks.source_conflicts(cursor, load):
+                return None
+            return _insert_from_source(cursor, load, profile)
+    except duckdb.ConstraintException:
+        return None
+
+
+def _insert_from_source(cursor: Cursor, load: Load, profile: Profile) -> LoadReport:
+    values = {column.into: column.value for column in load.columns}
+    report = _insert(cursor, load, values, str(load.source.position), load.source.table)
+    if report.loaded != profile.rows:
+        raise SourceError(f"{load.source.label} changed while it was read; load it again.")
+    return report
+
+
+def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
+    profile = load_checks.stage(cursor, load)
+    wrong = profile.rows - profile.valid
+    invalid = load_checks.check_valid(cursor, load, profile) if wrong else ()
+    conflicts = load_checks.find_conflicts(cursor, load, profile)
+    sample = load_checks.conflict_sample(cursor, load, conflicts) if conflicts else ()
+    report = _insert_staged(cursor, load, load_checks.keep(cursor) if wrong or conflicts else STAGE)
+    load_checks.drop_stages(cursor)
+    return replace(
+        report,
+        skipped_conflicts=conflicts,
+        conflict_sample=sample,
+        skipped_invalid=wrong,
+        invalid=invalid,
+    )
+
+
+def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
+    values = {column.into: column.into for column in load.columns}
+    position = load_checks.staged_position(cursor, table)
+    try:
+        return _insert(cursor, load, values, position, table)
+    except duckdb.Error as error:
+        raise StoreError(f"The runs can't be stored, so nothing was loaded: {error}") from error
+
+
+def _insert(
+    cursor: Cursor, load: Load, values: dict[str, str], position: str, table: str
+) -> LoadReport:
+    """Insert the rows of `table` as runs, numbered by their `position` in it, from 0."""
+    layout = load.layout
+    first = next_seq(cursor, layout.name)
+    of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
+    of_runs["foreign_id"] = of_runs.pop(FOREIGN_ID)
+    [(loaded,)] = cursor.execute(
+        f"INSERT INTO {layout.runs} (seq, {', '.join(of_runs)}) "
+        f"SELECT {first} + {position}, {', '.join(of_runs.values())} FROM {table}"
+    ).fetchall()
+    set_next_seq(cursor, layout.name, first + loaded)
+    return _report(load, first, loaded)
+
+
+def _report(load: Load, first_seq: int, loaded: int) -> LoadReport:
+    return LoadReport(
+        workflow=load.layout.name,
+        status=load.layout.workflow.status_names[load.code],
+        code=load.code,
+        loaded=loaded,
+        first_seq=first_seq,
+        last_seq=first_seq + loaded - 1,
+    )

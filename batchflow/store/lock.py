@@ -1,0 +1,142 @@
+"""The lock that keeps a second process out of a store.
+
+DuckDB locks its file too, but drops that lock as soon as anything in the process opens and closes
+the file by another way; a file of our own beside it has no such trap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from batchflow.errors import StoreError, StoreHeldError
+
+HOLDER_BYTES = 65_536
+
+
+class StoreLock:
+    """Hold a store's ``<path>.lock`` until ``release``; the end of the process releases it too."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, store_path: Path, now: datetime) -> StoreLock:
+        """Take the lock of the store at `store_path` (its real path), or raise StoreHeldError."""
+        path = _path_of(store_path)
+        lock = cls(path, _locked_descriptor(path, store_path))
+        lock._write_holder(now)
+        return lock
+
+    def release(self) -> None:
+        """Remove the file and give the lock back; a second call does nothing."""
+        if self._descriptor < 0:
+            return
+        self._path.unlink(missing_ok=True)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptor alone: in a forked child this leaves the parent's lock as it is."""
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+
+    def _write_holder(self, now: datetime) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps(_this_process(now)).encode(), 0)
+
+
+def _path_of(store_path: Path) -> Path:
+    return store_path.with_name(store_path.name + ".lock")
+
+
+def _locked_descriptor(path: Path, store_path: Path) -> int:
+    while True:
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise held_error(store_path, _read_holder(descriptor)) from None
+        if _is_file_at(path, descriptor):
+            return descriptor
+        # Its last holder removed the file after we had opened it: that lock guards nothing now.
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"The lock file {str(path)!r} can't be written ({error.strerror}); "
+            "give a path in a folder that exists and that you may write to."
+        ) from error
+
+
+def _is_file_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _read_holder(descriptor: int) -> dict[str, Any]:
+    try:
+        return _holder_in(os.pread(descriptor, HOLDER_BYTES, 0))
+    finally:
+        os.close(descriptor)
+
+
+def _holder_in(written: bytes) -> dict[str, Any]:
+    try:
+        holder = json.loads(written)
+    except ValueError:
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def holder_by_duckdb(store_path: Path, message: str) -> dict[str, Any]:
+    """Return what is known of the process that DuckDB names when its own lock is refused."""
+    named = re.search(r"\(PID (\d+)\)", message)
+    with contextlib.suppress(OSError):
+        written = _holder_in(_path_of(store_path).read_bytes())
+        # The file of a process that was killed stays behind, and says nothing of another.
+        if named is None or written.get("pid") == int(named[1]):
+            return written
+    return {"pid": int(named[1]), "host": socket.gethostname()} if named else {}
+
+
+def _this_process(now: datetime) -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": now.isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.executable).name, *sys.argv])[:1_000],
+    }
+
+
+def held_error(store_path: Path, holder: Mapping[str, Any]) -> StoreHeldError:
+    """Build the error that says in one sentence who holds the store and what to do."""
+    who = _described(holder) if holder else "another process"
+    same = holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname()
+    remedy = "close that engine first" if same else "end it or wait for it, then open again"
+    return StoreHeldError(
+        f"The store {str(store_path)!r} is held by {who}: {remedy}.",
+        path=str(store_path),
+        holder=holder,
+    )
+
+
+def _described(holder: Mapping[str, Any]) -> str:
+    since = f" since {holder['since']}" if "since" in holder else ""
+    command = f" (command: {holder['command']})" if "command" in holder else ""
+    return f"process {holder.get('pid', '?')} on {holder.get('host', '?')}{since}{command}"

@@ -1,0 +1,176 @@
+"""What people ask of a store: relations, each on a cursor of its own, so none holds up a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import duckdb
+
+from batchflow.chunk.reading import read_values
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store.connection import Cursor
+from batchflow.store.fetching import fetch
+from batchflow.store.layout import SEQ_BITS, Layout
+from batchflow.store.tables import Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+TRANSITIONS_OF_RUN = """
+    SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
+           t.version, e.step AS failed_step, e.type AS error_type, e.message AS error_message
+    FROM {transitions} AS t
+    LEFT JOIN {errors} AS e
+      ON e.seq = t.seq AND e.status = t.from_status AND e.attempt = t.attempt
+     AND e.committed_at = t.committed_at AND t.outcome = 'failed'
+    WHERE t.seq = $seq
+    ORDER BY t.version"""
+
+ERRORS_BY_FINGERPRINT = """
+    SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
+           min(committed_at) AS first_seen, max(committed_at) AS last_seen,
+           list_sort(list(DISTINCT step)) AS steps, any_value(type) AS type,
+           arg_max(message, committed_at) AS message
+    FROM {errors}
+    GROUP BY fingerprint
+    ORDER BY count DESC, last_seen DESC, fingerprint"""
+
+
+def sql(
+    reader: Cursor, query: str, params: Sequence[Any] | Mapping[str, Any] | None
+) -> duckdb.DuckDBPyRelation:
+    """Return the relation of a query that reads; ``params`` are bound to ``?`` or ``$name``.
+
+    Raises:
+        QueryError: it isn't one statement that reads, or DuckDB refuses it.
+    """
+    _refuse_unless_reading(reader, query)
+    try:
+        return reader.sql(query, params=params)
+    except duckdb.Error as error:
+        raise QueryError(f"The query can't be executed: {error}") from error
+
+
+def runs(reader: Cursor, tables: Tables, where: str | None) -> duckdb.DuckDBPyRelation:
+    """Return the runs that a predicate over their columns chooses, or all."""
+    query = f"SELECT * FROM {tables.runs}"
+    if where is None:
+        return reader.sql(query)
+    condition = predicate(reader, tables, where)
+    try:
+        return reader.sql(f"{query} WHERE {condition}")
+    except duckdb.Error as error:
+        raise refused_predicate(tables, where, error) from error
+
+
+def counts(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
+    """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
+    return reader.sql(
+        f"SELECT status, run_state, count(*) AS runs FROM {tables.runs} "
+        "GROUP BY ALL ORDER BY status, run_state"
+    )
+
+
+def errors(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
+    """Return the failures by fingerprint, the most frequent first.
+
+    Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
+    ``type``, and ``message``, which is that of the latest.
+    """
+    return reader.sql(ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
+
+
+def history(reader: Cursor, tables: Tables, run_id: UUID) -> duckdb.DuckDBPyRelation:
+    """Return the transitions of one run in their order, with the error of each that failed.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    seq = existing_seq(reader, tables, run_id)
+    query = TRANSITIONS_OF_RUN.format(transitions=tables.transitions, errors=tables.errors)
+    return reader.sql(query, params={"seq": seq})
+
+
+def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
+    """Return a run's columns by name; those of the object as the values that a step sees.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    query = f"SELECT * FROM {layout.runs} WHERE seq = $seq"
+    row = fetch(cursor.sql(query, params={"seq": seq_of(layout, run_id)}))
+    if not row.num_rows:
+        raise not_found(run_id)
+    fields = {field.column: field.type for field in layout.fields}
+    return {
+        name: read_values(column, fields[name])[0] if name in fields else column[0].as_py()
+        for name, column in zip(row.column_names, _arrays(row), strict=True)
+    }
+
+
+def existing_seq(cursor: Cursor, tables: Tables, run_id: UUID) -> int:
+    """Return a run's seq, or raise RunNotFoundError."""
+    seq = seq_of(tables, run_id)
+    if not cursor.execute(f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
+        raise not_found(run_id)
+    return seq
+
+
+def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
+    """Return a user's predicate as one condition, or raise QueryError."""
+    # On lines of its own, so that a comment at its end doesn't swallow the parenthesis.
+    condition = f"(\n{where}\n)"
+    try:
+        statements = cursor.extract_statements(f"SELECT 1 WHERE {condition}")
+    except duckdb.Error as error:
+        raise refused_predicate(tables, where, error) from error
+    if len(statements) != 1:
+        raise QueryError(f"The predicate {where!r} is more than a predicate; give one condition.")
+    return condition
+
+
+def refused_predicate(tables: Tables, where: str, error: duckdb.Error) -> QueryError:
+    """Build the error that says what DuckDB found, and which columns there are."""
+    return QueryError(
+        f"The predicate {where!r} can't be executed: {error}. The runs of {tables.name!r} have "
+        f"the columns {', '.join(tables.column_names)}."
+    )
+
+
+def not_found(run_id: UUID) -> RunNotFoundError:
+    """Build the error that there is no such run."""
+    return RunNotFoundError(
+        f"There is no run {run_id} in this store; check the run id and the store's path."
+    )
+
+
+def is_of(tables: Tables, run_id: UUID) -> bool:
+    """Tell whether the id is one that this workflow's runs could have."""
+    return run_id.int >> SEQ_BITS == tables.run_id_base >> SEQ_BITS
+
+
+def _refuse_unless_reading(reader: Cursor, query: str) -> None:
+    try:
+        statements = reader.extract_statements(query)
+    except duckdb.Error as error:
+        raise QueryError(f"The query can't be parsed: {error}") from error
+    if len(statements) != 1 or statements[0].type not in READING:
+        raise QueryError(
+            "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
+            "change runs with pause, resume and cancel."
+        )
+
+
+def seq_of(tables: Tables, run_id: UUID) -> int:
+    """Return the seq of a run with this id, whether there is one or not."""
+    if not is_of(tables, run_id):
+        raise not_found(run_id)
+    return run_id.int - tables.run_id_base
+
+
+def _arrays(row: pa.Table) -> list[pa.Array]:
+    return [column.combine_chunks() for column in row.columns]

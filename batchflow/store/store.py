@@ -1,0 +1,304 @@
+"""The store's face: one method for each thing that the layers above ask of it."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from batchflow.definition.step import Step
+from batchflow.store import database, lifecycle, queries, sql_step
+from batchflow.store.arrival import Arrival, arrival
+from batchflow.store.backlog import Backlog, count_backlog, count_retries
+from batchflow.store.claim import claim_runs
+from batchflow.store.commit import CommitSummary, StepCommit, commit_steps
+from batchflow.store.connection import Connection, Cursor, Settings
+from batchflow.store.layout import AnyWorkflow, Layout
+from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved, Verb
+from batchflow.store.load import load
+from batchflow.store.load_options import LoadOptions
+from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.lock import StoreLock
+from batchflow.store.migrate import lay_out
+from batchflow.store.sql_task import SqlTask
+from batchflow.store.trigger import Trigger
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+MEMORY = ":memory:"
+
+
+class Store:
+    """One DuckDB file with the runs of one or more workflows; safe to use from several threads."""
+
+    def __init__(
+        self,
+        path: str,
+        connection: Connection,
+        lock: StoreLock | None,
+        layouts: Mapping[str, Layout],
+    ) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._layouts = layouts
+        self._triggers = {name: Trigger(connection, layout) for name, layout in layouts.items()}
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        workflows: Sequence[AnyWorkflow],
+        *,
+        clock: Callable[[], datetime],
+        memory_limit: str | None = None,
+    ) -> Store:
+        """Open the store at `path`, or create it; ``":memory:"`` keeps it in this process.
+
+        Args:
+            path: the file; a symlink is followed.
+            workflows: each is checked, and its tables are created or migrated.
+            clock: answers with the present time, aware.
+            memory_limit: the most that DuckDB may take, like "4GB".
+
+        Raises:
+            DefinitionError: a workflow has problems; the expressions of SQL steps are among them.
+            StoreHeldError: another process, or this one, has it open.
+            StoreFormatError: the file is no store; it is left as it was.
+            MigrationError: a workflow changed in a way that the store can't follow.
+        """
+        for workflow in workflows:
+            workflow.check()
+        name = os.fspath(path)
+        now = clock()
+        schemas = frozenset(workflow.name.lower() for workflow in workflows)
+        settings = Settings(schemas=schemas, memory_limit=memory_limit)
+        if name == MEMORY:
+            root = database.open_memory(now, settings)
+            return cls._laid_out(name, root, None, workflows, now)
+        real = Path(os.path.realpath(name))
+        lock = StoreLock.acquire(real, now)
+        try:
+            root = database.open_file(real, now, settings)
+            return cls._laid_out(str(real), root, lock, workflows, now)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def _laid_out(
+        cls,
+        path: str,
+        root: Cursor,
+        lock: StoreLock | None,
+        workflows: Sequence[AnyWorkflow],
+        now: datetime,
+    ) -> Store:
+        try:
+            connection = Connection(root)
+            with connection.write() as cursor:
+                layouts = lay_out(cursor, workflows)
+                sql_step.refuse_unbindable(cursor, layouts.values(), now)
+        except BaseException:
+            database.close_untouched(root)
+            raise
+        return cls(path, connection, lock, layouts)
+
+    def close(self) -> None:
+        """Close the store and give its lock back; a second call does nothing."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def run_id_base(self, workflow: AnyWorkflow) -> int:
+        """Return the UUID, as a number, to which a run's seq is added for its run id."""
+        return self._layout(workflow).run_id_base
+
+    # Putting runs in.
+
+    def trigger(
+        self,
+        workflow: AnyWorkflow,
+        foreign_id: str,
+        given: Any,
+        at: enum.Enum | str | None,
+        now: datetime,
+    ) -> Placed:
+        """Trigger a run of one object; see `Trigger`."""
+        return self._triggers[workflow.name](foreign_id, given, at, now)
+
+    def load(
+        self, workflow: AnyWorkflow, source: Any, options: LoadOptions, now: datetime
+    ) -> LoadReport:
+        """Trigger a run for each row of a source, in one transaction; see `load`."""
+        return load(self._connection, self._layout(workflow), source, options, now)
+
+    # The coordinator's part.
+
+    def backlog(self, workflow: AnyWorkflow, now: datetime) -> Backlog:
+        """Count the runs that a step may be given now, by status and bucket."""
+        return count_backlog(self._connection.cursor(), self._layout(workflow), now)
+
+    def waiting_for_retry(self, workflow: AnyWorkflow) -> int:
+        """Count the runs that wait for another attempt."""
+        return count_retries(self._connection.cursor(), self._layout(workflow))
+
+    def claim(
+        self,
+        workflow: AnyWorkflow,
+        from_code: int,
+        first_seq: int,
+        last_seq: int,
+        now: datetime,
+        fields: Sequence[str],
+    ) -> pa.Table:
+        """Return the runs with these seqs that are at a status, runnable and due, in no order.
+
+        Its columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
+        (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields`.
+        """
+        return claim_runs(
+            self._connection.cursor(),
+            self._layout(workflow),
+            from_code,
+            (first_seq, last_seq),
+            now,
+            fields,
+        )
+
+    def commit(self, commits: Sequence[StepCommit], now: datetime) -> list[CommitSummary]:
+        """Store results in one transaction, but for runs that were changed since their claim.
+
+        Raises:
+            CommitError: nothing was stored.
+        """
+        return commit_steps(self._connection, self._layouts, commits, now)
+
+    def commit_sql_step(
+        self,
+        workflow: AnyWorkflow,
+        step: Step,
+        first_seq: int,
+        last_seq: int,
+        now: datetime,
+        random: np.random.Generator,
+    ) -> CommitSummary:
+        """Execute a SQL step for the claimable runs with these seqs, in one transaction.
+
+        `random` is where the jitter of the waits of failed runs comes from.
+
+        Raises:
+            CommitError: nothing was stored.
+        """
+        task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now)
+        return sql_step.commit_sql_step(self._connection, task, random)
+
+    # What people do to runs.
+
+    def pause(
+        self,
+        workflow: AnyWorkflow,
+        *,
+        where: str | None,
+        run_ids: Sequence[UUID] | None,
+        reason: str | None,
+        now: datetime,
+    ) -> Moved:
+        """Pause the runs chosen by one of both; see `lifecycle.move`."""
+        chosen = lifecycle.selection(where, run_ids)
+        return self._move(workflow, PAUSE, chosen, reason, now)
+
+    def resume(
+        self,
+        workflow: AnyWorkflow,
+        *,
+        where: str | None,
+        run_ids: Sequence[UUID] | None,
+        reason: str | None,
+        now: datetime,
+    ) -> Moved:
+        """Let paused runs go on where they stand, as on their first attempt and due at once."""
+        chosen = lifecycle.selection(where, run_ids)
+        return self._move(workflow, RESUME, chosen, reason, now)
+
+    def cancel(
+        self,
+        workflow: AnyWorkflow,
+        *,
+        where: str | None,
+        run_ids: Sequence[UUID] | None,
+        reason: str | None,
+        now: datetime,
+    ) -> Moved:
+        """End the chosen runs where they stand, for good."""
+        chosen = lifecycle.selection(where, run_ids)
+        return self._move(workflow, CANCEL, chosen, reason, now)
+
+    def _move(
+        self,
+        workflow: AnyWorkflow,
+        verb: Verb,
+        chosen: str | Sequence[UUID],
+        reason: str | None,
+        now: datetime,
+    ) -> Moved:
+        return lifecycle.move(self._connection, self._layout(workflow), verb, chosen, reason, now)
+
+    # What people ask.
+
+    def sql(
+        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Return the relation of one query that reads; ``params`` are bound to ``?`` or ``$name``.
+
+        Raises:
+            QueryError: it isn't one statement that reads, or DuckDB refuses it.
+        """
+        return queries.sql(self._connection.reader(), query, params)
+
+    def runs(self, workflow: AnyWorkflow, where: str | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the runs that a predicate over their columns chooses, or all."""
+        return queries.runs(self._connection.reader(), self._layout(workflow), where)
+
+    def counts(self, workflow: AnyWorkflow) -> duckdb.DuckDBPyRelation:
+        """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
+        return queries.counts(self._connection.reader(), self._layout(workflow))
+
+    def errors(self, workflow: AnyWorkflow) -> duckdb.DuckDBPyRelation:
+        """Return the failures by fingerprint, the most frequent first."""
+        return queries.errors(self._connection.reader(), self._layout(workflow))
+
+    def history(self, workflow: AnyWorkflow, run_id: UUID) -> duckdb.DuckDBPyRelation:
+        """Return the transitions of one run in their order, with the error of each failure."""
+        return queries.history(self._connection.reader(), self._layout(workflow), run_id)
+
+    def get(self, workflow: AnyWorkflow, run_id: UUID) -> dict[str, Any]:
+        """Return a run's columns by name; those of the object as the values that a step sees."""
+        return queries.get(self._connection.cursor(), self._layout(workflow), run_id)
+
+    def arrival(self, workflow: AnyWorkflow, run_id: UUID, code: int) -> Arrival:
+        """Return where a run stands, and whether it is or was at the status with this code."""
+        layout = self._layout(workflow)
+        seq = queries.seq_of(layout, run_id)
+        return arrival(self._connection.cursor(), layout, seq, code)
+
+    def workflow_of(self, run_id: UUID) -> AnyWorkflow:
+        """Return the workflow whose runs have ids like this one; it may be of no run all the same.
+
+        Raises:
+            RunNotFoundError: no workflow that is open has.
+        """
+        for layout in self._layouts.values():
+            if queries.is_of(layout, run_id):
+                return layout.workflow
+        raise queries.not_found(run_id)
+
+    def _layout(self, workflow: AnyWorkflow) -> Layout:
+        return self._layouts[workflow.name]

@@ -1,0 +1,88 @@
+"""A small workflow, a store with it, and what the tests of loading ask of both."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from batchflow.definition.workflow import Workflow
+from batchflow.store.layout import Layout
+from batchflow.store.load import load
+from batchflow.store.load_options import LoadOptions
+from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.store import Store
+from batchflow.store.trigger import Trigger
+
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+
+class Stage(enum.Enum):
+    CREATED = "created"
+    PAID = "paid"
+    DONE = "done"
+
+
+@dataclass
+class Item:
+    name: str
+    price: float
+    count: int = 1
+    note: str | None = None
+
+
+def workflow_of(object_type: type[Any], name: str = "items") -> Workflow[Any, Any]:
+    workflow: Workflow[Any, Any] = Workflow(name, object_type, Stage)
+    workflow.add_step(Stage.CREATED, lambda run: Stage.PAID, Stage.PAID)
+    workflow.add_step(Stage.PAID, lambda run: Stage.DONE, Stage.DONE)
+    return workflow
+
+
+class Loader:
+    """One workflow's way into one store."""
+
+    def __init__(self, store: Store, workflow: Workflow[Any, Any]) -> None:
+        self.store = store
+        self.connection = store._connection
+        self.layout: Layout = store._layouts[workflow.name]
+        self.trigger_one = Trigger(self.connection, self.layout)
+
+    def load(self, source: Any, **options: Any) -> LoadReport:
+        options.setdefault("foreign_id", "name")
+        return load(self.connection, self.layout, source, LoadOptions(**options), NOW)
+
+    def trigger(self, foreign_id: str, given: Any, at: Any = None) -> Placed:
+        return self.trigger_one(foreign_id, given, at, NOW)
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.arrow(sql).to_pylist()
+        return rows
+
+    def arrow(self, sql: str) -> pa.Table:
+        return self.connection.reader().sql(sql).to_arrow_table()
+
+    def column(self, name: str, where: str = "true") -> list[Any]:
+        query = f"SELECT {name} AS value FROM {self.layout.runs} WHERE {where} ORDER BY seq"
+        return [row["value"] for row in self.query(query)]
+
+    def finish(self, where: str) -> None:
+        with self.connection.write() as cursor:
+            cursor.execute(f"UPDATE {self.layout.runs} SET run_state = 'COMPLETED' WHERE {where}")
+
+
+@contextmanager
+def opened(
+    object_type: type[Any] = Item, path: Path | str = ":memory:", memory_limit: str | None = None
+) -> Iterator[Loader]:
+    workflow = workflow_of(object_type)
+    store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit=memory_limit)
+    try:
+        yield Loader(store, workflow)
+    finally:
+        store.close()

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from loading_kit import Item, Loader, Stage, opened, workflow_of
+
+from batchflow.definition.fields import Precision
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import DefinitionError, LoadError, SourceError
+from batchflow.store.load_options import LoadOptions, starting_code
+
+
+@dataclass
+class Defaults:
+    key: str
+    when: dt.datetime = dt.datetime(2024, 5, 6, 7, 8, 9, 10)  # noqa: DTZ001 - naive on purpose
+    amount: Annotated[Decimal, Precision(18, 2)] = Decimal("1.50")
+    item: Item = field(default_factory=lambda: Item("it's", 2.5))
+    tags: list[str] = field(default_factory=lambda: ["a", "b"])
+    extra: dict[str, int] = field(default_factory=dict)
+    stage: Stage = Stage.PAID
+    nothing: int | None = None
+
+
+@dataclass
+class Clashing:
+    status: str
+    Price: float
+    foreign_id: int = 0
+
+
+@pytest.fixture
+def loader() -> Iterator[Loader]:
+    with opened() as found:
+        yield found
+
+
+def test_missing_columns_take_their_defaults() -> None:
+    with opened(Defaults) as loader:
+        loader.load(pa.table({"key": ["a", "b"]}), foreign_id="key")
+
+        columns = "when, amount, item, tags, extra, stage, nothing".replace("when", '"when"')
+        rows = loader.query(f"SELECT {columns} FROM items.runs")
+    assert rows == 2 * [
+        {
+            "when": dt.datetime(2024, 5, 6, 7, 8, 9, 10),  # noqa: DTZ001 - naive on purpose
+            "amount": Decimal("1.50"),
+            "item": {"name": "it's", "price": 2.5, "count": 1, "note": None},
+            "tags": ["a", "b"],
+            "extra": [],
+            "stage": "PAID",
+            "nothing": None,
+        }
+    ]
+
+
+def test_a_default_factory_is_called_once_a_load() -> None:
+    calls: list[int] = []
+
+    @dataclass
+    class Counted:
+        key: str
+        number: int = field(default_factory=lambda: calls.append(1) or len(calls))
+
+    with opened(Counted) as loader:
+        loader.load(pa.table({"key": ["a", "b"]}), foreign_id="key")
+        loader.load(pa.table({"key": ["c"]}), foreign_id="key")
+
+        assert loader.column("number") == [1, 1, 2]
+
+
+def test_a_default_that_does_not_fit_its_field_is_refused() -> None:
+    @dataclass
+    class Wrong:
+        key: str
+        number: int = field(default_factory=lambda: "many")
+
+    with opened(Wrong) as loader, pytest.raises(LoadError, match="'number' is a str, and not int"):
+        loader.load(pa.table({"key": ["a"]}), foreign_id="key")
+
+
+def test_missing_required_columns_are_named_all_at_once(loader: Loader) -> None:
+    with pytest.raises(SourceError) as caught:
+        loader.load(pa.table({"id": ["a"]}), foreign_id="key")
+
+    for part in ("'name', 'price'", "no column 'key'", "its columns are 'id'"):
+        assert part in str(caught.value)
+
+
+def test_names_match_but_for_their_case(loader: Loader) -> None:
+    loader.load(pa.table({"NAME": ["a"], "Price": [2.0]}), foreign_id="Name")
+
+    assert loader.column("name") == ["a"]
+    assert loader.column("foreign_id") == ["a"]
+    assert loader.column("price") == [2.0]
+
+
+def test_a_csv_header_that_names_a_column_twice_goes_by_its_first(
+    loader: Loader, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("name,price,NAME\na,1,b\n")
+
+    loader.load(tmp_path / "a.csv")
+
+    assert loader.column("name") == ["a"]
+
+
+def test_extra_columns_are_ignored(loader: Loader) -> None:
+    source = pa.table({"name": ["a"], "price": [1.0], "other": [1], "seq": [77]})
+
+    assert loader.load(source).loaded == 1
+    assert loader.column("seq") == [0]
+
+
+def test_extra_columns_are_refused_where_it_is_strict(loader: Loader) -> None:
+    source = pa.table({"key": ["k"], "name": ["a"], "price": [1.0], "a": [1], "b": [2]})
+
+    with pytest.raises(SourceError, match="has 'a', 'b' beside"):
+        loader.load(source, foreign_id="key", strict=True)
+    assert loader.load(source.drop(["a", "b"]), foreign_id="key", strict=True).loaded == 1
+
+
+def test_the_column_foreign_id_is_taken_where_none_is_named(loader: Loader) -> None:
+    source = pa.table({"foreign_id": ["k"], "name": ["a"], "price": [1.0]})
+
+    loader.load(source, foreign_id=None, strict=True)
+
+    assert loader.column("foreign_id") == ["k"]
+
+
+def test_a_source_without_a_foreign_id_is_refused_saying_what_to_do(loader: Loader) -> None:
+    with pytest.raises(SourceError, match=r"no column 'foreign_id', so say .* with foreign_id="):
+        loader.load([Item("a", 1.0)], foreign_id=None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (pa.array([1, 22], pa.int8()), ["1", "22"]),
+        (pa.array([1, 2**64 - 1], pa.uint64()), ["1", "18446744073709551615"]),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (
+            pa.array([bytes(16), b"\xff" * 16], pa.uuid()),
+            [f"{'0' * 8}-0000-0000-0000-{'0' * 12}", "ffffffff-ffff-ffff-ffff-ffffffffffff"],
+        ),
+    ],
+)
+def test_foreign_ids_become_text(loader: Loader, keys: pa.Array, expected: list[str]) -> None:
+    loader.load(pa.table({"key": keys, "name": ["a", "b"], "price": [1.0, 2.0]}), foreign_id="key")
+
+    assert loader.column("foreign_id") == expected
+
+
+@pytest.mark.parametrize("keys", [pa.array([1.5]), pa.array([b"x"]), pa.array([[1]])])
+def test_foreign_ids_of_other_types_are_refused(loader: Loader, keys: pa.Array) -> None:
+    source = pa.table({"key": keys, "name": ["a"], "price": [1.0]})
+
+    with pytest.raises(SourceError, match="foreign id is a text or an integer"):
+        loader.load(source, foreign_id="key")
+
+
+def test_fields_that_share_a_name_with_the_engine_keep_their_own_column() -> None:
+    source = pa.table({"status": ["x"], "price": [1.0], "foreign_id": [7]})
+
+    with opened(Clashing) as loader:
+        loader.load(source, foreign_id=None)
+
+        row = loader.query(
+            'SELECT status, object_status, "Price", foreign_id, object_foreign_id FROM items.runs'
+        )[0]
+    assert row == {
+        "status": "CREATED",
+        "object_status": "x",
+        "Price": 1.0,
+        "foreign_id": "7",
+        "object_foreign_id": 7,
+    }
+
+
+def test_column_names_that_need_quoting_are_no_matter(loader: Loader) -> None:
+    odd = 'a "b"; DROP TABLE x --'
+    source = pa.table({odd: ["k"], "name": ["a"], "price": [1.0], "item_1": [1], "": [2]})
+
+    loader.load(source, foreign_id=odd)
+
+    assert loader.column("foreign_id") == ["k"]
+
+
+def test_columns_of_types_that_can_not_fit_are_refused_all_at_once(loader: Loader) -> None:
+    source = pa.table({"name": pa.array([["x"]]), "price": pa.array([True]), "key": ["k"]})
+
+    with pytest.raises(SourceError) as caught:
+        loader.load(source, foreign_id="key")
+
+    assert "'name' is VARCHAR[]" in str(caught.value)
+    assert "'price' is BOOLEAN" in str(caught.value)
+
+
+def test_runs_begin_where_it_is_said(loader: Loader) -> None:
+    report = loader.load([Item("a", 1.0)], at=Stage.PAID)
+    again = loader.load([Item("b", 1.0)], at="PAID")
+
+    assert (report.code, report.status, again.code) == (1, "PAID", 1)
+    assert loader.column("status") == ["PAID", "PAID"]
+
+
+def test_a_status_without_a_step_is_no_place_to_begin(loader: Loader) -> None:
+    with pytest.raises(LoadError, match=r"No step .* stands on DONE.* one of CREATED, PAID"):
+        loader.load([Item("a", 1.0)], at=Stage.DONE)
+
+
+def test_a_status_of_no_member_is_refused(loader: Loader) -> None:
+    with pytest.raises(DefinitionError):
+        loader.load([Item("a", 1.0)], at="NOWHERE")
+
+
+def test_several_starting_points_must_be_told_apart() -> None:
+    workflow: Workflow[Any, Any] = Workflow("two", Item, Stage)
+    workflow.add_step(Stage.CREATED, lambda run: Stage.DONE, Stage.DONE)
+    workflow.add_step(Stage.PAID, lambda run: Stage.DONE, Stage.DONE)
+
+    with pytest.raises(LoadError, match=r"2 starting points \(CREATED, PAID\)"):
+        starting_code(workflow, None)
+    assert starting_code(workflow_of(Item), None) == 0
+
+
+@pytest.mark.parametrize("wrong", [{"on_conflict": "ignore"}, {"on_invalid": "drop"}])
+def test_unknown_choices_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(LoadError, match="give one of"):
+        LoadOptions(**wrong)
+
+
+def test_parquet_with_narrower_types_is_loaded_as_it_is(loader: Loader, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "name": ["a", "b"],
+            "price": pa.array([1, 2], pa.int32()),
+            "count": pa.array([3, 4], pa.uint16()),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+
+    loader.load(tmp_path / "a.parquet")
+
+    assert loader.column("price") == [1.0, 2.0]
+    assert loader.column("count") == [3, 4]

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import MigrationError, StoreFormatError
+from batchflow.store import Store
+from conftest import NOW, Bench, Parcel, Status, parcels
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refused_untouched(path: Path, match: str) -> None:
+    before = digest(path)
+    with pytest.raises(StoreFormatError, match=match):
+        Store.open(path, [parcels()], clock=lambda: NOW)
+    assert digest(path) == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_text_file_is_refused(path: Path) -> None:
+    path.write_text("hello " * 10_000)
+    refused_untouched(path, "is no DuckDB file")
+
+
+def test_an_empty_file_is_refused(path: Path) -> None:
+    path.touch()
+    refused_untouched(path, "is no DuckDB file")
+
+
+def test_a_sqlite_database_is_refused(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE t(a)")
+    connection.close()
+    refused_untouched(path, "SQLite")
+
+
+def test_a_duckdb_file_of_somebody_else_is_refused(path: Path) -> None:
+    connection = duckdb.connect(str(path))
+    connection.execute("CREATE TABLE t(a INTEGER)")
+    connection.close()
+    refused_untouched(path, "batchflow didn't make")
+
+
+@pytest.mark.parametrize("kept", [100, 8_192, 12_288, 300_000])
+def test_a_truncated_store_is_refused(
+    open_bench: Callable[..., Bench], path: Path, kept: int
+) -> None:
+    bench = open_bench()
+    bench.seed(50_000, weight="hash(range) % 1000000007")
+    bench.store.close()
+    path.write_bytes(path.read_bytes()[:kept])
+    refused_untouched(path, "cut off|can't read")
+
+
+def write_much_and_stop(bench: Bench) -> None:
+    with bench.store._connection.write() as cursor:
+        cursor.execute("CREATE TABLE parcels.large AS SELECT hash(range) AS h FROM range(1000000)")
+        raise KeyboardInterrupt
+
+
+def test_a_store_whose_large_load_was_rolled_back_opens(
+    open_bench: Callable[..., Bench], path: Path
+) -> None:
+    bench = open_bench()
+    bench.seed(1)
+    with pytest.raises(KeyboardInterrupt):
+        write_much_and_stop(bench)
+    bench.store.close()
+    assert open_bench().rows("seq") == [(0,)]
+
+
+def test_a_store_of_a_newer_format_is_refused(open_bench: Callable[..., Bench], path: Path) -> None:
+    open_bench().store.close()
+    connection = duckdb.connect(str(path))
+    connection.execute("UPDATE batchflow.store SET format_version = 99")
+    connection.close()
+    refused_untouched(path, "format 99 .* reads format 1")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreFormatError, match="no file"):
+        Store.open(tmp_path, [parcels()], clock=lambda: NOW)
+
+
+def test_a_log_without_its_store_is_refused_and_kept(path: Path) -> None:
+    log = Path(f"{path}.wal")
+    log.write_bytes(b"acknowledged")
+    with pytest.raises(StoreFormatError, match="put the store back"):
+        Store.open(path, [parcels()], clock=lambda: NOW)
+    assert log.read_bytes() == b"acknowledged"
+    assert not path.exists()
+
+
+def test_what_a_killed_creation_left_is_replaced(
+    open_bench: Callable[..., Bench], path: Path
+) -> None:
+    Path(f"{path}.new").write_bytes(b"half")
+    Path(f"{path}.new.wal").write_bytes(b"half")
+    bench = open_bench()
+    assert bench.store.sql("SELECT format_version FROM batchflow.store").fetchall() == [(1,)]
+    assert not Path(f"{path}.new").exists()
+
+
+def test_a_reopened_store_has_its_runs_and_their_ids(open_bench: Callable[..., Bench]) -> None:
+    bench = open_bench()
+    bench.seed(3)
+    before = bench.rows("run_id, foreign_id, created_at")
+    bench.store.close()
+    again = open_bench()
+    assert again.rows("run_id, foreign_id, created_at") == before
+    assert [row[0] for row in before] == [again.run_id(seq) for seq in range(3)]
+    assert {row[0].version for row in before} == {8}
+
+
+def test_two_workflows_share_a_store_and_none_of_their_ids(path: Path) -> None:
+    first, second = parcels("first"), parcels('sec"ond')
+    store = Store.open(path, [first, second], clock=lambda: NOW)
+    Bench(store, first).seed(1)
+    Bench(store, second).seed(1)
+    ids = [Bench(store, each).rows("run_id")[0][0] for each in (first, second)]
+    assert [store.workflow_of(run_id) for run_id in ids] == [first, second]
+    store.close()
+
+
+def test_workflows_whose_names_differ_by_case_alone_are_refused(path: Path) -> None:
+    with pytest.raises(MigrationError, match="schema"):
+        Store.open(path, [parcels("parcels"), parcels("Parcels")], clock=lambda: NOW)
+    Store.open(path, [parcels()], clock=lambda: NOW).close()
+
+
+def test_settings_hold_on_every_cursor(bench: Bench) -> None:
+    query = "SELECT current_setting('TimeZone'), current_setting('autoinstall_known_extensions')"
+    assert bench.store.sql(query).fetchall() == [("UTC", False)]
+
+
+def test_the_memory_limit_is_set(path: Path) -> None:
+    workflow: Workflow[Parcel, Status] = parcels()
+    store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit="512MiB")
+    limit = store.sql("SELECT current_setting('memory_limit')").fetchall()
+    assert limit == [("512.0 MiB",)]
+    store.close()

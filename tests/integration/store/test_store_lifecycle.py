@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from batchflow.definition.run_state import RunState, sources_of
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store import Moved
+from conftest import LATER, NOW, Bench, Status, moved
+
+VERBS = {
+    "pause": sources_of(RunState.PAUSED),
+    "cancel": sources_of(RunState.CANCELLED),
+    "resume": (RunState.PAUSED,),
+}
+
+
+def act(bench: Bench, verb: str, where: str | None = "true", **options: Any) -> Moved:
+    given = {"run_ids": None, "reason": "because", "now": LATER} | options
+    moved: Moved = getattr(bench.store, verb)(bench.workflow, where=where, **given)
+    return moved
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("state", list(RunState))
+def test_a_verb_moves_runs_of_the_run_states_in_the_table_and_refuses_others(
+    bench: Bench, verb: str, state: RunState
+) -> None:
+    bench.seed(2, run_state=f"'{state.name}'")
+    allowed = state in VERBS[verb]
+    assert act(bench, verb) == (Moved(2, 0) if allowed else Moved(0, 2))
+    assert bench.rows("version") == [(2 if allowed else 1,)] * 2
+    assert len(bench.transitions("seq")) == (2 if allowed else 0)
+
+
+def test_pausing_says_why_and_is_recorded(bench: Bench) -> None:
+    bench.seed(3)
+    assert act(bench, "pause", "weight >= 1 -- the heavy ones") == Moved(2, 0)
+    assert bench.rows("run_state, reason, updated_at", "weight = 1") == [
+        ("PAUSED", "because", LATER)
+    ]
+    columns = "seq, from_status, to_status, outcome, run_state, attempt, version, committed_at"
+    assert bench.transitions(columns)[0] == (1, "NEW", "NEW", "paused", "PAUSED", 1, 2, LATER)
+    assert bench.claim().num_rows == 1
+
+
+def test_a_resumed_run_goes_on_as_on_its_first_attempt(bench: Bench) -> None:
+    bench.seed(
+        1,
+        run_state="'PAUSED'",
+        attempt="6",
+        reason="'why'",
+        next_attempt_at=f"TIMESTAMPTZ '{LATER}'",
+    )
+    assert act(bench, "resume") == Moved(1, 0)
+    columns = "run_state, attempt, next_attempt_at, reason"
+    assert bench.rows(columns) == [("RUNNING", 1, None, None)]
+    assert bench.transitions("outcome, attempt") == [("resumed", 6)]
+    assert bench.claim().num_rows == 1
+
+
+def test_cancelled_runs_are_never_claimed_again(bench: Bench) -> None:
+    bench.seed(2)
+    assert act(bench, "cancel", "seq = 0") == Moved(1, 0)
+    assert act(bench, "resume") == Moved(0, 2)
+    assert bench.claim()["#seq"].to_pylist() == [1]
+
+
+def test_runs_are_chosen_by_their_ids(bench: Bench) -> None:
+    bench.seed(3)
+    ids = [bench.run_id(2), bench.run_id(0), bench.run_id(2)]
+    assert act(bench, "pause", None, run_ids=ids) == Moved(2, 0)
+    assert bench.rows("run_state") == [("PAUSED",), ("INITIATED",), ("PAUSED",)]
+
+
+def test_no_ids_move_nothing(bench: Bench) -> None:
+    bench.seed(1)
+    assert act(bench, "pause", None, run_ids=[]) == Moved(0, 0)
+
+
+def test_an_unknown_id_is_refused_and_nothing_moves(bench: Bench) -> None:
+    bench.seed(2)
+    unknown = [bench.run_id(9), UUID(int=7)]
+    with pytest.raises(RunNotFoundError, match="no run with 2 of the 3 run ids") as caught:
+        act(bench, "pause", None, run_ids=[bench.run_id(0), *unknown])
+    assert str(unknown[0]) in str(caught.value)
+    assert bench.rows("run_state") == [("INITIATED",)] * 2
+
+
+def test_a_bad_predicate_says_what_duckdb_found_and_which_columns_there_are(bench: Bench) -> None:
+    with pytest.raises(QueryError, match="wieght") as caught:
+        act(bench, "pause", "wieght > 1")
+    for column in ("run_id", "status", "next_attempt_at", "weight", "label", "note"):
+        assert column in str(caught.value)
+
+
+def test_a_predicate_that_fails_on_a_value_is_refused_as_well(bench: Bench) -> None:
+    bench.seed(2)
+    with pytest.raises(QueryError, match="Could not convert"):
+        act(bench, "cancel", "label::INTEGER = 1")
+    assert bench.rows("run_state") == [("INITIATED",)] * 2
+
+
+@pytest.mark.parametrize("where", ["true); DROP TABLE parcels.runs; SELECT (1", "", "1; SELECT 2"])
+def test_what_is_no_single_predicate_is_refused(bench: Bench, where: str) -> None:
+    bench.seed(2)
+    with pytest.raises(QueryError):
+        act(bench, "cancel", where)
+    assert bench.rows("run_state") == [("INITIATED",)] * 2
+
+
+def test_either_a_predicate_or_ids_have_to_be_given(bench: Bench) -> None:
+    for where, run_ids in ((None, None), ("true", [])):
+        with pytest.raises(QueryError, match="one of the two"):
+            act(bench, "pause", where, run_ids=run_ids)
+
+
+def test_a_million_runs_are_paused_by_the_set(bench: Bench) -> None:
+    bench.seed(1_000_000)
+    assert act(bench, "pause", "weight % 2 = 0") == Moved(500_000, 0)
+    counts = bench.store.counts(bench.workflow).fetchall()
+    assert counts == [("NEW", "INITIATED", 500_000), ("NEW", "PAUSED", 500_000)]
+
+
+def test_pausing_runs_that_advanced_keeps_them_where_they_are(bench: Bench) -> None:
+    bench.seed(1)
+    bench.commit(moved(bench, bench.claim(), Status.CHECKED))
+    act(bench, "pause")
+    assert bench.rows("status, run_state, version") == [("CHECKED", "PAUSED", 3)]
+    assert act(bench, "resume", reason=None) == Moved(1, 0)
+    assert bench.rows("status, run_state, updated_at > created_at") == [
+        ("CHECKED", "RUNNING", LATER > NOW)
+    ]

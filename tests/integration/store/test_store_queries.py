@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from batchflow.definition.run_state import RunState
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store import Store
+from conftest import (
+    LATER,
+    NOW,
+    VALUES,
+    Bench,
+    Everything,
+    Status,
+    failed,
+    fetched,
+    moved,
+    put_everything,
+)
+
+
+@pytest.fixture
+def everything() -> Bench:
+    workflow: Workflow[Any, Any] = Workflow("everything", Everything, Status)
+    workflow.add_step(Status.NEW, lambda run: None, Status.DONE)
+    store = Store.open(":memory:", [workflow], clock=lambda: NOW)
+    bench = Bench(store, workflow)
+    put_everything(bench, rows=1)
+    return bench
+
+
+def test_a_run_is_got_with_values_of_the_types_of_its_fields(everything: Bench) -> None:
+    row = everything.store.get(everything.workflow, everything.run_id(0))
+    for name, (_, value) in VALUES.items():
+        assert row[name] == value, name
+    assert row["run_id"] == everything.run_id(0)
+    assert (row["status"], row["run_state"], row["created_at"]) == ("NEW", "INITIATED", NOW)
+
+
+def test_a_claim_sends_booleans_as_arrows_own_also_when_nested(everything: Bench) -> None:
+    claimed = everything.claim(fields=tuple(field.name for field in everything.workflow.fields))
+    assert claimed["flag"].type == pa.bool_()
+    assert claimed["flags"].type.value_type == pa.bool_()
+    assert claimed["points"].type.value_type.field("sure").type == pa.bool_()
+    assert claimed["marks"].type.item_type == pa.bool_()
+    assert claimed["status"].to_pylist() == ["mine"]
+
+
+def test_what_a_claim_sent_can_be_committed_unchanged(everything: Bench) -> None:
+    fields = [field.name for field in everything.workflow.fields]
+    claimed = everything.claim(fields=tuple(fields))
+    commit = moved(everything, claimed, Status.DONE, **{name: claimed[name] for name in fields})
+    assert everything.commit(commit)[0].applied == 1
+    row = everything.store.get(everything.workflow, everything.run_id(0))
+    assert {name: row[name] for name in VALUES} == {
+        name: value for name, (_, value) in VALUES.items()
+    }
+
+
+def test_queries_bind_their_parameters(bench: Bench) -> None:
+    bench.seed(5)
+    query = "SELECT count(*) FROM parcels.runs WHERE weight < {}"
+    assert bench.store.sql(query.format("?"), [3]).fetchall() == [(3,)]
+    assert bench.store.sql(query.format("$most"), {"most": 2}).fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM parcels.runs",
+        "UPDATE parcels.runs SET weight = 1",
+        "DROP TABLE parcels.runs",
+        "SELECT 1; DROP TABLE parcels.runs",
+        "CHECKPOINT",
+        "COPY parcels.runs TO 'x.csv'",
+        "",
+    ],
+)
+def test_a_query_only_reads(bench: Bench, query: str) -> None:
+    bench.seed(1)
+    with pytest.raises(QueryError, match="one statement that reads"):
+        bench.store.sql(query)
+    assert bench.rows("weight") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "query", ["DESCRIBE parcels.runs", "FROM parcels.runs", "SUMMARIZE parcels.runs"]
+)
+def test_short_forms_of_reading_are_queries_too(bench: Bench, query: str) -> None:
+    assert bench.store.sql(query).columns
+
+
+def test_a_wrong_query_says_what_duckdb_found(bench: Bench) -> None:
+    with pytest.raises(QueryError, match="nowhere"):
+        bench.store.sql("SELECT * FROM nowhere")
+    with pytest.raises(QueryError, match="parsed"):
+        bench.store.sql("SELEC 1")
+
+
+def test_runs_are_chosen_by_a_predicate(bench: Bench) -> None:
+    bench.seed(5)
+    relation = bench.store.runs(bench.workflow, "weight > 2 AND status = 'NEW' -- heavy")
+    assert relation.columns[:5] == ["seq", "run_id", "foreign_id", "status", "run_state"]
+    assert [row[0] for row in fetched(relation.order("seq"))] == [3, 4]
+
+
+def test_a_wrong_predicate_names_the_columns_there_are(bench: Bench) -> None:
+    with pytest.raises(QueryError, match=r"(?s)wieght.* columns .*weight"):
+        bench.store.runs(bench.workflow, "wieght > 2")
+
+
+def test_a_relation_outlives_the_call_and_holds_up_no_writer(bench: Bench) -> None:
+    bench.seed(100_000)
+    relation = bench.store.runs(bench.workflow)
+    reader = relation.to_arrow_reader(1_000)
+    reader.read_next_batch()
+    bench.commit(moved(bench, bench.claim(), Status.CHECKED))
+    assert sum(batch.num_rows for batch in reader) == 99_000
+    assert relation.filter("status = 'CHECKED'").shape[0] == 100_000
+
+
+def test_a_relation_can_not_be_read_once_the_store_is_closed(bench: Bench) -> None:
+    relation = bench.store.counts(bench.workflow)
+    bench.store.close()
+    with pytest.raises(duckdb.Error):
+        relation.fetchall()
+
+
+def test_counts_stand_in_the_order_of_the_statuses(bench: Bench) -> None:
+    bench.seed(4, status="['DONE', 'NEW', 'CHECKED', 'NEW'][range + 1]")
+    assert bench.store.counts(bench.workflow).fetchall() == [
+        ("NEW", "INITIATED", 2),
+        ("CHECKED", "INITIATED", 1),
+        ("DONE", "INITIATED", 1),
+    ]
+
+
+def test_errors_are_counted_by_fingerprint(bench: Bench) -> None:
+    bench.seed(3)
+    bench.commit(failed(bench, bench.claim()), now=NOW)
+    bench.seed(0)
+    again = bench.store.claim(bench.workflow, 0, 0, 0, LATER, ())
+    bench.commit(failed(bench, again), now=LATER)
+    relation = bench.store.errors(bench.workflow)
+    names = "fingerprint count runs first_seen last_seen steps type message"
+    assert relation.columns == names.split()
+    assert fetched(relation) == [
+        ("a fingerprint", 4, 3, NOW, LATER, ["_nothing"], "a type", "a message")
+    ]
+
+
+def test_a_history_tells_each_transition_and_its_error(bench: Bench) -> None:
+    bench.seed(2)
+    bench.commit(failed(bench, bench.claim()), now=NOW)
+    again = bench.store.claim(bench.workflow, 0, 0, 9, LATER, ())
+    bench.commit(moved(bench, again, Status.REFUSED), now=LATER)
+    history = bench.store.history(bench.workflow, bench.run_id(1))
+    chosen = "committed_at, from_status, to_status, outcome, run_state, attempt, error_message"
+    assert fetched(history.select(chosen)) == [
+        (NOW, "NEW", "NEW", "failed", "RUNNING", 1, "a message"),
+        (LATER, "NEW", "REFUSED", "advanced", "COMPLETED", 2, None),
+    ]
+
+
+def test_an_arrival_knows_where_a_run_has_been(bench: Bench) -> None:
+    bench.seed(1)
+    bench.commit(moved(bench, bench.claim(), Status.CHECKED))
+
+    def reached(status: Status) -> bool:
+        code = bench.workflow.code_of(status)
+        return bench.store.arrival(bench.workflow, bench.run_id(0), code).reached
+
+    assert [reached(status) for status in Status] == [True, True, False, False]
+    arrival = bench.store.arrival(bench.workflow, bench.run_id(0), 0)
+    assert (arrival.code, arrival.run_state, arrival.reason) == (1, RunState.RUNNING, None)
+
+
+def test_an_unknown_run_is_not_found_by_anything(bench: Bench) -> None:
+    bench.seed(1)
+    flow, store = bench.workflow, bench.store
+    for run_id in (bench.run_id(1), UUID(int=0)):
+        with pytest.raises(RunNotFoundError, match=str(run_id)):
+            store.get(flow, run_id)
+        with pytest.raises(RunNotFoundError, match=str(run_id)):
+            store.history(flow, run_id)
+        with pytest.raises(RunNotFoundError):
+            store.arrival(flow, run_id, 0)
+    with pytest.raises(RunNotFoundError):
+        store.workflow_of(UUID(int=0))

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from uuid import UUID
+
+import duckdb
+import pytest
+
+import batchflow as bf
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import (
+    QueryError,
+    RunNotFoundError,
+    StoreClosedError,
+    StoreFormatError,
+    StoreHeldError,
+)
+from batchflow.store import Store
+from conftest import NOW, Bench, fetched, parcels
+
+CRASHED = """
+    import os, signal, sys
+    import duckdb
+
+    connection = duckdb.connect(sys.argv[1])
+    connection.execute("UPDATE parcels.runs SET weight = 100 WHERE seq = 0")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A store with two workflows, of which one has three runs."""
+    path = tmp_path / "warehouse.duckdb"
+    workflows: list[Workflow] = [parcels(), parcels("returns", record_transitions=False)]
+    store = Store.open(path, workflows, clock=lambda: NOW)
+    Bench(store, workflows[0]).seed(3)
+    store.close()
+    return path
+
+
+def test_a_reader_answers_without_any_definition(stored: Path) -> None:
+    with bf.connect(stored) as reader:
+        assert reader.workflows == ("parcels", "returns")
+        assert fetched(reader.counts("parcels")) == [("NEW", "INITIATED", 3)]
+        assert fetched(reader.runs("weight > 0", "parcels").select("weight").order("weight")) == [
+            (1,),
+            (2,),
+        ]
+        assert fetched(reader.errors("parcels")) == []
+        assert fetched(reader.sql("SELECT max(weight) FROM parcels.runs")) == [(2,)]
+
+
+def test_its_answers_have_the_columns_of_an_engines(stored: Path) -> None:
+    workflow = parcels()
+    with bf.connect(stored) as reader:
+        columns = [
+            reader.runs(workflow="parcels").columns,
+            reader.counts("parcels").columns,
+            reader.errors("parcels").columns,
+        ]
+    with bf.Engine(stored, workflow, workers=0) as engine:
+        assert columns == [engine.runs().columns, engine.counts().columns, engine.errors().columns]
+
+
+def test_history_finds_the_workflow_by_the_run_id(stored: Path) -> None:
+    with bf.connect(stored) as reader:
+        (run_id,) = fetched(reader.runs("weight = 0", "parcels").select("run_id"))[0]
+        assert reader.workflow_of(run_id) == "parcels"
+        assert fetched(reader.history(run_id)) == []
+        with pytest.raises(RunNotFoundError):
+            reader.history(UUID(int=run_id.int + 10))
+        with pytest.raises(RunNotFoundError):
+            reader.history(UUID(int=1))
+
+
+def test_which_workflow_must_be_said_where_there_are_several(stored: Path) -> None:
+    with bf.connect(stored) as reader:
+        with pytest.raises(QueryError, match="'parcels', 'returns'"):
+            reader.counts()
+        with pytest.raises(QueryError, match="no 'orders'"):
+            reader.counts("orders")
+
+
+def test_a_wrong_predicate_names_the_columns(stored: Path) -> None:
+    with bf.connect(stored) as reader, pytest.raises(QueryError, match=r"run_id, .*weight"):
+        reader.runs("mass > 1", "parcels")
+
+
+def test_a_reader_refuses_what_would_change_the_store(stored: Path) -> None:
+    with bf.connect(stored) as reader, pytest.raises(QueryError, match="reads"):
+        reader.sql("DELETE FROM parcels.runs")
+
+
+def test_a_path_without_a_file_is_refused_and_stays_without(tmp_path: Path) -> None:
+    with pytest.raises(StoreFormatError, match="no store"):
+        bf.connect(tmp_path / "missing.duckdb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).close()
+    with pytest.raises(StoreFormatError, match="didn't make"):
+        bf.connect(other)
+
+
+def test_several_readers_share_a_store(stored: Path) -> None:
+    with bf.connect(stored) as one, bf.connect(stored) as other:
+        assert fetched(one.counts("parcels")) == fetched(other.counts("parcels"))
+
+
+def test_an_engine_of_this_process_keeps_readers_out(stored: Path) -> None:
+    with bf.Engine(stored, parcels(), workers=0), pytest.raises(StoreHeldError) as caught:
+        bf.connect(stored)
+    assert caught.value.holder["pid"] == os.getpid()
+
+
+def test_a_reader_keeps_engines_out_until_it_is_closed(stored: Path) -> None:
+    with bf.connect(stored), pytest.raises(StoreHeldError):
+        bf.Engine(stored, parcels(), workers=0)
+    bf.Engine(stored, parcels(), workers=0).close()
+
+
+def test_another_program_that_holds_the_file_is_named_by_its_pid(stored: Path) -> None:
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open'); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", code, str(stored)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(StoreHeldError) as caught:
+            bf.connect(stored)
+        process.communicate()
+    assert caught.value.holder["pid"] == process.pid
+    assert f"process {process.pid} " in str(caught.value)
+
+
+def test_what_a_crash_left_in_the_log_is_read_and_left_there(stored: Path) -> None:
+    crashed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CRASHED), str(stored)], check=False
+    )
+    assert crashed.returncode == -signal.SIGKILL
+    before = {path.name: path.read_bytes() for path in stored.parent.iterdir()}
+    assert f"{stored.name}.wal" in before
+    with bf.connect(stored) as reader:
+        assert fetched(reader.sql("SELECT max(weight) FROM parcels.runs")) == [(100,)]
+    assert {path.name: path.read_bytes() for path in stored.parent.iterdir()} == before
+
+
+def test_a_closed_reader_says_so(stored: Path) -> None:
+    reader = bf.connect(stored)
+    reader.close()
+    reader.close()
+    with pytest.raises(StoreClosedError):
+        reader.counts("parcels")
