@@ -1,0 +1,11 @@
+"""Decides what is executed when, and is the only one that has results written."""
+
+from __future__ import annotations
+
+from batchflow.coordinator.config import CoordinatorConfig
+from batchflow.coordinator.coordinator import Coordinator
+from batchflow.coordinator.drain import Drain
+from batchflow.coordinator.stop import Stop
+from batchflow.coordinator.tally import StepTally, Tally
+
+__all__ = ["Coordinator", "CoordinatorConfig", "Drain", "StepTally", "Stop", "Tally"]

@@ -1,0 +1,39 @@
+"""How many runs go into one call of a worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchflow.definition import Step
+
+# Long enough that handing over costs little, short enough that a commit is never far away.
+_TARGET_SECONDS = 0.25
+_FIRST_ROWS = 1_000
+_MOST_ROWS = 65_536
+_MOST_GROWTH = 16.0
+
+
+class ChunkSizer:
+    """Finds each step's chunk size from how long its last chunks took.
+
+    A step's own ``chunk_rows`` is kept to. What becomes of a run never depends on the answer.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, int], float] = {}
+
+    def rows(self, workflow: str, step: Step) -> int:
+        """Answer the number of runs for the next chunk of a step."""
+        if step.options.chunk_rows is not None:
+            return step.options.chunk_rows
+        return int(self._rows.get((workflow, step.from_code), _FIRST_ROWS))
+
+    def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:
+        """Learn from a chunk of which ``rows`` were executed in ``seconds``."""
+        if rows == 0:
+            return
+        known = self._rows.get((workflow, step.from_code), float(_FIRST_ROWS))
+        fitting = rows * _TARGET_SECONDS / max(seconds, 1e-6)
+        bounded = min(fitting, known * _MOST_GROWTH, float(_MOST_ROWS))
+        self._rows[workflow, step.from_code] = max(1.0, bounded)

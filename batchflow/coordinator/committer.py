@@ -1,0 +1,46 @@
+"""The one thread that writes results, so that a commit runs while the workers go on."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Written = TypeVar("Written")
+
+
+class Committer(Generic[Written]):
+    """Does one write at a time and says when it is done.
+
+    Results that arrive meanwhile gather and go into the next write together: the slower the store,
+    the larger its commits.
+    """
+
+    def __init__(self, when_done: Callable[[], None]) -> None:
+        self._when_done = when_done
+        self._thread = ThreadPoolExecutor(1, "batchflow-committer")
+        self._write: Future[Written] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a write was begun that nobody has taken note of."""
+        return self._write is not None
+
+    def begin(self, write: Callable[[], Written]) -> None:
+        """Begin a write; only when not busy."""
+        self._write = self._thread.submit(write)
+        self._write.add_done_callback(lambda _: self._when_done())
+
+    def finished(self) -> Written | None:
+        """Answer what the write answered, once; ``None`` while it lasts. Raises what it raised."""
+        if self._write is None or not self._write.done():
+            return None
+        write, self._write = self._write, None
+        return write.result()
+
+    def close(self) -> None:
+        """Wait for the write under way."""
+        self._thread.shutdown()
+        self._write = None

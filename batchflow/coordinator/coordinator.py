@@ -1,0 +1,273 @@
+"""The loop: claim → split → submit → collect → commit.
+
+One thread runs it and owns all that is in here. It decides; it never touches runs one by one,
+never speaks SQL and never starts a process. Others talk to it through ``loaded``, ``changed`` and
+``stop``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchflow.chunk import Chunk, ChunkResult
+from batchflow.coordinator.chunk_sizer import ChunkSizer
+from batchflow.coordinator.committer import Committer
+from batchflow.coordinator.intake import Intake
+from batchflow.coordinator.outcomes import Settled, result_of_lost, settle
+from batchflow.coordinator.stop import Stop
+from batchflow.coordinator.tally import Tally
+from batchflow.coordinator.writing import Written, write_in_store, write_results
+from batchflow.definition import Outcome, StepKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from batchflow.clock import Clock
+    from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.coordinator.config import CoordinatorConfig
+    from batchflow.coordinator.drain import Drain
+    from batchflow.definition import AnyWorkflow
+    from batchflow.executor.protocol import Executor, LostChunk
+    from batchflow.store import Store
+
+# A row step hands back what it has after this long, so that commits keep coming.
+_SLICE_SECONDS = 2.0
+_FOR_COMMITS_ALONE = ["#version", "#run_state"]
+
+
+class Coordinator:
+    """Moves the runs of some workflows from status to status until nothing is runnable."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        workflows: Sequence[AnyWorkflow],
+        clock: Clock,
+        config: CoordinatorConfig,
+    ) -> None:
+        self.stop = Stop(executor.wake)
+        self.listeners: list[Callable[[Tally], None]] = []
+        self._store = store
+        self._executor = executor
+        self._workflows = list(workflows)
+        self._clock = clock
+        self._config = config
+        self._inbox: SimpleQueue[tuple[str, tuple[int, int, int] | None]] = SimpleQueue()
+        self._random = np.random.default_rng(config.seed)
+        self._chunk_ids = itertools.count()
+        self._sizer = ChunkSizer()
+
+    # What others tell it, from any thread.
+
+    def loaded(self, workflow: str, code: int, first_seq: int, last_seq: int) -> None:
+        """Say that runs were triggered."""
+        self._inbox.put((workflow, (code, first_seq, last_seq)))
+        self._executor.wake()
+
+    def changed(self, workflow: str) -> None:
+        """Say that runs were resumed, or changed otherwise."""
+        self._inbox.put((workflow, None))
+        self._executor.wake()
+
+    # What its own thread does.
+
+    def drain(self, drain: Drain) -> Tally:
+        """Move runs until nothing is runnable, or as ``drain`` says; answer what was done.
+
+        Raises:
+            StepCodeError, ResourceError: a step's code or resource can't be had in the workers.
+            CommitError: results couldn't be stored; nothing of that commit was.
+        """
+        self._begin(drain)
+        try:
+            while self._cycle():
+                pass
+        finally:
+            self._end()
+        return self._tally
+
+    def _begin(self, drain: Drain) -> None:
+        self._drain = drain
+        self._tally = Tally(self._workflows)
+        self._intake = Intake(self._store, self._workflows, self._config, self._sizer, drain.limit)
+        self._out: dict[int, ClaimedChunk] = {}
+        self._collected: list[Settled] = []
+        self._committer: Committer[Written] = Committer(self._executor.wake)
+        self._executor.start()
+        self._intake.refresh(self._clock.now())
+        self._tally.expected = self._intake.waiting
+        self._tally.expected_steps = self._intake.steps_ahead
+        self._committed_since_refresh = False
+
+    def _end(self) -> None:
+        self._committer.close()
+        if self._out:
+            # After an error, or past the grace time: what the workers still do is abandoned.
+            self._executor.abandon()
+        self._executor.request_stop(stop=False)
+
+    def _cycle(self) -> bool:
+        """Do all that can be done now, then wait for news; tell whether to go on."""
+        self._hear()
+        self._note_written()
+        self._write()
+        self._submit()
+        self._write()
+        if self._at_work:
+            if self.stop.seconds_left == 0.0:
+                return False
+        elif self._stopping:
+            return False
+        elif self._recounts():
+            return True
+        elif not self._waits:
+            return False
+        for done in self._executor.completed(self._patience()):
+            self._collect(done)
+        return True
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                workflow, runs = self._inbox.get_nowait()
+            except Empty:
+                break
+            queue = self._intake.queues[workflow]
+            if runs is None:
+                queue.refresh(self._clock.now())
+            else:
+                queue.loaded(*runs)
+        self._intake.refresh_due(self._clock.now())
+
+    def _submit(self) -> None:
+        if self._stopping:
+            self._executor.request_stop(stop=True)
+            return
+        while self._executor.suspect_slots and (chunk := self._intake.next_suspect()):
+            self._send(chunk)
+        while self._executor.slots and (chunk := self._next_chunk()):
+            self._send(chunk)
+
+    def _next_chunk(self) -> ClaimedChunk | None:
+        storing = bool(self._collected) or self._committer.busy
+        return self._intake.next_chunk(self._executor.workers, self._clock.now(), storing=storing)
+
+    def _send(self, chunk: ClaimedChunk) -> None:
+        chunk_id = next(self._chunk_ids)
+        workflow, step = chunk.claim.workflow, chunk.claim.step
+        self._out[chunk_id] = chunk
+        self._executor.submit(
+            Chunk(
+                chunk_id=chunk_id,
+                workflow=workflow.name,
+                from_code=step.from_code,
+                rows=chunk.rows.drop_columns(_FOR_COMMITS_ALONE),
+                run_id_base=self._store.run_id_base(workflow),
+                slice_seconds=_SLICE_SECONDS if step.kind is StepKind.ROW else None,
+            ),
+            suspect=chunk.suspect,
+        )
+
+    def _collect(self, done: ChunkResult | LostChunk) -> None:
+        chunk = self._out.pop(done.chunk_id)
+        if isinstance(done, ChunkResult):
+            self._settle(chunk, done)
+        elif done.blamed and chunk.suspect and chunk.rows.num_rows == 1:
+            self._settle(chunk, result_of_lost(done))
+        else:
+            self._intake.lost(chunk, done)
+
+    def _settle(self, chunk: ClaimedChunk, result: ChunkResult) -> None:
+        settled = settle(chunk, result, self._clock.now(), self._random)
+        claim = chunk.claim
+        executed = chunk.rows.num_rows - int(settled.counts[Outcome.RETURNED])
+        self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
+        self._intake.queues[claim.workflow.name].skipped(settled.skipped)
+        self._intake.give_back(chunk, settled.returned)
+        self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
+        if settled.commit is None:
+            self._intake.done(chunk)
+        else:
+            self._collected.append(settled)
+
+    def _write(self) -> None:
+        """Begin the next write, of all that has gathered, unless one is under way."""
+        if self._committer.busy:
+            return
+        now = self._clock.now()
+        if self._collected:
+            settled, self._collected = self._collected, []
+            self._committer.begin(partial(write_results, self._store, settled, now))
+        elif not self._stopping and (task := self._intake.next_in_store()):
+            self._committer.begin(partial(write_in_store, self._store, task, now, self._random))
+
+    def _note_written(self) -> None:
+        written = self._committer.finished()
+        if written is None:
+            return
+        self._committed_since_refresh = True
+        for commit, summary in zip(written.commits, written.summaries, strict=False):
+            finished = self._intake.queues[commit.workflow.name].stored(commit, summary)
+            self._tally.add_finished(finished)
+            self._tally.add_refused(commit.workflow, commit.step, len(summary.refused_seqs))
+        for settled in written.settled:
+            self._intake.done(settled.chunk)
+        if written.in_store is not None:
+            self._note_written_in_store(written)
+        for listener in self.listeners:
+            listener(self._tally)
+
+    def _note_written_in_store(self, written: Written) -> None:
+        assert written.in_store is not None
+        task, summary = written.in_store, written.summaries[0]
+        self._tally.add_finished(task.queue.stored_in_place(task.step, summary))
+        task.queue.release(task.span)
+        self._tally.add(task.queue.workflow, task.step, summary.counts, written.seconds)
+
+    @property
+    def _at_work(self) -> bool:
+        return bool(self._out or self._collected or self._committer.busy)
+
+    @property
+    def _stopping(self) -> bool:
+        until = self._drain.until
+        if until is not None and not self.stop.requested and self._clock.now() >= until:
+            self.stop.request(self._config.grace_seconds)
+        return self.stop.requested
+
+    def _recounts(self) -> bool:
+        """Count anew what there is to do; tell whether something was committed since the last time.
+
+        The counts are kept up as hints: a drain ends on the store's own word.
+        """
+        if not self._committed_since_refresh or self._drain.forever:
+            return False
+        self._committed_since_refresh = False
+        self._intake.refresh(self._clock.now())
+        return True
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is something to wait for where nobody is at work."""
+        if self._drain.forever:
+            return True
+        return self._drain.wait_for_retries and self._intake.due_at is not None
+
+    def _patience(self) -> float | None:
+        """Answer how long to wait for news, in seconds; ``None``: as long as it takes."""
+        known = [moment for moment in (self._intake.due_at, self._drain.until) if moment]
+        wait = self.stop.seconds_left
+        if known and self._at_work:
+            # Whoever is at work may bring news earlier, so a clock that jumps must not do so here.
+            until_next = max(0.0, (min(known) - self._clock.now()).total_seconds())
+        elif known:
+            until_next = self._clock.seconds_until(min(known))
+        else:
+            return wait
+        return until_next if wait is None else min(wait, until_next)

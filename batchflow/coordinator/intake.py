@@ -1,0 +1,203 @@
+"""What is executed next: claims, their parts, and how much may be in flight."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from batchflow.coordinator.chunk_sizer import ChunkSizer
+from batchflow.coordinator.claim import Claim, ClaimedChunk
+from batchflow.coordinator.isolation import isolate
+from batchflow.coordinator.queue import Room, RunQueue
+from batchflow.definition import StepKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import pyarrow as pa
+
+    from batchflow.coordinator.backlog import Span
+    from batchflow.coordinator.config import CoordinatorConfig
+    from batchflow.definition import AnyWorkflow, Step
+    from batchflow.executor.protocol import LostChunk
+    from batchflow.store import Store
+
+_FIRST_GUESS_BYTES_PER_ROW = 256
+
+
+@dataclass(frozen=True)
+class InStore:
+    """A span of runs whose step is executed by the store."""
+
+    queue: RunQueue
+    step: Step
+    span: Span
+
+
+class Intake:
+    """The claims of one drain."""
+
+    def __init__(
+        self,
+        store: Store,
+        workflows: Sequence[AnyWorkflow],
+        config: CoordinatorConfig,
+        sizer: ChunkSizer,
+        limit: int | None,
+    ) -> None:
+        self.queues = {workflow.name: RunQueue(workflow, store) for workflow in workflows}
+        self.in_store: deque[InStore] = deque()
+        self._config = config
+        self._sizer = sizer
+        self._left = limit
+        self._claims: deque[Claim] = deque()
+        self._suspects: deque[ClaimedChunk] = deque()
+        self._out: Counter[tuple[str, int]] = Counter()
+        self._bytes = 0
+        self._bytes_per_row: dict[tuple[str, int], float] = {}
+
+    # Taking.
+
+    def next_chunk(self, workers: int, now: datetime, *, storing: bool) -> ClaimedChunk | None:
+        """Take the next part of a claim, or of a new one; ``None`` when there is nothing to do.
+
+        While results are being stored, more runs are about to arrive. So nobody comes again who
+        waits for the others, and what would be less than a chunk is left to grow.
+        """
+        claim = self._open_claim() or self._new_claim(now, storing)
+        if claim is None:
+            return None
+        return self._taken(claim, workers)
+
+    def next_suspect(self) -> ClaimedChunk | None:
+        """Take the next chunk that is to have a worker of its own."""
+        return self._suspects.popleft() if self._suspects else None
+
+    def next_in_store(self) -> InStore | None:
+        """Take the next span whose step is executed by the store."""
+        return self.in_store.popleft() if self.in_store else None
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether runs are claimed and not yet done with."""
+        return bool(self._claims or self._suspects or self.in_store)
+
+    # Giving back.
+
+    def give_back(self, chunk: ClaimedChunk, rows: pa.Table) -> None:
+        """Execute these rows of a chunk later."""
+        chunk.claim.give_back(rows)
+
+    def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> None:
+        """Execute a lost chunk again: what may be to blame apart from the rest."""
+        if not lost.blamed:
+            chunk.claim.give_back(chunk.rows)
+        else:
+            isolated = isolate(chunk.rows, lost.row)
+            for part in isolated.innocent:
+                chunk.claim.give_back(part)
+            for part in isolated.suspects:
+                chunk.claim.out += 1
+                self._out[_key(chunk.claim)] += 1
+                self._suspects.append(ClaimedChunk(chunk.claim, part, suspect=True))
+        self.done(chunk)
+
+    def done(self, chunk: ClaimedChunk) -> None:
+        """Take note that a chunk is committed, or that nothing of it needs to be."""
+        claim = chunk.claim
+        claim.out -= 1
+        self._out[_key(claim)] -= 1
+        if claim.finished:
+            self._claims.remove(claim)
+            self._bytes -= claim.bytes
+            self.queues[claim.workflow.name].release(claim.span)
+
+    # The clock's part.
+
+    def refresh_due(self, now: datetime) -> None:
+        """Look for retries where one has fallen due."""
+        for queue in self.queues.values():
+            if queue.due_at is not None and queue.due_at <= now:
+                queue.refresh(now)
+
+    def refresh(self, now: datetime) -> None:
+        """Count anew who waits where."""
+        for queue in self.queues.values():
+            queue.refresh(now)
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait to be claimed."""
+        return sum(int(queue.waiting.sum()) for queue in self.queues.values())
+
+    @property
+    def steps_ahead(self) -> int:
+        """How many steps the waiting runs have ahead of them at most."""
+        return sum(
+            int(queue.waiting @ queue.workflow.graph.steps_ahead) for queue in self.queues.values()
+        )
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the next retry falls due."""
+        return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)
+
+    def _open_claim(self) -> Claim | None:
+        return next(
+            (claim for claim in self._claims if claim.pending and self._may_run(claim)), None
+        )
+
+    def _may_run(self, claim: Claim) -> bool:
+        return not self._at_its_limit(_key(claim), claim.step)
+
+    def _new_claim(self, now: datetime, storing: bool) -> Claim | None:
+        for queue in self.queues.values():
+            room = partial(self._room, queue, storing)
+            while (span := queue.next_span(room, may_turn=not storing)) is not None:
+                step = queue.workflow.steps[span.code]
+                if step.kind is StepKind.SQL:
+                    queue.claim_whole(span)
+                    self.in_store.append(InStore(queue, step, span))
+                elif (claim := queue.claim(span, now)) is not None:
+                    return self._opened(queue, claim)
+        return None
+
+    def _room(self, queue: RunQueue, storing: bool, step: Step) -> Room:
+        """Answer how many runs of a step may be claimed at present."""
+        key = (queue.workflow.name, step.from_code)
+        if self._left == 0 or self._at_its_limit(key, step):
+            return Room(0)
+        if step.kind is StepKind.SQL:
+            return Room(0 if self.in_store else self._config.sql_batch_rows)
+        bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
+        fitting = int((self._config.bytes_in_flight - self._bytes) / bytes_per_row)
+        most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
+        least = self._sizer.rows(queue.workflow.name, step) if storing else 1
+        return Room(most, min(most, least))
+
+    def _at_its_limit(self, key: tuple[str, int], step: Step) -> bool:
+        return step.options.parallel is not None and self._out[key] >= step.options.parallel
+
+    def _opened(self, queue: RunQueue, claim: Claim) -> Claim:
+        if self._left is not None:
+            queue.given_back(claim.step.from_code, claim.keep_first(self._left))
+            self._left -= claim.rows.num_rows
+        self._claims.append(claim)
+        self._bytes += claim.bytes
+        self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
+        return claim
+
+    def _taken(self, claim: Claim, workers: int) -> ClaimedChunk:
+        rows = self._sizer.rows(claim.workflow.name, claim.step)
+        # A small part is spread over all workers: steps that wait gain more than it costs.
+        fair = -(-claim.rows.num_rows // workers)
+        chunk = ClaimedChunk(claim, claim.take(min(rows, fair)))
+        self._out[_key(claim)] += 1
+        return chunk
+
+
+def _key(claim: Claim) -> tuple[str, int]:
+    return claim.workflow.name, claim.step.from_code
