@@ -1,0 +1,134 @@
+"""A multiprocessing batch engine for typed state machines, on columns in DuckDB.
+
+Names are imported when they are first used: a worker process, which needs the chunk protocol alone,
+starts in half the time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from batchflow.chunk import Batch as Batch
+    from batchflow.chunk import Run as Run
+    from batchflow.clock import Clock as Clock
+    from batchflow.clock import SystemClock as SystemClock
+    from batchflow.definition import UTC as UTC
+    from batchflow.definition import Outcome as Outcome
+    from batchflow.definition import Precision as Precision
+    from batchflow.definition import Retry as Retry
+    from batchflow.definition import RunState as RunState
+    from batchflow.definition import Workflow as Workflow
+    from batchflow.engine import Engine as Engine
+    from batchflow.engine import EngineConfig as EngineConfig
+    from batchflow.engine import Report as Report
+    from batchflow.engine import StoredRun as StoredRun
+    from batchflow.errors import BatchflowError as BatchflowError
+    from batchflow.errors import CommitError as CommitError
+    from batchflow.errors import ConflictError as ConflictError
+    from batchflow.errors import DefinitionError as DefinitionError
+    from batchflow.errors import EngineStateError as EngineStateError
+    from batchflow.errors import ForkedStoreError as ForkedStoreError
+    from batchflow.errors import InvalidRowsError as InvalidRowsError
+    from batchflow.errors import LoadError as LoadError
+    from batchflow.errors import MigrationError as MigrationError
+    from batchflow.errors import QueryError as QueryError
+    from batchflow.errors import ResourceError as ResourceError
+    from batchflow.errors import RunNotFoundError as RunNotFoundError
+    from batchflow.errors import RunUnreachableError as RunUnreachableError
+    from batchflow.errors import SourceError as SourceError
+    from batchflow.errors import StepCodeError as StepCodeError
+    from batchflow.errors import StoreClosedError as StoreClosedError
+    from batchflow.errors import StoreError as StoreError
+    from batchflow.errors import StoreFormatError as StoreFormatError
+    from batchflow.errors import StoreHeldError as StoreHeldError
+    from batchflow.store import LoadReport as LoadReport
+    from batchflow.store import Moved as Moved
+    from batchflow.store import StoreReader as StoreReader
+    from batchflow.store import connect as connect
+
+_HOMES = {
+    "batchflow.chunk": ("Batch", "Run"),
+    "batchflow.clock": ("Clock", "SystemClock"),
+    "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
+    "batchflow.engine": ("Engine", "EngineConfig", "Report", "StoredRun"),
+    "batchflow.errors": (
+        "BatchflowError",
+        "CommitError",
+        "ConflictError",
+        "DefinitionError",
+        "EngineStateError",
+        "ForkedStoreError",
+        "InvalidRowsError",
+        "LoadError",
+        "MigrationError",
+        "QueryError",
+        "ResourceError",
+        "RunNotFoundError",
+        "RunUnreachableError",
+        "SourceError",
+        "StepCodeError",
+        "StoreClosedError",
+        "StoreError",
+        "StoreFormatError",
+        "StoreHeldError",
+    ),
+    "batchflow.store": ("LoadReport", "Moved", "StoreReader", "connect"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "UTC",
+    "Batch",
+    "BatchflowError",
+    "Clock",
+    "CommitError",
+    "ConflictError",
+    "DefinitionError",
+    "Engine",
+    "EngineConfig",
+    "EngineStateError",
+    "ForkedStoreError",
+    "InvalidRowsError",
+    "LoadError",
+    "LoadReport",
+    "MigrationError",
+    "Moved",
+    "Outcome",
+    "Precision",
+    "QueryError",
+    "Report",
+    "ResourceError",
+    "Retry",
+    "Run",
+    "RunNotFoundError",
+    "RunState",
+    "RunUnreachableError",
+    "SourceError",
+    "StepCodeError",
+    "StoreClosedError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreHeldError",
+    "StoreReader",
+    "StoredRun",
+    "SystemClock",
+    "Workflow",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'batchflow' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

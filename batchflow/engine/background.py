@@ -1,0 +1,45 @@
+"""A coordinator in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from batchflow.coordinator import Drain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchflow.coordinator import Coordinator
+
+log = logging.getLogger("batchflow")
+
+
+class Background:
+    """Drains forever, until ``end``."""
+
+    def __init__(
+        self, coordinator: Coordinator, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._coordinator = coordinator
+        self._on_failure = on_failure
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._drain, name="batchflow-coordinator")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def end(self, grace_seconds: float) -> None:
+        """Stop it, wait until it has, and raise what ended it before, if something did."""
+        self._coordinator.stop.request(grace_seconds)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _drain(self) -> None:
+        try:
+            self._coordinator.drain(Drain(forever=True))
+        except BaseException as error:
+            log.exception("the coordinator ended", extra={"action": "coordinator_failed"})
+            self._failure = error
+            self._on_failure(error)

@@ -1,0 +1,61 @@
+"""One run as it is stored, with its object."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from batchflow.definition import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from batchflow.definition import AnyWorkflow
+
+ObjectT = TypeVar("ObjectT")
+StatusT = TypeVar("StatusT", bound=enum.Enum)
+
+
+@dataclass(frozen=True)
+class StoredRun(Generic[ObjectT, StatusT]):
+    """A run as it was when it was asked for; it doesn't follow what happens later.
+
+    Attributes:
+        version: rises by one with each stored change, from 1.
+        attempt: how many times in a row it has failed at its status, plus one.
+        next_attempt_at: when it is due again, if it backs off after a failure.
+        reason: why it is paused or cancelled.
+    """
+
+    run_id: UUID
+    foreign_id: str
+    status: StatusT
+    run_state: RunState
+    object: ObjectT
+    version: int
+    attempt: int
+    next_attempt_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def stored_run(workflow: AnyWorkflow, row: Mapping[str, Any]) -> StoredRun[Any, Any]:
+    """Build a run from the columns of its row, by name."""
+    values = {field.name: row[field.column] for field in workflow.fields}
+    return StoredRun(
+        run_id=row["run_id"],
+        foreign_id=row["foreign_id"],
+        status=workflow.status_type[row["status"]],
+        run_state=RunState[row["run_state"]],
+        object=workflow.object_type(**values),
+        version=row["version"],
+        attempt=row["attempt"],
+        next_attempt_at=row["next_attempt_at"],
+        reason=row["reason"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,89 @@
+"""Pausing, resuming and cancelling by predicate or by run id."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+import batchflow as bf
+from batchflow.testing import inline_engine
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+@pytest.fixture
+def engine() -> Iterator[bf.Engine]:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
+    with inline_engine(workflow) as opened:
+        opened.trigger_many((Thing(number) for number in range(10)), foreign_id="number")
+        yield opened
+
+
+def states(engine: bf.Engine) -> dict[str, int]:
+    rows = engine.counts().fetchall()
+    return {f"{status} {state}": runs for status, state, runs in rows}
+
+
+def test_a_predicate_chooses_who_is_paused(engine: bf.Engine) -> None:
+    assert engine.pause("number < 3", reason="look at these") == bf.Moved(moved=3, refused=0)
+
+    engine.run()
+
+    assert states(engine) == {"NEW PAUSED": 3, "DONE COMPLETED": 7}
+
+
+def test_who_can_not_be_paused_is_refused_and_counted(engine: bf.Engine) -> None:
+    engine.pause("number < 3")
+
+    assert engine.pause("number < 5") == bf.Moved(moved=2, refused=3)
+
+
+def test_a_cancelled_run_is_not_resumed(engine: bf.Engine) -> None:
+    engine.cancel("number = 1")
+
+    assert engine.resume("number = 1") == bf.Moved(moved=0, refused=1)
+
+
+def test_runs_that_were_never_looked_at_can_be_cancelled(engine: bf.Engine) -> None:
+    assert engine.cancel("true").moved == 10
+    assert engine.run().runs == 0
+
+
+def test_run_ids_choose_too(engine: bf.Engine) -> None:
+    ids = [row[0] for row in engine.runs("number in (2, 4)").select("run_id").fetchall()]
+
+    assert engine.pause(run_ids=ids) == bf.Moved(moved=2, refused=0)
+
+
+def test_a_predicate_that_is_no_sql_is_refused_with_the_columns_there_are(
+    engine: bf.Engine,
+) -> None:
+    with pytest.raises(bf.QueryError, match="number"):
+        engine.pause("nummer < 3")
+
+
+@pytest.mark.parametrize("predicate", ["true; DROP TABLE things.runs", "1=1) OR (1=1", "true --"])
+def test_a_predicate_stays_a_predicate(engine: bf.Engine, predicate: str) -> None:
+    with contextlib.suppress(bf.QueryError):
+        engine.pause(predicate)
+
+    assert sum(states(engine).values()) == 10
+
+
+def test_a_run_id_that_nobody_has_is_an_error_of_its_own(engine: bf.Engine) -> None:
+    with pytest.raises(bf.RunNotFoundError):
+        engine.get(uuid.uuid4())

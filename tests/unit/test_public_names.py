@@ -1,0 +1,78 @@
+"""What a user may import is written down here, and changes only on purpose."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import batchflow as bf
+
+PUBLIC = [
+    "UTC",
+    "Batch",
+    "BatchflowError",
+    "Clock",
+    "CommitError",
+    "ConflictError",
+    "DefinitionError",
+    "Engine",
+    "EngineConfig",
+    "EngineStateError",
+    "ForkedStoreError",
+    "InvalidRowsError",
+    "LoadError",
+    "LoadReport",
+    "MigrationError",
+    "Moved",
+    "Outcome",
+    "Precision",
+    "QueryError",
+    "Report",
+    "ResourceError",
+    "Retry",
+    "Run",
+    "RunNotFoundError",
+    "RunState",
+    "RunUnreachableError",
+    "SourceError",
+    "StepCodeError",
+    "StoreClosedError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreHeldError",
+    "StoreReader",
+    "StoredRun",
+    "SystemClock",
+    "Workflow",
+    "connect",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(bf.__all__) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_public_name_is_there(name: str) -> None:
+    assert getattr(bf, name) is not None
+    assert name in dir(bf)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        _ = bf.nothing_of_the_kind  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("heavy", ["duckdb", "pyarrow", "numpy", "tqdm", "click"])
+def test_importing_the_package_imports_nothing_heavy(heavy: str) -> None:
+    code = f"import sys, batchflow; sys.exit({heavy!r} in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_worker_never_imports_duckdb() -> None:
+    code = "import sys, batchflow.worker.main; sys.exit('duckdb' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
