@@ -1,0 +1,41 @@
+"""The log, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class _AboveBar(logging.Handler):
+    """Writes above a progress bar rather than through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def show_log(*, quiet: bool, verbose: bool) -> None:
+    """Log to stderr: progress as lines where nobody watches a bar, warnings everywhere."""
+    watched = sys.stderr.isatty()
+    handler = _AboveBar() if watched else logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    log = logging.getLogger("batchflow")
+    log.addHandler(handler)
+    log.propagate = False
+    if not verbose:
+        handler.addFilter(_is_news)
+    log.setLevel(_level(quiet=quiet, verbose=verbose, watched=watched))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell progress and warnings from the lines that each commit writes."""
+    return record.levelno >= logging.WARNING or getattr(record, "action", "") == "progress"
+
+
+def _level(*, quiet: bool, verbose: bool, watched: bool) -> int:
+    if verbose:
+        return logging.DEBUG
+    return logging.WARNING if quiet or watched else logging.INFO

@@ -1,0 +1,165 @@
+"""What is written where: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, is_dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchflow.errors import QueryError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_STDOUT, _STDERR = 1, 2
+_ENCODED_ROWS = 10_000
+# A pipe has no width; of more rows than this, --json says all.
+_PIPED_COLUMNS = 100_000
+_PIPED_ROWS = 10_000
+
+
+def note(text: str) -> None:
+    """Tell people something that is no data."""
+    click.echo(text, err=True)
+
+
+def write(text: str, *, flush: bool = True) -> bool:
+    """Write data, and tell whether anybody still reads it.
+
+    Whoever closed the other end has had enough: that is no error.
+    """
+    try:
+        sys.stdout.write(text)
+        if flush:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would break again when Python flushes it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Let what the user's own code prints, here or in a worker, go where it spoils no data."""
+    sys.stdout.flush()
+    data = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(data, _STDOUT)
+        os.close(data)
+
+
+def write_document(document: object) -> None:
+    """Write one JSON document."""
+    write(f"{json.dumps(document, default=_plain, indent=2)}\n")
+
+
+def write_relations(relations: Sequence[duckdb.DuckDBPyRelation], *, as_json: bool) -> None:
+    """Write queries' results: tables for people, or one JSON array with an object for each row.
+
+    Raises:
+        QueryError: one failed while it was executed.
+    """
+    if as_json:
+        _write_rows(chain.from_iterable(map(_encoded, relations)))
+    else:
+        write("\n".join(map(_table, relations)))
+
+
+def rows_of(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    """Answer a query's rows by column name, with the values that JSON has for them."""
+    return [json.loads(row) for rows in _encoded(relation) for row in rows]
+
+
+def _write_rows(batches: Iterable[list[str]]) -> None:
+    separator = "[\n"
+    for rows in batches:
+        if not write(separator + ",\n".join(rows)):
+            return
+        separator = ",\n"
+    write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _encoded(relation: duckdb.DuckDBPyRelation) -> Iterator[list[str]]:
+    """Answer each row as a JSON object, in batches; DuckDB writes them, so all types are known."""
+    import pyarrow.compute as pc
+
+    from batchflow.store.layout import quote
+    from batchflow.store.reader import executing
+
+    if _has_namesakes(relation.columns):
+        raise QueryError(
+            f"JSON can't have two columns of one name: {', '.join(relation.columns)}; give each a "
+            "name of its own with AS."
+        )
+    members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)
+    with executing():
+        rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
+        for batch in rows.to_arrow_reader(_ENCODED_ROWS):
+            texts = batch.column(0)
+            # JSON has no such numbers; DuckDB writes them all the same.
+            if pc.any(pc.match_substring_regex(texts, "NaN|Infinity")).as_py():
+                yield [json.dumps(_finite(json.loads(text))) for text in texts.to_pylist()]
+            else:
+                yield texts.to_pylist()
+
+
+def _has_namesakes(names: Sequence[str]) -> bool:
+    return len({name.casefold() for name in names}) < len(names)
+
+
+def _finite(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list():
+            return [_finite(each) for each in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _table(relation: duckdb.DuckDBPyRelation) -> str:
+    from batchflow.store.reader import executing
+
+    drawn = io.StringIO()
+    with executing(), contextlib.redirect_stdout(drawn):
+        shown = _without_enums(relation)
+        if sys.__stdout__ is not None and sys.__stdout__.isatty():
+            shown.show(max_width=shutil.get_terminal_size().columns)
+        else:
+            shown.show(max_width=_PIPED_COLUMNS, max_rows=_PIPED_ROWS)
+    return drawn.getvalue()
+
+
+def _without_enums(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Turn statuses into plain text: the heading of an ENUM column lists all its members."""
+    from batchflow.store.layout import quote
+
+    names, kinds = map(quote, relation.columns), [kind.id for kind in relation.types]
+    if "enum" not in kinds or _has_namesakes(relation.columns):
+        return relation
+    shown = (
+        f"{name}::VARCHAR AS {name}" if kind == "enum" else name
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    return relation.select(", ".join(shown))

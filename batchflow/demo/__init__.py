@@ -1,0 +1,1 @@
+"""A million made-up orders, and the workflow that they go through."""

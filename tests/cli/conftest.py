@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import GATED, Command, Outcome, Start, await_line, begin, call, load_parcels
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    def in_folder(*arguments: object, **variables: str) -> Outcome:
+        return call(tmp_path, *arguments, **variables)
+
+    return in_folder
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def in_folder(*arguments: object) -> subprocess.Popen[str]:
+        started.append(begin(tmp_path, *arguments))
+        return started[-1]
+
+    yield in_folder
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def guests_at_gate(tmp_path: Path, start: Start) -> subprocess.Popen[str]:
+    """A run over 300 guests, of whom one is being executed by its second step."""
+    (tmp_path / "gated_pipeline.py").write_text(GATED)
+    names = "".join(f"guest {number}\n" for number in range(300))
+    (tmp_path / "guests.csv").write_text(f"name\n{names}")
+    process = start(
+        "run", "gated_pipeline.py:guests", "--store", "guests.duckdb",
+        "--load", "guests.csv", "--foreign-id", "name", "--workers", 1,
+    )  # fmt: skip
+    await_line(process, "at the gate")
+    return process
+
+
+@pytest.fixture(scope="session")
+def parcels_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store in which 19 runs were sent, one refused, one waits, one is paused."""
+    folder = tmp_path_factory.mktemp("parcels")
+    outcome = load_parcels(folder, [*range(20), -1, -2])
+    assert outcome.returncode == 1, outcome.stderr
+    return folder
+
+
+@pytest.fixture
+def ask(parcels_folder: Path) -> Command:
+    """Call a command on that store, which the environment names."""
+
+    def in_folder(*arguments: object) -> Outcome:
+        return call(parcels_folder, *arguments, BATCHFLOW_STORE="parcels.duckdb")
+
+    return in_folder

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from command_line import Command, Start, document
+
+from batchflow.demo.generate import UNKNOWN_COUPON, write_orders
+
+SMALL = ["demo", "--runs", 3_000, "--dir", "here", "--workers", 1]
+
+
+def test_the_demo_runs_to_its_end_and_says_what_to_try_next(
+    tmp_path: Path, command: Command
+) -> None:
+    outcome = command(*SMALL)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "FULFILLED" in outcome.stdout
+    assert "KeyError" in outcome.stdout
+    store = "here/orders-3000.duckdb"
+    assert f"errors --store {store}" in outcome.stderr
+    paused = "SELECT foreign_id, coupon, reason FROM orders.runs WHERE run_state = 'PAUSED'"
+    assert paused in outcome.stderr
+    rows = document(command("sql", paused, "--store", store, "--json"))
+    assert [row["coupon"] for row in rows] == [UNKNOWN_COUPON]
+
+
+def test_a_second_demo_begins_a_new_store(tmp_path: Path, command: Command) -> None:
+    first = document(command(*SMALL, "--json"))
+    second = document(command(*SMALL, "--json"))
+    assert first["store"] != second["store"]
+    assert first["report"]["statuses"] == second["report"]["statuses"]
+
+
+def test_a_demo_that_was_killed_goes_on_where_it_was(
+    tmp_path: Path, command: Command, start: Start
+) -> None:
+    process = start("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--verbose")
+    _await_commit(process)
+    process.kill()
+    process.communicate()
+    outcome = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--json")
+    assert "Going on with here/orders-60000.duckdb" in outcome.stderr
+    told = document(outcome)
+    assert told["store"] == "here/orders-60000.duckdb"
+    assert sum(entry["runs"] for entry in told["report"]["statuses"]) == 60_000
+    assert {entry["run_state"] for entry in told["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
+
+
+def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_orders(tmp_path / name, 5_000)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_orders_have_the_faults_that_the_demo_shows(tmp_path: Path) -> None:
+    write_orders(tmp_path / "orders", 100_000)
+    orders = pq.read_table(tmp_path / "orders").to_pydict()
+    assert orders["coupon"].count(UNKNOWN_COUPON) == 2
+    assert 1_500 < orders["items"].count(0) < 2_500
+    assert 700 < orders["method"].count("invalid") < 1_300
+    assert len(set(orders["order_id"])) == 100_000
+
+
+def _await_commit(process: subprocess.Popen[str]) -> None:
+    from command_line import await_line
+
+    await_line(process, "committed")

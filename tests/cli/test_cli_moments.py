@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from batchflow.cli.moment import moment_of
+
+NOW = datetime(2030, 3, 30, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_time_of_day_is_the_next_one_here() -> None:
+    assert moment_of("13:30", NOW) == datetime(2030, 3, 30, 12, 30, tzinfo=UTC)
+
+
+def test_a_time_of_day_that_has_passed_is_tomorrows_across_a_change_of_clocks() -> None:
+    assert moment_of("6:00", NOW) == datetime(2030, 3, 31, 4, 0, tzinfo=UTC)
+
+
+def test_a_date_and_time_without_a_zone_is_local() -> None:
+    assert moment_of("2030-07-01T06:00", NOW) == datetime(2030, 7, 1, 4, 0, tzinfo=UTC)
+
+
+def test_a_date_and_time_with_a_zone_is_as_it_says() -> None:
+    moment = moment_of("2030-07-01T06:00+00:00", NOW)
+    assert moment.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("text", ["soon", "25:00", "12:60", ""])
+def test_anything_else_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        moment_of(text, NOW)

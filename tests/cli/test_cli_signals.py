@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from command_line import Command, document
+
+GUESTS = ["run", "gated_pipeline.py:guests", "--store", "guests.duckdb", "--workers", 1]
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
+)
+def test_a_signal_ends_a_run_in_order_and_the_same_command_finishes_it(
+    tmp_path: Path,
+    command: Command,
+    guests_at_gate: subprocess.Popen[str],
+    number: signal.Signals,
+    exit_code: int,
+) -> None:
+    guests_at_gate.send_signal(number)
+    output, errors = guests_at_gate.communicate()
+    assert guests_at_gate.returncode == exit_code
+    assert output == ""
+    assert "same command again" in errors
+    assert "Traceback" not in errors
+
+    (tmp_path / "go").touch()
+    again = command(*GUESTS, "--json")
+    assert again.returncode == 0, again.stderr
+    assert [(e["status"], e["runs"]) for e in document(again)["report"]["statuses"]] == [
+        ("INSIDE", 300)
+    ]
+    query = (
+        "SELECT count(*) AS all, count(DISTINCT (seq, from_status)) AS once FROM guests.transitions"
+    )
+    told = document(command("sql", query, "--store", "guests.duckdb", "--json"))
+    assert told == [{"all": 600, "once": 600}]
+
+
+def test_a_held_store_exits_with_75_and_says_who_holds_it(
+    command: Command, guests_at_gate: subprocess.Popen[str]
+) -> None:
+    for arguments in (["status", "--store", "guests.duckdb"], GUESTS):
+        outcome = command(*arguments)
+        assert outcome.returncode == 75, outcome.stderr
+        assert f"process {guests_at_gate.pid} " in outcome.stderr
+        assert "gated_pipeline.py:guests" in outcome.stderr
+        assert outcome.stdout == ""
+
+
+def test_what_a_killed_run_has_committed_can_be_read(
+    command: Command, guests_at_gate: subprocess.Popen[str]
+) -> None:
+    guests_at_gate.kill()
+    guests_at_gate.communicate()
+    told = document(command("status", "--store", "guests.duckdb", "--json"))
+    assert [(row["status"], row["runs"]) for row in told] == [("AT_GATE", 300)]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import PARCELS, Command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Usage"),
+        (["fly"], "No such command"),
+        (["run"], "Missing argument"),
+        (["run", "parcel_pipeline.py:parcels"], "--store"),
+        (["run", "parcel_pipeline.py", "--store", "s.duckdb"], "doesn't say which workflow"),
+        (["run", "parcel_pipeline.py:letters", "--store", "s.duckdb"], "workflows are: parcels"),
+        (["run", "parcel_pipeline.py:Parcel", "--store", "s.duckdb"], "is of type type"),
+        (["run", "missing.py:parcels", "--store", "s.duckdb"], "no file 'missing.py'"),
+        (["run", "missing.module:parcels", "--store", "s.duckdb"], "no module 'missing'"),
+        (["run", "sub/wave.py:parcels", "--store", "s.duckdb"], "name of another module"),
+        (["run", "my-pipeline.py:parcels", "--store", "s.duckdb"], "no module's file name"),
+        (["run", "parcel_pipeline.py:parcels", "--store", "s.duckdb", "--at", "NEW"], "--load"),
+        (["run", "parcel_pipeline.py:parcels", "--store", "s", "--until", "soon"], "no moment"),
+        (["status", "--store", "missing.duckdb"], "does not exist"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2_and_says_why(
+    tmp_path: Path, command: Command, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("parcel_pipeline.py", "sub/wave.py", "my-pipeline.py"):
+        (tmp_path / name).write_text(PARCELS)
+    outcome = command(*arguments)
+    assert outcome.returncode == 2, outcome.stderr
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
+    assert not list(tmp_path.glob("*.duckdb"))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def broken():\n    return 1 / 0\n\n\nbroken()\n", "ZeroDivisionError"),
+        ("names = (\n", "SyntaxError"),
+        ("import a_module_that_nobody_has\n", "ModuleNotFoundError"),
+        ("raise SystemExit(0)\n", "SystemExit"),
+    ],
+)
+def test_an_error_in_the_users_file_is_shown_from_there(
+    tmp_path: Path, command: Command, code: str, said: str
+) -> None:
+    (tmp_path / "wrong_pipeline.py").write_text(code)
+    outcome = command("diagram", "wrong_pipeline.py:orders")
+    assert outcome.returncode == 3
+    assert said in outcome.stderr
+    assert "wrong_pipeline.py" in outcome.stderr
+    assert "importlib" not in outcome.stderr
+    assert "batchflow/cli" not in outcome.stderr
+
+
+def test_a_wrong_definition_exits_with_3_and_lists_its_problems(
+    tmp_path: Path, command: Command
+) -> None:
+    unreachable = "parcels.sql_step(ParcelStatus.SENT, to=[ParcelStatus.SENT], set={'size': '1'})"
+    (tmp_path / "wrong_pipeline.py").write_text(f"{PARCELS}\n{unreachable}\n")
+    outcome = command("run", "wrong_pipeline.py:parcels", "--store", "s.duckdb")
+    assert outcome.returncode == 3
+    assert "size" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_help_documents_every_exit_code(command: Command) -> None:
+    outcome = command("--help")
+    assert outcome.returncode == 0
+    for code in ("0 ", "1 ", "2 ", "3 ", "75 ", "130 ", "143"):
+        assert f"  {code}" in outcome.stdout or f" {code}:" in outcome.stdout
+
+
+def test_the_version_is_the_packages(command: Command) -> None:
+    import batchflow
+
+    assert batchflow.__version__ in command("--version").stdout
+
+
+def test_a_workflow_is_drawn_without_a_store(parcels_folder: Path, ask: Command) -> None:
+    outcome = ask("diagram", "parcel_pipeline.py:parcels")
+    assert outcome.stdout.startswith("stateDiagram-v2")
+    assert "NEW --> CHECKED" in outcome.stdout
