@@ -1,0 +1,79 @@
+"""The measured side: the same work as the floors', through batchflow's public surface.
+
+The engine is opened on the clock, its workers with it, and closed off the clock, as the floors'
+connections and pools are; its modules are imported before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import batchflow as bf
+import orders
+from orders import Order, OrderStatus, OrderWorkflow
+from sample import Sample
+
+WORKFLOWS: dict[str, Callable[[], OrderWorkflow]] = {
+    "row": orders.row_orders,
+    "batch": orders.batch_orders,
+    "sql": orders.sql_orders,
+}
+
+
+def load(source: str, store: str, at: str = "CREATED") -> Sample:
+    """Load the source into a store."""
+    with bf.Engine(store, orders.row_orders(), workers=0) as engine:
+        began = time.perf_counter()
+        report = engine.trigger_many(source, foreign_id="order_id", at=at)
+        seconds = time.perf_counter() - began
+    return Sample(seconds, {"loaded": report.loaded})
+
+
+def run(store: str, steps: str, workers: int) -> Sample:
+    """Open a loaded store and drain it."""
+    workflow, open_engine = WORKFLOWS[steps](), bf.Engine
+    began = time.perf_counter()
+    with open_engine(store, workflow, workers=workers) as engine:
+        opened = time.perf_counter()
+        engine.run(progress=False)
+        seconds = time.perf_counter() - began
+        return Sample(seconds, _counts(engine), {"open_seconds": opened - began})
+
+
+def run_opened(store: str, steps: str) -> Sample:
+    """Drain a store inline; opening it is off the clock, and told apart."""
+    began = time.perf_counter()
+    with bf.Engine(store, WORKFLOWS[steps](), workers=0) as engine:
+        opened = time.perf_counter()
+        engine.run(progress=False)
+        seconds = time.perf_counter() - opened
+        return Sample(seconds, {}, {"open_seconds": opened - began})
+
+
+def trigger_and_wait(store: str, times: int) -> Sample:
+    """Trigger one run and wait until it is through two inline steps; answer the median time."""
+    seconds = []
+    with bf.Engine(store, _two_steps(), workers=0) as engine:
+        engine.start()
+        for i in range(times):
+            began = time.perf_counter()
+            run_id = engine.trigger(f"order-{i}", Order(f"order-{i}", 10.0, 1, "card"))
+            engine.wait(run_id, OrderStatus.PAID, timeout_seconds=10)
+            seconds.append(time.perf_counter() - began)
+        engine.stop()
+    seconds.sort()
+    return Sample(seconds[times // 2], {}, {"slowest_seconds": seconds[-1]})
+
+
+def _two_steps() -> OrderWorkflow:
+    workflow = bf.Workflow("orders", Order, OrderStatus)
+    s = OrderStatus
+    workflow.add_step(s.CREATED, orders.validate, s.VALIDATED, s.REJECTED)
+    workflow.add_step(s.VALIDATED, orders.charge, s.PAID, s.PAYMENT_FAILED)
+    return workflow
+
+
+def _counts(engine: bf.Engine) -> dict[str, int]:
+    query = "SELECT status::VARCHAR, count(*) FROM orders.runs GROUP BY ALL"
+    return dict(engine.sql(query).fetchall())
