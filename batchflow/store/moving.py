@@ -43,7 +43,7 @@ def as_claimed(layout: Layout, step: Step, table: pa.Table) -> str:
     """Return the condition that ``r`` is still what it was when `table` was claimed."""
     first, last = seq_range(table)
     return (
-        f'r.seq = s."#seq" AND r.version = s."#version" '
+        f'r.seq = s."#seq" AND r.version = {_version(table)} '
         f"AND r.status = {layout.status(step.from_code)} AND r.seq BETWEEN {first} AND {last}"
     )
 
@@ -97,7 +97,7 @@ def insert_errors(layout: Layout, step: Step) -> str:
 def _update(
     layout: Layout, step: Step, table: pa.Table, assignments: Iterator[str] | tuple[str, ...]
 ) -> str:
-    every = ", ".join(['version = s."#version" + 1', "updated_at = $now", *assignments])
+    every = ", ".join([f"version = {_version(table)} + 1", "updated_at = $now", *assignments])
     return (
         f"UPDATE {layout.runs} AS r SET {every} FROM {STAGED} AS s "
         f"WHERE {as_claimed(layout, step, table)}"
@@ -134,6 +134,12 @@ def _state_after(layout: Layout, to_codes: tuple[int, ...]) -> str:
     return named('s."#to"', to_codes, {code: RUN_STATES[state] for code, state in ends.items()})
 
 
+def _version(table: pa.Table) -> str:
+    """Return the version as claimed: runs that were loaded together mostly share it."""
+    bounds = pc.min_max(table["#version"]).as_py()
+    return str(bounds["min"]) if bounds["min"] == bounds["max"] else 's."#version"'
+
+
 def _was_retried(table: pa.Table) -> bool:
     return bool(pc.max(table["#attempt"]).as_py() > 1)
 
@@ -154,5 +160,5 @@ def _insert_transitions(
     return (
         f"INSERT INTO {layout.transitions} ({TRANSITION_COLUMNS}) "
         f'SELECT s."#seq", {layout.status(step.from_code)}, {to_status}, {outcome}, {run_state}, '
-        f'{attempt}, s."#version" + 1, $now FROM {STAGED} AS s'
+        f"{attempt}, {_version(table)} + 1, $now FROM {STAGED} AS s"
     )
