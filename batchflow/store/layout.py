@@ -22,6 +22,7 @@ SEQ_BITS = 48
 RESUMED = "resumed"
 ASCENDING = "bitpacking"
 REPEATING = "rle"
+UNIQUE_TEXTS = "zstd"
 
 _UUID_VERSION_8 = 0x8 << 76
 _UUID_VARIANT = 0b10 << 62
@@ -61,7 +62,7 @@ class Column:
     """One column of a table: its name, its SQL type, and what follows the type.
 
     `compression` spares DuckDB trying each of its methods on the column, which is half of the time
-    that writing a bulk of transitions takes.
+    that writing a bulk of transitions takes, and a fifth of a load's.
     """
 
     name: str
@@ -142,15 +143,15 @@ class Layout:
         """Return the columns of ``runs`` that are ours, but for the virtual run_id."""
         return (
             Column("seq", "BIGINT", nullable=False),
-            Column("foreign_id", "VARCHAR"),
-            Column("status", self.status_type, nullable=False),
-            Column("run_state", RUN_STATE_TYPE, nullable=False),
-            Column("version", "INTEGER", nullable=False),
-            Column("attempt", "INTEGER", nullable=False),
-            Column("next_attempt_at", "TIMESTAMPTZ"),
+            Column("foreign_id", "VARCHAR", compression=UNIQUE_TEXTS),
+            Column("status", self.status_type, nullable=False, compression=REPEATING),
+            Column("run_state", RUN_STATE_TYPE, nullable=False, compression=REPEATING),
+            Column("version", "INTEGER", nullable=False, compression=REPEATING),
+            Column("attempt", "INTEGER", nullable=False, compression=REPEATING),
+            Column("next_attempt_at", "TIMESTAMPTZ", compression=REPEATING),
             Column("reason", "VARCHAR"),
-            Column("created_at", "TIMESTAMPTZ", nullable=False),
-            Column("updated_at", "TIMESTAMPTZ", nullable=False),
+            Column("created_at", "TIMESTAMPTZ", nullable=False, compression=REPEATING),
+            Column("updated_at", "TIMESTAMPTZ", nullable=False, compression=REPEATING),
         )
 
     def object_columns(self) -> tuple[Column, ...]:
