@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from batchflow.worker.control import MANY_ROWS
 from batchflow.worker.execution import Execution
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class InlineControl:
 
     def __init__(self) -> None:
         self.stop = False
+        self.current_row = [MANY_ROWS]
 
     def stopping(self) -> bool:
         """Tell whether a stop was requested."""
@@ -42,7 +44,10 @@ class InlineExecutor:
         self._control = InlineControl()
         self._execution: Execution | None = None
         self._done: list[ChunkResult] = []
-        self._woken = threading.Event()
+        # Unlike an event, it may be put into by a signal handler that interrupts its reader.
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        self._executing = False
+        self._interrupted = False
 
     @property
     def slots(self) -> int:
@@ -60,29 +65,55 @@ class InlineExecutor:
         """Execute the chunk now."""
         self.start()
         assert self._execution is not None
-        self._done.append(self._execution.execute(chunk))
+        self._executing = True
+        try:
+            result = self._execution.execute(chunk)
+        finally:
+            self._executing = False
+        if self._interrupted:
+            # A step may have taken it for an exception of its own; so what it answered is void.
+            self._interrupted = False
+            raise KeyboardInterrupt
+        self._done.append(result)
 
     def completed(self, timeout_seconds: float | None) -> Sequence[ChunkResult | LostChunk]:
         """Hand over what was executed; wait for ``wake`` where there is nothing."""
         if not self._done:
-            self._woken.wait(timeout_seconds)
-        self._woken.clear()
+            self._await_wake(timeout_seconds)
         done, self._done = self._done, []
         return done
 
     def wake(self) -> None:
         """Make a waiting ``completed`` return."""
-        self._woken.set()
+        self._wakes.put(None)
 
     def request_stop(self, *, stop: bool) -> None:
         """Ask the steps to give back what they haven't started, or take the request back."""
         self._control.stop = stop
 
+    def interrupt(self) -> None:
+        """Break into the step that is executed here, from a signal handler in its thread."""
+        if self._executing:
+            self._interrupted = True
+            raise KeyboardInterrupt
+
     def abandon(self) -> None:
         """Drop what was executed, and close the resources."""
-        self._done = []
-        if self._execution is not None:
-            self._execution.close()
-            self._execution = None
+        self._done, execution, self._execution = [], self._execution, None
+        if execution is not None:
+            # Whoever doesn't let itself be closed may be broken into as well.
+            self._executing = True
+            try:
+                execution.close()
+            finally:
+                self._executing = self._interrupted = False
 
     close = abandon
+
+    def _await_wake(self, timeout_seconds: float | None) -> None:
+        try:
+            self._wakes.get(timeout=timeout_seconds)
+            while True:
+                self._wakes.get_nowait()
+        except Empty:
+            return

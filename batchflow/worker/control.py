@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from typing import Protocol
 
 MANY_ROWS = -1
@@ -15,6 +16,15 @@ class Control(Protocol):
     is on the clock of ``time.monotonic()``, None where the step has no time limit. `enter` always
     replaces what was entered before it. `leave` is called once, after the chunk's last call.
     """
+
+    @property
+    def current_row(self) -> MutableSequence[int] | memoryview:
+        """Return the cell whose only element is the row of the present call.
+
+        For steps without a time limit: writing to it is all that `enter` does for them, without a
+        call for each run.
+        """
+        ...
 
     def stopping(self) -> bool:
         """Tell whether the engine was asked to stop."""
@@ -31,6 +41,9 @@ class Control(Protocol):
 
 class NullControl:
     """Supervise nothing: never stop, and note nothing."""
+
+    def __init__(self) -> None:
+        self.current_row: MutableSequence[int] = [MANY_ROWS]
 
     def stopping(self) -> bool:
         """Return False."""

@@ -23,6 +23,7 @@ class ControlPage:
         file.truncate(mmap.PAGESIZE)
         self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self._cells = memoryview(self._memory).cast("q")
+        self.current_row = self._cells[_ROW : _ROW + 1]
 
     # The coordinator's side.
 

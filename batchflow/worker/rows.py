@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from batchflow.chunk.run import Run
+from batchflow.worker.control import MANY_ROWS
 from batchflow.worker.row_session import RowSession
 
 # How often a step of many quick runs looks whether it is to stop.
 _LOOK_SECONDS = 0.0005
+
+# A run that the step has kept nowhere (a name here and the argument are all) is used again.
+_OURS_ALONE = 2
 
 
 def execute_one_by_one(session: RowSession) -> None:
@@ -39,22 +44,27 @@ def _with_views(session: RowSession) -> None:
     touched, answers = columns.touched, session.answers
     context, function = session.context, session.row_step.function
     new: Any = object.__new__
-    view_type, enter = session.row_step.view_type, session.control.enter
+    view_type, control = session.row_step.view_type, session.control
     has_timeout = session.row_step.step.options.timeout_seconds is not None
     is_over, monotonic = session.slice.is_over, time.monotonic
-    deadline, next_look = None, 0.0
+    next_look = 0.0
+    control.enter(MANY_ROWS, None)
+    current, references = control.current_row, sys.getrefcount
+    run: Any = None
     for row in range(session.num_rows):
         view = new(view_type)
         view._batchflow_row = row
         view._batchflow_columns = columns
-        run = new(Run)
+        if references(run) != _OURS_ALONE:
+            run = new(Run)
+            run._context = context
+            run._deadline = None
         run.object = view
-        run._context = context
         run._row = row
         if has_timeout:
-            deadline = session.deadline()
-        run._deadline = deadline
-        enter(row, deadline)
+            run._deadline = deadline = session.deadline()
+            control.enter(row, deadline)
+        current[0] = row
         try:
             answer = function(run)
             if touched or run.object is not view:

@@ -44,17 +44,31 @@ class TidyItem:
         self.name = self.name.strip()
 
 
+class Cell(list[int]):
+    """A cell that notes what is put in it."""
+
+    def __init__(self, notes: list[int]) -> None:
+        super().__init__([-1])
+        self._notes = notes
+
+    def __setitem__(self, place: Any, row: Any) -> None:
+        super().__setitem__(place, row)
+        self._notes.append(row)
+
+
 class Counter:
     """A control that asks to stop after some calls, and notes what it is told."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
+        self.rows: list[int] = []
+        self.current_row = Cell(self.rows)
         self.entered: list[int] = []
         self.deadlines: list[float | None] = []
         self.left = 0
 
     def stopping(self) -> bool:
-        return len(self.entered) >= self.calls
+        return len(self.rows) >= self.calls
 
     def enter(self, row: int, deadline: float | None) -> None:
         self.entered.append(row)
@@ -279,7 +293,7 @@ def test_runs_that_were_not_begun_are_returned_when_it_is_asked_to_stop(execute:
     control = Counter(calls=1)
     done = execute(lambda run: Status.DONE, items(3), control=control)
     assert done.outcomes == ["ADVANCED", "RETURNED", "RETURNED"]
-    assert control.entered == [0]
+    assert control.rows == [0]
     assert control.left == 1
 
 
@@ -291,9 +305,22 @@ def test_at_least_one_run_is_executed_however_short_the_slice(execute: Execute) 
 def test_the_control_hears_of_each_call_with_its_deadline(execute: Execute) -> None:
     control = Counter(calls=10)
     execute(lambda run: Status.DONE, items(3), control=control, timeout_seconds=60)
-    assert control.entered == [0, 1, 2]
-    assert all(deadline is not None for deadline in control.deadlines)
+    assert control.rows == [0, 1, 2]
+    assert control.entered == [-1, 0, 1, 2]
+    assert all(deadline is not None for deadline in control.deadlines[1:])
     assert control.left == 1
+
+
+def test_a_run_that_its_step_keeps_is_not_used_for_another(execute: Execute) -> None:
+    kept: list[Any] = []
+
+    def step(run: Any) -> Any:
+        kept.append(run)
+        return Status.DONE
+
+    execute(step, items(3))
+    assert len({id(run) for run in kept}) == 3
+    assert len({run.foreign_id for run in kept}) == 3
 
 
 def test_a_run_is_stopping_when_the_time_of_its_step_is_up(execute: Execute) -> None:
