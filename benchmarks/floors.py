@@ -100,6 +100,13 @@ def make_table(source: str, store: str) -> Sample:
     return Sample(0.0, {})
 
 
+def load_and_move(store: str, source: str, how: str) -> Sample:
+    """Load a new store and move its orders by `how`; moving alone is on the clock."""
+    make_table(source, store)
+    ways = {"batches": batches_inline, "sql": sql_by_hand}
+    return ways[how](store)
+
+
 Columns = Mapping[str, np.ndarray]
 
 

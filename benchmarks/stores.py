@@ -20,7 +20,6 @@ class Stores:
         self._numbers = count()
         self.source = cache(self._write_source)
         self.engine_store = cache(self._load_engine_store)
-        self.floor_table = cache(self._load_floor_table)
         self.finished_store = cache(self._finish_engine_store)
 
     def _write_source(self, runs: int) -> Path:
@@ -31,11 +30,6 @@ class Stores:
     def _load_engine_store(self, runs: int) -> Path:
         path = self._folder / f"engine-{runs}.duckdb"
         self._prepare("engine_side", "load", path, source=str(self.source(runs)))
-        return path
-
-    def _load_floor_table(self, runs: int) -> Path:
-        path = self._folder / f"floor-{runs}.duckdb"
-        self._prepare("floors", "make_table", path, source=str(self.source(runs)))
         return path
 
     def _finish_engine_store(self, runs: int) -> Path:

@@ -10,7 +10,7 @@ POOL_CHUNK_ROWS = (1_000, 4_000, 16_000, 32_000, 64_000)
 
 def test_row_steps_against_a_pool_in_memory(bench: Bench) -> None:
     runs, workers = bench.sizes.runs, bench.sizes.workers
-    source, loaded = str(bench.stores.source(runs)), bench.stores.engine_store(runs)
+    source = str(bench.stores.source(runs))
 
     def pool(chunk_rows: int) -> Sample:
         arguments: dict[str, str | int] = {
@@ -22,7 +22,7 @@ def test_row_steps_against_a_pool_in_memory(bench: Bench) -> None:
 
     best_chunk_rows = min(POOL_CHUNK_ROWS, key=lambda chunk_rows: pool(chunk_rows).seconds)
     measured, floor = bench.in_turn(
-        lambda: bench.on_copy(loaded, "engine_side", "run", steps="row", workers=workers),
+        lambda: _drained(bench, "row"),
         lambda: pool(best_chunk_rows),
     )
 
@@ -33,12 +33,11 @@ def test_row_steps_against_a_pool_in_memory(bench: Bench) -> None:
 
 
 def test_batch_steps_against_a_script_by_hand(bench: Bench) -> None:
-    runs, workers = bench.sizes.runs, bench.sizes.workers
-    loaded, table = bench.stores.engine_store(runs), bench.stores.floor_table(runs)
+    runs = bench.sizes.runs
 
     measured, floor = bench.in_turn(
-        lambda: bench.on_copy(loaded, "engine_side", "run", steps="batch", workers=workers),
-        lambda: bench.on_copy(table, "floors", "batches_inline"),
+        lambda: _drained(bench, "batch"),
+        lambda: _by_hand(bench, "batches"),
     )
 
     _assert_same_counts(measured, floor)
@@ -48,18 +47,27 @@ def test_batch_steps_against_a_script_by_hand(bench: Bench) -> None:
 
 
 def test_sql_steps_against_sql_by_hand(bench: Bench) -> None:
-    runs, workers = bench.sizes.runs, bench.sizes.workers
-    loaded, table = bench.stores.engine_store(runs), bench.stores.floor_table(runs)
+    runs = bench.sizes.runs
 
     measured, floor = bench.in_turn(
-        lambda: bench.on_copy(loaded, "engine_side", "run", steps="sql", workers=workers),
-        lambda: bench.on_copy(table, "floors", "sql_by_hand"),
+        lambda: _drained(bench, "sql"),
+        lambda: _by_hand(bench, "sql"),
     )
 
     _assert_same_counts(measured, floor)
     name = f"{runs:,} runs, three SQL steps"
     bar = Bar(Against.TIMES_AS_LONG, 1.25)
     bench.record(Row(name, bar, seconds_of(measured), seconds_of(floor), runs=runs))
+
+
+def _drained(bench: Bench, steps: str) -> Sample:
+    source, workers = str(bench.stores.source(bench.sizes.runs)), bench.sizes.workers
+    return bench.on_new("engine_side", "load_and_run", source=source, steps=steps, workers=workers)
+
+
+def _by_hand(bench: Bench, how: str) -> Sample:
+    source = str(bench.stores.source(bench.sizes.runs))
+    return bench.on_new("floors", "load_and_move", source=source, how=how)
 
 
 def _assert_same_counts(*taken: list[Sample]) -> None:

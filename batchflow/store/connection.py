@@ -15,6 +15,7 @@ import duckdb
 from batchflow.errors import CommitError, ForkedStoreError, StoreClosedError
 
 Cursor = duckdb.DuckDBPyConnection
+MEMORY = ":memory:"
 
 # The log is folded into the file when it has grown to this; the default of 16 MB would do so
 # several times within one commit of 250,000 runs.
@@ -51,7 +52,10 @@ def connect(path: str, settings: Settings) -> Cursor:
     }
     if settings.memory_limit is not None:
         config["memory_limit"] = settings.memory_limit
-    root = duckdb.connect(":memory:", config=config)
+    if path != MEMORY:
+        # What doesn't fit in memory goes beside the store, not where the process was started.
+        config["temp_directory"] = f"{path}.tmp"
+    root = duckdb.connect(MEMORY, config=config)
     try:
         root.execute("SET GLOBAL TimeZone = 'UTC'")
         root.execute("SET TimeZone = 'UTC'")
