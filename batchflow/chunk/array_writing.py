@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from batchflow.definition.field_type import FieldType, Kind
 
 AnyArray = npt.NDArray[Any]
 
+_UUID_BYTES = 16
 _SCALARS = (str, bytes, bytearray, dict)
 _CAN_HOLD_EACH = (pa.ArrowException, ValueError, OverflowError, TypeError)
 
@@ -42,10 +44,14 @@ def to_array(column: Any) -> AnyArray | pa.Array:
         return one_array(column) if isinstance(column, pa.ChunkedArray) else column
     if isinstance(column, np.ndarray):
         return column
-    if hasattr(column, "__arrow_c_stream__"):
-        return one_array(pa.chunked_array(column))
-    if hasattr(column, "__arrow_c_array__"):
-        return pa.array(column)
+    try:
+        if hasattr(column, "__arrow_c_stream__"):
+            return one_array(pa.chunked_array(column))
+        if hasattr(column, "__arrow_c_array__"):
+            return pa.array(column)
+    except pa.ArrowException:
+        # A pandas column of objects that Arrow has no type for, such as an enum's members.
+        pass
     return object_array(list(column))
 
 
@@ -171,9 +177,13 @@ def _write_arrow(column: pa.Array, field_type: FieldType) -> Written:
 
 
 def _without_dictionary(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        return column.dictionary_decode()
-    return column
+    if not pa.types.is_dictionary(column.type):
+        return column
+    if pa.types.is_string_view(column.dictionary.type):
+        # The texts of Polars, which Arrow has no way to decode.
+        texts = column.dictionary.cast(pa.string())
+        column = pa.DictionaryArray.from_arrays(column.indices, texts)
+    return column.dictionary_decode()
 
 
 def _is_alike(arrow: pa.DataType, field_type: FieldType) -> bool:
@@ -190,8 +200,9 @@ def _holds_unchecked(field_type: FieldType) -> bool:
 
 def _python_values_of_arrow(column: pa.Array, field_type: FieldType) -> Sequence[Any]:
     values: list[Any] = column.to_pylist()
-    if field_type.kind is Kind.ENUM or field_type.kind.nested:
+    if field_type.kind in (Kind.ENUM, Kind.UUID) or field_type.kind.nested:
         # Arrow has no members and no dataclasses: names and dicts are what it has for them.
+        # Where it has UUIDs, frames don't: they have bytes.
         return [_from_arrow(value, field_type) for value in values]
     return values
 
@@ -200,15 +211,23 @@ def _from_arrow(value: Any, field_type: FieldType) -> Any:
     match field_type.kind:
         case Kind.ENUM if isinstance(value, str):
             return field_type.python.__members__.get(value, value)
+        case Kind.UUID if isinstance(value, bytes) and len(value) == _UUID_BYTES:
+            return uuid.UUID(bytes=value)
         case Kind.STRUCT if isinstance(value, dict):
             return _struct_from_arrow(value, field_type)
         case Kind.LIST if isinstance(value, list):
             return [_from_arrow(item, field_type.child("item")) for item in value]
         case Kind.MAP if isinstance(value, list | dict):
-            pairs = value.items() if isinstance(value, dict) else value
             child = field_type.child("value")
-            return {key: _from_arrow(item, child) for key, item in pairs}
+            return {key: _from_arrow(item, child) for key, item in _pairs(value)}
     return value
+
+
+def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    # Polars has lists of structs for maps.
+    return (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value)
 
 
 def _struct_from_arrow(value: dict[str, Any], field_type: FieldType) -> Any:

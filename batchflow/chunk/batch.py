@@ -16,7 +16,9 @@ import pyarrow as pa
 from batchflow.chunk.array_writing import AnyArray, as_column, write_column
 from batchflow.chunk.arrays import object_array, read_array
 from batchflow.chunk.context import ChunkContext
+from batchflow.chunk.durations import holds_durations, with_durations
 from batchflow.chunk.marks import Marks
+from batchflow.chunk.wire import one_array
 from batchflow.chunk.writing import Written
 from batchflow.definition.fields import Field
 
@@ -85,8 +87,13 @@ class Batch(Generic[ObjectT, StatusT]):
 
     @functools.cached_property
     def arrow(self) -> pa.Table:
-        """The fields that the step reads, as they are stored."""
-        return self._rows.select(self._readable)
+        """The fields that the step reads, as they are stored; timedeltas as durations."""
+        table = self._rows.select(self._readable)
+        for at, name in enumerate(self._readable):
+            if holds_durations(self._fields[name].type):
+                column = with_durations(one_array(table[at]), self._fields[name].type)
+                table = table.set_column(at, name, column)
+        return table
 
     def polars(self) -> polars.DataFrame:
         """Return `arrow` as a Polars frame; needs the package polars."""

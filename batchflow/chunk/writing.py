@@ -120,6 +120,8 @@ def fit(value: Any, field_type: FieldType) -> Any:
     _require_time_zone(converted, field_type)
     try:
         _writer(field_type)([converted], field_type)
+    except UnicodeEncodeError:
+        raise Unfit("a str with half a surrogate pair, which UTF-8 can't hold") from None
     except (pa.ArrowException, ValueError, OverflowError, TypeError):
         raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
     return converted

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import datetime as dt
 import decimal
 import enum
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -152,7 +154,7 @@ def hints_of(python: type[Any], problems: list[str], within: Within) -> dict[str
 
 def _annotations(python: type[Any], problems: list[str]) -> dict[str, Any]:
     try:
-        hints = typing.get_type_hints(python, include_extras=True)
+        hints = _hints(python)
     except NameError as error:
         problems.append(
             f"a field of {shown(python)} has a type named {error.name!r}, which isn't found; "
@@ -163,6 +165,29 @@ def _annotations(python: type[Any], problems: list[str]) -> dict[str, Any]:
         problems.append(f"a field of {shown(python)} has a type that can't be read: {error}")
         return {}
     return {field.name: hints[field.name] for field in dataclasses.fields(python)}
+
+
+def _hints(python: type[Any]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for base in reversed(python.__mro__):
+        own = type(base.__name__, (), {"__annotations__": inspect.get_annotations(base)})
+        # Names of the module go before those of the class: a field may be called as its type is.
+        hints |= typing.get_type_hints(own, dict(vars(base)), _namespace(base), include_extras=True)
+    return hints
+
+
+def _namespace(python: type[Any]) -> dict[str, Any]:
+    """Return the names that the class was written among.
+
+    Its methods know them. Another module of the same name may have taken its module's place in
+    ``sys.modules``, or none may stand there.
+    """
+    methods = (vars(python).get(name) for name in ("__init__", "__eq__"))
+    for method in methods:
+        names: dict[str, Any] = getattr(method, "__globals__", {})
+        if names.get("__name__") == python.__module__:
+            return names
+    return vars(sys.modules.get(python.__module__, builtins))
 
 
 def _equal_but_for_case(python: type[Any], names: dict[str, FieldType]) -> Iterator[str]:

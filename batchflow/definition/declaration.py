@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchflow.definition.fields import ENGINE_COLUMNS, Field
@@ -15,6 +16,7 @@ from batchflow.definition.step import (
     StepKind,
     StepOptions,
     is_async_function,
+    is_generator_function,
     name_of_function,
 )
 
@@ -62,6 +64,7 @@ class StepBuilder:
         statuses: the workflow's statuses.
         fields: the fields of its object, by name.
         defaults: the options that its steps take from it, usable ones alone.
+        built_whole: whether its objects can be built with all of their fields alone.
     """
 
     def __init__(
@@ -69,10 +72,13 @@ class StepBuilder:
         statuses: StatusSet[Any],
         fields: Mapping[str, Field],
         defaults: Mapping[str, Any],
+        *,
+        built_whole: bool = False,
     ) -> None:
         self._statuses = statuses
         self._fields = fields
         self._defaults = defaults
+        self._built_whole = built_whole
 
     def build(self, declared: Declaration) -> Step | None:
         """Return the step, made of what is right about its declaration; None without a status."""
@@ -88,7 +94,7 @@ class StepBuilder:
             to=to,
             to_codes=tuple(self._statuses.code_of(status) for status in to),
             function=declared.function,
-            options=self._options(declared),
+            options=self._options_in_use(declared),
             set_expressions=declared.sets,
             status_expression=expression,
             constant_status=constant,
@@ -168,7 +174,14 @@ class StepBuilder:
 
     def _targets(self, declared: Declaration) -> tuple[enum.Enum, ...]:
         targets = (target for target in declared.to if self._statuses.has(target))
-        return tuple(dict.fromkeys(targets))
+        # By their names, as an enum may say itself what equals what, and what can be a key.
+        return tuple({target.name: target for target in targets}.values())
+
+    def _options_in_use(self, declared: Declaration) -> StepOptions:
+        options = self._options(declared)
+        if declared.kind is StepKind.ROW and self._built_whole:
+            return replace(options, columns=None)
+        return options
 
     def _options(self, declared: Declaration) -> StepOptions:
         known = usable(declared.options)
@@ -188,6 +201,10 @@ def _function_problems(declared: Declaration) -> Iterator[str]:
     if not callable(declared.function):
         yield f"its function is {declared.function!r}; give one that can be called"
         return
+    if not _takes_one_argument(declared.function):
+        yield "it can't be called with one argument; let it take the run, or the batch, alone"
+    if is_generator_function(declared.function):
+        yield "it has a 'yield'; answer with 'return'"
     is_async = is_async_function(declared.function)
     if is_async and declared.kind is StepKind.BATCH:
         yield "it is async, which only row steps can be; make it a plain function"
@@ -195,3 +212,14 @@ def _function_problems(declared: Declaration) -> Iterator[str]:
         yield "it is async and names 'threads'; an async step has 'concurrency' instead"
     if declared.kind is StepKind.ROW and not is_async and "concurrency" in declared.options:
         yield "it names 'concurrency', but isn't async; write 'async def', or use 'threads'"
+
+
+def _takes_one_argument(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        # Some that are written in C don't tell what they take.
+        return True
+    return True

@@ -66,7 +66,9 @@ class StatusSet(Generic[StatusT]):
 
 def described(status: Any) -> str:
     """Return what somebody gave for a status, as it stands in a message."""
-    return str(status) if isinstance(status, enum.Enum) else repr(status)
+    # Members that are texts as well answer str() with their values.
+    is_member = isinstance(status, enum.Enum)
+    return f"{type(status).__name__}.{status.name}" if is_member else repr(status)
 
 
 def _refuse_unusable(status_type: Any) -> None:

@@ -34,7 +34,8 @@ class StepOptions:
         parallel: most chunks of the step at once; None lets every worker have one.
         chunk_rows: most runs in one chunk; None lets the engine choose.
         retry: what becomes of a run that fails.
-        columns: the fields that are read, by name; None reads all of them.
+        columns: the fields that are read, by name; None reads all of them, as it is for a row step
+            whose object's class needs them all to be built.
         timeout_seconds: the longest that one call may take; None lets it take its time.
         concurrency: how many runs of an async row step go on at once in a worker.
         threads: how many threads of a worker execute a plain row step.
@@ -90,6 +91,11 @@ def is_async_function(function: object) -> bool:
     if inspect.iscoroutinefunction(function):
         return True
     return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
+
+
+def is_generator_function(function: object) -> bool:
+    """Tell whether a call of it gives back a generator, of which no answer can be told."""
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def name_of_function(function: object) -> str:

@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
+from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.declaration import Declaration, StepBuilder, listed
 from batchflow.definition.fields import Field, fields_of
 from batchflow.definition.graph import StatusGraph
@@ -17,7 +18,7 @@ from batchflow.definition.options import (
     usable,
     workflow_problems,
 )
-from batchflow.definition.status_set import StatusSet, StatusT
+from batchflow.definition.status_set import StatusSet, StatusT, described
 from batchflow.definition.step import Step, StepKind
 from batchflow.errors import DefinitionError
 
@@ -79,7 +80,9 @@ class Workflow(Generic[ObjectT, StatusT]):
         known = usable(options)
         self.resources: dict[str, Callable[[], Any]] = dict(known.get("resources") or {})
         self.record_transitions: bool = known.get("record_transitions", True)
-        self._builder = StepBuilder(self._statuses, self._fields, known)
+        self._builder = StepBuilder(
+            self._statuses, self._fields, known, built_whole=is_built_whole(object_type)
+        )
         self._problems = list(workflow_problems(options))
         self._steps: dict[int, Step] = {}
         self._graph: StatusGraph | None = None
@@ -196,7 +199,7 @@ class Workflow(Generic[ObjectT, StatusT]):
             from_status: the status whose runs it takes.
             to: the statuses that it may lead to.
             set: for each field that changes, the SQL expression of its new value. Expressions see
-                the run's columns as they were before the step.
+                the run's columns as they were before the step, and ``$now``: the engine's clock.
             status: the status that follows, as a member or its name; any other text is an SQL
                 expression that yields a name. May be left out where `to` has one status.
             **options: ``parallel``, ``chunk_rows`` and ``retry``, as in `StepOptions`.
@@ -290,8 +293,8 @@ class Workflow(Generic[ObjectT, StatusT]):
         first = self._steps.setdefault(step.from_code, step)
         if first is not step:
             self._problems.append(
-                f"steps {first.name!r} and {step.name!r} both stand on {step.from_status}; "
-                "a status has one step"
+                f"steps {first.name!r} and {step.name!r} both stand on "
+                f"{described(step.from_status)}; a status has one step"
             )
         self._graph = None
 
@@ -306,7 +309,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         for code in sorted(self.graph.unreachable if self.graph.starting else ()):
             yield (
                 f"step {self._steps[code].name!r} is unreachable, as no way leads from a starting "
-                f"point to {self._statuses.members[code]}; name it in the 'to' of a step"
+                f"point to {described(self._statuses.members[code])}; name it in the 'to' of a step"
             )
 
 

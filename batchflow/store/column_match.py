@@ -52,6 +52,22 @@ def match_columns(
     return ColumnMatch(keys, columns)
 
 
+def refuse_alike(
+    source: str, written: Sequence[str], fields: Sequence[Field], foreign_id: str | None
+) -> None:
+    """Raise SourceError where several columns are equal, but for case, to one that is wanted.
+
+    DuckDB takes the first of them, whichever is meant.
+    """
+    for name in (*(field.name for field in fields), foreign_id or FOREIGN_ID):
+        alike = [one for one in written if one.lower() == name.lower()]
+        if len(alike) > 1:
+            raise SourceError(
+                f"{source} has the columns {_listed(alike)}, which SQL can't tell apart; rename "
+                "all but one, or drop them."
+            )
+
+
 def matched_fields(names: Sequence[str], fields: Sequence[Field]) -> dict[str, Field]:
     """Return the fields by the names of their columns in a source."""
     columns = _columns_of_fields(names, fields, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,7 @@ from batchflow.store.connection import Connection, Cursor
 from batchflow.store.fetching import fetch
 from batchflow.store.layout import RESUMED, SEQ_BITS, Layout, literal
 from batchflow.store.moving import TRANSITION_COLUMNS
-from batchflow.store.queries import predicate, refused_predicate
+from batchflow.store.queries import predicate, refused_predicate, require_run_id
 from batchflow.store.staging import STAGED, seq_range, staged
 
 SHOWN_RUN_IDS = 3
@@ -66,7 +66,7 @@ def move(
     connection: Connection,
     layout: Layout,
     verb: Verb,
-    chosen: str | Sequence[UUID],
+    chosen: str | list[UUID],
     reason: str | None,
     now: datetime,
 ) -> Moved:
@@ -84,17 +84,23 @@ def move(
     return Moved(allowed.num_rows, refused)
 
 
-def selection(where: str | None, run_ids: Sequence[UUID] | None) -> str | Sequence[UUID]:
+def selection(where: str | None, run_ids: Sequence[UUID] | None) -> str | list[UUID]:
     """Return the one of both that is given, or raise QueryError."""
     if (where is None) == (run_ids is None):
         raise QueryError(
             'Which runs is said by where= (a predicate, like "status = \'PAID\'", or "true" for '
             "all) or by run_ids=; give one of the two."
         )
-    if where is not None:
-        return where
-    assert run_ids is not None
-    return run_ids
+    return _run_ids(run_ids) if where is None else where
+
+
+def _run_ids(given: object) -> list[UUID]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise QueryError(f"run_ids is {given!r}; give a list of uuid.UUID.")
+    ids = list(given)
+    for run_id in ids:
+        require_run_id(run_id)
+    return ids
 
 
 def _move_staged(
@@ -126,15 +132,15 @@ def _move_staged(
 
 
 def _choose(
-    cursor: Cursor, layout: Layout, verb: Verb, chosen: str | Sequence[UUID]
+    cursor: Cursor, layout: Layout, verb: Verb, chosen: str | list[UUID]
 ) -> tuple[pa.Table, int]:
     """Return the ``#seq`` of the runs that may be moved, and how many may not."""
     states = ", ".join(literal(state.name) for state in verb.sources)
     query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {layout.runs} AS r'
-    if isinstance(chosen, str):
-        found = _found_where(cursor, layout, query, chosen)
-    else:
+    if isinstance(chosen, list):
         found = _found_by_id(cursor, layout, query, chosen)
+    else:
+        found = _found_where(cursor, layout, query, chosen)
     allowed = found.filter(found["allowed"]).select(["#seq"])
     return allowed, found.num_rows - allowed.num_rows
 

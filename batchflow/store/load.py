@@ -10,7 +10,7 @@ import duckdb
 
 from batchflow.errors import SourceError, StoreError
 from batchflow.store import load_checks
-from batchflow.store.column_match import match_columns
+from batchflow.store.column_match import match_columns, refuse_alike
 from batchflow.store.connection import Connection, Cursor
 from batchflow.store.layout import Layout, next_seq, set_next_seq
 from batchflow.store.load_checks import STAGE, Load, Profile
@@ -46,6 +46,7 @@ def load(
     code = starting_code(layout.workflow, options.at)
     cursor = connection.cursor()
     with open_source(cursor, layout.workflow, given) as source:
+        refuse_alike(source.label, source.written, layout.fields, options.foreign_id)
         names = list(source.columns)
         match = match_columns(
             source.label, names, layout.fields, options.foreign_id, options.strict

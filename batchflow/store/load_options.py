@@ -27,7 +27,7 @@ class LoadOptions:
         strict: whether columns that are no fields are refused.
 
     Raises:
-        LoadError: a choice is none of these.
+        LoadError: a choice is none of these, or `foreign_id` is no name.
     """
 
     foreign_id: str | None = None
@@ -37,6 +37,8 @@ class LoadOptions:
     strict: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.foreign_id, str | None):
+            raise LoadError(f"foreign_id is {self.foreign_id!r}; give a column's name.")
         for field in fields(self):
             choices = _CHOICES.get(field.name, ())
             if choices and getattr(self, field.name) not in choices:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -30,6 +31,25 @@ TRANSITIONS_OF_RUN = """
     WHERE t.seq = $seq
     ORDER BY t.version"""
 
+# The same columns, for a store in which failures alone are recorded.
+FAILURES_OF_RUN = """
+    SELECT e.committed_at, e.status AS from_status, e.status AS to_status, 'failed' AS outcome,
+           NULL::VARCHAR AS run_state, e.attempt, NULL::INTEGER AS version,
+           e.step AS failed_step, e.type AS error_type, e.message AS error_message
+    FROM {errors} AS e
+    WHERE e.seq = $seq
+    ORDER BY e.committed_at, e.attempt"""
+
+HAS_TABLE = """
+    SELECT 1 FROM duckdb_tables()
+    WHERE database_name = current_database()
+      AND lower(schema_name) = lower(?) AND table_name = ?"""
+
+READS_ALONE = (
+    "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
+    "change runs with pause, resume and cancel."
+)
+
 ERRORS_BY_FINGERPRINT = """
     SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
            min(committed_at) AS first_seen, max(committed_at) AS last_seen,
@@ -50,7 +70,10 @@ def sql(
     """
     _refuse_unless_reading(reader, query)
     try:
-        return reader.sql(query, params=params)
+        with _reading(reader):
+            return reader.sql(query, params=params)
+    except duckdb.TransactionException as error:
+        raise QueryError(READS_ALONE) from error
     except duckdb.Error as error:
         raise QueryError(f"The query can't be executed: {error}") from error
 
@@ -87,12 +110,16 @@ def errors(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
 def history(reader: Cursor, tables: Tables, run_id: UUID) -> duckdb.DuckDBPyRelation:
     """Return the transitions of one run in their order, with the error of each that failed.
 
+    Where transitions aren't recorded, these are its failures alone.
+
     Raises:
         RunNotFoundError: there is no such run.
     """
     seq = existing_seq(reader, tables, run_id)
-    query = TRANSITIONS_OF_RUN.format(transitions=tables.transitions, errors=tables.errors)
-    return reader.sql(query, params={"seq": seq})
+    recorded = reader.execute(HAS_TABLE, [tables.name, "transitions"]).fetchall()
+    query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
+    text = query.format(transitions=tables.transitions, errors=tables.errors)
+    return reader.sql(text, params={"seq": seq})
 
 
 def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
@@ -122,6 +149,7 @@ def existing_seq(cursor: Cursor, tables: Tables, run_id: UUID) -> int:
 
 def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
     """Return a user's predicate as one condition, or raise QueryError."""
+    _require_text(where, "predicate")
     # On lines of its own, so that a comment at its end doesn't swallow the parenthesis.
     condition = f"(\n{where}\n)"
     try:
@@ -150,19 +178,39 @@ def not_found(run_id: UUID) -> RunNotFoundError:
 
 def is_of(tables: Tables, run_id: UUID) -> bool:
     """Tell whether the id is one that this workflow's runs could have."""
+    require_run_id(run_id)
     return run_id.int >> SEQ_BITS == tables.run_id_base >> SEQ_BITS
 
 
+def require_run_id(run_id: object) -> None:
+    """Raise QueryError unless it is an id."""
+    if not isinstance(run_id, UUID):
+        raise QueryError(f"The run id is {run_id!r}; give a uuid.UUID, as trigger answers.")
+
+
+def _require_text(given: object, what: str) -> None:
+    if not isinstance(given, str):
+        raise QueryError(f"The {what} is of type {type(given).__name__}; give SQL text.")
+
+
 def _refuse_unless_reading(reader: Cursor, query: str) -> None:
+    _require_text(query, "query")
     try:
         statements = reader.extract_statements(query)
     except duckdb.Error as error:
         raise QueryError(f"The query can't be parsed: {error}") from error
     if len(statements) != 1 or statements[0].type not in READING:
-        raise QueryError(
-            "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
-            "change runs with pause, resume and cancel."
-        )
+        raise QueryError(READS_ALONE)
+
+
+@contextmanager
+def _reading(reader: Cursor) -> Iterator[None]:
+    """Have DuckDB refuse what would write, such as a DELETE in a WITH: it runs at once."""
+    reader.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        reader.rollback()
 
 
 def seq_of(tables: Tables, run_id: UUID) -> int:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -43,6 +43,8 @@ class Source:
             then be read more than once.
         misfit: the column with the position of the first field that doesn't fit, where the
             source was checked already.
+        written: the columns' names as they stand in the source, where that is known; DuckDB gives
+            other names to those that are equal but for case.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Source:
     columns: Mapping[str, DuckDBPyType]
     position: str | None = None
     misfit: str | None = None
+    written: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -136,7 +139,8 @@ def _registered(cursor: Cursor, workflow: AnyWorkflow, given: Any) -> Iterator[S
     cursor.register(_VIEW, arrow)
     try:
         with translated(label, lambda: stream.failure if stream else None):
-            yield _described(cursor, label, _VIEW)
+            described = _described(cursor, label, _VIEW)
+            yield replace(described, written=tuple(arrow.schema.names))
     finally:
         cursor.unregister(_VIEW)
 
@@ -144,7 +148,11 @@ def _registered(cursor: Cursor, workflow: AnyWorkflow, given: Any) -> Iterator[S
 def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
     if isinstance(given, pa.Table | pa.RecordBatchReader):
         return given
-    return pa.RecordBatchReader.from_stream(given)
+    try:
+        return pa.RecordBatchReader.from_stream(given)
+    except ValueError as error:
+        # pandas refuses columns of the same name.
+        raise SourceError(f"The {type(given).__name__} can't be read: {error}.") from None
 
 
 def _iterable(given: Any) -> Iterable[Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # What DuckDB says before it has looked at any run.
-DEFINITION_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError)
 
 
 def commit_sql_step(

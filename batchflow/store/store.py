@@ -16,7 +16,7 @@ from batchflow.store.arrival import Arrival, arrival
 from batchflow.store.backlog import Backlog, count_backlog, count_retries
 from batchflow.store.claim import claim_runs
 from batchflow.store.commit import CommitSummary, StepCommit, commit_steps
-from batchflow.store.connection import Connection, Cursor, Settings
+from batchflow.store.connection import MEMORY, Connection, Cursor, Settings
 from batchflow.store.layout import AnyWorkflow, Layout
 from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved, Verb
 from batchflow.store.load import load
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
     import pyarrow as pa
-
-MEMORY = ":memory:"
 
 
 class Store:
@@ -245,7 +243,7 @@ class Store:
         self,
         workflow: AnyWorkflow,
         verb: Verb,
-        chosen: str | Sequence[UUID],
+        chosen: str | list[UUID],
         reason: str | None,
         now: datetime,
     ) -> Moved:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
 _STAY: Final = -1
 _NONSENSE: Final = -2
 _MOST_CODES: Final = 256
+_NUMBERS: Final = (int, float, np.integer, np.floating)
 
 Codes = npt.NDArray[np.int64]
 
@@ -30,18 +31,20 @@ class BatchAnswers:
 
     A status may be given as a member, its name or its code (its place among the members). NumPy
     turns members that are ints or strings into their values, so with such an enum those count as
-    well, and before names and codes.
+    well, and before names and codes. None, NaN and NA are nulls; as NaN makes floats of codes, a
+    float without a fraction is one too.
     """
 
     def __init__(self, step: Step, statuses: Sequence[enum.Enum]) -> None:
         self._step = step
         self._statuses = statuses
         self._type = type(step.from_status)
-        names: dict[Any, int] = {member.name: code for code, member in enumerate(statuses)}
-        values: dict[Any, int] = {member.value: code for code, member in enumerate(statuses)}
-        self._by_text = {**names, **values} if issubclass(self._type, str) else names
-        places = {code: code for code in range(len(statuses))}
-        self._by_number = values if issubclass(self._type, int) else places
+        self._by_text: dict[Any, int] = {member.name: code for code, member in enumerate(statuses)}
+        self._by_number: dict[Any, int] = {code: code for code in range(len(statuses))}
+        if issubclass(self._type, str):
+            self._by_text |= _codes_by_value(statuses)
+        if issubclass(self._type, int):
+            self._by_number = _codes_by_value(statuses)
         self._declared = np.zeros(_MOST_CODES, dtype=np.bool_)
         self._declared[list(step.to_codes)] = True
 
@@ -82,15 +85,19 @@ class BatchAnswers:
 
     def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
         """Return the code for each run, and the answers themselves where one is nonsense."""
-        if answer is None:
-            raise invalid_outcome(self._step, describe_answer(None, self._step))
+        answer = _unwrapped(answer)
+        if answer is None or isinstance(answer, Mapping | Set):
+            raise invalid_outcome(self._step, describe_answer(answer, self._step))
         if isinstance(answer, enum.Enum | str | int | np.integer):
             return np.full(rows, self._code(answer)), [answer] * rows
         try:
             column = to_array(answer)
         except TypeError:
             raise invalid_outcome(self._step, describe_answer(answer, self._step)) from None
-        if len(column) != rows or getattr(column, "ndim", 1) != 1:
+        if getattr(column, "ndim", 1) != 1:
+            found = f"an array of {column.ndim} dimensions"
+            raise invalid_outcome(self._step, found)
+        if len(column) != rows:
             raise invalid_outcome(self._step, f"{len(column)} values for {rows} runs")
         return self._column_codes(column), column
 
@@ -135,18 +142,36 @@ class BatchAnswers:
         if _is_null(answer):
             return _STAY
         if type(answer) is self._type:
-            return self._statuses.index(answer)
+            return self._code_of_member(answer)
         if isinstance(answer, str):
             return self._by_text.get(answer, _NONSENSE)
-        if isinstance(answer, int | np.integer) and not isinstance(answer, bool | enum.Enum):
-            return self._by_number.get(int(answer), _NONSENSE)
+        if isinstance(answer, _NUMBERS) and not isinstance(answer, bool | enum.Enum):
+            return self._by_number.get(answer, _NONSENSE)
         return _NONSENSE
+
+    def _code_of_member(self, answer: enum.Enum) -> int:
+        # An enum may say itself what equals what, and a combination of flags is no status.
+        codes = (code for code, member in enumerate(self._statuses) if member is answer)
+        return next(codes, _NONSENSE)
 
     def _looked_up(self, answers: list[Any], codes: Mapping[Any, int]) -> Codes:
         return np.array([codes.get(answer, _NONSENSE) for answer in answers], dtype=np.int64)
 
 
+def _codes_by_value(statuses: Sequence[enum.Enum]) -> dict[Any, int]:
+    return {member.value: code for code, member in enumerate(statuses)}
+
+
+def _unwrapped(answer: Any) -> Any:
+    """Return what is in a scalar of NumPy's or Arrow's."""
+    if isinstance(answer, np.ndarray) and answer.ndim == 0:
+        return answer.item()
+    return answer.as_py() if isinstance(answer, pa.Scalar) else answer
+
+
 def _is_null(answer: Any) -> bool:
+    if isinstance(answer, float | np.floating):
+        return bool(np.isnan(answer))
     # pandas has an NA of its own, which can't be compared; its class is told by its name.
     return answer is None or answer is np.ma.masked or type(answer).__name__ == "NAType"
 

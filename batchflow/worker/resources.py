@@ -13,7 +13,17 @@ from batchflow.errors import ResourceError
 from batchflow.worker.event_loop import EventLoop
 
 _log = logging.getLogger(__name__)
-_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Opened(dict[str, Any]):
+    """Resources by name; says which there are where one is asked for that isn't."""
+
+    def __missing__(self, name: str) -> Any:
+        there = f"there are {', '.join(map(repr, self))}" if self else "there are none"
+        raise KeyError(f"the workflow has no resource {name!r}; {there}")
+
+
+_NONE: Mapping[str, Any] = MappingProxyType(Opened())
 
 
 class Resources:
@@ -39,7 +49,9 @@ class Resources:
         if not factories:
             return _NONE
         if workflow not in self._open:
-            self._open[workflow] = MappingProxyType(self._loop.run(self._open_all(factories)))
+            self._open[workflow] = MappingProxyType(
+                Opened(self._loop.run(self._open_all(factories)))
+            )
         return self._open[workflow]
 
     def close(self) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from batchflow.chunk.context import ChunkContext
-from batchflow.chunk.object_view import is_built_whole, view_type
+from batchflow.chunk.object_view import view_type
 from batchflow.chunk.result import ChunkResult
 from batchflow.chunk.row_columns import RowColumns
 from batchflow.chunk.run import Run
+from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject

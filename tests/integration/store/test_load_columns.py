@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -252,3 +253,32 @@ def test_parquet_with_narrower_types_is_loaded_as_it_is(loader: Loader, tmp_path
 
     assert loader.column("price") == [1.0, 2.0]
     assert loader.column("count") == [3, 4]
+
+
+@pytest.mark.parametrize("names", [("price", "Price"), ("PRICE", "price"), ("price", "price")])
+def test_columns_that_sql_cannot_tell_apart_are_refused(names: tuple[str, str]) -> None:
+    source = pa.Table.from_arrays([pa.array(["a"]), *[pa.array([1.0])] * 2], ["name", *names])
+    with opened() as loader:
+        for given in (source, source.to_reader()):
+            with pytest.raises(SourceError, match=f"{names[0]}', '{names[1]}', which SQL can't"):
+                loader.load(given)
+        assert loader.column("price") == []
+
+
+def test_foreign_ids_are_refused_where_two_columns_could_have_them() -> None:
+    source = pa.table({"name": ["a"], "price": [1.0], "key": ["k"], "Key": ["l"]})
+    with opened() as loader:
+        with pytest.raises(SourceError, match="'key', 'Key', which SQL can't tell apart"):
+            loader.load(source, foreign_id="key")
+        assert loader.load(source).loaded == 1
+
+
+def test_a_frame_with_a_column_twice_is_refused() -> None:
+    frame = pd.DataFrame([["a", 1.0, 2.0]], columns=["name", "price", "price"])
+    with opened() as loader, pytest.raises(SourceError, match=r"DataFrame can't be read: .*price"):
+        loader.load(frame)
+
+
+def test_a_foreign_id_that_is_no_name_is_refused() -> None:
+    with opened() as loader, pytest.raises(LoadError, match="foreign_id is 5; give a column"):
+        loader.load(pa.table({"name": ["a"], "price": [1.0]}), foreign_id=5)

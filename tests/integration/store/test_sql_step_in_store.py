@@ -6,13 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-
-from batchflow.definition.outcome import Outcome
-from batchflow.definition.retry import Retry
-from batchflow.definition.workflow import Workflow
-from batchflow.errors import DefinitionError
-from batchflow.store import CommitSummary
-from conftest import (
+from store_kit import (
     LATER,
     NOW,
     VALUES,
@@ -23,6 +17,12 @@ from conftest import (
     put_everything,
     sql_parcels,
 )
+
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.retry import Retry
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import DefinitionError
+from batchflow.store import CommitSummary
 
 Open = Callable[..., Bench]
 BY_WEIGHT = "CASE WHEN weight < 3 THEN 'CHECKED' ELSE 'REFUSED' END"
@@ -254,6 +254,23 @@ def test_expressions_that_duckdb_refuses_are_refused_when_the_store_is_opened(
     with pytest.raises(DefinitionError, match="lable"):
         open_bench(sql_parcels(values={"label": "lable || 'x'"}))
     assert open_bench(parcels()).rows("seq") == []
+
+
+@pytest.mark.parametrize(("parameter", "found"), [("?", "positional"), ("$nwo", "nwo")])
+def test_a_parameter_that_nobody_gives_is_refused_when_the_store_is_opened(
+    open_bench: Open, parameter: str, found: str
+) -> None:
+    with pytest.raises(DefinitionError, match=f"(?s)sql:NEW.*{found}"):
+        open_bench(sql_parcels(values={"label": parameter}))
+
+
+def test_expressions_are_told_the_time_of_the_clock_also_where_others_raise(
+    open_bench: Open,
+) -> None:
+    bench = open_bench(sql_parcels(values={"label": "$now", "weight": FAILING}))
+    bench.seed(3)
+    assert counted(bench.execute(now=LATER)) == {"ADVANCED": 2, "FAILED": 1}
+    assert bench.rows("label::TIMESTAMPTZ", "weight <> 1") == [(LATER,)] * 2
 
 
 def test_without_recorded_transitions_sql_steps_move_their_runs_too(open_bench: Open) -> None:

@@ -4,10 +4,10 @@ import datetime as dt
 
 import pyarrow as pa
 import pytest
+from store_kit import LATER, NOW, Bench, Status, parcels
 
 from batchflow.definition.run_state import RunState
 from batchflow.store import Store
-from conftest import LATER, NOW, Bench, Status, parcels
 
 
 def test_a_claim_has_the_columns_that_chunks_and_commits_need(bench: Bench) -> None:

@@ -5,12 +5,12 @@ import threading
 
 import pyarrow as pa
 import pytest
+from store_kit import LATER, NOW, Bench, Status, failed, moved, parcels
 
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.errors import CommitError
 from batchflow.store import Store
-from conftest import LATER, NOW, Bench, Status, failed, moved, parcels
 
 
 def test_advanced_runs_stand_at_their_destination_with_what_was_changed(bench: Bench) -> None:

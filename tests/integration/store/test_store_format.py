@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from store_kit import NOW, Bench, Parcel, Status, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError, StoreFormatError
 from batchflow.store import Store
-from conftest import NOW, Bench, Parcel, Status, parcels
 
 
 def digest(path: Path) -> str:

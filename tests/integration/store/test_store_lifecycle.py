@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from store_kit import LATER, NOW, Bench, Status, moved
 
 from batchflow.definition.run_state import RunState, sources_of
 from batchflow.errors import QueryError, RunNotFoundError
 from batchflow.store import Moved
-from conftest import LATER, NOW, Bench, Status, moved
 
 VERBS = {
     "pause": sources_of(RunState.PAUSED),
@@ -115,6 +115,15 @@ def test_either_a_predicate_or_ids_have_to_be_given(bench: Bench) -> None:
     for where, run_ids in ((None, None), ("true", [])):
         with pytest.raises(QueryError, match="one of the two"):
             act(bench, "pause", where, run_ids=run_ids)
+
+
+def test_what_are_no_run_ids_is_refused(bench: Bench) -> None:
+    bench.seed(1)
+    run_id = bench.run_id(0)
+    for run_ids in (run_id, str(run_id), [str(run_id)], [None]):
+        with pytest.raises(QueryError, match=r"give a (list of )?uuid\.UUID"):
+            act(bench, "pause", None, run_ids=run_ids)
+    assert bench.rows("run_state") == [("INITIATED",)]
 
 
 def test_a_million_runs_are_paused_by_the_set(bench: Bench) -> None:

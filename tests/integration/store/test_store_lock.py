@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from store_kit import NOW, parcels
 
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError, StoreHeldError
 from batchflow.store import Store
-from conftest import NOW, parcels
 
 HOLDER = """
     import datetime, enum, sys, time

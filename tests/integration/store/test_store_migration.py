@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from store_kit import NOW, Bench, Parcel, Status, moved, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError
-from conftest import NOW, Bench, Parcel, Status, moved, parcels
 
 Open = Callable[..., Bench]
 

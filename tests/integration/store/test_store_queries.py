@@ -6,12 +6,7 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 import pytest
-
-from batchflow.definition.run_state import RunState
-from batchflow.definition.workflow import Workflow
-from batchflow.errors import QueryError, RunNotFoundError
-from batchflow.store import Store
-from conftest import (
+from store_kit import (
     LATER,
     NOW,
     VALUES,
@@ -21,8 +16,14 @@ from conftest import (
     failed,
     fetched,
     moved,
+    parcels,
     put_everything,
 )
+
+from batchflow.definition.run_state import RunState
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store import Store
 
 
 @pytest.fixture
@@ -79,6 +80,9 @@ def test_queries_bind_their_parameters(bench: Bench) -> None:
         "SELECT 1; DROP TABLE parcels.runs",
         "CHECKPOINT",
         "COPY parcels.runs TO 'x.csv'",
+        "WITH gone AS (DELETE FROM parcels.runs RETURNING *) SELECT * FROM gone",
+        "WITH x AS (UPDATE parcels.runs SET weight = 1 RETURNING *) SELECT * FROM x",
+        "EXPLAIN ANALYZE DELETE FROM parcels.runs",
         "",
     ],
 )
@@ -166,6 +170,39 @@ def test_a_history_tells_each_transition_and_its_error(bench: Bench) -> None:
         (NOW, "NEW", "NEW", "failed", "RUNNING", 1, "a message"),
         (LATER, "NEW", "REFUSED", "advanced", "COMPLETED", 2, None),
     ]
+
+
+def test_a_history_without_recorded_transitions_tells_the_failures(open_bench: Any) -> None:
+    bench = open_bench(parcels(record_transitions=False))
+    recorded = open_bench(parcels(), ":memory:")
+    bench.seed(2)
+    bench.commit(failed(bench, bench.claim()), now=NOW)
+    again = bench.store.claim(bench.workflow, 0, 0, 9, LATER, ())
+    bench.commit(moved(bench, again, Status.REFUSED), now=LATER)
+    history = bench.store.history(bench.workflow, bench.run_id(1))
+    recorded.seed(1)
+    same = recorded.store.history(recorded.workflow, recorded.run_id(0))
+    assert history.columns == same.columns
+    chosen = "committed_at, from_status, to_status, outcome, attempt, error_message"
+    assert fetched(history.select(chosen)) == [(NOW, "NEW", "NEW", "failed", 1, "a message")]
+
+
+@pytest.mark.parametrize("given", ["0", 0, None])
+def test_a_run_id_that_is_none_is_refused(bench: Bench, given: Any) -> None:
+    flow, store = bench.workflow, bench.store
+    for ask in (lambda: store.get(flow, given), lambda: store.history(flow, given)):
+        with pytest.raises(QueryError, match=r"give a uuid\.UUID"):
+            ask()
+    with pytest.raises(QueryError, match=r"give a uuid\.UUID"):
+        store.workflow_of(given)
+
+
+def test_a_query_or_predicate_that_is_no_text_is_refused(bench: Bench) -> None:
+    given: Any = 5
+    with pytest.raises(QueryError, match="query is of type int"):
+        bench.store.sql(given)
+    with pytest.raises(QueryError, match="predicate is of type int"):
+        bench.store.runs(bench.workflow, given)
 
 
 def test_an_arrival_knows_where_a_run_has_been(bench: Bench) -> None:

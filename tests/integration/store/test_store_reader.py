@@ -10,6 +10,7 @@ from uuid import UUID
 
 import duckdb
 import pytest
+from store_kit import NOW, Bench, fetched, parcels
 
 import batchflow as bf
 from batchflow.definition.workflow import Workflow
@@ -21,7 +22,6 @@ from batchflow.errors import (
     StoreHeldError,
 )
 from batchflow.store import Store
-from conftest import NOW, Bench, fetched, parcels
 
 CRASHED = """
     import os, signal, sys

@@ -47,6 +47,7 @@ class Thing:
     at_utc: Annotated[datetime.datetime, UTC]
     took: datetime.timedelta
     key: uuid.UUID
+    keys: list[uuid.UUID]
     colour: Colour
     part: Part
     tags: list[str]
@@ -54,6 +55,7 @@ class Thing:
 
 
 TYPES: dict[str, FieldType] = {field.name: field.type for field in fields_of(Thing)}
+KEYS = [uuid.UUID(int=5), uuid.UUID(int=2**127)]
 MOMENT = datetime.datetime(2020, 1, 2, 3, 4, 5)  # noqa: DTZ001
 PARTS = [Part("x", Colour.RED), Part("y", Colour.GREEN)]
 PLAIN_PARTS = [{"sku": "x", "colour": "RED"}, {"sku": "y", "colour": "GREEN"}]
@@ -96,6 +98,7 @@ def stored(name: str, values: Any, rows: int = 2) -> tuple[list[Any], dict[int, 
         ("name", np.array(["a", "b"], np.dtypes.StringDType()), ["a", "b"]),
         ("name", pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
         ("name", pl.Series(["a", "b"]), ["a", "b"]),
+        ("name", pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
         ("name", pd.Series(["a", "b"]), ["a", "b"]),
         ("name", "same", ["same", "same"]),
         ("maybe_name", np.where([True, False], "a", None), ["a", None]),
@@ -119,7 +122,12 @@ def stored(name: str, values: Any, rows: int = 2) -> tuple[list[Any], dict[int, 
             [datetime.timedelta(seconds=n) for n in (1, 2)],
         ),
         ("key", uuid.UUID(int=5), [uuid.UUID(int=5)] * 2),
+        ("key", pa.array([KEYS[0].bytes, KEYS[1].bytes], pa.binary(16)), KEYS),
+        ("key", pl.Series([key.bytes for key in KEYS]), KEYS),
+        ("keys", pl.Series([[KEYS[0].bytes], []]), [[KEYS[0]], []]),
         ("colour", Colour.RED, [Colour.RED, Colour.RED]),
+        ("colour", pd.Series(list(Colour)), list(Colour)),
+        ("colour", pl.Series(["RED", "GREEN"], dtype=pl.Categorical), list(Colour)),
         ("colour", np.where([True, False], Colour.RED, Colour.GREEN), list(Colour)),
         ("colour", pa.array(["RED", "GREEN"]), list(Colour)),
         ("colour", pa.array(["RED", "GREEN"]).dictionary_encode(), list(Colour)),
@@ -132,6 +140,7 @@ def stored(name: str, values: Any, rows: int = 2) -> tuple[list[Any], dict[int, 
         ("notes", {"a": 1}, [{"a": 1}] * 2),
         ("notes", [{"a": 1}, {}], [{"a": 1}, {}]),
         ("notes", pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64())), [{"a": 1}, {}]),
+        ("notes", pl.Series([[{"key": "a", "value": 1}], []]), [{"a": 1}, {}]),
     ],
 )
 def test_a_column_of_the_fields_type_is_taken(name: str, values: Any, expected: list[Any]) -> None:
@@ -143,6 +152,8 @@ def test_a_column_of_the_fields_type_is_taken(name: str, values: Any, expected: 
     [
         ("flag", np.array([1, 0]), [0, 1], "an int"),
         ("count", np.array([True, False]), [0, 1], "a bool"),
+        ("key", pa.array([KEYS[0].bytes, b"short"]), [1], "a bytes"),
+        ("key", [KEYS[0].bytes, KEYS[1]], [0], "a bytes"),
         ("count", np.array([1.0, 1.5]), [1], "a float64 that int64 can't hold"),
         ("count", np.array([1.0, np.nan]), [1], "a float64 that"),
         ("count", np.array([1.0, 2.0**63]), [1], "a float64 that"),
@@ -155,7 +166,7 @@ def test_a_column_of_the_fields_type_is_taken(name: str, values: Any, expected: 
         ("price", np.array(["1", "2"]), [0, 1], "a str"),
         ("name", np.array(["a", None], object), [1], "None"),
         ("name", np.array([b"a", b"b"]), [0, 1], "a bytes"),
-        ("name", np.array(["a", "\ud800"], object), [1], "a str that"),
+        ("name", np.array(["a", "\ud800"], object), [1], "a str with half a surrogate pair"),
         (
             "day",
             np.array(["2020-01-01T01", "2020-01-01T00"], "datetime64[h]"),

@@ -15,9 +15,10 @@ import cloudpickle
 import pyarrow as pa
 import pytest
 
-from batchflow.chunk.object_view import is_built_whole, view_type
+from batchflow.chunk.object_view import view_type
 from batchflow.chunk.row_columns import RowColumns
 from batchflow.definition import fields_of
+from batchflow.definition.built_whole import is_built_whole
 
 
 @dataclass

@@ -4,6 +4,8 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import sys
+import types
 import typing
 import uuid
 from dataclasses import InitVar, dataclass, field
@@ -339,6 +341,38 @@ def test_a_type_that_is_known_to_a_function_alone_is_refused_by_its_name() -> No
         it: Local
 
     assert "a type named 'Local', which isn't found" in problems_of(Thing)
+
+
+MODULE = """
+from __future__ import annotations
+from dataclasses import dataclass
+from datetime import date
+
+@dataclass
+class Base:
+    date: date | None = None
+
+@dataclass
+class Thing(Base):
+    days: list[date] | None = None
+"""
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_types_are_looked_up_where_the_class_was_written(
+    monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    module = types.ModuleType("things")
+    monkeypatch.setitem(sys.modules, "things", module)
+    exec(MODULE, vars(module))
+    if replaced:
+        monkeypatch.setitem(sys.modules, "things", types.ModuleType("things"))
+    else:
+        monkeypatch.delitem(sys.modules, "things")
+    assert [str(one.type) for one in fields_of(module.Thing)] == [
+        "date | None",
+        "list[date] | None",
+    ]
 
 
 @pytest.mark.parametrize(

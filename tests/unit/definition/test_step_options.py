@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,20 @@ def move(run: Any) -> Status:
 
 async def wait(run: Any) -> Status:
     return Status.B
+
+
+def yielding(run: Any) -> Iterator[Status]:
+    yield Status.B
+
+
+async def yielding_too(run: Any) -> AsyncIterator[Status]:
+    yield Status.B
+
+
+@dataclass(frozen=True)
+class FrozenThing:
+    count: int
+    name: str = ""
 
 
 class AsyncCallable:
@@ -74,6 +89,15 @@ def test_a_retry_of_none_is_that_of_the_workflow() -> None:
 def test_columns_are_kept_once_each() -> None:
     assert the_step(columns=["name", "count", "name"]).options.columns == ("name", "count")
     assert the_step(columns=[]).options.columns == ()
+
+
+@pytest.mark.parametrize(("batch", "columns"), [(False, None), (True, ("count",))])
+def test_a_row_step_reads_all_columns_where_its_object_cannot_be_built_without(
+    batch: bool, columns: tuple[str, ...] | None
+) -> None:
+    workflow = Workflow("things", FrozenThing, Status)
+    workflow.add_step(Status.A, move, Status.B, batch=batch, columns=["count"])
+    assert workflow.steps[0].options.columns == columns
 
 
 @pytest.mark.parametrize(
@@ -137,6 +161,11 @@ def test_a_batch_step_has_no_options_of_row_steps(option: str) -> None:
         (wait, True, {}, "it is async, which only row steps can be"),
         (wait, False, {"threads": 2}, "an async step has 'concurrency' instead"),
         (move, False, {"concurrency": 2}, "write 'async def', or use 'threads'"),
+        (lambda: Status.B, False, {}, "it can't be called with one argument"),
+        (lambda run, more: Status.B, True, {}, "it can't be called with one argument"),
+        (yielding, False, {}, "it has a 'yield'; answer with 'return'"),
+        (yielding, True, {}, "it has a 'yield'; answer with 'return'"),
+        (yielding_too, False, {}, "it has a 'yield'; answer with 'return'"),
     ],
 )
 def test_options_that_the_function_cannot_use_are_refused(

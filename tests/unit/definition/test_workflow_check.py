@@ -65,6 +65,16 @@ def test_the_orders_pass(orders) -> None:
     assert orders.rank.tolist() == [0, 1, 1, 2, 2, 3]
 
 
+def test_problems_call_a_status_that_is_a_text_by_its_name() -> None:
+    workflow = Workflow("things", Thing, Text)
+    workflow.add_step(Text.OPEN, move, Text.CLOSED)
+    workflow.add_step(Text.OPEN, move, Text.CLOSED, Status.A)
+    assert problems_of(workflow) == [
+        "step 'move' on Text.OPEN: its destination Status.A is no status; give a member of Text",
+        "steps 'move' and 'move' both stand on Text.OPEN; a status has one step",
+    ]
+
+
 def test_decorators_return_the_function_itself(make: Make) -> None:
     workflow = make()
 

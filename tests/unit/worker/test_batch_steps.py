@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import types
 import uuid
 from typing import Any
 
@@ -53,6 +54,12 @@ WHICH = np.array([True, False, True])
         (pa.nulls(3), [None, None, None]),
         (pd.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
         (pd.Series([1, None, 2], dtype="Int64"), ["DONE", None, "BAD"]),
+        (pd.Series([1, None, 2]), ["DONE", None, "BAD"]),
+        (pd.Series([DONE, None, BAD]), ["DONE", None, "BAD"]),
+        (pd.Series([0, 1, 2]).map({0: DONE, 2: BAD}), ["DONE", None, "BAD"]),
+        (np.array([1, np.nan, 2]), ["DONE", None, "BAD"]),
+        (np.array(DONE), ["DONE", "DONE", "DONE"]),
+        (pa.scalar("BAD"), ["BAD", "BAD", "BAD"]),
         (pl.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
         (pl.Series(["DONE", None, "BAD"], dtype=pl.Categorical), ["DONE", None, "BAD"]),
     ],
@@ -74,6 +81,33 @@ class Number(enum.IntEnum):
 class Text(enum.StrEnum):
     NEW = "n"
     DONE = "d"
+
+
+Unhashable = enum.Enum("Unhashable", {"NEW": ["n"], "DONE": ["d"]})
+
+
+class Alike(enum.Enum):
+    NEW = 1
+    DONE = 2
+    ELSEWHERE = 3
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("statuses", [Unhashable, Alike])
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_members_are_told_apart_by_identity_alone(statuses: Any, one_by_one: bool) -> None:
+    def step(batch: Any) -> Any:
+        return [statuses.DONE, statuses.NEW] if one_by_one else statuses.DONE
+
+    workflow = Workflow("things", Item, statuses)
+    workflow.add_step(statuses.NEW, step, statuses.DONE, batch=True)
+    execution = Execution({"things": workflow}, NullControl())
+    result = execution.execute(make_chunk(items(2), Item))
+    assert result.to_codes.tolist() == ([1, -1] if one_by_one else [1, 1])
 
 
 @pytest.mark.parametrize("statuses", [Number, Text])
@@ -102,13 +136,17 @@ def test_what_numpy_makes_of_members_that_are_numbers_or_texts_is_understood(
         (pa.array(["DONE", "secret", "BAD"]), [1], "a value of type"),
         ([DONE, 1.5, object()], [1, 2], "a value of type"),
         (object(), [0, 1, 2], "a value of type object"),
+        (types.MappingProxyType({"DONE": 1}), [0, 1, 2], "a value of type mappingproxy"),
+        (frozenset(["DONE", "BAD", "NEW"]), [0, 1, 2], "a value of type frozenset"),
+        (np.full((3, 1), DONE), [0, 1, 2], "an array of 2 dimensions"),
+        (np.array([1, 1.5, 17]), [1, 2], "a value of type float"),
     ],
 )
 def test_an_answer_that_is_not_declared_fails_its_runs_alone(
     execute: Execute, answer: Any, rows: list[int], found: str
 ) -> None:
     def step(batch: Any) -> Any:
-        alone = hasattr(answer, "__getitem__") and len(batch) == 1
+        alone = isinstance(answer, list | np.ndarray | pa.Array) and len(batch) == 1
         return answer[batch["count"][0] : batch["count"][0] + 1] if alone else answer
 
     done = execute(step, items(3), batch=True)

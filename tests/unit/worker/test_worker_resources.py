@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from step_harness import Item, Status, make_chunk
+from step_harness import Execute, Item, Status, make_chunk
 
 from batchflow.definition import Workflow
 from batchflow.errors import ResourceError
@@ -168,3 +168,16 @@ def test_a_resource_that_fails_to_close_is_logged_and_the_others_are_closed(
     [entry] = caplog.records
     assert entry.levelname == "ERROR"
     assert "stuck" in str(entry.exc_info)
+
+
+@pytest.mark.parametrize(
+    ("resources", "there"), [({"db": list, "web": dict}, "there are 'db', 'web'"), ({}, "none")]
+)
+def test_a_resource_that_does_not_exist_is_asked_for_in_vain(
+    execute: Execute, resources: dict[str, Any], there: str
+) -> None:
+    done = execute(lambda run: run.resources["bd"], [Item("a")], resources=resources)
+    kind, message = done.failures[0]
+    assert kind == "KeyError"
+    assert "no resource 'bd'" in message
+    assert there in message
