@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -18,10 +18,13 @@ class Interruption:
 
     def __init__(self) -> None:
         self._received: int | None = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            signal.signal(number, self._receive)
+            # Ignored by `nohup`, or after `&` in a script: then it isn't meant for us.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -30,8 +33,8 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     @property
     def exit_code(self) -> int | None:

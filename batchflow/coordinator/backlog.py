@@ -108,10 +108,15 @@ class Backlog:
         over = enough > 0 and int(sums[enough]) > most_rows
         return Span(code, first, first + enough - int(over))
 
-    def claim(self, span: Span) -> None:
-        """Mark the buckets as claimed: nothing more is taken from them until ``release``."""
+    def claim(self, span: Span) -> int:
+        """Mark the buckets as claimed, and answer how many runs were counted in them.
+
+        Nothing more is taken from them until ``release``.
+        """
+        counted = int(self._this_turn[span.code, span.columns].sum())
         self._this_turn[span.code, span.columns] = 0
         self._claimed[span.code, span.columns] = True
+        return counted
 
     def release(self, span: Span) -> None:
         """Make the buckets claimable again."""

@@ -41,6 +41,5 @@ class Committer(Generic[Written]):
         return write.result()
 
     def close(self) -> None:
-        """Wait for the write under way."""
+        """Wait for the write under way; ``finished`` then answers it."""
         self._thread.shutdown()
-        self._write = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchflow.errors import DefinitionError
+
 _MEBIBYTE = 1024 * 1024
 
 
@@ -14,13 +16,27 @@ class CoordinatorConfig:
     Attributes:
         batch_rows: most runs in one claim.
         sql_batch_rows: most runs in one transaction of a step that is executed in the store.
-        bytes_in_flight: most bytes of runs that are claimed and not yet committed.
+        bytes_in_flight: most bytes of runs that are claimed and not yet committed; ``None``: 24 MiB
+            for each worker, and 48 MiB at least.
         grace_seconds: how long chunks in flight may take to finish after a stop was asked for.
         seed: seed of the jitter of backoffs; ``None`` draws one.
     """
 
     batch_rows: int = 262_144
     sql_batch_rows: int = 1_048_576
-    bytes_in_flight: int = 256 * _MEBIBYTE
+    bytes_in_flight: int | None = None
     grace_seconds: float = 10.0
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing could be done with."""
+        for name in ("batch_rows", "sql_batch_rows", "bytes_in_flight"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DefinitionError(f"{name} is {value!r}; give 1 or more")
+        if self.grace_seconds < 0:
+            raise DefinitionError(f"grace_seconds is {self.grace_seconds!r}; give 0 or more")
+
+    def bytes_for(self, workers: int) -> int:
+        """Answer how many bytes may be in flight with this many workers."""
+        return self.bytes_in_flight or max(workers, 2) * 24 * _MEBIBYTE

@@ -18,7 +18,7 @@ from batchflow.chunk import Chunk, ChunkResult
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.committer import Committer
 from batchflow.coordinator.intake import Intake
-from batchflow.coordinator.outcomes import Settled, result_of_lost, settle
+from batchflow.coordinator.outcomes import Settled, refused_by_outcome, result_of_lost, settle
 from batchflow.coordinator.stop import Stop
 from batchflow.coordinator.tally import Tally
 from batchflow.coordinator.writing import Written, write_in_store, write_results
@@ -51,7 +51,7 @@ class Coordinator:
         clock: Clock,
         config: CoordinatorConfig,
     ) -> None:
-        self.stop = Stop(executor.wake)
+        self.stop = Stop(self._wind_down)
         self.listeners: list[Callable[[Tally], None]] = []
         self._store = store
         self._executor = executor
@@ -75,6 +75,11 @@ class Coordinator:
         self._inbox.put((workflow, None))
         self._executor.wake()
 
+    def _wind_down(self) -> None:
+        # At once, and not in the next cycle: inline, that begins only when the step has ended.
+        self._executor.request_stop(stop=True)
+        self._executor.wake()
+
     # What its own thread does.
 
     def drain(self, drain: Drain) -> Tally:
@@ -95,22 +100,32 @@ class Coordinator:
     def _begin(self, drain: Drain) -> None:
         self._drain = drain
         self._tally = Tally(self._workflows)
-        self._intake = Intake(self._store, self._workflows, self._config, self._sizer, drain.limit)
+        self._intake = Intake(
+            self._store,
+            self._workflows,
+            self._config,
+            self._sizer,
+            self._executor.workers,
+            drain.limit,
+        )
         self._out: dict[int, ClaimedChunk] = {}
         self._collected: list[Settled] = []
         self._committer: Committer[Written] = Committer(self._executor.wake)
-        self._executor.start()
+        self._executor.request_stop(stop=self.stop.requested)
         self._intake.refresh(self._clock.now())
         self._tally.expected = self._intake.waiting
         self._tally.expected_steps = self._intake.steps_ahead
         self._committed_since_refresh = False
 
     def _end(self) -> None:
-        self._committer.close()
-        if self._out:
-            # After an error, or past the grace time: what the workers still do is abandoned.
-            self._executor.abandon()
-        self._executor.request_stop(stop=False)
+        try:
+            self._committer.close()
+            self._note_written()
+        finally:
+            if self._out:
+                # After an error, or past the grace time: what the workers still do is abandoned.
+                self._executor.abandon()
+            self._executor.request_stop(stop=False)
 
     def _cycle(self) -> bool:
         """Do all that can be done now, then wait for news; tell whether to go on."""
@@ -120,7 +135,8 @@ class Coordinator:
         self._submit()
         self._write()
         if self._at_work:
-            if self.stop.seconds_left == 0.0:
+            # What was finished in time is still written.
+            if self.stop.seconds_left == 0.0 and not self._committer.busy:
                 return False
         elif self._stopping:
             return False
@@ -156,7 +172,7 @@ class Coordinator:
 
     def _next_chunk(self) -> ClaimedChunk | None:
         storing = bool(self._collected) or self._committer.busy
-        return self._intake.next_chunk(self._executor.workers, self._clock.now(), storing=storing)
+        return self._intake.next_chunk(self._clock.now(), storing=storing)
 
     def _send(self, chunk: ClaimedChunk) -> None:
         chunk_id = next(self._chunk_ids)
@@ -190,8 +206,8 @@ class Coordinator:
         self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
         self._intake.queues[claim.workflow.name].skipped(settled.skipped)
         self._intake.give_back(chunk, settled.returned)
-        self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
         if settled.commit is None:
+            self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
             self._intake.done(chunk)
         else:
             self._collected.append(settled)
@@ -215,8 +231,11 @@ class Coordinator:
         for commit, summary in zip(written.commits, written.summaries, strict=False):
             finished = self._intake.queues[commit.workflow.name].stored(commit, summary)
             self._tally.add_finished(finished)
-            self._tally.add_refused(commit.workflow, commit.step, len(summary.refused_seqs))
+            refused = refused_by_outcome(commit, summary)
+            self._tally.add_refused(commit.workflow, commit.step, refused)
         for settled in written.settled:
+            claim = settled.chunk.claim
+            self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
             self._intake.done(settled.chunk)
         if written.in_store is not None:
             self._note_written_in_store(written)
@@ -257,17 +276,20 @@ class Coordinator:
         """Whether there is something to wait for where nobody is at work."""
         if self._drain.forever:
             return True
+        if self._intake.limit_reached:
+            return False
         return self._drain.wait_for_retries and self._intake.due_at is not None
 
     def _patience(self) -> float | None:
         """Answer how long to wait for news, in seconds; ``None``: as long as it takes."""
+        left = self.stop.seconds_left
+        if left is not None:
+            # With no time left the wait is for a commit alone, which says itself when it is done.
+            return None if left == 0.0 and self._committer.busy else left
         known = [moment for moment in (self._intake.due_at, self._drain.until) if moment]
-        wait = self.stop.seconds_left
-        if known and self._at_work:
+        if not known:
+            return None
+        if self._at_work:
             # Whoever is at work may bring news earlier, so a clock that jumps must not do so here.
-            until_next = max(0.0, (min(known) - self._clock.now()).total_seconds())
-        elif known:
-            until_next = self._clock.seconds_until(min(known))
-        else:
-            return wait
-        return until_next if wait is None else min(wait, until_next)
+            return max(0.0, (min(known) - self._clock.now()).total_seconds())
+        return self._clock.seconds_until(min(known))

@@ -46,12 +46,15 @@ class Intake:
         workflows: Sequence[AnyWorkflow],
         config: CoordinatorConfig,
         sizer: ChunkSizer,
+        workers: int,
         limit: int | None,
     ) -> None:
         self.queues = {workflow.name: RunQueue(workflow, store) for workflow in workflows}
         self.in_store: deque[InStore] = deque()
         self._config = config
         self._sizer = sizer
+        self._workers = workers
+        self._most_bytes = config.bytes_for(workers)
         self._left = limit
         self._claims: deque[Claim] = deque()
         self._suspects: deque[ClaimedChunk] = deque()
@@ -61,7 +64,7 @@ class Intake:
 
     # Taking.
 
-    def next_chunk(self, workers: int, now: datetime, *, storing: bool) -> ClaimedChunk | None:
+    def next_chunk(self, now: datetime, *, storing: bool) -> ClaimedChunk | None:
         """Take the next part of a claim, or of a new one; ``None`` when there is nothing to do.
 
         While results are being stored, more runs are about to arrive. So nobody comes again who
@@ -70,7 +73,7 @@ class Intake:
         claim = self._open_claim() or self._new_claim(now, storing)
         if claim is None:
             return None
-        return self._taken(claim, workers)
+        return self._taken(claim)
 
     def next_suspect(self) -> ClaimedChunk | None:
         """Take the next chunk that is to have a worker of its own."""
@@ -129,6 +132,11 @@ class Intake:
             queue.refresh(now)
 
     @property
+    def limit_reached(self) -> bool:
+        """Whether steps were executed for as many runs as they may be."""
+        return self._left == 0
+
+    @property
     def waiting(self) -> int:
         """How many runs wait to be claimed."""
         return sum(int(queue.waiting.sum()) for queue in self.queues.values())
@@ -159,7 +167,7 @@ class Intake:
             while (span := queue.next_span(room, may_turn=not storing)) is not None:
                 step = queue.workflow.steps[span.code]
                 if step.kind is StepKind.SQL:
-                    queue.claim_whole(span)
+                    self._count_toward_limit(queue.claim_whole(span))
                     self.in_store.append(InStore(queue, step, span))
                 elif (claim := queue.claim(span, now)) is not None:
                     return self._opened(queue, claim)
@@ -171,9 +179,10 @@ class Intake:
         if self._left == 0 or self._at_its_limit(key, step):
             return Room(0)
         if step.kind is StepKind.SQL:
-            return Room(0 if self.in_store else self._config.sql_batch_rows)
+            most = min(self._config.sql_batch_rows, self._left or self._config.sql_batch_rows)
+            return Room(0 if self.in_store else most)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
-        fitting = int((self._config.bytes_in_flight - self._bytes) / bytes_per_row)
+        fitting = int((self._most_bytes - self._bytes) / bytes_per_row)
         most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
         least = self._sizer.rows(queue.workflow.name, step) if storing else 1
         return Room(most, min(most, least))
@@ -184,16 +193,20 @@ class Intake:
     def _opened(self, queue: RunQueue, claim: Claim) -> Claim:
         if self._left is not None:
             queue.given_back(claim.step.from_code, claim.keep_first(self._left))
-            self._left -= claim.rows.num_rows
+        self._count_toward_limit(claim.rows.num_rows)
         self._claims.append(claim)
         self._bytes += claim.bytes
         self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
         return claim
 
-    def _taken(self, claim: Claim, workers: int) -> ClaimedChunk:
+    def _count_toward_limit(self, runs: int) -> None:
+        if self._left is not None:
+            self._left = max(0, self._left - runs)
+
+    def _taken(self, claim: Claim) -> ClaimedChunk:
         rows = self._sizer.rows(claim.workflow.name, claim.step)
         # A small part is spread over all workers: steps that wait gain more than it costs.
-        fair = -(-claim.rows.num_rows // workers)
+        fair = -(-claim.rows.num_rows // self._workers)
         chunk = ClaimedChunk(claim, claim.take(min(rows, fair)))
         self._out[_key(claim)] += 1
         return chunk

@@ -21,6 +21,7 @@ from batchflow.store import StepCommit
 if TYPE_CHECKING:
     from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.executor.protocol import LostChunk
+    from batchflow.store import CommitSummary
 
 _TIMESTAMP = pa.timestamp("us", "UTC")
 _IS_HELD = np.isin(list(Outcome), (Outcome.FAILED, Outcome.PAUSED, Outcome.CANCELLED))
@@ -92,6 +93,16 @@ def result_of_lost(lost: LostChunk) -> ChunkResult:
         reasons=REASON_SCHEMA.empty_table(),
         seconds=0.0,
     )
+
+
+def refused_by_outcome(commit: StepCommit, summary: CommitSummary) -> np.ndarray:
+    """Count the results of a commit that the store refused, int64 of shape (len(Outcome),)."""
+    counts = np.zeros(len(Outcome), np.int64)
+    if len(summary.refused_seqs):
+        for rows in (commit.moved, commit.held):
+            refused = np.isin(rows["#seq"].to_numpy(), summary.refused_seqs)
+            counts += np.bincount(rows["#outcome"].to_numpy()[refused], minlength=len(Outcome))
+    return counts
 
 
 def _moved(chunk: ClaimedChunk, result: ChunkResult) -> pa.Table:

@@ -79,9 +79,9 @@ class RunQueue:
         self._backlog.release(span)
         return None
 
-    def claim_whole(self, span: Span) -> None:
-        """Take a span for a step that never leaves the store."""
-        self._backlog.claim(span)
+    def claim_whole(self, span: Span) -> int:
+        """Take a span for a step that never leaves the store; answer how many wait there."""
+        return self._backlog.claim(span)
 
     def release(self, span: Span) -> None:
         """Make a span claimable again, once all that was taken of it is committed or given back."""

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 class Stop:
     """Whether a stop was asked for, and how long what is in flight may still take."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+    def __init__(self, when_requested: Callable[[], None]) -> None:
+        self._when_requested = when_requested
         self._deadline: float | None = None
 
     def request(self, grace_seconds: float) -> None:
         """Ask to stop; chunks in flight get this long to finish. Asking again only shortens it."""
         deadline = time.monotonic() + grace_seconds
         self._deadline = min(deadline, self._deadline or deadline)
-        self._wake()
+        self._when_requested()
 
     def clear(self) -> None:
         """Take the request back."""

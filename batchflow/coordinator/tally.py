@@ -33,7 +33,7 @@ class StepTally:
     @property
     def runs(self) -> int:
         """How many runs the step was executed for."""
-        return int(self.counts.sum() - self.counts[Outcome.RETURNED])
+        return int(self.counts.sum() - self.counts[Outcome.RETURNED]) + self.refused
 
 
 class Tally:
@@ -62,9 +62,11 @@ class Tally:
         entry.counts += counts
         entry.seconds += seconds
 
-    def add_refused(self, workflow: AnyWorkflow, step: Step, refused: int) -> None:
-        """Count results that the store refused."""
-        self.steps[workflow.name, step.from_code].refused += refused
+    def add_refused(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
+        """Count results that the store refused, by outcome: as refused, and not as that outcome."""
+        entry = self.steps[workflow.name, step.from_code]
+        entry.counts -= counts
+        entry.refused += int(counts.sum())
 
     def add_finished(self, runs: int) -> None:
         """Count runs that got to a terminal status."""

@@ -25,13 +25,24 @@ class Background:
         self._coordinator = coordinator
         self._on_failure = on_failure
         self._failure: BaseException | None = None
+        # A join() that Ctrl-C interrupts takes the thread for ended, until Python 3.13.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="batchflow-coordinator")
         self._thread.daemon = True
         self._thread.start()
 
     def end(self, grace_seconds: float) -> None:
-        """Stop it, wait until it has, and raise what ended it before, if something did."""
+        """Stop it, wait until it has, and raise what ended it before, if something did.
+
+        Where Ctrl-C interrupts the wait, what is in flight is abandoned.
+        """
         self._coordinator.stop.request(grace_seconds)
+        try:
+            self._ended.wait()
+        except BaseException:
+            self._coordinator.stop.request(0.0)
+            self._ended.wait()
+            raise
         self._thread.join()
         if self._failure is not None:
             raise self._failure
@@ -43,3 +54,5 @@ class Background:
             log.exception("the coordinator ended", extra={"action": "coordinator_failed"})
             self._failure = error
             self._on_failure(error)
+        finally:
+            self._ended.set()

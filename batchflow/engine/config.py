@@ -13,6 +13,7 @@ class EngineConfig(CoordinatorConfig):
 
     Attributes:
         memory_limit: the most memory that DuckDB may take, like ``"4GB"``; workers not included.
+            What doesn't fit is spilled beside the store.
     """
 
-    memory_limit: str | None = None
+    memory_limit: str = "512MB"

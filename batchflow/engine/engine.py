@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain
+from batchflow.definition import StepKind
+from batchflow.engine.arguments import aware, limit_of, run_id_of, worker_count
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
+from batchflow.engine.holding import Holding
 from batchflow.engine.progress import Progress
 from batchflow.engine.report import Report, reported
 from batchflow.engine.selection import Selection
-from batchflow.engine.signals import StopOnSignals
-from batchflow.engine.stored_run import StoredRun, stored_run
+from batchflow.engine.signals import CtrlC, StopOnSignals
 from batchflow.engine.waiting import Waiting
-from batchflow.errors import DefinitionError, EngineStateError
+from batchflow.errors import EngineStateError, StoreClosedError
 from batchflow.executor import InlineExecutor, ProcessPool
-from batchflow.store import LoadOptions, Moved, Store
+from batchflow.store import LoadOptions, Store
 
 if TYPE_CHECKING:
     import enum
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Mapping
+    from datetime import datetime
     from types import TracebackType
     from uuid import UUID
 
-    import duckdb
-
     from batchflow.definition import AnyWorkflow
+    from batchflow.engine.stored_run import StoredRun
     from batchflow.executor import Executor
     from batchflow.store import LoadReport
 
 
-class Engine:
+class Engine(Holding):
     """Runs workflows over one store: load, run, ask, pause.
 
     Open it in a ``with`` block, or call ``close``. Methods may be called from any thread.
@@ -64,14 +65,15 @@ class Engine:
         clock: Clock | None = None,
         config: EngineConfig | None = None,
     ) -> None:
-        self._workflows = Selection(workflows)
+        selection, processes = Selection(workflows), worker_count(workers)
         self._clock = clock or SystemClock()
         self._config = config or EngineConfig()
-        self._store = Store.open(
+        store = Store.open(
             path, workflows, clock=self._clock.now, memory_limit=self._config.memory_limit
         )
+        super().__init__(store, selection)
         try:
-            self._executor = _executor(self._workflows.by_name, workers)
+            self._executor = _executor(selection.by_name, processes)
         except BaseException:
             self._store.close()
             raise
@@ -82,6 +84,8 @@ class Engine:
         self._coordinator.listeners.append(self._waiting.notify)
         self._background: Background | None = None
         self._draining = threading.Lock()
+        self._switching = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Engine:
         return self
@@ -95,17 +99,19 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Stop the coordinator, end the workers and close the store; a second call does nothing."""
+        """Stop the coordinator, end the workers and close the store; a second call does nothing.
+
+        A ``run()`` in another thread is stopped first, like one by Ctrl-C.
+        """
+        with self._switching:
+            self._closed = True
         try:
             self.stop()
         finally:
-            self._executor.close()
-            self._store.close()
-
-    @property
-    def path(self) -> str:
-        """The store's file."""
-        return self._store.path
+            self._coordinator.stop.request(self._config.grace_seconds)
+            with self._draining:
+                self._executor.close()
+                self._store.close()
 
     # Putting runs in.
 
@@ -171,7 +177,9 @@ class Engine:
             on_invalid=on_invalid,
             strict=strict,
         )
-        report = self._store.load(chosen, source, options, self._clock.now())
+        self._warm_up(chosen)
+        with CtrlC():
+            report = self._store.load(chosen, source, options, self._clock.now())
         if report.loaded:
             self._coordinator.loaded(chosen.name, report.code, report.first_seq, report.last_seq)
         return report
@@ -190,7 +198,9 @@ class Engine:
 
         Ctrl-C and SIGTERM let the chunks in flight finish within ``grace_seconds`` and commit them;
         a second one abandons them. Then ``KeyboardInterrupt`` or ``SystemExit`` is raised. Nothing
-        is lost either way: what wasn't committed is executed again by the next run.
+        is lost either way: what wasn't committed is executed again by the next run. With
+        ``workers=0`` nobody can end a step but itself (it looks at ``run.stopping``) or a second
+        signal, which raises in it.
 
         Args:
             wait_for_retries: also wait for the runs that back off after a failure.
@@ -201,42 +211,54 @@ class Engine:
         Raises:
             EngineStateError: a coordinator is at work already.
             StepCodeError, ResourceError: a step or resource can't be had in the workers.
+            StoreClosedError: the engine was closed.
         """
-        drain = Drain(wait_for_retries=wait_for_retries, limit=limit, until=_aware(until))
-        if not self._draining.acquire(blocking=False):
+        drain = Drain(wait_for_retries=wait_for_retries, limit=limit_of(limit), until=aware(until))
+        with self._switching:
+            free = self._draining.acquire(blocking=False)
+        if not free:
             raise EngineStateError(
                 "this engine is at work already: wait for its run(), or call stop() after start()"
             )
         began = time.monotonic()
         try:
-            self._coordinator.stop.clear()
+            self._clear_stop()
+            grace_seconds = self._config.grace_seconds
             with (
-                StopOnSignals(self._coordinator.stop, self._config.grace_seconds),
+                StopOnSignals(self._coordinator.stop, self._executor.interrupt, grace_seconds),
                 Progress(self._coordinator, progress),
             ):
                 tally = self._coordinator.drain(drain)
+            seconds = time.monotonic() - began
+            return reported(self._store, self._workflows.all, tally, seconds)
         finally:
             self._draining.release()
-        return reported(self._store, self._workflows.all, tally, time.monotonic() - began)
 
     def start(self) -> None:
         """Move runs in the background, as they are triggered, until ``stop``.
 
         Raises:
             EngineStateError: a coordinator is at work already.
+            StoreClosedError: the engine was closed.
         """
-        if not self._draining.acquire(blocking=False):
-            raise EngineStateError("this engine is at work already: call stop() first")
-        self._coordinator.stop.clear()
-        self._waiting.forget_failure()
-        self._background = Background(self._coordinator, self._waiting.notify_failure)
+        with self._switching:
+            if not self._draining.acquire(blocking=False):
+                raise EngineStateError("this engine is at work already: call stop() first")
+            try:
+                self._clear_stop()
+                self._waiting.forget_failure()
+                self._background = Background(self._coordinator, self._waiting.notify_failure)
+            except BaseException:
+                self._draining.release()
+                raise
 
     def stop(self) -> None:
         """End what ``start`` began: chunks in flight finish within ``grace_seconds``.
 
         Does nothing where nothing was started. Raises what ended the coordinator, if something did.
         """
-        background, self._background = self._background, None
+        with self._switching:
+            background, self._background = self._background, None
         if background is None:
             return
         try:
@@ -244,9 +266,15 @@ class Engine:
         finally:
             self._draining.release()
 
+    def _clear_stop(self) -> None:
+        self._coordinator.stop.clear()
+        # Only now: who closes the engine says so before it requests the stop.
+        if self._closed:
+            raise StoreClosedError
+
     def wait(
         self,
-        run_id: UUID,
+        run_id: UUID | str,
         status: enum.Enum | str,
         *,
         timeout_seconds: float | None = None,
@@ -258,114 +286,21 @@ class Engine:
             RunUnreachableError: it can't get there any more; says where it is, and why.
             RunNotFoundError: there is no such run.
         """
-        workflow = self._workflow_of(run_id)
-        self._waiting.wait(workflow, run_id, workflow.code_of(status), timeout_seconds)
-        return self.get(run_id)
+        wanted = run_id_of(run_id)
+        workflow = self._store.workflow_of(wanted)
+        self._waiting.wait(workflow, wanted, workflow.code_of(status), timeout_seconds)
+        return self.get(wanted)
 
-    # Holding them back.
-
-    def pause(
-        self,
-        where: str | None = None,
-        *,
-        run_ids: Sequence[UUID] | None = None,
-        reason: str = "paused by hand",
-        workflow: AnyWorkflow | str | None = None,
-    ) -> Moved:
-        """Pause the runs that a predicate (SQL over ``runs``) or a list chooses.
-
-        Answers how many were paused, and how many refused because of their run state.
-        """
-        return self._hold(self._store.pause, where, run_ids, reason, workflow)
-
-    def resume(
-        self,
-        where: str | None = None,
-        *,
-        run_ids: Sequence[UUID] | None = None,
-        reason: str = "resumed by hand",
-        workflow: AnyWorkflow | str | None = None,
-    ) -> Moved:
-        """Let paused runs go on where they stand, as on their first attempt."""
-        return self._hold(self._store.resume, where, run_ids, reason, workflow)
-
-    def cancel(
-        self,
-        where: str | None = None,
-        *,
-        run_ids: Sequence[UUID] | None = None,
-        reason: str = "cancelled by hand",
-        workflow: AnyWorkflow | str | None = None,
-    ) -> Moved:
-        """End runs where they stand, for good."""
-        return self._hold(self._store.cancel, where, run_ids, reason, workflow)
-
-    def _hold(
-        self,
-        verb: Any,
-        where: str | None,
-        run_ids: Sequence[UUID] | None,
-        reason: str,
-        workflow: AnyWorkflow | str | None,
-    ) -> Moved:
-        chosen = self._workflows.only(workflow)
-        moved: Moved = verb(
-            chosen, where=where, run_ids=run_ids, reason=reason, now=self._clock.now()
-        )
-        self._coordinator.changed(chosen.name)
-        self._waiting.notify(None)
-        return moved
-
-    # Asking.
-
-    def sql(
-        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Ask the store in SQL; ``params`` are bound to ``?`` or ``$name``."""
-        return self._store.sql(query, params)
-
-    def runs(
-        self, where: str | None = None, *, workflow: AnyWorkflow | str | None = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Answer the runs that an SQL predicate over their columns chooses."""
-        return self._store.runs(self._workflows.only(workflow), where)
-
-    def counts(self, *, workflow: AnyWorkflow | str | None = None) -> duckdb.DuckDBPyRelation:
-        """Answer how many runs stand at each status, in each run state."""
-        return self._store.counts(self._workflows.only(workflow))
-
-    def errors(self, *, workflow: AnyWorkflow | str | None = None) -> duckdb.DuckDBPyRelation:
-        """Answer the failures by fingerprint: count, first and last seen, steps, a sample."""
-        return self._store.errors(self._workflows.only(workflow))
-
-    def history(self, run_id: UUID) -> duckdb.DuckDBPyRelation:
-        """Answer the transitions of one run, in their order."""
-        return self._store.history(self._workflow_of(run_id), run_id)
-
-    def get(self, run_id: UUID) -> StoredRun[Any, Any]:
-        """Answer one run as it is stored now.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-        """
-        workflow = self._workflow_of(run_id)
-        return stored_run(workflow, self._store.get(workflow, run_id))
-
-    def _workflow_of(self, run_id: UUID) -> AnyWorkflow:
-        return self._store.workflow_of(run_id)
+    def _warm_up(self, workflow: AnyWorkflow) -> None:
+        """Have the workers come up while a load goes on, as most loads are followed by a run."""
+        needed = any(step.kind is not StepKind.SQL for step in workflow.steps.values())
+        with self._switching:
+            if needed and not self._closed and self._draining.acquire(blocking=False):
+                try:
+                    self._executor.start()
+                finally:
+                    self._draining.release()
 
 
-def _executor(workflows: Mapping[str, AnyWorkflow], workers: int | None) -> Executor:
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        workers = workers or os.cpu_count() or 1
-    if workers < 0:
-        raise DefinitionError(
-            f"workers is {workers}; give the number of processes, or 0 to execute steps in this one"
-        )
+def _executor(workflows: Mapping[str, AnyWorkflow], workers: int) -> Executor:
     return ProcessPool(workflows, workers) if workers else InlineExecutor(workflows)
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """A naive moment is meant in local time, as people say it."""
-    return moment.astimezone() if moment is not None and moment.tzinfo is None else moment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchflow.definition import Workflow
 from batchflow.errors import DefinitionError, EngineStateError
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ class Selection:
     def __init__(self, workflows: Sequence[AnyWorkflow]) -> None:
         if not workflows:
             raise DefinitionError("an engine needs at least one workflow: Engine(path, orders)")
+        for workflow in workflows:
+            if not isinstance(workflow, Workflow):
+                raise DefinitionError(
+                    f"an engine was given {workflow!r} as a workflow; give the path first, then "
+                    "each workflow: Engine(path, orders, refunds)"
+                )
         self.by_name: Mapping[str, AnyWorkflow] = {
             workflow.name: workflow for workflow in workflows
         }
@@ -39,7 +46,7 @@ class Selection:
             if len(self.by_name) == 1:
                 return next(iter(self.by_name.values()))
             raise EngineStateError(f"say which workflow is meant: workflow= one of {self._names}")
-        name = workflow if isinstance(workflow, str) else workflow.name
+        name = workflow.name if isinstance(workflow, Workflow) else workflow
         if name not in self.by_name:
             raise EngineStateError(f"this engine has no workflow {name!r}; it has {self._names}")
         return self.by_name[name]

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
     from batchflow.coordinator import Stop
@@ -14,17 +15,58 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class CtrlC:
+    """Let Ctrl-C come out of DuckDB as KeyboardInterrupt, whatever has become of it in there.
+
+    There it may be a RuntimeError, an error of the source that was being read, or nothing.
+    """
+
+    def __init__(self) -> None:
+        self._received = False
+        self._installed = False
+
+    def __enter__(self) -> None:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._receive)
+            self._installed = True
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._received and not isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self._received = True
+        raise KeyboardInterrupt
+
+
 class StopOnSignals:
     """Turn the first signal into an orderly stop and the second into a stop at once.
 
     The handler sets a flag and no more: an exception out of it, in the middle of a DuckDB call,
     would be swallowed or come out as another. What the signal means elsewhere (`KeyboardInterrupt`,
-    the end of the process) follows when the drain has ended. Outside of the main thread, where
-    Python delivers no signals, it does nothing.
+    the end of the process) follows when the drain has ended. Only a step that is executed in this
+    very thread is broken into by an exception, from the second signal on.
+
+    Outside of the main thread, where Python delivers no signals, it does nothing; nor with a signal
+    that is ignored (by `nohup`, or after `&` in a script), or that isn't Python's to put back.
+
+    Args:
+        stop: what the handler requests.
+        interrupt: breaks into a step that is executed in this thread, if there is one.
+        grace_seconds: how long chunks in flight may take after the first signal.
     """
 
-    def __init__(self, stop: Stop, grace_seconds: float) -> None:
+    def __init__(self, stop: Stop, interrupt: Callable[[], None], grace_seconds: float) -> None:
         self._stop = stop
+        self._interrupt = interrupt
         self._grace_seconds = grace_seconds
         self._received: int | None = None
         self._before: dict[int, object] = {}
@@ -32,7 +74,8 @@ class StopOnSignals:
     def __enter__(self) -> StopOnSignals:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._receive)
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(
@@ -43,12 +86,19 @@ class StopOnSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
-        if self._received is None or error is not None:
+        if self._received is None or not isinstance(error, KeyboardInterrupt | None):
             return
         if self._received == signal.SIGINT:
-            raise KeyboardInterrupt
+            # One that broke into a step is on its way already, and shows where that was.
+            if error is None:
+                raise KeyboardInterrupt
+            return
         raise SystemExit(128 + self._received)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        self._stop.request(0.0 if self._received is not None else self._grace_seconds)
-        self._received = self._received or number
+        if self._received is None:
+            self._received = number
+            self._stop.request(self._grace_seconds)
+        else:
+            self._stop.request(0.0)
+            self._interrupt()

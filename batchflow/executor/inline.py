@@ -21,14 +21,17 @@ class InlineControl:
 
     def __init__(self) -> None:
         self.stop = False
+        self.interrupted = False
         self.current_row = [MANY_ROWS]
 
     def stopping(self) -> bool:
         """Tell whether a stop was requested."""
         return self.stop
 
-    def enter(self, row: int, deadline: float | None) -> None:
-        """Nothing watches an inline call."""
+    def enter(self, _row: int, _deadline: float | None) -> None:
+        """Let no further call begin where somebody broke into the last one."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def leave(self) -> None:
         """Nothing watches an inline call."""
@@ -47,7 +50,6 @@ class InlineExecutor:
         # Unlike an event, it may be put into by a signal handler that interrupts its reader.
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._executing = False
-        self._interrupted = False
 
     @property
     def slots(self) -> int:
@@ -70,9 +72,9 @@ class InlineExecutor:
             result = self._execution.execute(chunk)
         finally:
             self._executing = False
-        if self._interrupted:
-            # A step may have taken it for an exception of its own; so what it answered is void.
-            self._interrupted = False
+        if self._control.interrupted:
+            # It was taken for an exception of the step's own; so what became of the runs is void.
+            self._control.interrupted = False
             raise KeyboardInterrupt
         self._done.append(result)
 
@@ -94,7 +96,7 @@ class InlineExecutor:
     def interrupt(self) -> None:
         """Break into the step that is executed here, from a signal handler in its thread."""
         if self._executing:
-            self._interrupted = True
+            self._control.interrupted = True
             raise KeyboardInterrupt
 
     def abandon(self) -> None:
@@ -106,7 +108,7 @@ class InlineExecutor:
             try:
                 execution.close()
             finally:
-                self._executing = self._interrupted = False
+                self._executing = self._control.interrupted = False
 
     close = abandon
 

@@ -7,15 +7,18 @@ break as a whole when one worker dies.
 
 from __future__ import annotations
 
+import logging
 import selectors
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cloudpickle
 
 from batchflow.chunk.wire import read_result
 from batchflow.errors import ResourceError, StepCodeError
+from batchflow.executor.launcher import Launcher
 from batchflow.executor.process import WorkerProcess
 from batchflow.worker.transport import Kind, Message
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from batchflow.chunk import Chunk, ChunkResult
     from batchflow.definition import AnyWorkflow
     from batchflow.executor.protocol import LostChunk
+
+log = logging.getLogger("batchflow")
 
 # One chunk under way and one that waits in the worker's socket, so that it never idles.
 _CHUNKS_PER_WORKER = 2
@@ -41,6 +46,7 @@ class ProcessPool:
         self._setup = _pickled(workflows)
         self._shared: list[WorkerProcess] = []
         self._apart: WorkerProcess | None = None
+        self._launcher = Launcher()
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -57,7 +63,8 @@ class ProcessPool:
     @property
     def slots(self) -> int:
         """How many more chunks the shared workers take."""
-        return sum(worker.slots for worker in self._shared)
+        unstarted = self.workers - len(self._shared)
+        return sum(worker.slots for worker in self._shared) + unstarted * _CHUNKS_PER_WORKER
 
     @property
     def suspect_slots(self) -> int:
@@ -75,6 +82,7 @@ class ProcessPool:
             self._apart = self._apart or self._started(1)
             worker = self._apart
         else:
+            self.start()
             worker = max(self._shared, key=lambda worker: worker.slots)
         worker.give(chunk, self._timeout_seconds(chunk))
 
@@ -101,6 +109,9 @@ class ProcessPool:
         for worker in self._all():
             worker.request_stop(stop=stop)
 
+    def interrupt(self) -> None:
+        """Do nothing: a step in another process is ended by `abandon`."""
+
     def abandon(self) -> None:
         """End idle workers in good order and the others at once; ``start`` begins anew."""
         workers = self._all()
@@ -120,6 +131,7 @@ class ProcessPool:
         self._selector.close()
         self._wake_sender.close()
         self._wake_receiver.close()
+        self._launcher.close()
 
     def _timeout_seconds(self, chunk: Chunk) -> float | None:
         return self._workflows[chunk.workflow].steps[chunk.from_code].options.timeout_seconds
@@ -128,7 +140,7 @@ class ProcessPool:
         return self._shared + ([self._apart] if self._apart else [])
 
     def _started(self, capacity: int) -> WorkerProcess:
-        worker = WorkerProcess(self._setup, capacity)
+        worker = self._launcher.start(partial(WorkerProcess, self._setup, capacity))
         worker.request_stop(stop=self._stop)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         return worker
@@ -164,6 +176,7 @@ class ProcessPool:
     def _replaced(self, worker: WorkerProcess) -> Sequence[LostChunk]:
         self._selector.unregister(worker.channel)
         cause, lost = worker.bury()
+        _log_end(worker, cause, lost)
         if worker is self._apart:
             self._apart = None
         else:
@@ -191,6 +204,20 @@ def _pickled(workflows: Mapping[str, AnyWorkflow]) -> bytes:
             "open what a step needs in `resources`, or inside the step, or use workers=0"
         ) from error
     return pickled
+
+
+def _log_end(worker: WorkerProcess, cause: str, lost: Sequence[LostChunk]) -> None:
+    log.warning(
+        "a worker (pid %d) is replaced: %s",
+        worker.pid,
+        cause,
+        extra={
+            "action": "replace_worker",
+            "pid": worker.pid,
+            "cause": cause,
+            "lost_chunks": len(lost),
+        },
+    )
 
 
 def _text(message: Message) -> str:

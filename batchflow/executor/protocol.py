@@ -31,7 +31,10 @@ class LostChunk:
 
 
 class Executor(Protocol):
-    """Executes chunks in any order; all but ``wake`` is called from the coordinator's thread."""
+    """Executes chunks in any order.
+
+    It is called from the coordinator's thread alone, but where a method says otherwise.
+    """
 
     @property
     def workers(self) -> int:
@@ -63,7 +66,17 @@ class Executor(Protocol):
         """Make a waiting ``completed`` return; from any thread or signal handler."""
 
     def request_stop(self, *, stop: bool) -> None:
-        """Ask the steps to give back what they haven't started, or take the request back."""
+        """Ask the steps to give back what they haven't started, or take the request back.
+
+        From any thread or signal handler.
+        """
+
+    def interrupt(self) -> None:
+        """Break into a step that is executed in this very thread; from a signal handler.
+
+        Raises:
+            KeyboardInterrupt: there is such a step; its results are dropped.
+        """
 
     def abandon(self) -> None:
         """End all workers, those at work at once: their chunks are lost. ``start`` begins anew."""

@@ -12,7 +12,7 @@ import click
 from batchflow.cli.draining import drained
 from batchflow.cli.logs import show_log
 from batchflow.cli.options import json_option, quiet_option, verbose_option, workers_option
-from batchflow.cli.output import note, write, write_document
+from batchflow.cli.output import note, prints_to_stderr, write, write_document
 
 _UNFINISHED = {"INITIATED", "RUNNING"}
 
@@ -55,7 +55,9 @@ def demo(
     with Engine(store, orders, workers=workers) as engine:
         if not engine.counts().fetchall():
             source = _source(folder, runs)
-            note(str(engine.trigger_many(str(source), foreign_id="order_id")))
+            with prints_to_stderr():
+                loaded = engine.trigger_many(str(source), foreign_id="order_id")
+            note(str(loaded))
         else:
             note(f"Going on with {store}, which was left in the middle.")
         report = drained(engine, quiet=quiet, wait_for_retries=True)

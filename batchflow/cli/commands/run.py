@@ -19,7 +19,7 @@ from batchflow.cli.options import (
     verbose_option,
     workers_option,
 )
-from batchflow.cli.output import note, write, write_document
+from batchflow.cli.output import note, prints_to_stderr, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 
 if TYPE_CHECKING:
@@ -50,15 +50,17 @@ class LoadChoices:
         """Load the source, if there is one."""
         if self.source is None:
             return None
-        return engine.trigger_many(
-            self.source,
-            foreign_id=self.foreign_id,
-            at=self.at,
-            workflow=self.workflow,
-            on_conflict=self.on_conflict,
-            on_invalid=self.on_invalid,
-            strict=self.strict,
-        )
+        # Workers may come up already, and where they print is settled by that.
+        with prints_to_stderr():
+            return engine.trigger_many(
+                self.source,
+                foreign_id=self.foreign_id,
+                at=self.at,
+                workflow=self.workflow,
+                on_conflict=self.on_conflict,
+                on_invalid=self.on_invalid,
+                strict=self.strict,
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -242,8 +242,7 @@ def test_a_module_that_can_not_be_imported_in_the_worker_is_one_clear_error(
 ) -> None:
     module = tmp_path / "fails_elsewhere.py"
     module.write_text(
-        f"import os\nif os.getpid() != {os.getpid()}: raise OSError('not here')\n"
-        "def f(run): ...\n"
+        f"import os\nif os.getpid() != {os.getpid()}: raise OSError('not here')\ndef f(run): ...\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     function = __import__("fails_elsewhere").f

@@ -1,0 +1,71 @@
+"""What callers give, checked once: a wrong type is said here, and not found deep inside."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from uuid import UUID
+
+from batchflow.errors import DefinitionError, EngineStateError, RunNotFoundError
+
+
+def run_id_of(given: UUID | str) -> UUID:
+    """Answer a run id that may have been given as text, as JSON and shells have it.
+
+    Raises:
+        RunNotFoundError: it is no run id.
+    """
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given)
+    except (ValueError, TypeError, AttributeError):
+        raise RunNotFoundError(
+            f"{given!r} is no run id; give the UUID that trigger() answered"
+        ) from None
+
+
+def worker_count(workers: int | None) -> int:
+    """Answer how many processes execute steps, by default one for each core there is for us.
+
+    Raises:
+        DefinitionError: it is no such number.
+    """
+    if workers is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        return cores or os.cpu_count() or 1
+    if not _is_count(workers):
+        raise DefinitionError(
+            f"workers is {workers!r}; give the number of processes, or 0 to execute steps in this "
+            "one"
+        )
+    return workers
+
+
+def limit_of(limit: int | None) -> int | None:
+    """Answer a limit that is a number of runs.
+
+    Raises:
+        EngineStateError: it is no such number.
+    """
+    if limit is not None and not _is_count(limit):
+        raise EngineStateError(f"limit is {limit!r}; give the most runs to execute steps for")
+    return limit
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """Answer a moment with a time zone; a naive one is meant in local time, as people say it.
+
+    Raises:
+        EngineStateError: it is no moment.
+    """
+    if moment is None:
+        return None
+    given: object = moment
+    if not isinstance(given, datetime):
+        raise EngineStateError(f"until is {given!r}; give a datetime.datetime")
+    return moment.astimezone() if moment.tzinfo is None else moment
+
+
+def _is_count(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 0

@@ -1,0 +1,243 @@
+"""Starting, stopping and closing: in any order, from any thread, and after an error."""
+
+from __future__ import annotations
+
+import enum
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+class Door:
+    """A resource that writes down when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def close(self) -> None:
+        self.path.write_text("closed")
+
+
+def workflow_of(function: Callable[..., Any], **resources: Any) -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow("things", Thing, Stage, resources=resources)
+    workflow.add_step(Stage.NEW, function, Stage.DONE, chunk_rows=1)
+    return workflow
+
+
+def done(run: bf.Run[Thing, Stage]) -> Stage:
+    return Stage.DONE
+
+
+@pytest.fixture(params=[0, 1], ids=["inline", "pool"])
+def workers(request: pytest.FixtureRequest) -> int:
+    count: int = request.param
+    return count
+
+
+@pytest.fixture
+def open_engine(tmp_path: Path, workers: int) -> Iterator[Callable[..., bf.Engine]]:
+    opened: list[bf.Engine] = []
+
+    def open_it(function: Callable[..., Any] = done, **resources: Any) -> bf.Engine:
+        workflow = workflow_of(function, **resources)
+        opened.append(bf.Engine(tmp_path / "things.duckdb", workflow, workers=workers))
+        return opened[-1]
+
+    yield open_it
+    for engine in opened:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda engine, run_id: engine.run(),
+        lambda engine, run_id: engine.start(),
+        lambda engine, run_id: engine.trigger("a", Thing()),
+        lambda engine, run_id: engine.trigger_many([Thing()], foreign_id="number"),
+        lambda engine, run_id: engine.wait(run_id, Stage.DONE),
+        lambda engine, run_id: engine.pause("true"),
+        lambda engine, run_id: engine.sql("SELECT 1"),
+        lambda engine, run_id: engine.counts(),
+        lambda engine, run_id: engine.get(run_id),
+    ],
+    ids=["run", "start", "trigger", "trigger_many", "wait", "pause", "sql", "counts", "get"],
+)
+def test_an_engine_that_was_closed_says_so(
+    open_engine: Callable[..., bf.Engine], use: Callable[[bf.Engine, uuid.UUID], object]
+) -> None:
+    engine = open_engine()
+    run_id = engine.trigger("one", Thing())
+    engine.close()
+    engine.close()
+    engine.stop()
+
+    with pytest.raises(bf.StoreClosedError):
+        use(engine, run_id)
+
+
+def test_closing_ends_a_run_in_another_thread_in_good_order(
+    open_engine: Callable[..., bf.Engine], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+
+    def patient(run: bf.Run[Thing, Stage]) -> Stage:
+        if run.object.number == 0:
+            gate.write_text("in step")
+        while not run.stopping:
+            os.sched_yield()
+        return Stage.DONE
+
+    engine = open_engine(patient)
+    engine.trigger_many([Thing(number) for number in range(10)], foreign_id="number")
+    reports: list[bf.Report] = []
+    running = threading.Thread(target=lambda: reports.append(engine.run()))
+    running.start()
+    assert gate.read_text() == "in step"
+    engine.close()
+    running.join()
+
+    assert 1 <= reports[0].outcome("advanced") < 10
+
+
+def test_resources_and_workers_outlive_a_stop_and_end_with_the_engine(
+    open_engine: Callable[..., bf.Engine], tmp_path: Path
+) -> None:
+    door = tmp_path / "door"
+
+    def through(run: bf.Run[Thing, Stage]) -> Stage:
+        assert run.resources["door"]
+        run.object.number = os.getpid()
+        return Stage.DONE
+
+    engine = open_engine(through, door=lambda: Door(door))
+    pids = []
+    for name in "ab":
+        engine.start()
+        run = engine.wait(engine.trigger(name, Thing()), Stage.DONE, timeout_seconds=60)
+        engine.stop()
+        pids.append(run.object.number)
+        assert not door.exists()
+    engine.close()
+
+    assert pids[0] == pids[1]
+    assert door.read_text() == "closed"
+
+
+def test_what_ends_the_coordinator_is_raised_to_whoever_waits_and_by_stop(
+    open_engine: Callable[..., bf.Engine], tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    engine = open_engine(done, door=key.open)
+    engine.start()
+    run_id = engine.trigger("a", Thing())
+    with pytest.raises(bf.ResourceError, match="door"):
+        engine.wait(run_id, Stage.DONE, timeout_seconds=60)
+    with pytest.raises(bf.ResourceError, match="door"):
+        engine.stop()
+    key.touch()
+
+    assert engine.run().outcome("advanced") == 1
+
+
+def test_a_run_that_failed_as_a_whole_can_be_repeated(
+    open_engine: Callable[..., bf.Engine], tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    engine = open_engine(done, door=key.open)
+    engine.trigger("a", Thing())
+    for _ in range(2):
+        with pytest.raises(bf.ResourceError, match="door"):
+            engine.run()
+    key.touch()
+
+    assert engine.run().outcome("advanced") == 1
+
+
+def test_threads_that_start_and_stop_at_once_leave_an_engine_that_runs(
+    open_engine: Callable[..., bf.Engine],
+) -> None:
+    engine = open_engine()
+    failures: list[BaseException] = []
+
+    def hammer() -> None:
+        try:
+            for _ in range(20):
+                try:
+                    engine.start()
+                except bf.EngineStateError:
+                    engine.stop()
+        except BaseException as error:
+            failures.append(error)
+
+    hammers = [threading.Thread(target=hammer) for _ in range(4)]
+    for each in hammers:
+        each.start()
+    for each in hammers:
+        each.join()
+    engine.stop()
+    engine.trigger("a", Thing())
+
+    assert failures == []
+    while True:
+        try:
+            assert engine.run().outcome("advanced") == 1
+            break
+        except bf.EngineStateError:
+            engine.stop()
+
+
+def test_many_runs_leave_no_descriptor_and_no_thread_behind(
+    open_engine: Callable[..., bf.Engine],
+) -> None:
+    engine = open_engine()
+    seen = set()
+    for number in range(30):
+        engine.trigger(str(number), Thing())
+        engine.run()
+        if number > 1:
+            seen.add((len(os.listdir("/dev/fd")), threading.active_count()))
+
+    assert len(seen) == 1
+
+
+def test_a_script_that_forgets_to_close_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import enum\nfrom dataclasses import dataclass\nimport batchflow as bf\n\n\n"
+        "class Stage(enum.Enum):\n    NEW = 1\n    DONE = 2\n\n\n"
+        "@dataclass\nclass Thing:\n    number: int = 0\n\n\n"
+        "things = bf.Workflow('things', Thing, Stage)\n"
+        "things.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)\n"
+        "engine = bf.Engine('things.duckdb', things, workers=1)\n"
+        "engine.start()\n"
+        "run_id = engine.trigger('a', Thing())\n"
+        "print(engine.wait(run_id, Stage.DONE).status.name, flush=True)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "DONE\n")
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,181 @@
+"""How far a drain goes: limits, moments, several workflows, and what its report then says."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+from batchflow.testing import FakeClock, inline_engine
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def workflow_of(function: Callable[..., Any], name: str = "things", **options: Any) -> Any:
+    workflow = bf.Workflow(name, Thing, Stage)
+    workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
+    return workflow
+
+
+def done(run: bf.Run[Thing, Stage]) -> Stage:
+    return Stage.DONE
+
+
+def things(count: int) -> str:
+    return f"SELECT i AS number FROM range({count}) t(i)"
+
+
+def test_a_limit_holds_for_a_step_in_the_store_too() -> None:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
+    with inline_engine(workflow) as engine:
+        engine.trigger_many(things(100_000), foreign_id="number")
+        report = engine.run(limit=10)
+
+    assert 10 <= report.runs < 20_000
+    assert report.count("NEW") == 100_000 - report.runs
+
+
+def test_a_drain_with_a_limit_does_not_wait_for_retries_beyond_it() -> None:
+    def fail(run: bf.Run[Thing, Stage]) -> Stage:
+        raise ValueError("no")
+
+    clock = FakeClock()
+    began = clock.now()
+    with inline_engine(workflow_of(fail), clock=clock) as engine:
+        engine.trigger_many(things(5), foreign_id="number")
+        report = engine.run(limit=2, wait_for_retries=True)
+
+    assert report.runs == 2
+    assert clock.now() == began
+
+
+@pytest.mark.parametrize("limit", [-1, "5", 1.5, True])
+def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
+    with inline_engine(workflow_of(done)) as engine, pytest.raises(bf.EngineStateError) as caught:
+        engine.run(limit=limit)
+
+    assert repr(limit) in str(caught.value)
+
+
+def test_a_moment_that_is_none_is_refused() -> None:
+    with inline_engine(workflow_of(done)) as engine, pytest.raises(bf.EngineStateError) as caught:
+        engine.run(until="06:00")  # type: ignore[arg-type]
+
+    assert "datetime" in str(caught.value)
+
+
+def test_a_drain_that_waits_for_retries_ends_at_its_moment() -> None:
+    def fail(run: bf.Run[Thing, Stage]) -> Stage:
+        raise ValueError("no")
+
+    clock = FakeClock()
+    retry = bf.Retry(backoff_seconds=60, multiplier=1, jitter=0, pause_after=100)
+    with inline_engine(workflow_of(fail, retry=retry), clock=clock) as engine:
+        engine.trigger("a", Thing())
+        report = engine.run(wait_for_retries=True, until=clock.now() + timedelta(seconds=200))
+
+    assert report.runs == 4
+    assert report.waiting_for_retry == 1
+
+
+def test_several_workflows_share_a_store_and_its_workers(tmp_path: Path) -> None:
+    orders, refunds = workflow_of(done, "orders"), workflow_of(done, "refunds")
+    with bf.Engine(tmp_path / "both.duckdb", orders, refunds, workers=1) as engine:
+        engine.trigger_many(things(300), foreign_id="number", workflow=orders)
+        engine.trigger_many(things(200), foreign_id="number", workflow="refunds")
+        with pytest.raises(bf.EngineStateError, match="'orders', 'refunds'"):
+            engine.trigger_many(things(1), foreign_id="number")
+        report = engine.run()
+
+    assert [(step.workflow, step.outcomes) for step in report.steps] == [
+        ("orders", {"advanced": 300}),
+        ("refunds", {"advanced": 200}),
+    ]
+
+
+@pytest.mark.parametrize("given", [(), ("orders",), (["orders"],)], ids=["none", "text", "list"])
+def test_what_is_no_workflow_is_refused(given: Any) -> None:
+    with pytest.raises(bf.DefinitionError, match="Engine\\(path, orders"):
+        bf.Engine(":memory:", *given)
+
+
+@pytest.mark.parametrize("workers", [-1, "2", 1.5, True])
+def test_what_is_no_number_of_workers_is_refused(tmp_path: Path, workers: Any) -> None:
+    with pytest.raises(bf.DefinitionError, match="workers"):
+        bf.Engine(tmp_path / "things.duckdb", workflow_of(done), workers=workers)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["batch_rows", "sql_batch_rows", "bytes_in_flight"])
+def test_a_setting_that_would_let_nothing_through_is_refused(setting: str) -> None:
+    with pytest.raises(bf.DefinitionError, match=setting):
+        bf.EngineConfig(**{setting: 0})
+    with pytest.raises(bf.DefinitionError, match="grace_seconds"):
+        bf.EngineConfig(grace_seconds=-1)
+
+
+def test_a_run_id_may_be_given_as_text() -> None:
+    with inline_engine(workflow_of(done)) as engine:
+        run_id = engine.trigger("a", Thing())
+        assert engine.pause(run_ids=[str(run_id)]).moved == 1
+        assert engine.resume(run_ids=[run_id]).moved == 1
+        engine.run()
+        assert engine.wait(str(run_id), Stage.DONE).foreign_id == "a"
+        assert engine.get(str(run_id)).run_id == run_id
+        assert len(engine.history(str(run_id))) == 3
+        for wrong in ("a", 5, None):
+            with pytest.raises(bf.RunNotFoundError, match="no run id"):
+                engine.get(wrong)  # type: ignore[arg-type]
+
+
+def test_a_result_that_was_refused_counts_as_that_and_as_nothing_else() -> None:
+    engines: list[bf.Engine] = []
+
+    def step(run: bf.Run[Thing, Stage]) -> Stage:
+        engines[0].cancel("number < 2")
+        if run.object.number == 0:
+            raise ValueError("too late")
+        return Stage.DONE
+
+    with inline_engine(workflow_of(step)) as engine:
+        engines.append(engine)
+        engine.trigger_many(things(5), foreign_id="number")
+        report = engine.run()
+
+    assert report.steps[0].outcomes == {"advanced": 3}
+    assert (report.refused, report.runs) == (2, 5)
+    assert "3 advanced, 2 refused" in str(report)
+    assert "3 advanced, 2 refused" in report._repr_html_()
+
+
+def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        caplog.at_level(logging.DEBUG, logger="batchflow"),
+        inline_engine(workflow_of(done)) as engine,
+    ):
+        engine.trigger_many(things(500), foreign_id="number")
+        engine.run()
+
+    commits = [each.__dict__ for each in caplog.records if each.__dict__["action"] == "commit"]
+    assert len(commits) == len(caplog.records) < 10
+    assert sum(commit["runs"] for commit in commits) == 500
+    assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "done")}

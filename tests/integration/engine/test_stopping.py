@@ -1,0 +1,214 @@
+"""Ctrl-C and SIGTERM: what is in flight is finished and committed, or abandoned."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PIPELINE = '''
+import asyncio, enum, signal, sys, time
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+import batchflow as bf
+
+
+class Stage(enum.Enum):
+    NEW = 1
+    DONE = 2
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def patient(run):
+    say("in step")
+    while not run.stopping:
+        time.sleep(0.001)
+    return Stage.DONE
+
+
+def stubborn(run_or_batch):
+    say("in step")
+    while True:
+        time.sleep(0.001)
+
+
+async def stubborn_coroutine(run):
+    say("in step")
+    while True:
+        await asyncio.sleep(0.001)
+
+
+def endless():
+    """An Arrow reader that never ends: it is being read when it speaks."""
+    batch = pa.record_batch({"number": pa.array(range(100))})
+
+    def batches():
+        yield batch
+        say("in load")
+        while True:
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(batch.schema, batches())
+
+
+def main(function, workers, grace_seconds, *flags):
+    if "ignore" in flags:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    things = bf.Workflow("things", Thing, Stage)
+    things.add_step(Stage.NEW, globals()[function], Stage.DONE, batch="batch" in flags)
+    config = bf.EngineConfig(grace_seconds=float(grace_seconds))
+    with bf.Engine("things.duckdb", things, workers=int(workers), config=config) as engine:
+        try:
+            if "load" in flags:
+                engine.trigger_many(endless(), foreign_id="number")
+            engine.trigger_many([Thing(number) for number in range(300)], foreign_id="number")
+            if "background" in flags:
+                engine.start()
+                (run_id,) = engine.runs("number = 0").select("run_id").fetchall()[0]
+                engine.wait(run_id, Stage.DONE)
+            say(f"ran {engine.run().runs}")
+        except BaseException as error:
+            say(type(error).__name__)
+            raise
+        finally:
+            rows = engine.runs().aggregate("status::VARCHAR, count(*)").order("ALL").fetchall()
+            say(str(dict(rows)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+'''
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start the pipeline with these arguments, and wait until its step, or its load, speaks."""
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "pipeline.py", *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("in ")
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def ending(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
+    """How it ended, and what it said last: the error, and its runs by status."""
+    output, _ = process.communicate()
+    return process.returncode, output.splitlines()[-2:]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("number", "error", "code"),
+    [
+        (signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT),
+        (signal.SIGTERM, "SystemExit", 128 + signal.SIGTERM),
+    ],
+    ids=["int", "term"],
+)
+def test_a_step_that_looks_at_stopping_ends_and_is_committed(
+    start: Start, workers: int, number: signal.Signals, error: str, code: int
+) -> None:
+    process = start("patient", workers, 60)
+    process.send_signal(number)
+
+    assert ending(process) == (code, [error, "{'DONE': 1, 'NEW': 299}"])
+
+
+@pytest.mark.parametrize("flags", [[], ["batch"]], ids=["row", "batch"])
+def test_after_its_grace_time_a_step_in_a_worker_is_abandoned(
+    start: Start, flags: list[str]
+) -> None:
+    process = start("stubborn", 1, 0.01, *flags)
+    process.send_signal(signal.SIGINT)
+
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    "arguments",
+    [("stubborn", []), ("stubborn", ["batch"]), ("stubborn_coroutine", [])],
+    ids=["row", "batch", "async"],
+)
+def test_a_second_signal_abandons_a_step_wherever_it_is_executed(
+    start: Start, workers: int, arguments: tuple[str, list[str]]
+) -> None:
+    function, flags = arguments
+    process = start(function, workers, 3600, *flags)
+    until_it_ends(process, signal.SIGINT)
+
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
+
+
+def test_a_second_sigterm_ends_an_inline_step_as_sigterm(start: Start) -> None:
+    process = start("stubborn", 0, 3600)
+    until_it_ends(process, signal.SIGTERM)
+
+    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit", "{'NEW': 300}"])
+
+
+def test_a_second_ctrl_c_abandons_what_works_in_the_background(start: Start) -> None:
+    process = start("stubborn", 1, 3600, "background")
+    until_it_ends(process, signal.SIGINT)
+
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
+
+
+def test_a_signal_that_was_ignored_stays_ignored(start: Start) -> None:
+    process = start("patient", 1, 60, "ignore")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+
+    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit", "{'DONE': 1, 'NEW': 299}"])
+
+
+def test_ctrl_c_in_a_load_is_a_keyboard_interrupt_and_nothing_was_loaded(start: Start) -> None:
+    process = start("patient", 0, 60, "load")
+    process.send_signal(signal.SIGINT)
+
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{}"])
+
+
+def until_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send a signal twice, one after the other: two at once are one."""
+    process.send_signal(number)
+    for _ in range(2):
+        try:
+            process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+        else:
+            return

@@ -1,0 +1,259 @@
+"""The public API, used in every supported way: type-checked as a user's file, never run."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, assert_type
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+
+import batchflow as bf
+from batchflow.testing import FakeClock, inline_engine, make_run
+
+
+class OrderStatus(enum.Enum):
+    CREATED = "created"
+    PAID = "paid"
+    SENT = "sent"
+    LOST = "lost"
+
+
+@dataclass
+class Order:
+    order_id: str
+    total: float = 0.0
+    price: Annotated[Decimal, bf.Precision(12, 2)] = Decimal(0)
+    paid_at: Annotated[datetime | None, bf.UTC] = None
+
+
+@dataclass
+class Refund:
+    order_id: str
+
+
+# A workflow, with every option.
+
+orders = bf.Workflow(
+    "orders",
+    Order,
+    OrderStatus,
+    retry=bf.Retry(
+        backoff_seconds=1.0,
+        max_backoff_seconds=60.0,
+        multiplier=2.0,
+        jitter=0.1,
+        pause_after=5,
+        on=(OSError,),
+        never_on=(ValueError,),
+    ),
+    resources={"db": lambda: sqlite3.connect(":memory:")},
+    parallel=2,
+    chunk_rows=1_000,
+    timeout_seconds=30.0,
+    record_transitions=True,
+)
+refunds = bf.Workflow("refunds", Refund, OrderStatus)
+assert_type(orders, bf.Workflow[Order, OrderStatus])
+
+# Steps: rows, async rows, threads, columns, SQL, and by a call.
+
+
+@orders.step(OrderStatus.CREATED, to=[OrderStatus.PAID, OrderStatus.LOST], threads=4)
+def pay(run: bf.Run[Order, OrderStatus]) -> OrderStatus | bf.Outcome:
+    assert_type(run.object, Order)
+    assert_type(run.run_id, UUID)
+    assert_type(run.foreign_id, str)
+    assert_type(run.status, OrderStatus)
+    assert_type(run.attempt, int)
+    assert_type(run.created_at, datetime)
+    assert_type(run.stopping, bool)
+    run.object = Order(run.foreign_id)
+    run.resources["db"].execute("SELECT 1")
+    return OrderStatus.PAID
+
+
+async def send(run: bf.Run[Order, OrderStatus]) -> OrderStatus:
+    return OrderStatus.SENT
+
+
+def answers(run: bf.Run[Order, OrderStatus]) -> list[object]:
+    return [run.skip(), run.repeat(), run.pause("why"), run.cancel("why")]
+
+
+@refunds.batch_step(OrderStatus.CREATED, to=OrderStatus.PAID, columns=["order_id"])
+def refund(batch: bf.Batch[Refund, OrderStatus]) -> OrderStatus:
+    count: int = len(batch)
+    batch["order_id"] = batch["order_id"]
+    table: pa.Table = batch.arrow
+    mask = np.zeros(count, np.bool_)
+    batch.fail(mask, ValueError("why"))
+    batch.skip(mask)
+    batch.repeat(mask)
+    batch.pause(mask, "why")
+    batch.cancel(mask, "why")
+    assert table.num_rows == count
+    return OrderStatus.PAID
+
+
+refunds.sql_step(
+    OrderStatus.PAID,
+    to=[OrderStatus.SENT, OrderStatus.LOST],
+    set={"order_id": "upper(order_id)"},
+    status="CASE WHEN order_id = 'A' THEN 'SENT' ELSE 'LOST' END",
+    retry=bf.Retry(),
+)
+orders.add_step(OrderStatus.PAID, send, OrderStatus.SENT, concurrency=100)
+orders.check()
+assert_type(orders.mermaid(), str)
+
+# An engine, with every option.
+
+
+class MyClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds_until(self, moment: datetime) -> float:
+        return max(0.0, (moment - self.now()).total_seconds())
+
+
+clock: bf.Clock = MyClock()
+config = bf.EngineConfig(
+    batch_rows=1_000,
+    sql_batch_rows=1_000,
+    bytes_in_flight=1_000_000,
+    grace_seconds=5.0,
+    seed=1,
+    memory_limit="1GB",
+)
+
+
+def sources() -> Iterator[object]:
+    yield "orders-*.parquet"
+    yield Path("orders.csv")
+    yield pa.table({"order_id": ["a"]})
+    yield (Order(str(number)) for number in range(10))
+
+
+def load_and_run() -> None:
+    with bf.Engine(
+        Path("orders.duckdb"), orders, refunds, workers=2, clock=clock, config=config
+    ) as engine:
+        assert_type(engine, bf.Engine)
+        for source in sources():
+            loaded = engine.trigger_many(
+                source,
+                foreign_id="order_id",
+                at=OrderStatus.CREATED,
+                workflow="orders",
+                on_conflict="error",
+                on_invalid="skip",
+                strict=True,
+            )
+            assert_type(loaded, bf.LoadReport)
+            assert_type(loaded.loaded, int)
+        report = engine.run(
+            wait_for_retries=True,
+            limit=10,
+            until=datetime.now(UTC) + timedelta(hours=1),
+            progress=False,
+        )
+        assert_type(report, bf.Report)
+        tell(report)
+
+
+def tell(report: bf.Report) -> None:
+    assert_type(report.runs, int)
+    assert_type(report.paused, int)
+    assert_type(report.refused, int)
+    assert_type(report.waiting_for_retry, int)
+    assert_type(report.seconds, float)
+    assert_type(report.count("SENT"), int)
+    assert_type(report.outcome("advanced"), int)
+    assert_type(report.as_dict(), dict[str, Any])
+    for step in report.steps:
+        assert_type(step.outcomes, dict[str, int])
+        assert_type(step.runs_per_second, float)
+    for failure in report.failures:
+        assert_type(failure.count, int)
+    for status in report.statuses:
+        assert_type(status.run_state, str)
+
+
+def in_the_background(engine: bf.Engine) -> None:
+    engine.start()
+    run_id = engine.trigger("a", Order("a"), at="CREATED", workflow=orders)
+    assert_type(run_id, UUID)
+    run = engine.wait(run_id, OrderStatus.SENT, timeout_seconds=1.0)
+    assert_type(run, bf.StoredRun[Any, Any])
+    assert_type(run.run_state, bf.RunState)
+    assert_type(run.next_attempt_at, datetime | None)
+    engine.stop()
+    engine.close()
+
+
+def hold(engine: bf.Engine, run_id: UUID) -> None:
+    assert_type(engine.pause("total > 1", reason="why", workflow=orders), bf.Moved)
+    assert_type(engine.resume(run_ids=[run_id]).moved, int)
+    assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
+
+
+def ask(engine: bf.Engine, run_id: UUID) -> None:
+    engine.sql("SELECT ?", [1]).show()
+    engine.sql("SELECT $number", {"number": 1}).fetchall()
+    engine.runs("total > 1", workflow=orders).fetchall()
+    engine.counts(workflow=refunds).fetchall()
+    engine.errors(workflow="orders").fetchall()
+    engine.history(run_id).fetchall()
+    assert_type(engine.get(str(run_id)), bf.StoredRun[Any, Any])
+    assert_type(engine.path, str)
+
+
+def read_only(path: Path) -> None:
+    with bf.connect(path) as reader:
+        assert_type(reader, bf.StoreReader)
+        reader.counts("orders").fetchall()
+        reader.sql("SELECT 1").fetchall()
+
+
+def errors(engine: bf.Engine) -> None:
+    try:
+        engine.run()
+    except bf.RunUnreachableError as unreachable:
+        assert_type(unreachable.run_id, UUID | None)
+        assert_type(unreachable.reason, str | None)
+    except bf.StoreHeldError as held:
+        assert_type(held.path, str)
+        assert_type(held.holder, dict[str, Any])
+    except bf.ConflictError as conflict:
+        assert_type(conflict.foreign_ids, tuple[str, ...])
+    except bf.DefinitionError as wrong:
+        assert_type(wrong.problems, tuple[str, ...])
+    except (bf.ResourceError, bf.StepCodeError, bf.EngineStateError, bf.BatchflowError):
+        raise
+
+
+def a_step_by_itself() -> None:
+    order = Order("a")
+    run = make_run(
+        order,
+        status=OrderStatus.CREATED,
+        foreign_id="a",
+        attempt=2,
+        created_at=datetime.now(UTC),
+        stopping=True,
+        resources={"db": None},
+    )
+    assert_type(pay(run), OrderStatus | bf.Outcome)
+    fake = FakeClock(datetime.now(UTC))
+    fake.advance(3600.0)
+    with inline_engine(orders, path=":memory:", clock=fake, seed=1) as engine:
+        assert_type(engine, bf.Engine)

@@ -1,0 +1,39 @@
+"""The public API is type-checked from where a user stands: outside the source tree, strictly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import batchflow
+
+HERE = Path(__file__).parent
+
+
+def test_a_users_file_passes_a_strict_type_check(tmp_path: Path) -> None:
+    users_file = shutil.copy(HERE / "public_api.py", tmp_path / "public_api.py")
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\nstrict = True\nwarn_unreachable = True\n"
+        # These ship no types.
+        "[mypy-pyarrow.*]\nignore_missing_imports = True\n"
+    )
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", users_file],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": mypy_path()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def mypy_path() -> str:
+    """Where mypy finds the package if it isn't installed as a wheel."""
+    home = Path(batchflow.__file__).parents[1]
+    return "" if home.name == "site-packages" else str(home)
