@@ -2,6 +2,7 @@
 # make test        set up and run the tests
 # make check       lint, types and import contracts
 # make wheel-test  build the wheel and run the tests against it, outside the source tree
+#                  (TESTS=tests/unit for some of them)
 # make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
 #                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
 
@@ -12,6 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BENCH ?=
+TESTS ?= tests
 BENCH_VENV := .venv-bench
 
 .PHONY: demo test check wheel-test bench clean
@@ -50,7 +52,7 @@ wheel-test: $(VENV)/.ready-dev
 	cd "$$outside/tree"; \
 	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
 		assert batchflow.__file__.startswith(sys.prefix), batchflow.__file__'; \
-	"$$outside/venv/bin/pytest"
+	"$$outside/venv/bin/pytest" $(TESTS)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist
