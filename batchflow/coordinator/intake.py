@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from batchflow.store import Store
 
 _FIRST_GUESS_BYTES_PER_ROW = 256
+# 5,242,880 values in one transaction took DuckDB some 100 MB, most of it for the values before.
+_SQL_VALUES = 5 * 1024 * 1024
+_ENGINE_COLUMNS_CHANGED = 4
 
 
 @dataclass(frozen=True)
@@ -179,13 +182,21 @@ class Intake:
         if self._left == 0 or self._at_its_limit(key, step):
             return Room(0)
         if step.kind is StepKind.SQL:
-            most = min(self._config.sql_batch_rows, self._left or self._config.sql_batch_rows)
+            most = min(self._sql_rows(step), self._left or self._config.sql_batch_rows)
             return Room(0 if self.in_store else most)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
         fitting = int((self._most_bytes - self._bytes) / bytes_per_row)
         most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
         least = self._sizer.rows(queue.workflow.name, step) if storing else 1
         return Room(most, min(most, least))
+
+    def _sql_rows(self, step: Step) -> int:
+        """Answer how many runs go into one transaction: fewer, the more columns it changes.
+
+        Until it is committed, DuckDB keeps the changed values and those before in memory.
+        """
+        columns = len(step.set_expressions) + _ENGINE_COLUMNS_CHANGED
+        return min(self._config.sql_batch_rows, max(1, _SQL_VALUES // columns))
 
     def _at_its_limit(self, key: tuple[str, int], step: Step) -> bool:
         return step.options.parallel is not None and self._out[key] >= step.options.parallel
