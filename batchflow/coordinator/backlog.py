@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchflow.store.layout import BUCKET_BITS
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BUCKET_BITS = 14
-"""A bucket holds 2**14 = 16,384 consecutive sequence numbers."""
 
 
 @dataclass(frozen=True)

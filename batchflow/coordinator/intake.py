@@ -86,11 +86,6 @@ class Intake:
         """Take the next span whose step is executed by the store."""
         return self.in_store.popleft() if self.in_store else None
 
-    @property
-    def holds_any(self) -> bool:
-        """Whether runs are claimed and not yet done with."""
-        return bool(self._claims or self._suspects or self.in_store)
-
     # Giving back.
 
     def give_back(self, chunk: ClaimedChunk, rows: pa.Table) -> None:

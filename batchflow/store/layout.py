@@ -16,8 +16,8 @@ from batchflow.store.connection import Cursor
 AnyWorkflow = Workflow[Any, Any]
 
 FORMAT_VERSION = 1
+# A bucket holds 2**14 = 16,384 consecutive sequence numbers; the backlog is counted by it.
 BUCKET_BITS = 14
-BUCKET_ROWS = 1 << BUCKET_BITS
 SEQ_BITS = 48
 RESUMED = "resumed"
 ASCENDING = "bitpacking"

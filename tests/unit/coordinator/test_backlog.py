@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchflow.coordinator.backlog import BUCKET_BITS, Backlog, Span
+from batchflow.coordinator.backlog import Backlog, Span
+from batchflow.store.layout import BUCKET_BITS
 
 BUCKET = 1 << BUCKET_BITS
 
