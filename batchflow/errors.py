@@ -9,6 +9,7 @@
     │   ├── StoreClosedError    the store was closed: open it again
     │   ├── ForkedStoreError    the store was opened before a fork: open one in the child
     │   ├── CommitError         a commit wasn't applied: run again, nothing was lost
+    │   ├── DiskFullError       no room is left to write in: make room, then run again
     │   └── QueryError          a query or a predicate is wrong: correct it
     ├── LoadError
     │   ├── SourceError         the source can't be read, or lacks a column
@@ -31,9 +32,10 @@ needs is in attributes, and every error comes out of ``pickle`` as it went in.
 
 from __future__ import annotations
 
+import errno
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 ErrorT = TypeVar("ErrorT", bound="BatchflowError")
@@ -124,6 +126,19 @@ class ForkedStoreError(StoreError):
 
 class CommitError(StoreError):
     """A commit wasn't applied, and nothing of it was stored; run the engine again."""
+
+
+class DiskFullError(StoreError):
+    """There is no room left to write in; make room and run again, nothing was lost.
+
+    It may be the disk of the store, of its log or of its temporary files, a quota, a limit on the
+    size of files, or the memory in which chunks travel to the workers.
+
+    Attributes:
+        numbers: by which the operating system says so.
+    """
+
+    numbers: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class QueryError(StoreError):

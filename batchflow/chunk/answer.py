@@ -46,4 +46,5 @@ def checked_reason(reason: object) -> str:
     """
     if not isinstance(reason, str):
         raise TypeError(f"the reason is of type {type(reason).__name__}; give a text")
-    return reason.encode("utf-8", "replace").decode("utf-8")
+    # The class's own, as a subclass may have others.
+    return str.encode(reason, "utf-8", "replace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.chunk.arrays import object_array
+from batchflow.chunk.times import in_range
 from batchflow.chunk.wire import one_array
-from batchflow.chunk.writing import StructSnapshot, Written, write_values
+from batchflow.chunk.writing import StructSnapshot, Written, bounded, write_values
 from batchflow.definition.field_type import FieldType, Kind
 
 AnyArray = npt.NDArray[Any]
@@ -38,21 +40,49 @@ def as_column(values: Any, rows: int, field_type: FieldType) -> AnyArray | pa.Ar
     return column
 
 
-def to_array(column: Any) -> AnyArray | pa.Array:
-    """Return an array of Arrow's where `column` is a column of some frame, else one of NumPy's."""
+def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
+    """Return an array of Arrow's where `column` is a column of some frame, else one of NumPy's.
+
+    Raises:
+        WrongLengthError: it has no length, and goes on when there are `rows` values.
+    """
     if isinstance(column, pa.Array | pa.ChunkedArray):
+        # Whoever builds one from buffers may get it wrong, and nothing checks it from here on.
+        column.validate(full=True)
         return one_array(column) if isinstance(column, pa.ChunkedArray) else column
     if isinstance(column, np.ndarray):
         return column
-    try:
-        if hasattr(column, "__arrow_c_stream__"):
-            return one_array(pa.chunked_array(column))
-        if hasattr(column, "__arrow_c_array__"):
-            return pa.array(column)
-    except pa.ArrowException:
-        # A pandas column of objects that Arrow has no type for, such as an enum's members.
-        pass
-    return object_array(list(column))
+    if _is_of_objects(column):
+        return _objects(column)
+    if hasattr(column, "__arrow_c_stream__"):
+        return one_array(pa.chunked_array(column))
+    if hasattr(column, "__arrow_c_array__"):
+        return pa.array(column)
+    return object_array(_listed(column, rows))
+
+
+def _is_of_objects(column: Any) -> bool:
+    """Tell a pandas column of objects, of which Arrow would find out the types.
+
+    It has none for many of them, such as an enum's members, and lets some end the process.
+    """
+    dtype = getattr(column, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.hasobject and hasattr(column, "isna")
+
+
+def _objects(column: Any) -> AnyArray:
+    missing = zip(column, column.isna(), strict=True)
+    return object_array([None if gone else value for value, gone in missing])
+
+
+def _listed(column: Iterable[Any], rows: int) -> list[Any]:
+    if hasattr(column, "__len__"):
+        return list(column)
+    # A generator may never end.
+    values = list(itertools.islice(column, rows + 1))
+    if len(values) > rows:
+        raise WrongLengthError(f"more than {rows} values for {rows} runs; give one for each run")
+    return values
 
 
 def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> Written:
@@ -60,8 +90,8 @@ def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> Written:
     if isinstance(column, np.ma.MaskedArray):
         return write_values(column.tolist(), field_type)
     if isinstance(column, np.ndarray):
-        return _write_numpy(column, field_type)
-    return _write_arrow(column, field_type)
+        return bounded(_write_numpy(column, field_type), field_type)
+    return bounded(_write_arrow(column, field_type), field_type)
 
 
 def _unchecked_column(values: Any, rows: int, field_type: FieldType) -> AnyArray | pa.Array:
@@ -71,7 +101,7 @@ def _unchecked_column(values: Any, rows: int, field_type: FieldType) -> AnyArray
         return np.full(rows, values)
     if values is None or _is_scalar(values, field_type):
         return object_array([values] * rows)
-    return to_array(values)
+    return to_array(values, rows)
 
 
 def _is_scalar(values: Any, field_type: FieldType) -> bool:
@@ -139,11 +169,13 @@ def _texts(column: AnyArray, field_type: FieldType) -> Written:
 
 def _times(column: AnyArray, field_type: FieldType) -> Written:
     unit = _UNITS[field_type.kind]
-    rounded = column.astype(unit)
-    gone = np.isnat(column)
-    fits = (rounded == column) | gone
+    possible = in_range(column)
+    held = np.where(possible, column, np.array("NaT", column.dtype))
+    rounded = held.astype(unit)
+    fits = possible & ((rounded == held) | np.isnat(held))
     array = pa.array(rounded).cast(field_type.arrow)
-    problems = dict.fromkeys(np.flatnonzero(~fits).tolist(), f"{column.dtype} between two {unit}")
+    found = f"{column.dtype} that {field_type.arrow} can't hold"
+    problems = dict.fromkeys(np.flatnonzero(~fits).tolist(), found)
     return _with_nulls_found(array, field_type, problems)
 
 
@@ -161,7 +193,7 @@ def _with_nulls_found(
     found = dict(problems or {})
     if array.null_count and not field_type.nullable:
         nulls = array.is_null().to_numpy(zero_copy_only=False)
-        found.update(dict.fromkeys(np.flatnonzero(nulls).tolist(), "None"))
+        found = {**dict.fromkeys(np.flatnonzero(nulls).tolist(), "None"), **found}
     return Written(array, found)
 
 
@@ -173,6 +205,8 @@ def _write_arrow(column: pa.Array, field_type: FieldType) -> Written:
         cast = plain if plain.type == field_type.arrow else plain.cast(field_type.arrow)
     except (pa.ArrowException, ValueError):
         return write_values(_python_values_of_arrow(column, field_type), field_type)
+    if field_type.kind in _UNITS:
+        return _times(cast.to_numpy(zero_copy_only=False), field_type)
     return _with_nulls_found(cast, field_type)
 
 

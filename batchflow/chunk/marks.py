@@ -80,7 +80,7 @@ def as_mask(mask: Any, rows: int) -> npt.NDArray[np.bool_]:
         TypeError: it isn't made of bools.
         ValueError: it has more or fewer values than there are runs.
     """
-    column = np.full(rows, mask) if isinstance(mask, bool | np.bool_) else to_array(mask)
+    column = np.full(rows, mask) if isinstance(mask, bool | np.bool_) else to_array(mask, rows)
     if isinstance(column, pa.Array) and pa.types.is_boolean(column.type):
         column = column.fill_null(False).to_numpy(zero_copy_only=False)
     elif isinstance(column, np.ma.MaskedArray):

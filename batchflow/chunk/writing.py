@@ -17,7 +17,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchflow.definition.field_type import FieldType, Kind
+from batchflow.chunk.class_names import class_name
+from batchflow.chunk.misfit import Misfit
+from batchflow.chunk.size_limits import (
+    TooMuchTogether,
+    are_all,
+    require_room,
+    without_long_values,
+)
+from batchflow.chunk.times import (
+    has_odd_offset,
+    in_range,
+    to_datetime,
+    to_timedelta,
+    to_utc,
+)
+from batchflow.definition.field_type import UTC, FieldType, Kind
 
 _Writer = Callable[[Sequence[Any], FieldType], "Written"]
 
@@ -53,11 +68,15 @@ class Unfit(ValueError):
 def write_values(values: Sequence[Any], field_type: FieldType) -> Written:
     """Convert `values` to a column of ``field_type.arrow``."""
     try:
-        if field_type.kind is Kind.STR:
-            return _write_texts(values, field_type)
-        if set(map(type, values)) <= _exact_types(field_type):
-            return _writer(field_type)(values, field_type)
-    except (pa.ArrowException, ValueError, OverflowError, AttributeError, TypeError):
+        if _have_exact_types(values, field_type):
+            return bounded(_writer(field_type)(values, field_type), field_type)
+    except TooMuchTogether:
+        if len(values) > 1:
+            raise
+    except MemoryError:
+        raise
+    except Exception:
+        # Looking at a value may raise anything; whose fault it was is found one by one.
         pass
     return _write_one_by_one(values, field_type)
 
@@ -68,31 +87,32 @@ def describe(value: Any) -> str:
         return "None"
     if value is GONE:
         return "nothing"
-    name = type(value).__name__
+    name = class_name(value)
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def _write_texts(values: Sequence[Any], field_type: FieldType) -> Written:
-    """Let Arrow find out the type: it costs nothing, and is as strict as a look at each value.
+def _have_exact_types(values: Sequence[Any], field_type: FieldType) -> bool:
+    empty = _EMPTY.get(field_type.kind)
+    if empty is not None:
+        require_room(values, empty)
+        if not field_type.nullable:
+            return are_all(values, empty)
+    return set(map(type, values)) <= _exact_types(field_type)
 
-    Told the type, it would take bytes for text. With others it wouldn't do: it takes bools for
-    floats, and text for bytes.
-    """
-    array = pa.array(values)
-    if array.null_count and not field_type.nullable:
-        raise Unfit("None")
-    if pa.types.is_null(array.type):
-        array = array.cast(field_type.arrow)
-    if array.type != field_type.arrow:
-        raise Unfit(str(array.type))
-    return Written(array)
+
+def bounded(written: Written, field_type: FieldType) -> Written:
+    """Return what was written, without the values that are too long."""
+    if field_type.kind not in _EMPTY:
+        return written
+    array, problems = without_long_values(written.array)
+    return Written(array, {**written.problems, **problems})
 
 
 def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> Written:
     # A loop over rows, as each is to be judged by itself; it runs only where something is odd.
     problems: dict[int, str] = {}
     fitting = [_fitted(row, value, field_type, problems) for row, value in enumerate(values)]
-    written = _writer(field_type)(fitting, field_type)
+    written = bounded(_writer(field_type)(fitting, field_type), field_type)
     return Written(written.array, {**written.problems, **problems})
 
 
@@ -100,8 +120,12 @@ def _fitted(row: int, value: Any, field_type: FieldType, problems: dict[int, str
     try:
         return fit(value, field_type)
     except Unfit as unfit:
-        problems[row] = str(unfit)
-        return None
+        problems[row] = Misfit.of(str(unfit), value)
+    except MemoryError:
+        raise
+    except Exception:
+        problems[row] = f"{describe(value)} that can't be read"
+    return None
 
 
 def fit(value: Any, field_type: FieldType) -> Any:
@@ -115,14 +139,14 @@ def fit(value: Any, field_type: FieldType) -> Any:
             return None
         raise Unfit("None")
     converted = _converted(value, field_type)
-    if field_type.kind.nested:
-        return converted
     _require_time_zone(converted, field_type)
     try:
-        _writer(field_type)([converted], field_type)
+        bounded(_writer(field_type)([converted], field_type), field_type)
+    except (Unfit, MemoryError):
+        raise
     except UnicodeEncodeError:
         raise Unfit("a str with half a surrogate pair, which UTF-8 can't hold") from None
-    except (pa.ArrowException, ValueError, OverflowError, TypeError):
+    except Exception:
         raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
     return converted
 
@@ -131,7 +155,8 @@ def _converted(value: Any, field_type: FieldType) -> Any:
     accepted, refused, convert = _ACCEPTED.get(field_type.kind, (field_type.python, (), None))
     if isinstance(value, StructSnapshot) and field_type.kind is Kind.STRUCT:
         return value
-    if not isinstance(value, accepted) or isinstance(value, refused):
+    # By its class: the object itself may claim to be of any.
+    if not issubclass(type(value), accepted) or issubclass(type(value), refused):
         raise Unfit(describe(value))
     if convert is None:
         return value
@@ -169,9 +194,16 @@ def _naive(values: Sequence[Any], field_type: FieldType) -> Written:
 
 
 def _utc(values: Sequence[Any], field_type: FieldType) -> Written:
-    if any(value is not None and value.tzinfo is None for value in values):
-        raise Unfit("a naive datetime")
-    return _plain(values, field_type)
+    if any(one is not None and one.tzinfo is not UTC and has_odd_offset(one) for one in values):
+        raise Unfit("an odd time zone")
+    return _in_range(values, field_type)
+
+
+def _in_range(values: Sequence[Any], field_type: FieldType) -> Written:
+    array = pa.array(values, field_type.arrow)
+    if not in_range(array.to_numpy(zero_copy_only=False)).all():
+        raise OverflowError
+    return Written(array)
 
 
 def _enums(values: Sequence[Any], field_type: FieldType) -> Written:
@@ -263,30 +295,6 @@ def _to_text(value: str) -> str:
     return str.__str__(value)
 
 
-def _to_datetime(value: Any) -> datetime.datetime:
-    if isinstance(value, np.datetime64):
-        value = _whole(value, "datetime64[us]")
-    if getattr(value, "nanosecond", 0):
-        raise ValueError
-    plain = datetime.datetime.combine(value.date(), value.time(), value.tzinfo)
-    return plain.replace(fold=value.fold)
-
-
-def _to_timedelta(value: Any) -> datetime.timedelta:
-    if isinstance(value, np.timedelta64):
-        value = _whole(value, "timedelta64[us]")
-    if getattr(value, "nanoseconds", 0):
-        raise ValueError
-    return datetime.timedelta(value.days, value.seconds, value.microseconds)
-
-
-def _whole(value: Any, unit: str) -> Any:
-    rounded = value.astype(unit)
-    if rounded != value:
-        raise ValueError
-    return rounded.item()
-
-
 _Accepted = tuple[Any, Any, Callable[[Any], Any] | None]
 
 # By kind: which classes are taken, which of their subclasses aren't, and what makes them plain.
@@ -298,18 +306,23 @@ _ACCEPTED: dict[Kind, _Accepted] = {
     Kind.STR: (str, (), _to_text),
     Kind.BYTES: ((bytes, bytearray, memoryview), (), bytes),
     Kind.DATE: (datetime.date, datetime.datetime, None),
-    Kind.DATETIME: ((datetime.datetime, np.datetime64), (), _to_datetime),
-    Kind.DATETIME_UTC: (datetime.datetime, (), _to_datetime),
-    Kind.TIMEDELTA: ((datetime.timedelta, np.timedelta64), (), _to_timedelta),
+    Kind.DATETIME: ((datetime.datetime, np.datetime64), (), to_datetime),
+    Kind.DATETIME_UTC: (datetime.datetime, (), to_utc),
+    Kind.TIMEDELTA: ((datetime.timedelta, np.timedelta64), (), to_timedelta),
     Kind.UUID: (uuid.UUID, (), None),
+    # Subclasses may say what they like of their length and items; it is what they hold that counts.
+    Kind.LIST: (list, (), list.copy),
+    Kind.MAP: (dict, (), dict.copy),
 }
 _EXACT: dict[Kind, tuple[type, ...]] = {
     Kind.FLOAT: (int, np.float64),
     Kind.STRUCT: (StructSnapshot,),
 }
+_EMPTY: dict[Kind, str | bytes] = {Kind.STR: "", Kind.BYTES: b""}
 _WRITERS: dict[Kind, _Writer] = {
     Kind.DATETIME: _naive,
     Kind.DATETIME_UTC: _utc,
+    Kind.TIMEDELTA: _in_range,
     Kind.ENUM: _enums,
     Kind.STRUCT: _structs,
     Kind.LIST: _lists,

@@ -28,6 +28,10 @@ ENGINE_COLUMNS: Final = (
 )
 """The columns of a run that are the engine's own; no field's column may bear such a name."""
 
+# Every table of DuckDB's has one of its own, which an unquoted or a quoted name both mean.
+_TAKEN: Final = (*ENGINE_COLUMNS, "rowid")
+_OUR_PREFIX: Final = "_batchflow_"
+
 # What a default may be besides its field's own class; a bool, though an int, is never a number.
 _DEFAULTS: Final[dict[Kind, tuple[type[Any], ...]]] = {
     Kind.FLOAT: (float, int),
@@ -83,6 +87,7 @@ def fields_of(object_type: Any) -> tuple[Field, ...]:
             f"the object type is {shown(object_type)}, which is no dataclass; give the class, "
             "decorated with @dataclass"
         )
+    _refuse_reserved_names(object_type)
     problems = list(init_problems(object_type))
     types = hints_of(object_type, problems, (object_type,))
     fields = tuple(
@@ -111,7 +116,7 @@ def _field(declared: dataclasses.Field[Any], field_type: FieldType) -> Field:
 
 
 def _column(name: str) -> str:
-    return f"object_{name}" if name.lower() in ENGINE_COLUMNS else name
+    return f"object_{name}" if name.lower() in _TAKEN else name
 
 
 def _colliding(fields: tuple[Field, ...]) -> Iterator[str]:
@@ -123,6 +128,21 @@ def _colliding(fields: tuple[Field, ...]) -> Iterator[str]:
                 f"field {field.name!r} is kept as column {field.column!r}, as the engine has a "
                 f"column {field.name.lower()!r} of its own, and so is field {taken!r}; rename one"
             )
+
+
+def _refuse_reserved_names(object_type: type[Any]) -> None:
+    """Refuse names with a meaning of their own; with some of them nothing else can be asked."""
+    names = [field.name for field in dataclasses.fields(object_type)]
+    reserved = [
+        name
+        for name in names
+        if name.startswith(_OUR_PREFIX) or (name.startswith("__") and name.endswith("__"))
+    ]
+    if reserved:
+        raise DefinitionError(
+            f"field {reserved[0]!r} of {shown(object_type)} has a name that Python or batchflow "
+            "needs itself; rename it"
+        )
 
 
 def _unfit_default(field: Field) -> Iterator[str]:

@@ -82,3 +82,13 @@ def _refuse_unusable(status_type: Any) -> None:
             f"the status type {status_type.__name__} has {len(status_type)} members; "
             f"give it 1 to {MOST_STATUSES}"
         )
+    unusable = [name for name in status_type.__members__ if not _can_be_stored(name)]
+    if unusable:
+        raise DefinitionError(
+            f"the status type {status_type.__name__} has a member named {unusable[0]!r}, which "
+            "can't be stored; rename it without half surrogate pairs and NULs"
+        )
+
+
+def _can_be_stored(name: str) -> bool:
+    return "\0" not in name and name == name.encode("utf-8", "replace").decode("utf-8")

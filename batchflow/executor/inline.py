@@ -36,14 +36,18 @@ class InlineControl:
     def leave(self) -> None:
         """Nothing watches an inline call."""
 
+    def out_of_memory(self, _error: BaseException) -> None:
+        """This process is the user's own: its memory isn't limited here."""
+
 
 class InlineExecutor:
     """One chunk at a time, without any process."""
 
     workers = 1
 
-    def __init__(self, workflows: Mapping[str, AnyWorkflow]) -> None:
+    def __init__(self, workflows: Mapping[str, AnyWorkflow], *, log_values: bool = False) -> None:
         self._workflows = workflows
+        self._log_values = log_values
         self._control = InlineControl()
         self._execution: Execution | None = None
         self._done: list[ChunkResult] = []
@@ -61,7 +65,7 @@ class InlineExecutor:
     def start(self) -> None:
         """Get ready to execute."""
         if self._execution is None:
-            self._execution = Execution(self._workflows, self._control)
+            self._execution = Execution(self._workflows, self._control, log_values=self._log_values)
 
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:  # noqa: ARG002 - no worker to share
         """Execute the chunk now."""

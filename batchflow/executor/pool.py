@@ -11,15 +11,13 @@ import logging
 import selectors
 import socket
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
 from batchflow.chunk.wire import read_result
-from batchflow.errors import ResourceError, StepCodeError
-from batchflow.executor.launcher import Launcher
+from batchflow.errors import DiskFullError, ResourceError, StepCodeError
 from batchflow.executor.process import WorkerProcess
+from batchflow.executor.step_code import pickled, unloadable
+from batchflow.executor.template import Template
 from batchflow.worker.transport import Kind, Message
 
 if TYPE_CHECKING:
@@ -38,15 +36,23 @@ _EXIT_GRACE_SECONDS = 2.0
 
 
 class ProcessPool:
-    """Executes chunks in ``workers`` processes, and suspect ones in a process apart."""
+    """Executes chunks in ``workers`` processes, and suspect ones in as many others at most."""
 
-    def __init__(self, workflows: Mapping[str, AnyWorkflow], workers: int) -> None:
+    def __init__(
+        self,
+        workflows: Mapping[str, AnyWorkflow],
+        workers: int,
+        memory_limit_bytes: int = 0,
+        *,
+        log_values: bool = False,
+    ) -> None:
         self.workers = workers
+        self._log_values = log_values
         self._workflows = workflows
-        self._setup = _pickled(workflows)
+        self._setup = pickled(workflows)
         self._shared: list[WorkerProcess] = []
-        self._apart: WorkerProcess | None = None
-        self._launcher = Launcher()
+        self._apart: list[WorkerProcess] = []
+        self._template = Template(memory_limit_bytes)
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -68,8 +74,8 @@ class ProcessPool:
 
     @property
     def suspect_slots(self) -> int:
-        """One while no suspect chunk is out."""
-        return 1 if self._apart is None else self._apart.slots
+        """How many more suspect chunks are taken: one for each worker apart."""
+        return self.workers - sum(not worker.idle for worker in self._apart)
 
     @property
     def pids(self) -> list[int]:
@@ -79,8 +85,7 @@ class ProcessPool:
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:
         """Queue the chunk with the worker that has the least to do."""
         if suspect:
-            self._apart = self._apart or self._started(1)
-            worker = self._apart
+            worker = self._idle_apart()
         else:
             self.start()
             worker = max(self._shared, key=lambda worker: worker.slots)
@@ -123,7 +128,7 @@ class ProcessPool:
             patience = deadline - time.monotonic() if worker.idle else 0.0
             if not worker.exited_within(max(0.0, patience)):
                 worker.kill()
-        self._shared, self._apart = [], None
+        self._shared, self._apart = [], []
 
     def close(self) -> None:
         """End all workers for good."""
@@ -131,16 +136,23 @@ class ProcessPool:
         self._selector.close()
         self._wake_sender.close()
         self._wake_receiver.close()
-        self._launcher.close()
+        self._template.close()
 
     def _timeout_seconds(self, chunk: Chunk) -> float | None:
         return self._workflows[chunk.workflow].steps[chunk.from_code].options.timeout_seconds
 
     def _all(self) -> list[WorkerProcess]:
-        return self._shared + ([self._apart] if self._apart else [])
+        return self._shared + self._apart
+
+    def _idle_apart(self) -> WorkerProcess:
+        idle = next((worker for worker in self._apart if worker.idle), None)
+        if idle is None:
+            idle = self._started(1)
+            self._apart.append(idle)
+        return idle
 
     def _started(self, capacity: int) -> WorkerProcess:
-        worker = self._launcher.start(partial(WorkerProcess, self._setup, capacity))
+        worker = WorkerProcess(self._template, self._setup, capacity, log_values=self._log_values)
         worker.request_stop(stop=self._stop)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         return worker
@@ -169,18 +181,26 @@ class ProcessPool:
                 return [read_result(message.payload)]
             case Kind.RESOURCE_FAILED:
                 raise ResourceError(_text(message))
+            case Kind.NO_ROOM:
+                raise DiskFullError(
+                    "A worker has no room left to send its results in: make room in memory, or "
+                    "raise the limit on the size of files, then run again; nothing was lost."
+                )
             case _:
-                raise StepCodeError(f"a worker couldn't load the workflows:\n{_text(message)}")
+                raise StepCodeError(
+                    f"{unloadable(self._workflows, self._template) or 'the code'} can't be loaded "
+                    "in a worker; correct what its module does on import, or where it is looked "
+                    f"for:\n{_text(message)}"
+                )
         return []
 
     def _replaced(self, worker: WorkerProcess) -> Sequence[LostChunk]:
         self._selector.unregister(worker.channel)
+        apart = worker in self._apart
+        (self._apart if apart else self._shared).remove(worker)
         cause, lost = worker.bury()
         _log_end(worker, cause, lost)
-        if worker is self._apart:
-            self._apart = None
-        else:
-            self._shared.remove(worker)
+        if not apart:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
         if not worker.ready:
             self._count_failed_start(cause)
@@ -188,22 +208,15 @@ class ProcessPool:
 
     def _count_failed_start(self, cause: str) -> None:
         self._failed_starts += 1
-        if self._failed_starts >= _FAILED_STARTS_ALLOWED:
+        if self._failed_starts < _FAILED_STARTS_ALLOWED:
+            return
+        culprit = unloadable(self._workflows, self._template)
+        if culprit is not None:
             raise StepCodeError(
-                f"no worker came up in {self._failed_starts} attempts: {cause} while it loaded the "
-                "workflows; look at what their modules do on import"
+                f"no worker came up in {self._failed_starts} attempts: {cause} while it loaded "
+                f"{culprit}; look at what its module does on import"
             )
-
-
-def _pickled(workflows: Mapping[str, AnyWorkflow]) -> bytes:
-    try:
-        pickled: bytes = cloudpickle.dumps(dict(workflows))
-    except Exception as error:
-        raise StepCodeError(
-            f"the workflows {', '.join(workflows)} can't be sent to worker processes: {error}; "
-            "open what a step needs in `resources`, or inside the step, or use workers=0"
-        ) from error
-    return pickled
+        self._failed_starts = 0
 
 
 def _log_end(worker: WorkerProcess, cause: str, lost: Sequence[LostChunk]) -> None:

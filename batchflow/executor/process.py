@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchflow.chunk.wire import write_chunk
 from batchflow.executor.protocol import LostChunk
+from batchflow.executor.template import Template
 from batchflow.worker.control_page import ControlPage
+from batchflow.worker.memory import OUT_OF_MEMORY
 from batchflow.worker.transport import Kind, Message, anonymous_file, receive, send
 
 if TYPE_CHECKING:
@@ -25,17 +24,14 @@ _TIMEOUT_GRACE_SECONDS = 0.5
 _TERMINATE_GRACE_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 2.0
 
-_BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from batchflow.worker.main import main; main(*map(int, sys.argv[2:]))"
-)
-
 
 class WorkerProcess:
     """A started worker; it executes the chunks it was given in their order."""
 
-    def __init__(self, setup: bytes, capacity: int) -> None:
-        """Start the process; it takes chunks at once and executes them when it is ready."""
+    def __init__(
+        self, template: Template, setup: bytes, capacity: int, *, log_values: bool = False
+    ) -> None:
+        """Have it forked; it takes chunks at once and executes them when it is ready."""
         self.ready = False
         self._capacity = capacity
         self._timeouts: dict[int, float | None] = {}
@@ -44,14 +40,14 @@ class WorkerProcess:
         lifeline, self._lifeline = os.pipe()
         with anonymous_file("batchflow-control") as page, theirs:
             self._page = ControlPage(page)
-            self._process = _launch(theirs.fileno(), page.fileno(), lifeline)
+            self._process = template.fork(theirs.fileno(), page.fileno(), lifeline)
         os.close(lifeline)
-        self._send(Kind.SETUP, 0, lambda file: _write(file, setup))
+        self._send(Kind.SETUP, int(log_values), lambda file: _write(file, setup))
 
     @property
     def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
+        """The process's id; 0 where it never was."""
+        return max(0, self._process.pid or 0)
 
     @property
     def slots(self) -> int:
@@ -84,7 +80,7 @@ class WorkerProcess:
         left = self._page.seconds_to_deadline
         if self._overdue_since is not None:
             if time.monotonic() - self._overdue_since > _TERMINATE_GRACE_SECONDS:
-                self._process.kill()
+                self._process.signal(signal.SIGKILL)
             return _TERMINATE_GRACE_SECONDS
         if left is None:
             # No call is watched at this moment; one that begins now can't be overdue before this.
@@ -92,12 +88,12 @@ class WorkerProcess:
         if left > -_TIMEOUT_GRACE_SECONDS:
             return left + _TIMEOUT_GRACE_SECONDS
         self._overdue_since = time.monotonic()
-        self._process.terminate()
+        self._process.signal(signal.SIGTERM)
         return _TERMINATE_GRACE_SECONDS
 
     def bury(self) -> tuple[str, list[LostChunk]]:
         """Clear up after its end: how it ended, and the chunks that are lost with it."""
-        cause = self._how_it_ended(self._wait())
+        cause = self._how_it_ended()
         executing, row = self._page.executing, self._page.row
         timed_out = self._overdue_since is not None
         lost = [
@@ -120,15 +116,13 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it now, and wait until it has."""
-        self._process.kill()
-        self._process.wait()
+        self._process.signal(signal.SIGKILL)
+        self._process.exit_code(_EXIT_GRACE_SECONDS)
         self._close_descriptors()
 
     def exited_within(self, seconds: float) -> bool:
         """Wait for its end; tell whether it came in time, and clear up if it did."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        if self._process.exit_code(seconds) is None:
             return False
         self._close_descriptors()
         return True
@@ -138,36 +132,32 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             send(self.channel, kind, number, write)  # type: ignore[arg-type]
 
-    def _wait(self) -> int:
-        try:
-            return self._process.wait(_EXIT_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+    def _exit_code(self) -> int:
+        code = self._process.exit_code(_EXIT_GRACE_SECONDS)
+        if code is None:
+            # It has closed its socket and goes on all the same.
+            self._process.signal(signal.SIGKILL)
+            code = self._process.exit_code(_EXIT_GRACE_SECONDS)
+        return -signal.SIGKILL if code is None else code
 
-    def _how_it_ended(self, code: int) -> str:
+    def _how_it_ended(self) -> str:
+        code, pid = self._exit_code(), self._process.pid
         if self._overdue_since is not None:
             return "the step was still running past its timeout_seconds, and its worker was ended"
+        if pid is not None and pid < 0:
+            return f"its worker couldn't be forked ({os.strerror(-pid)})"
+        if code == OUT_OF_MEMORY:
+            return "its worker ran out of the memory that worker_memory_limit allows"
         if code < 0:
             return f"its worker was ended by signal {-code} ({signal.Signals(-code).name})"
         return f"its worker ended with exit code {code}"
 
     def _close_descriptors(self) -> None:
         self.channel.close()
+        self._process.close()
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
-
-
-def _launch(channel: int, page: int, lifeline: int) -> subprocess.Popen[bytes]:
-    descriptors = (channel, page, lifeline)
-    return subprocess.Popen(
-        [sys.executable, "-c", _BOOTSTRAP, json.dumps(sys.path), *map(str, descriptors)],
-        pass_fds=descriptors,
-        stdin=subprocess.DEVNULL,
-        # Ctrl-C on the terminal is the coordinator's to handle.
-        process_group=0,
-    )
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-import inspect
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from batchflow.chunk.answer import Answer
 from batchflow.chunk.arrays import object_array
+from batchflow.chunk.class_names import class_name
 from batchflow.chunk.identity import Identities
 from batchflow.chunk.result import NO_DESTINATION
 from batchflow.definition.outcome import Outcome
@@ -75,17 +77,24 @@ def invalid_outcome(step: Step, answered: str) -> InvalidOutcome:
 
 def describe_answer(answer: Any, step: Step) -> str:
     """Name an answer: a status by its name, anything else by its type alone."""
-    if inspect.iscoroutine(answer):
-        # Nobody is going to await it, and Python would warn of that.
-        answer.close()
+    # By its class alone: an object may answer anything when it is asked, or raise.
+    kind, status_type = type(answer), type(step.from_status)
+    if kind is types.CoroutineType:
+        _close(answer)
     if answer is None:
         return "None: it returned nothing"
-    status_type = type(step.from_status)
-    if type(answer) is status_type:
+    if kind is status_type:
         return f"{answer.name}, which isn't declared in its 'to'"
-    if isinstance(answer, enum.Enum) and type(answer).__qualname__ == status_type.__qualname__:
+    if issubclass(kind, enum.Enum) and kind.__qualname__ == status_type.__qualname__:
         return f"a member of another {status_type.__name__} than the workflow's; define both anew"
-    return f"a value of type {type(answer).__name__}"
+    return f"a value of type {class_name(answer)}"
+
+
+def _close(answer: types.CoroutineType[Any, Any, Any]) -> None:
+    # Nobody is going to await it, and Python would warn of that. It may have been begun, though,
+    # and then its own code decides how it ends.
+    with contextlib.suppress(BaseException):
+        answer.close()
 
 
 def _advance(answers: Sequence[Any], step: Step, verdict: Verdict) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
@@ -10,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.chunk.array_writing import to_array
+from batchflow.chunk.array_writing import WrongLengthError, to_array
 from batchflow.chunk.arrays import object_array
 from batchflow.chunk.identity import Identities
 from batchflow.chunk.marks import UNMARKED, Marks
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
+from batchflow.errors import InvalidOutcome
 from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
 
 _STAY: Final = -1
 _NONSENSE: Final = -2
 _MOST_CODES: Final = 256
 _NUMBERS: Final = (int, float, np.integer, np.floating)
+# Python iterates over them, but what comes of it is no column.
+_NO_COLUMNS: Final = (type, bytes, bytearray, memoryview, Mapping, Set, pa.Table, pa.RecordBatch)
 
 Codes = npt.NDArray[np.int64]
 
@@ -79,21 +83,28 @@ class BatchAnswers:
         wrong = np.flatnonzero((verdict.outcomes == Outcome.FAILED) & unmarked)
         for row in wrong.tolist():
             code = codes[row]
-            answered = answers[row] if code == _NONSENSE else self._statuses[code]
+            answered = _one_of(answers, row) if code == _NONSENSE else self._statuses[code]
             found = describe_answer(answered, self._step)
             verdict.invalid[row] = invalid_outcome(self._step, found)
 
     def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
         """Return the code for each run, and the answers themselves where one is nonsense."""
-        answer = _unwrapped(answer)
-        if answer is None or isinstance(answer, Mapping | Set):
+        try:
+            return self._understood(_unwrapped(answer), rows)
+        except InvalidOutcome:
+            raise
+        except WrongLengthError as error:
+            raise invalid_outcome(self._step, str(error)) from None
+        except Exception as error:
+            found = f"{describe_answer(answer, self._step)}, which can't be read as a column"
+            raise invalid_outcome(self._step, found) from error
+
+    def _understood(self, answer: Any, rows: int) -> tuple[Codes, Any]:
+        if answer is None or isinstance(answer, _NO_COLUMNS):
             raise invalid_outcome(self._step, describe_answer(answer, self._step))
         if isinstance(answer, enum.Enum | str | int | np.integer):
             return np.full(rows, self._code(answer)), [answer] * rows
-        try:
-            column = to_array(answer)
-        except TypeError:
-            raise invalid_outcome(self._step, describe_answer(answer, self._step)) from None
+        column = to_array(answer, rows)
         if getattr(column, "ndim", 1) != 1:
             found = f"an array of {column.ndim} dimensions"
             raise invalid_outcome(self._step, found)
@@ -134,7 +145,9 @@ class BatchAnswers:
         np.putmask(codes, identities.of(None), _STAY)
         # A loop over rows, of those alone that are no members of `to`.
         for row in np.flatnonzero(codes == _NONSENSE).tolist():
-            codes[row] = self._code(column[row])
+            # One that can't be looked at is nonsense of its own run, not of those beside it.
+            with contextlib.suppress(Exception):
+                codes[row] = self._code(column[row])
         return codes
 
     def _code(self, answer: Any) -> int:
@@ -167,6 +180,14 @@ def _unwrapped(answer: Any) -> Any:
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         return answer.item()
     return answer.as_py() if isinstance(answer, pa.Scalar) else answer
+
+
+def _one_of(answers: Any, row: int) -> Any:
+    """Return what was answered for one run; of a column of Arrow's as Python has it, if it does."""
+    answer = answers[row]
+    with contextlib.suppress(Exception):
+        answer = _unwrapped(answer)
+    return answer
 
 
 def _is_null(answer: Any) -> bool:

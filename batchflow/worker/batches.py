@@ -13,6 +13,7 @@ import pyarrow as pa
 from batchflow.chunk.batch import Batch, marks_of, written_by
 from batchflow.chunk.context import ChunkContext
 from batchflow.chunk.result import ChunkResult
+from batchflow.chunk.size_limits import MOST_BYTES_TOGETHER, TooMuchTogether
 from batchflow.chunk.writing import Written
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
@@ -29,9 +30,10 @@ from batchflow.worker.timing import Slice
 class BatchStep:
     """A batch step, and what stays the same over all its chunks."""
 
-    def __init__(self, workflow: Workflow[Any, Any], step: Step) -> None:
+    def __init__(self, workflow: Workflow[Any, Any], step: Step, log_values: bool = False) -> None:
         assert step.function is not None
         self.step = step
+        self.log_values = log_values
         self.function: Callable[[Any], Any] = step.function
         self.fields = workflow.fields
         self.recorder = FailureRecorder(step.options.retry)
@@ -46,7 +48,7 @@ class BatchSession:
         self._context = context
         self._control = control
         self._slice = Slice(control, context.chunk.slice_seconds)
-        self._builder = ResultBuilder(batch_step.step, batch_step.recorder)
+        self._builder = ResultBuilder(batch_step.step, batch_step.recorder, batch_step.log_values)
         self._verdict = Verdict.of(context.chunk.num_rows, Outcome.RETURNED)
         self._written: dict[str, list[tuple[int, Written]]] = {}
 
@@ -61,6 +63,8 @@ class BatchSession:
                 self._call(start, stop)
                 decided = True
             except BaseException as error:
+                if issubclass(type(error), MemoryError):
+                    self._control.out_of_memory(error)
                 middle = (start + stop) // 2
                 if middle > start:
                     waiting += [(middle, stop), (start, middle)]
@@ -125,6 +129,8 @@ def _joined(
     """Join the columns of a chunk's parts; nulls stand where the step assigned nothing."""
     if len(parts) == 1 and len(parts[0][1].array) == rows:
         return parts[0][1], None
+    if sum(part.array.nbytes for _, part in parts) > MOST_BYTES_TOGETHER:
+        raise TooMuchTogether
     mask = np.zeros(rows, dtype=np.bool_)
     pieces, problems, end = [], {}, 0
     for start, part in sorted(parts, key=lambda part: part[0]):

@@ -38,6 +38,10 @@ class Control(Protocol):
         """Note that no code of the user's is running."""
         ...
 
+    def out_of_memory(self, error: BaseException) -> None:
+        """Note that a call ended for want of memory; doesn't return where none was given back."""
+        ...
+
 
 class NullControl:
     """Supervise nothing: never stop, and note nothing."""
@@ -53,4 +57,7 @@ class NullControl:
         """Do nothing."""
 
     def leave(self) -> None:
+        """Do nothing."""
+
+    def out_of_memory(self, error: BaseException) -> None:
         """Do nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Callable
 from typing import BinaryIO
 
 _STOP, _CHUNK, _ROW, _DEADLINE = range(4)
@@ -24,6 +25,7 @@ class ControlPage:
         self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self._cells = memoryview(self._memory).cast("q")
         self.current_row = self._cells[_ROW : _ROW + 1]
+        self.out_of_memory: Callable[[BaseException], None] = _do_nothing
 
     # The coordinator's side.
 
@@ -75,3 +77,7 @@ class ControlPage:
         """Say that the call has returned."""
         self._cells[_DEADLINE] = 0
         self._cells[_ROW] = -1
+
+
+def _do_nothing(_error: BaseException) -> None:
+    """Stand for what is done without a limit on memory."""

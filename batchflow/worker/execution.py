@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.context import ChunkContext
 from batchflow.chunk.result import ChunkResult
+from batchflow.chunk.size_limits import TooMuchTogether
 from batchflow.definition.step import StepKind
 from batchflow.definition.workflow import Workflow
 from batchflow.worker.batches import BatchSession, BatchStep
 from batchflow.worker.control import Control
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.resources import Resources
+from batchflow.worker.result_builder import with_returned
 from batchflow.worker.row_session import RowSession, RowStep
 from batchflow.worker.rows import execute_one_by_one
 from batchflow.worker.rows_async import execute_concurrently
@@ -26,14 +29,22 @@ class Execution:
     Args:
         workflows: those that chunks may come from, by name.
         control: the link with whoever supervises this worker.
+        log_values: whether errors may show values of objects.
     """
 
-    def __init__(self, workflows: Mapping[str, Workflow[Any, Any]], control: Control) -> None:
+    def __init__(
+        self,
+        workflows: Mapping[str, Workflow[Any, Any]],
+        control: Control,
+        *,
+        log_values: bool = False,
+    ) -> None:
         self._workflows = workflows
+        self._log_values = log_values
         self._control = control
         self._loop = EventLoop()
         self._threads = Threads()
-        self._resources = Resources(self._loop)
+        self._resources = Resources(self._loop, log_values=log_values)
         self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
 
     def execute(self, chunk: Chunk) -> ChunkResult:
@@ -50,8 +61,16 @@ class Execution:
             if isinstance(prepared, BatchStep):
                 return BatchSession(prepared, context, self._control).execute()
             return self._execute_rows(RowSession(prepared, context, self._control))
+        except TooMuchTogether:
+            return self._execute_half(chunk)
         finally:
             self._control.leave()
+
+    def _execute_half(self, chunk: Chunk) -> ChunkResult:
+        """Begin anew with the first half of the runs, and give back the others."""
+        half = chunk.num_rows // 2
+        result = self.execute(dataclasses.replace(chunk, rows=chunk.rows.slice(0, half)))
+        return with_returned(result, chunk.num_rows - half)
 
     def close(self) -> None:
         """Close the resources, the threads and the event loop."""
@@ -73,7 +92,7 @@ class Execution:
             workflow = self._workflows[chunk.workflow]
             step = workflow.steps[chunk.from_code]
             make = BatchStep if step.kind is StepKind.BATCH else RowStep
-            self._steps[key] = make(workflow, step)
+            self._steps[key] = make(workflow, step, self._log_values)
         return self._steps[key]
 
     def _execute_rows(self, session: RowSession) -> ChunkResult:

@@ -14,19 +14,30 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Final
 
+from batchflow.chunk.class_names import qualified_class_name, storable
 from batchflow.definition.retry import Retry
 
 MESSAGE_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 16_000
-_TYPE_CHARACTERS: Final = 200
 _FRAMES_AT_EACH_END: Final = 20
 _MOST_CAUSES: Final = 5
+_MOST_PARTS: Final = 3
+_MOST_LOOKED_AT: Final = 1_000
 _MOST_REMEMBERED: Final = 512
+_NAME_CHARACTERS: Final = 300
 _OUR_FOLDERS: Final = tuple(
     os.path.join(os.path.dirname(os.path.dirname(__file__)), folder, "")
     for folder in ("worker", "chunk")
 )
 _VALUES = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
+
+# What an exception says of itself may be anything, or raise; these ask the interpreter.
+_MODULE: Final = type.__dict__["__module__"].__get__
+_CAUSE: Final = BaseException.__dict__["__cause__"].__get__
+_CONTEXT: Final = BaseException.__dict__["__context__"].__get__
+_SUPPRESSES: Final = BaseException.__dict__["__suppress_context__"].__get__
+_TRACEBACK: Final = BaseException.__dict__["__traceback__"].__get__
+_PARTS: Final = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 Place = tuple[CodeType, int]
 
@@ -60,29 +71,48 @@ class FailureRecorder:
         )
 
     def record(self, error: BaseException) -> Failure:
-        """Return what is kept of `error`."""
-        error_type = type(error)
+        """Return what is kept of `error`: all that can be had, or at least its class."""
+        try:
+            return self._record(error)
+        except BaseException as trouble:
+            # There is hardly any memory or stack left, or it is no exception, for all it says.
+            name = qualified_class_name(error)
+            told = f"<nothing can be told of it: {qualified_class_name(trouble)}>"
+            return Failure(name, told, f"{name}: {told}", _fingerprint_of([name]), retryable=True)
+
+    def _record(self, error: BaseException) -> Failure:
+        name = qualified_class_name(error)
         message = _message(error)
         frames, fingerprint = self._frames(error, message)
-        last_line = f"{error_type.__qualname__}: {message}" if message else error_type.__qualname__
+        last_line = f"{name}: {message}" if message else name
         return Failure(
-            type=_storable(error_type.__qualname__, _TYPE_CHARACTERS),
+            type=name,
             message=message,
-            traceback=_storable(frames, TRACEBACK_CHARACTERS - len(last_line)) + last_line,
+            traceback=_end_of(frames, TRACEBACK_CHARACTERS - len(last_line)) + last_line,
             fingerprint=fingerprint,
-            retryable=self._retry.retries(error_type),
+            retryable=self._retry.retries(type(error)),
         )
 
     def _frames(self, error: BaseException, message: str) -> tuple[str, str]:
-        chain = list(_chain(error))
-        places = tuple((type(one), *_places(one)) for one in chain)
+        told = _told_together(error)
+        places = tuple((qualified_class_name(one), *_places(one)) for one in told)
         # Without a frame, the message's words are all that tells two failures apart.
-        key = (places, None if len(places[0]) > 1 else _VALUES.sub("", message))
-        if key not in self._known:
-            self._known[key] = (_frames_text(chain), _fingerprint(error, key[1]))
+        words = None if len(places[-1]) > 1 else _VALUES.sub("", message)
+        key = (places, words)
+        known = self._known.get(key)
+        if known is None:
+            known = _frames_text(told), _fingerprint(told, words)
+            self._known[key] = known
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
-        return self._known[key]
+        return known
+
+
+def _told_together(error: BaseException) -> list[BaseException]:
+    """Return the error last, before it the first of its parts, and what all that came from."""
+    chain = list(_chain(error))
+    parts = [part for one in chain for part in _first_parts(one)]
+    return [*reversed(chain[1:]), *parts, error]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -92,12 +122,28 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while one is not None and id(one) not in seen and len(seen) < _MOST_CAUSES:
         seen.add(id(one))
         yield one
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        cause = _CAUSE(one)
+        one = cause if cause is not None or _SUPPRESSES(one) else _CONTEXT(one)
+
+
+def _first_parts(error: BaseException) -> list[BaseException]:
+    """Return the first exceptions in a group, however deep in it, that are no groups themselves."""
+    parts: list[BaseException] = []
+    waiting = [error] if issubclass(type(error), BaseExceptionGroup) else []
+    for _ in range(_MOST_LOOKED_AT):
+        if not waiting or len(parts) == _MOST_PARTS:
+            break
+        one = waiting.pop()
+        if issubclass(type(one), BaseExceptionGroup):
+            waiting.extend(reversed(_PARTS(one)[:_MOST_LOOKED_AT]))
+        else:
+            parts.append(one)
+    return parts
 
 
 def _places(error: BaseException) -> list[Place]:
     """Return where each frame of the user's stands, the first ones and the last ones."""
-    steps = _users_frames(error.__traceback__)
+    steps = _users_frames(_TRACEBACK(error))
     first = list(itertools.islice(steps, _FRAMES_AT_EACH_END))
     return first + list(collections.deque(steps, maxlen=_FRAMES_AT_EACH_END))
 
@@ -110,47 +156,70 @@ def _users_frames(step: TracebackType | None) -> Iterator[Place]:
         step = step.tb_next
 
 
-def _frames_text(chain: list[BaseException]) -> str:
-    causes = [f"{_one_text(one)}{type(one).__qualname__}\n\n" for one in reversed(chain[1:])]
-    return "".join([*causes, _one_text(chain[0])])
+def _frames_text(told: list[BaseException]) -> str:
+    others = [f"{_one_text(one)}{qualified_class_name(one)}\n\n" for one in told[:-1]]
+    return _end_of("".join([*others, _one_text(told[-1])]), TRACEBACK_CHARACTERS)
 
 
 def _one_text(error: BaseException) -> str:
     places = _places(error)
     if not places:
         return ""
-    frames = [(code.co_filename, line, code.co_name, _line(code, line)) for code, line in places]
     summaries = [
-        traceback.FrameSummary(file, line, name, lookup_line=False, line=text)
-        for file, line, name, text in frames
+        traceback.FrameSummary(
+            _short(code.co_filename),
+            line,
+            _short(code.co_name),
+            lookup_line=False,
+            line=_line(code, line),
+        )
+        for code, line in places
     ]
     return "Traceback (most recent call last):\n" + "".join(traceback.format_list(summaries))
 
 
-def _fingerprint(error: BaseException, words: str | None) -> str:
-    error_type = type(error)
-    parts = [error_type.__module__, error_type.__qualname__, words or ""]
+def _fingerprint(told: list[BaseException], words: str | None) -> str:
+    error = told[-1]
+    parts = [str(_MODULE(type(error))), qualified_class_name(error), words or ""]
     for code, line in _places(error):
         text = _line(code, line) or str(line - code.co_firstlineno)
         parts += [os.path.basename(code.co_filename), code.co_name, text]
+    return _fingerprint_of(parts)
+
+
+def _fingerprint_of(parts: list[str]) -> str:
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6)
     return digest.hexdigest()
 
 
 def _line(code: CodeType, line: int) -> str:
-    return linecache.getline(code.co_filename, line).strip()
+    try:
+        return _short(linecache.getline(code.co_filename, line).strip())
+    except ValueError:
+        # Generated code may say that it stands in a file whose name can't be one.
+        return ""
 
 
 def _message(error: BaseException) -> str:
+    parts = "; ".join(
+        f"{qualified_class_name(part)}: {_own_message(part)}" for part in _first_parts(error)
+    )
+    own = _own_message(error)
+    return storable(f"{own}: {parts}" if parts else own, MESSAGE_CHARACTERS)
+
+
+def _own_message(error: BaseException) -> str:
     try:
         text = str.__str__(str(error))
     except BaseException as trouble:
-        text = f"<no message: its __str__ raised {type(trouble).__qualname__}>"
-    return _storable(text, MESSAGE_CHARACTERS)
+        return f"<no message: its __str__ raised {qualified_class_name(trouble)}>"
+    return storable(text, MESSAGE_CHARACTERS)
 
 
-def _storable(text: str, characters: int) -> str:
-    """Return the text cut to so many characters, and without what can't be UTF-8."""
-    if len(text) > characters:
-        text = text[: max(characters - 1, 0)] + "…"
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _short(text: str) -> str:
+    return storable(text, _NAME_CHARACTERS)
+
+
+def _end_of(text: str, characters: int) -> str:
+    """Return the end of the text, cut at the front: what failed last tells the most."""
+    return "…" + text[len(text) - characters + 1 :] if len(text) > characters else text

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
-import sys
-import threading
 import traceback
 from collections.abc import Mapping
 from functools import partial
@@ -18,20 +14,25 @@ import cloudpickle
 import pyarrow as pa
 
 from batchflow.chunk.wire import read_chunk, write_result
-from batchflow.errors import ResourceError
+from batchflow.errors import DiskFullError, ResourceError
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.execution import Execution
+from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
+from batchflow.worker.parent import end_with_writer
 from batchflow.worker.transport import Kind, Message, receive, send
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
 
-_PR_SET_PDEATHSIG = 1
 
-
-def main(channel_descriptor: int, page_descriptor: int, lifeline_descriptor: int) -> None:
+def main(
+    channel_descriptor: int,
+    page_descriptor: int,
+    lifeline_descriptor: int,
+    memory_limit_bytes: int,
+) -> None:
     """Serve chunks over the inherited socket until it closes or says stop."""
-    _live_only_with_the_coordinator(lifeline_descriptor)
+    end_with_writer(lifeline_descriptor)
     channel = socket.socket(fileno=channel_descriptor)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
@@ -43,24 +44,13 @@ def main(channel_descriptor: int, page_descriptor: int, lifeline_descriptor: int
     except BaseException:
         _send_text(channel, Kind.CODE_FAILED, traceback.format_exc())
         return
+    memory = MemoryLimit(memory_limit_bytes)
+    memory.apply()
+    page.out_of_memory = memory.end_if_exhausted
     send(channel, Kind.READY, os.getpid())
-    with contextlib.closing(Execution(workflows, page)) as execution:
+    log_values = bool(setup.number)
+    with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
         _serve(channel, page, execution)
-
-
-def _live_only_with_the_coordinator(lifeline: int) -> None:
-    """End this process when the coordinator's does, however that one ended."""
-    # A terminal sends Ctrl-C to the whole group; the coordinator alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_at_end_of, args=(lifeline,), daemon=True).start()
-    if sys.platform == "linux":
-        # The thread can't run while native code keeps the interpreter's lock; the kernel can.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _exit_at_end_of(lifeline: int) -> None:
-    os.read(lifeline, 1)
-    os._exit(0)
 
 
 def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
@@ -87,6 +77,14 @@ def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> N
         except ResourceError as error:
             _send_text(channel, Kind.RESOURCE_FAILED, str(error))
             return
+        except MemoryError:
+            # Ours, about the step's call: which of the runs takes so much is found as for a death.
+            os._exit(OUT_OF_MEMORY)
         finally:
             page.end()
-        send(channel, Kind.RESULT, chunk.chunk_id, partial(write_result, result))
+        try:
+            send(channel, Kind.RESULT, chunk.chunk_id, partial(write_result, result))
+        except DiskFullError:
+            # The runs aren't to blame, nor would others fare better: it ends the drain.
+            send(channel, Kind.NO_ROOM, chunk.chunk_id)
+            return

@@ -35,8 +35,9 @@ class Resources:
     manager, or by ``aclose`` or ``close`` where they have one.
     """
 
-    def __init__(self, loop: EventLoop) -> None:
+    def __init__(self, loop: EventLoop, *, log_values: bool = False) -> None:
         self._loop = loop
+        self._log_values = log_values
         self._stack = contextlib.AsyncExitStack()
         self._open: dict[str, Mapping[str, Any]] = {}
 
@@ -61,8 +62,13 @@ class Resources:
         self._open = {}
         try:
             self._loop.run(self._stack.aclose())
-        except Exception:
-            _log.exception("a resource didn't close", extra={"action": "close_resources"})
+        except Exception as error:
+            _log.error(
+                "a resource didn't close: %s",
+                type(error).__qualname__,
+                exc_info=self._log_values,
+                extra={"action": "close_resources"},
+            )
 
     async def _open_all(self, factories: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         async with contextlib.AsyncExitStack() as opening:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA, Change, ChunkResult
+from batchflow.chunk.misfit import told_of
+from batchflow.chunk.result import (
+    FAILURE_SCHEMA,
+    NO_DESTINATION,
+    REASON_SCHEMA,
+    Change,
+    ChunkResult,
+)
 from batchflow.chunk.writing import Written
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
@@ -24,8 +32,9 @@ WrittenField = tuple[Field, Written, npt.NDArray[np.bool_] | None]
 class ResultBuilder:
     """Gather what a step did, and judge whether the values that it left fit their columns."""
 
-    def __init__(self, step: Step, recorder: FailureRecorder) -> None:
+    def __init__(self, step: Step, recorder: FailureRecorder, log_values: bool = False) -> None:
         self._step = step
+        self._log_values = log_values
         self._recorder = recorder
         self._failures: dict[int, Failure] = {}
 
@@ -77,9 +86,30 @@ class ResultBuilder:
                 verdict.fail(row)
 
     def _invalid_object(self, field: Field, found: str) -> InvalidObject:
+        left = told_of(found, log_values=self._log_values)
         return InvalidObject(
-            f"step {self._step.name!r} left {found} in field {field.name!r}; it takes {field.type}"
+            f"step {self._step.name!r} left {left} in field {field.name!r}; it takes {field.type}"
         )
+
+
+def with_returned(result: ChunkResult, rows: int) -> ChunkResult:
+    """Return the result with so many runs more at its end that weren't executed."""
+    outcomes = np.full(rows, Outcome.RETURNED, np.int8)
+    nowhere = np.full(rows, NO_DESTINATION, np.int16)
+    unwritten = np.zeros(rows, np.bool_)
+    changes = {
+        name: Change(
+            pa.concat_arrays([change.values, pa.nulls(rows, change.values.type)]),
+            None if change.written is None else np.concatenate([change.written, unwritten]),
+        )
+        for name, change in result.changes.items()
+    }
+    return dataclasses.replace(
+        result,
+        outcomes=np.concatenate([result.outcomes, outcomes]),
+        to_codes=np.concatenate([result.to_codes, nowhere]),
+        changes=changes,
+    )
 
 
 def _keeping(verdict: Verdict) -> npt.NDArray[np.bool_]:

@@ -25,9 +25,10 @@ from batchflow.worker.timing import Slice
 class RowStep:
     """A row step, and what stays the same over all its chunks."""
 
-    def __init__(self, workflow: Workflow[Any, Any], step: Step) -> None:
+    def __init__(self, workflow: Workflow[Any, Any], step: Step, log_values: bool = False) -> None:
         assert step.function is not None
         self.step = step
+        self.log_values = log_values
         self.function: Callable[[Any], Any] = step.function
         self.fields = workflow.fields
         self.object_type = workflow.object_type
@@ -47,7 +48,7 @@ class RowSession:
         self.slice = Slice(control, chunk.slice_seconds)
         self.columns = RowColumns(chunk.rows, row_step.fields)
         self.answers: list[Any] = [NOT_EXECUTED] * chunk.num_rows
-        self._builder = ResultBuilder(row_step.step, row_step.recorder)
+        self._builder = ResultBuilder(row_step.step, row_step.recorder, row_step.log_values)
 
     @property
     def num_rows(self) -> int:
@@ -80,6 +81,8 @@ class RowSession:
 
     def fail(self, row: int, given: Any, error: BaseException) -> None:
         """Keep that the step raised `error`."""
+        if issubclass(type(error), MemoryError):
+            self.control.out_of_memory(error)
         self._builder.raised(row, error)
         self.answers[row] = RAISED
         self.columns.touched.pop(row, None)

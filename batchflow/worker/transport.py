@@ -8,6 +8,7 @@ stays behind when either side is killed.
 from __future__ import annotations
 
 import enum
+import errno
 import mmap
 import os
 import socket
@@ -19,7 +20,10 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from batchflow.errors import DiskFullError
+
 _HEADER = struct.Struct("<qq")
+_NO_ROOM = {*DiskFullError.numbers, errno.ENOMEM}
 
 
 class Kind(enum.IntEnum):
@@ -32,6 +36,7 @@ class Kind(enum.IntEnum):
     CHUNK = 5
     RESULT = 6
     STOP = 7
+    NO_ROOM = 8
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,26 @@ def send(
     """Send one message; ``write_payload`` fills the file that goes with it.
 
     Raises:
-        OSError: the other side is gone, or there is no space for the payload.
+        DiskFullError: there is no room for the payload; nothing was sent.
+        OSError: the other side is gone.
     """
     header = _HEADER.pack(kind, number)
     if write_payload is None:
         channel.sendall(header)
         return
-    with anonymous_file("batchflow") as file:
-        write_payload(file)
-        file.flush()
-        socket.send_fds(channel, [header], [file.fileno()])
+    try:
+        with anonymous_file("batchflow") as file:
+            write_payload(file)
+            file.flush()
+            socket.send_fds(channel, [header], [file.fileno()])
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFullError(
+                f"There is no room left for a chunk on its way between two processes "
+                f"({error.strerror}): make room in memory, or raise the limit on the size of "
+                "files, then run again; nothing was lost."
+            ) from error
+        raise
 
 
 def receive(channel: socket.socket) -> Message | None:

@@ -17,6 +17,7 @@ PUBLIC = [
     "CommitError",
     "ConflictError",
     "DefinitionError",
+    "DiskFullError",
     "Engine",
     "EngineConfig",
     "EngineStateError",

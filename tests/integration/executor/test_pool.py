@@ -62,8 +62,14 @@ def chunk_of(numbers: list[int], chunk_id: int = 0) -> Chunk:
 def pools() -> Iterator[Callable[..., ProcessPool]]:
     opened = []
 
-    def open_pool(function: Callable[..., Any], workers: int = 1, **options: Any) -> ProcessPool:
-        pool = ProcessPool({"things": workflow_of(function, **options)}, workers)
+    def open_pool(
+        function: Callable[..., Any],
+        workers: int = 1,
+        memory_limit_bytes: int = 0,
+        **options: Any,
+    ) -> ProcessPool:
+        workflows = {"things": workflow_of(function, **options)}
+        pool = ProcessPool(workflows, workers, memory_limit_bytes)
         opened.append(pool)
         pool.start()
         return pool
@@ -132,17 +138,18 @@ def test_a_chunk_that_merely_waited_is_not_blamed(pools: Any) -> None:
     assert blamed == {1: True, 2: False}
 
 
-def test_a_dead_worker_is_replaced(pools: Any) -> None:
+def test_a_dead_worker_is_replaced_within_a_second(pools: Any) -> None:
     pool = pools(lambda run: Stage.DONE)
     pool.submit(chunk_of([1]))
     next_done(pool)
-    before = pool.pids[0]
-    os.kill(before, signal.SIGKILL)
-    while pool.pids[0] == before:
-        pool.completed(30)
+    os.kill(pool.pids[0], signal.SIGKILL)
+    killed = time.monotonic()
+    # It has waited for nothing but the end of the socket: no time of its own to look is set.
+    assert list(pool.completed(None)) == []
     pool.submit(chunk_of([1]))
 
     assert isinstance(next_done(pool), ChunkResult)
+    assert time.monotonic() - killed < 1
 
 
 def test_a_step_that_hangs_is_ended_and_its_row_named(pools: Any) -> None:
@@ -233,7 +240,7 @@ def test_code_that_can_not_be_sent_is_one_clear_error() -> None:
         with lock:
             return Stage.DONE
 
-    with pytest.raises(bf.StepCodeError, match="things"):
+    with pytest.raises(bf.StepCodeError, match=r"^step 'step' of workflow 'things' can't be sent"):
         ProcessPool({"things": workflow_of(step)}, 1)
 
 
@@ -249,9 +256,81 @@ def test_a_module_that_can_not_be_imported_in_the_worker_is_one_clear_error(
     pool = pools(function)
     pool.submit(chunk_of([1]))
 
-    with pytest.raises(bf.StepCodeError, match="not here"):
+    with pytest.raises(bf.StepCodeError, match=r"(?s)^step 'f' of workflow 'things'.*not here"):
         next_done(pool)
     sys.modules.pop("fails_elsewhere")
+
+
+def test_a_module_that_ends_the_worker_on_import_is_one_clear_error(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, pools: Any
+) -> None:
+    module = tmp_path / "ends_elsewhere.py"
+    module.write_text(f"import os\nif os.getpid() != {os.getpid()}: os._exit(5)\ndef f(run): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    pool = pools(__import__("ends_elsewhere").f)
+    for _ in range(2):
+        pool.submit(chunk_of([1]))
+        lost = next_done(pool)
+        assert isinstance(lost, LostChunk)
+        assert not lost.blamed
+    pool.submit(chunk_of([1]))
+
+    with pytest.raises(bf.StepCodeError, match="exit code 5 while it loaded step 'f' of"):
+        next_done(pool)
+    sys.modules.pop("ends_elsewhere")
+
+
+def test_a_worker_is_replaced_also_where_the_process_it_was_forked_from_died(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        run.object.number = os.getppid()
+        return Stage.DONE
+
+    pool = pools(step, workers=2)
+    templates = []
+    for _ in range(2):
+        pool.submit(chunk_of([1]))
+        done = next_done(pool)
+        assert isinstance(done, ChunkResult)
+        templates += done.changes["number"].values.to_pylist()
+        before = pool.pids
+        os.kill(templates[-1], signal.SIGKILL)
+        while set(pool.pids) & set(before):
+            pool.completed(30)
+
+    assert len(set(templates)) == 2
+
+
+def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        kept = step.__dict__.setdefault("kept", [])
+        kept.append(bytearray(10_000_000))
+        return Stage.DONE
+
+    pool = pools(step, memory_limit_bytes=100_000_000)
+    pool.submit(chunk_of(list(range(20))))
+    lost = next_done(pool)
+
+    assert isinstance(lost, LostChunk)
+    assert (lost.blamed, lost.error_type) == (True, "WorkerDied")
+    assert lost.row in range(8, 12)
+    assert "worker_memory_limit" in lost.cause
+
+
+def test_a_call_that_wants_too_much_memory_fails_and_its_worker_goes_on(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        if run.object.number == 13:
+            grown = []
+            while True:
+                grown.append(bytearray(10_000_000))
+        return Stage.DONE
+
+    pool = pools(step, memory_limit_bytes=100_000_000)
+    pool.submit(chunk_of([12, 13, 14]))
+    done = next_done(pool)
+
+    assert isinstance(done, ChunkResult)
+    assert done.outcomes.tolist() == [Outcome.ADVANCED, Outcome.FAILED, Outcome.ADVANCED]
+    assert done.failures["type"].to_pylist() == ["MemoryError"]
 
 
 def test_closing_leaves_no_process(pools: Any) -> None:

@@ -46,7 +46,11 @@ def deep(depth: int) -> Any:
         (SystemExit(3), "SystemExit", "3"),
         (KeyboardInterrupt(), "KeyboardInterrupt", ""),
         (MemoryError(), "MemoryError", ""),
-        (ExceptionGroup("many", [ValueError("x")]), "ExceptionGroup", "many (1 sub-exception)"),
+        (
+            ExceptionGroup("many", [ValueError("x")]),
+            "ExceptionGroup",
+            "many (1 sub-exception): ValueError: x",
+        ),
         (ValueError("\ud800"), "ValueError", "?"),
     ],
 )

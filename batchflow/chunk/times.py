@@ -1,0 +1,72 @@
+"""Which times a field can hold: those that Python has, and that the store gives back.
+
+NumPy counts from any moment on in any unit, and wraps around silently where a unit is too fine.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+_FIRST: Final = np.datetime64("0001-01-01T00:00:00.000000")
+_LAST: Final = np.datetime64("9999-12-31T23:59:59.999999")
+# The store's intervals come back in nanoseconds, which are 292 years at most.
+_LONGEST: Final = np.timedelta64((2**63 - 1) // 1000, "us")
+_ALWAYS_IN_RANGE: Final = ("ns", "ps", "fs", "as")
+
+
+def in_range(times: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which of an array of ``datetime64`` or ``timedelta64`` can be held; NaT can be."""
+    unit, _ = np.datetime_data(times.dtype)
+    if unit in _ALWAYS_IN_RANGE:
+        return np.ones(times.shape, np.bool_)
+    gone = np.asarray(np.isnat(times))
+    if unit == "generic":
+        # Nobody knows what it counts.
+        return gone
+    if times.dtype.kind == "m":
+        longest = _LONGEST.astype(times.dtype)
+        return np.asarray(gone | ((times >= -longest) & (times <= longest)))
+    within = (times >= _FIRST.astype(times.dtype)) & (times <= _LAST.astype(times.dtype))
+    return np.asarray(gone | within)
+
+
+def to_datetime(value: Any) -> datetime.datetime:
+    """Return a datetime of any library as Python's; raises ValueError for one that is finer."""
+    if isinstance(value, np.datetime64):
+        value = _whole(value, "datetime64[us]")
+    if getattr(value, "nanosecond", 0):
+        raise ValueError
+    plain = datetime.datetime.combine(value.date(), value.time(), value.tzinfo)
+    return plain.replace(fold=value.fold)
+
+
+def to_utc(value: Any) -> datetime.datetime:
+    """Return a datetime with a time zone in UTC; a naive one stays as it is."""
+    plain = to_datetime(value)
+    return plain if plain.utcoffset() is None else plain.astimezone(datetime.UTC)
+
+
+def has_odd_offset(value: datetime.datetime) -> bool:
+    """Tell a time zone that doesn't know its offset, or one in µs, which Arrow leaves out."""
+    offset = value.utcoffset()
+    return offset is None or bool(offset.microseconds)
+
+
+def to_timedelta(value: Any) -> datetime.timedelta:
+    """Return a timedelta of any library as Python's; raises ValueError for one that is finer."""
+    if isinstance(value, np.timedelta64):
+        value = _whole(value, "timedelta64[us]")
+    if getattr(value, "nanoseconds", 0):
+        raise ValueError
+    return datetime.timedelta(value.days, value.seconds, value.microseconds)
+
+
+def _whole(value: Any, unit: str) -> Any:
+    rounded = value.astype(unit)
+    if rounded != value or not in_range(np.asarray(value)):
+        raise ValueError
+    return rounded.item()

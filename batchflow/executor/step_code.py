@@ -1,0 +1,79 @@
+"""Sending the workflows' code to workers, and saying which step's it is that doesn't arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from batchflow.errors import StepCodeError
+from batchflow.executor.process import WorkerProcess
+from batchflow.worker.transport import Kind
+
+if TYPE_CHECKING:
+    from batchflow.definition import AnyWorkflow
+    from batchflow.executor.template import Template
+
+Workflows = Mapping[str, "AnyWorkflow"]
+
+
+def pickled(workflows: Workflows) -> bytes:
+    """Answer the workflows as bytes that a worker loads.
+
+    Raises:
+        StepCodeError: they can't be sent; names the step that is the reason, if it is one.
+    """
+    try:
+        return _dumped(dict(workflows))
+    except Exception as error:
+        culprit = _first(workflows, lambda function: not _can_be_dumped(function))
+        raise StepCodeError(
+            f"{culprit} can't be sent to worker processes: {error}; open what a step needs in "
+            "`resources`, or inside the step, or use workers=0"
+        ) from error
+
+
+def unloadable(workflows: Workflows, template: Template) -> str | None:
+    """Name what can't be loaded in a worker, by loading each step by itself in one.
+
+    ``None`` where all can be: whatever ended the workers wasn't the code.
+    """
+    if _can_be_loaded(dict(workflows), template):
+        return None
+    return _first(workflows, lambda function: not _can_be_loaded(function, template))
+
+
+def _first(workflows: Workflows, is_culprit: Callable[[Callable[..., Any]], bool]) -> str:
+    for workflow, step, function in _functions(workflows):
+        if is_culprit(function):
+            return f"step {step!r} of workflow {workflow!r}"
+    names = ", ".join(map(repr, workflows))
+    return f"the object type or a resource of workflow {names}"
+
+
+def _functions(workflows: Workflows) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    for workflow in workflows.values():
+        for step in workflow.steps.values():
+            if step.function is not None:
+                yield workflow.name, step.name, step.function
+
+
+def _can_be_dumped(function: Callable[..., Any]) -> bool:
+    try:
+        _dumped(function)
+    except Exception:
+        return False
+    return True
+
+
+def _can_be_loaded(given: object, template: Template) -> bool:
+    worker = WorkerProcess(template, _dumped(given), capacity=0)
+    message = worker.receive()
+    worker.kill()
+    return message is not None and message.kind is Kind.READY
+
+
+def _dumped(given: object) -> bytes:
+    dumped: bytes = cloudpickle.dumps(given)
+    return dumped
