@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from batchflow.definition.run_state import RunState
 from batchflow.errors import RunNotFoundError
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchflow.store.claim import IS_DUE, IS_RUNNABLE
-from batchflow.store.connection import Cursor
+from batchflow.store.claim import IS_RUNNABLE, is_due
 from batchflow.store.fetching import fetch
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import BUCKET_BITS, Layout
 
 _WAITING_TYPES = {"status": pa.uint8(), "bucket": pa.int64(), "rows": pa.int64()}
@@ -32,17 +32,18 @@ class Backlog:
 
 def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> Backlog:
     """Count the runnable runs at statuses that have a step."""
-    statuses = ", ".join(layout.status(code) for code in sorted(layout.workflow.steps))
+    codes = sorted(layout.workflow.steps)
+    statuses, due = ", ".join(map(layout.status, codes)), is_due(layout, codes)
     query = f"""
         SELECT enum_code(status) AS status, seq >> {BUCKET_BITS} AS bucket,
-               count(*) FILTER ({IS_DUE}) AS rows,
-               min(next_attempt_at) FILTER (NOT {IS_DUE}) AS later
+               count(*) FILTER ({due}) AS rows,
+               min(next_attempt_at) FILTER (NOT {due}) AS later
         FROM {layout.runs}
         WHERE status IN ({statuses}) AND {IS_RUNNABLE}
         GROUP BY ALL"""
     counted = fetch(cursor.sql(query, params={"now": now}))
-    due = counted.filter(pc.greater(counted["rows"], 0))
-    columns = {name: due[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
+    waiting = counted.filter(pc.greater(counted["rows"], 0))
+    columns = {name: waiting[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
     return Backlog(pa.table(columns), pc.min(counted["later"]).as_py())
 
 

@@ -5,13 +5,14 @@ A claim lives in the coordinator's memory alone, so a crash leaves nothing to un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from batchflow.definition.run_state import RUNNABLE
-from batchflow.store.connection import Cursor
+from batchflow.definition.step import Step
 from batchflow.store.fetching import fetch
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout, literal, quote
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 _RUNNABLE = ", ".join(literal(state.name) for state in RUNNABLE)
 
 IS_RUNNABLE = f"run_state IN ({_RUNNABLE})"
-IS_DUE = "(next_attempt_at IS NULL OR next_attempt_at <= $now)"
+
+# By parts of a second clocks are set all the time.
+_GRACE_SECONDS = 1.0
+# What a timedelta holds is some 86,000 times as much.
+_LONGEST_SECONDS = 1e9
 
 CLAIMED_COLUMNS = (
     'seq AS "#seq"',
@@ -32,11 +37,36 @@ CLAIMED_COLUMNS = (
 )
 
 
+def is_due(layout: Layout, codes: Iterable[int]) -> str:
+    """Return the condition that a run at one of these statuses, which have steps, is due.
+
+    So is one that would still have to wait for longer than its step ever lets it: the clock was set
+    back since.
+    """
+    steps = layout.workflow.steps
+    longest = {
+        layout.status(code): int(longest_wait_seconds(steps[code]) * 1_000_000) for code in codes
+    }
+    bounds = set(longest.values())
+    cases = " ".join(f"WHEN {status} THEN {bound}" for status, bound in longest.items())
+    bound = bounds.pop() if len(bounds) == 1 else f"CASE status {cases} END"
+    return (
+        "(next_attempt_at IS NULL OR next_attempt_at <= $now "
+        f"OR epoch_us(next_attempt_at) - epoch_us($now) > {bound})"
+    )
+
+
+def longest_wait_seconds(step: Step) -> float:
+    """Return beyond which wait for its next attempt a run is due all the same."""
+    longest = step.options.retry.max_backoff_seconds + _GRACE_SECONDS
+    return float(min(longest, _LONGEST_SECONDS))
+
+
 def claimable(layout: Layout, from_code: int) -> str:
     """Return the condition that a run of ``$first`` to ``$last`` may be given to its step now."""
     return (
         f"seq BETWEEN $first AND $last AND status = {layout.status(from_code)} "
-        f"AND {IS_RUNNABLE} AND {IS_DUE}"
+        f"AND {IS_RUNNABLE} AND {is_due(layout, [from_code])}"
     )
 
 

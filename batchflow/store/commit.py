@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,13 +13,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import CommitError
 from batchflow.store import moving
-from batchflow.store.connection import Connection, Cursor
+from batchflow.store.connection import Connection
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import AnyWorkflow, Layout
 from batchflow.store.staging import STAGED, staged
+from batchflow.store.trouble import refused_commit
+from batchflow.store.wording import cause
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,18 +87,29 @@ def commit_steps(
     """Store all of it in one transaction, but for runs that were changed since their claim.
 
     Raises:
-        CommitError: nothing was stored.
+        CommitError: nothing was stored; smaller commits may be.
+        DiskFullError, StoreError: no other commit would be stored; this one is whole, or isn't.
     """
     pairs = [(layouts[each.workflow.name], each) for each in commits]
-    try:
+    with refusing(connection):
         try:
             return _commit_whole(connection, pairs, now)
         except _OutdatedError:
             return _commit_standing(connection, pairs, now)
-    except duckdb.Error as error:
-        raise CommitError(
-            f"DuckDB refused a commit, and nothing of it is stored: {error}"
-        ) from error
+
+
+@contextmanager
+def refusing(connection: Connection) -> Iterator[None]:
+    """Say of a commit that DuckDB refuses whether a smaller one may pass, and help that along."""
+    try:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise refused_commit(error) from cause(error)
+    except CommitError:
+        # Smaller ones need memory too, and those before may have left none.
+        connection.fold_log()
+        raise
 
 
 def _commit_whole(
@@ -126,6 +142,7 @@ def apply(cursor: Cursor, layout: Layout, commit: StepCommit, now: datetime) -> 
     """Store one step's results within the caller's transaction; return how many runs changed."""
     _update(cursor, commit.moved, moving.update_moved(layout, commit.step, commit.moved), now)
     _update(cursor, commit.held, moving.update_held(layout, commit.step, commit.held), now)
+    crash_point.reached("within_commit")
     _insert(cursor, commit.errors, moving.insert_errors(layout, commit.step), now)
     if layout.workflow.record_transitions:
         moved = moving.insert_moved_transitions(layout, commit.step, commit.moved)

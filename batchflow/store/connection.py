@@ -1,100 +1,63 @@
-"""The connection to one DuckDB file: its settings, its cursors, and the one writer."""
+"""The connection to one store: a cursor for each thread, the one writer, the folding of its log."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
-from batchflow.errors import CommitError, ForkedStoreError, StoreClosedError
+from batchflow import crash_point
+from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
+from batchflow.store.checkpoint import checkpoint
+from batchflow.store.instance import MEMORY, Cursor
+from batchflow.store.trouble import has_given_up, refused_commit, told, trouble_of
+from batchflow.store.wording import cause
 
-Cursor = duckdb.DuckDBPyConnection
-MEMORY = ":memory:"
+log = logging.getLogger("batchflow")
 
 # The log is folded into the file when it has grown to this; the default of 16 MB would do so
 # several times within one commit of 250,000 runs.
-CHECKPOINT_THRESHOLD = "256MB"
-
-
-# The name of a store within DuckDB.
-CATALOG = "store"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Say how a database is opened.
-
-    Attributes:
-        schemas: those that will be made in it.
-        memory_limit: the most memory that DuckDB may take, like "4GB".
-        read_only: whether nothing is to be changed, the log of a crash included.
-    """
-
-    schemas: frozenset[str] = frozenset()
-    memory_limit: str | None = None
-    read_only: bool = False
-
-
-def connect(path: str, settings: Settings) -> Cursor:
-    """Open a DuckDB file, or ``":memory:"``, with the settings that every cursor has."""
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "arrow_lossless_conversion": "true",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "allow_persistent_secrets": "false",
-        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
-    }
-    if settings.memory_limit is not None:
-        config["memory_limit"] = settings.memory_limit
-    if path != MEMORY:
-        # What doesn't fit in memory goes beside the store, not where the process was started.
-        config["temp_directory"] = f"{path}.tmp"
-    root = duckdb.connect(MEMORY, config=config)
-    try:
-        root.execute("SET GLOBAL TimeZone = 'UTC'")
-        root.execute("SET TimeZone = 'UTC'")
-        _attach(root, path, settings)
-    except BaseException:
-        root.close()
-        raise
-    return root
-
-
-def _attach(root: Cursor, path: str, settings: Settings) -> None:
-    # Opened directly, the catalog would be named as the file, and with "orders.duckdb" DuckDB
-    # couldn't tell that from the schema of a workflow "orders"; so its name must be no schema's.
-    file = "'" + path.replace("'", "''") + "'"
-    mode = ", READ_ONLY" if settings.read_only else ""
-    catalog = CATALOG
-    while True:
-        root.execute(f"ATTACH {file} AS {catalog} (TYPE duckdb{mode})")
-        if catalog not in _schemas(root, catalog) | settings.schemas:
-            break
-        root.execute(f"DETACH {catalog}")
-        catalog += "_"
-    root.execute(f"USE {catalog}.main")
-    root.execute("DETACH memory")
-
-
-def _schemas(root: Cursor, catalog: str) -> frozenset[str]:
-    query = "SELECT lower(schema_name) FROM duckdb_schemas() WHERE database_name = ?"
-    return frozenset(name for (name,) in root.execute(query, [catalog]).fetchall())
+CHECKPOINT_THRESHOLD_BYTES = 256_000_000
 
 
 class Connection:
-    """Give each thread a cursor of its own, and all threads together one writing transaction."""
+    """Give each thread a cursor of its own, and all threads together one writing transaction.
 
-    def __init__(self, root: duckdb.DuckDBPyConnection) -> None:
+    A database that DuckDB has given up is opened anew on its next use.
+
+    Args:
+        root: the database's connection.
+        path: the database's file, where it is written; None where nothing is.
+        reopen: opens it anew; None where that can't be done.
+        log_values: whether messages may show values of objects.
+    """
+
+    def __init__(
+        self,
+        root: Cursor,
+        path: Path | None = None,
+        reopen: Callable[[], Cursor] | None = None,
+        *,
+        log_values: bool = False,
+    ) -> None:
         self.root = root
+        self.log_values = log_values
+        self._path = path
+        self._reopen = reopen
+        self._given_up = False
+        self._settings_locked = False
         self._pid = os.getpid()
         self._closed = False
-        self._cursors = threading.local()
+        # Not in a threading.local: in the child of a fork Python destroys at once what the other
+        # threads had there, and DuckDB may wait for ever for a lock that one of them held.
+        self._cursors: dict[threading.Thread, Cursor] = {}
         self._opening = threading.Lock()
         self._writing = threading.RLock()
         self._depth = 0
@@ -103,10 +66,8 @@ class Connection:
     def cursor(self) -> Cursor:
         """Return the calling thread's own cursor; fetch each of its results to the end."""
         self._check_usable()
-        cursor: Cursor | None = getattr(self._cursors, "cursor", None)
-        if cursor is None:
-            cursor = self._cursors.cursor = self.reader()
-        return cursor
+        cursor = self._cursors.get(threading.current_thread())
+        return self._own_cursor() if cursor is None else cursor
 
     def reader(self) -> Cursor:
         """Return a new cursor, for a relation that outlives the call."""
@@ -119,49 +80,141 @@ class Connection:
         """Hold the write lock and a transaction: committed at the end, rolled back on any error.
 
         Within another `write` of the same thread it takes part in that transaction.
-        Raises CommitError where DuckDB refuses the COMMIT.
+
+        Raises:
+            DiskFullError: there is no room left; StoreError: DuckDB has given the database up.
+                The transaction is stored as a whole or not at all.
+            CommitError: DuckDB refused the COMMIT otherwise; nothing was stored.
         """
+        # Before the lock: in the child of a fork, whoever held it may be gone.
+        self._check_usable()
         with self._writing:
-            cursor = self.cursor()
             if self._depth:
-                yield cursor
+                yield self.cursor()
                 return
-            cursor.begin()
-            self._depth = 1
-            try:
-                yield cursor
-            except BaseException:
-                _roll_back(cursor)
-                raise
-            else:
-                _commit(cursor)
-            finally:
-                self._depth = 0
+            with self._watched():
+                cursor = self.cursor()
+                cursor.begin()
+                self._depth = 1
+                try:
+                    yield cursor
+                except BaseException:
+                    _roll_back(cursor)
+                    raise
+                else:
+                    _commit(cursor)
+                finally:
+                    self._depth = 0
+            if self._log_bytes() >= CHECKPOINT_THRESHOLD_BYTES:
+                self.fold_log()
+
+    @contextmanager
+    def reading(self) -> Iterator[Cursor]:
+        """Give the calling thread's cursor to a query that can't be to blame for its failure.
+
+        Raises:
+            DiskFullError: there is no room left, for what doesn't fit in memory.
+            StoreError: DuckDB can't execute it.
+        """
+        try:
+            with self._watched():
+                yield self.cursor()
+        except duckdb.Error as error:
+            raise StoreError(f"DuckDB can't read the store: {told(error)}.") from error
+
+    def fold_log(self) -> None:
+        """Fold the log into the file if that can be done now; what can't be stays in the log.
+
+        Until then DuckDB keeps in memory whatever was updated.
+        """
+        try:
+            with self._writing, self._watched():
+                checkpoint(self.cursor(), self._path)
+        except (duckdb.Error, OSError, StoreError) as error:
+            # Nothing that was committed depends on it.
+            log.warning(
+                "the log of the store couldn't be folded into its file: %s",
+                error,
+                extra={"action": "fold_log", "path": str(self._path or MEMORY)},
+            )
+
+    @property
+    def inherited(self) -> bool:
+        """Whether another process opened it, and this one is its forked child."""
+        return os.getpid() != self._pid
+
+    def lock_settings(self) -> None:
+        """Let no query change a setting any more, as EXPLAIN ANALYZE SET … would."""
+        self._settings_locked = True
+        self.root.execute("SET GLOBAL lock_configuration = true")
 
     def close(self) -> None:
         """Close every cursor and relation, and let the file go; a second call does nothing."""
-        if self._closed or os.getpid() != self._pid:
+        if self._closed or self.inherited:
             return
         with self._writing:
+            crash_point.reached("at_close")
+            if self._log_bytes() and not self._given_up:
+                self.fold_log()
             self._closed = True
             self.root.close()
 
+    def _log_bytes(self) -> int:
+        try:
+            return os.stat(f"{self._path}.wal").st_size if self._path else 0
+        except FileNotFoundError:
+            return 0
+
+    def _own_cursor(self) -> Cursor:
+        with self._opening:
+            alive = {each: cursor for each, cursor in self._cursors.items() if each.is_alive()}
+            cursor = alive[threading.current_thread()] = self.root.cursor()
+            self._cursors = alive
+        return cursor
+
     def _check_usable(self) -> None:
-        if os.getpid() != self._pid:
+        if self.inherited:
             raise ForkedStoreError
         if self._closed:
             raise StoreClosedError
+        if self._given_up:
+            self._open_anew()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            self._given_up = self._given_up or has_given_up(error)
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            raise trouble from error
+
+    def _open_anew(self) -> None:
+        with self._writing:
+            # Whoever is in the middle of a transaction is to see it fail.
+            if not self._given_up or self._depth:
+                return
+            if self._reopen is None:
+                raise StoreError("The store was in memory alone, and DuckDB lost it; open another.")
+            self.root.close()
+            self._cursors = {}
+            self.root = self._reopen()
+            if self._settings_locked:
+                self.lock_settings()
+            self._given_up = False
 
 
 def _commit(cursor: Cursor) -> None:
+    crash_point.reached("at_commit")
     try:
         cursor.commit()
     except duckdb.Error as error:
         _roll_back(cursor)
-        raise CommitError(
-            f"DuckDB refused a commit: {error}. Make room or correct the cause, then open the "
-            "store again: it holds either the whole commit or nothing of it."
-        ) from error
+        if has_given_up(error):
+            raise
+        raise refused_commit(error) from cause(error)
 
 
 def _roll_back(cursor: Cursor) -> None:
@@ -172,11 +225,14 @@ def _roll_back(cursor: Cursor) -> None:
 
 
 def _leak_in_child(reference: weakref.ref[Connection]) -> Callable[[], None]:
-    """Keep a forked child from destroying the database: its checkpoint would lose commits."""
+    """Keep a forked child from destroying the database: its checkpoint would lose commits.
+
+    Nor are cursors destroyed there, which may wait for ever for a lock that another thread held.
+    """
 
     def leak() -> None:
         connection = reference()
         if connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.root))
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
     return leak

@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import os
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from batchflow.errors import StoreError, StoreFormatError
-from batchflow.store.connection import Cursor, Settings, connect
+from batchflow.store.checkpoint import HEADER_BYTES, repair
+from batchflow.store.instance import Cursor, Settings, connect
 from batchflow.store.layout import FORMAT_VERSION
 from batchflow.store.lock import held_error, holder_by_duckdb
+from batchflow.store.trouble import told, trouble_of
 
-HEADER_BYTES = 3 * 4096
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
 CREATE_HEADER = """
@@ -39,14 +41,29 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
 
     Raises StoreFormatError where the file is anything else; it is then left as it was.
     """
+    if "?" in str(path):
+        # DuckDB takes what follows for the query of a URL, and puts its log elsewhere.
+        raise StoreError(f"The path {str(path)!r} has a '?', which DuckDB can't keep a store at.")
+    _remove_cradle(path)
     if os.path.lexists(path):
         _check_bytes(path)
+        repair(path)
     else:
         _create(path, now, settings)
     return _checked(_connect(path, settings), path)
 
 
-def open_read_only(path: Path) -> Cursor:
+def reopen_file(path: Path, settings: Settings) -> Cursor:
+    """Open the store that this process has had open until now.
+
+    Raises StoreFormatError where it is gone, or isn't what it was.
+    """
+    _check_bytes(path)
+    repair(path)
+    return _checked(_connect(path, settings), path)
+
+
+def open_read_only(path: Path, spill_folder: str) -> Cursor:
     """Open the store at its real path without changing anything, the log of a crash included.
 
     Raises StoreFormatError where there is no file, or one that is anything else.
@@ -54,37 +71,53 @@ def open_read_only(path: Path) -> Cursor:
     if not path.exists():
         raise StoreFormatError(f"There is no store {str(path)!r}; give the path of one.")
     _check_bytes(path, read_only=True)
-    return _checked(_connect(path, Settings(read_only=True)), path)
+    return _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
 
 
 def _checked(root: Cursor, path: Path) -> Cursor:
     try:
+        _refuse_log_by_another_name(path)
         _check_length(root, path)
         _check_header(root, path)
     except BaseException:
-        close_untouched(root)
+        root.close()
         raise
     return root
-
-
-def close_untouched(root: Cursor) -> None:
-    """Close without folding the log into the file."""
-    root.execute("PRAGMA disable_checkpoint_on_shutdown")
-    root.close()
 
 
 def _create(path: Path, now: datetime, settings: Settings) -> None:
     # A crash in a DuckDB file's very first writes leaves one that can't be opened.
     _refuse_orphaned_log(path)
-    unborn = path.with_name(path.name + ".new")
-    for leftover in (unborn, _log_of(unborn)):
-        leftover.unlink(missing_ok=True)
-    root = connect(str(unborn), settings)
-    _create_header(root, now)
-    root.execute("CHECKPOINT")
-    root.close()
-    unborn.rename(path)
+    cradle = _cradle_of(path)
+    cradle.mkdir(0o700)
+    unborn = cradle / path.name
+    try:
+        with closing(_connect(unborn, settings)) as root:
+            _create_header(root, now)
+            root.execute("CHECKPOINT")
+        unborn.rename(path)
+    except duckdb.Error as error:
+        raise trouble_of(error) or StoreError(
+            f"The store {str(path)!r} can't be made: {told(error)}."
+        ) from error
+    finally:
+        _remove_cradle(path)
     _sync_folder(path.parent)
+
+
+def _cradle_of(path: Path) -> Path:
+    """Return the folder, its owner's alone, in which the store is until it is whole."""
+    return path.with_name(path.name + ".new")
+
+
+def _remove_cradle(path: Path) -> None:
+    cradle = _cradle_of(path)
+    if cradle.is_dir() and not cradle.is_symlink():
+        for leftover in (cradle / path.name, _log_of(cradle / path.name)):
+            leftover.unlink(missing_ok=True)
+        cradle.rmdir()
+    else:
+        cradle.unlink(missing_ok=True)
 
 
 def _refuse_orphaned_log(path: Path) -> None:
@@ -94,6 +127,18 @@ def _refuse_orphaned_log(path: Path) -> None:
             f"There is a log {str(log)!r} but no store {str(path)!r} that it belongs to: "
             "put the store back, or remove the log if its runs aren't wanted."
         )
+
+
+def _refuse_log_by_another_name(path: Path) -> None:
+    """Refuse a hard link where what a crash left in the log lies beside another name."""
+    if path.stat().st_nlink == 1:
+        return
+    for other in path.parent.iterdir():
+        if other != path and other.is_file() and other.samefile(path) and _log_of(other).exists():
+            raise StoreError(
+                f"The store {str(path)!r} was written by its other name {str(other)!r}, beside "
+                "which its log lies; open it by that name."
+            )
 
 
 def _log_of(path: Path) -> Path:
@@ -160,11 +205,21 @@ def _connect(path: Path, settings: Settings) -> Cursor:
     try:
         return connect(str(path), settings)
     except duckdb.InvalidInputException as error:
-        raise StoreError(f"The store {str(path)!r} can't be opened: {error}") from error
+        raise StoreError(f"The store {str(path)!r} can't be opened: {told(error)}.") from error
     except duckdb.Error as error:
+        trouble = trouble_of(error)
+        if trouble is not None:
+            raise trouble from error
+        if not settings.read_only and path.exists() and not os.access(path, os.W_OK):
+            raise StoreError(
+                f"The store {str(path)!r} can't be written ({told(error)}); open it where you may "
+                "write to it, or only to read, with connect()."
+            ) from error
         if "lock" in str(error) and isinstance(error, duckdb.IOException):
             raise held_error(path, holder_by_duckdb(path, str(error))) from error
-        raise _not_a_store(path, f"DuckDB {duckdb.__version__} can't read it ({error})") from error
+        raise _not_a_store(
+            path, f"DuckDB {duckdb.__version__} can't read it ({told(error)})"
+        ) from error
 
 
 def _check_length(root: Cursor, path: Path) -> None:
@@ -184,7 +239,7 @@ def _check_header(root: Cursor, path: Path) -> None:
     except duckdb.CatalogException:
         raise _not_a_store(path, "it is a DuckDB file that batchflow didn't make") from None
     except duckdb.Error as error:
-        raise _not_a_store(path, f"its header can't be read ({error})") from error
+        raise _not_a_store(path, f"its header can't be read ({told(error)})") from error
     if versions != [(FORMAT_VERSION,)]:
         found = versions[0][0] if versions else "none"
         raise StoreFormatError(

@@ -11,7 +11,7 @@ from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.definition.workflow import Workflow
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 
 AnyWorkflow = Workflow[Any, Any]
 
@@ -210,13 +210,12 @@ def object_column(field: Field) -> Column:
 
 def next_seq(cursor: Cursor, workflow: str) -> int:
     """Return the seq that the workflow's next run gets."""
-    row = cursor.execute(
-        "SELECT next_seq FROM batchflow.workflows WHERE name = ?", [workflow]
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    query = "SELECT next_seq FROM batchflow.workflows WHERE name = ?"
+    [(seq,)] = cursor.execute(query, [workflow]).fetchall()
+    return int(seq)
 
 
 def set_next_seq(cursor: Cursor, workflow: str, seq: int) -> None:
     """Store the seq that the workflow's next run gets; within the transaction that used them."""
-    cursor.execute("UPDATE batchflow.workflows SET next_seq = ? WHERE name = ?", [seq, workflow])
+    statement = "UPDATE batchflow.workflows SET next_seq = ? WHERE name = ?"
+    cursor.execute(statement, [seq, workflow]).fetchall()

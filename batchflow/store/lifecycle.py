@@ -13,15 +13,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState, sources_of
 from batchflow.errors import QueryError, RunNotFoundError
-from batchflow.store.connection import Connection, Cursor
+from batchflow.store.connection import Connection
 from batchflow.store.fetching import fetch
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import RESUMED, SEQ_BITS, Layout, literal
 from batchflow.store.moving import TRANSITION_COLUMNS
 from batchflow.store.queries import predicate, refused_predicate, require_run_id
 from batchflow.store.staging import STAGED, seq_range, staged
+from batchflow.store.trouble import trouble_of
+from batchflow.store.wording import cause
 
 SHOWN_RUN_IDS = 3
 
@@ -121,6 +125,7 @@ def _move_staged(
             f"$now FROM {layout.runs} AS r, {STAGED} AS s WHERE {chosen}",
             {"now": now},
         )
+    crash_point.reached("within_move")
     changes = ", ".join([f"run_state = {to}", *verb.assignments])
     # A parameter that a statement doesn't use is an error.
     named = {"now": now} | ({"reason": reason} if "$reason" in changes else {})
@@ -150,7 +155,9 @@ def _found_where(cursor: Cursor, layout: Layout, query: str, where: str) -> pa.T
     try:
         return fetch(cursor.sql(f"{query} WHERE {condition}"))
     except duckdb.Error as error:
-        raise refused_predicate(layout, where, error) from error
+        if trouble_of(error) is not None:
+            raise
+        raise refused_predicate(layout, where, error) from cause(error)
 
 
 def _found_by_id(cursor: Cursor, layout: Layout, query: str, run_ids: Sequence[UUID]) -> pa.Table:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
+from batchflow import crash_point
 from batchflow.errors import SourceError, StoreError
 from batchflow.store import load_checks
 from batchflow.store.column_match import match_columns, refuse_alike
-from batchflow.store.connection import Connection, Cursor
-from batchflow.store.layout import Layout, next_seq, set_next_seq
+from batchflow.store.connection import Connection
+from batchflow.store.instance import Cursor
+from batchflow.store.layout import Layout, next_seq, quote, set_next_seq
 from batchflow.store.load_checks import STAGE, Load, Profile
 from batchflow.store.load_options import LoadOptions, starting_code
 from batchflow.store.load_plan import FOREIGN_ID, defaults, engine_values, plan_columns
 from batchflow.store.load_report import LoadReport
+from batchflow.store.source_instance import Outside
 from batchflow.store.sources import open_source
+from batchflow.store.trouble import trouble_of
+from batchflow.store.wording import cause, said
 
 
 def load(
@@ -45,7 +51,7 @@ def load(
     """
     code = starting_code(layout.workflow, options.at)
     cursor = connection.cursor()
-    with open_source(cursor, layout.workflow, given) as source:
+    with open_source(cursor, layout.workflow, given, connection.log_values) as source:
         refuse_alike(source.label, source.written, layout.fields, options.foreign_id)
         names = list(source.columns)
         match = match_columns(
@@ -54,38 +60,42 @@ def load(
         columns = plan_columns(source, match, layout)
         missing = [field for field in layout.fields if field.name not in match.columns]
         with defaults(cursor, missing) as values:
-            loading = Load(layout, source, columns, values, options, code, now)
+            log_values = connection.log_values
+            loading = Load(layout, source, columns, values, options, code, now, log_values)
             return _load(connection, loading)
 
 
 def _load(connection: Connection, load: Load) -> LoadReport:
-    if load_checks.is_repeatable(load):
-        report = _load_directly(connection, load)
+    if load.source.outside is not None and load_checks.is_repeatable(load):
+        report = _load_directly(connection, load, load.source.outside)
         if report is not None:
             return report
     with connection.write() as cursor:
         return _load_staged(cursor, load)
 
 
-def _load_directly(connection: Connection, load: Load) -> LoadReport | None:
+def _load_directly(connection: Connection, load: Load, outside: Outside) -> LoadReport | None:
     """Store the rows right from the source if nothing is wrong with any of them.
 
     A third faster than by way of a temporary table; which rows are wrong is found out there.
     """
     try:
         with connection.write() as cursor:
-            profile = load_checks.profile_source(cursor, load)
+            profile = load_checks.profile_source(outside, load)
             clean = profile.rows == profile.valid == profile.distinct
             if not clean or load_checks.source_conflicts(cursor, load):
                 return None
-            return _insert_from_source(cursor, load, profile)
+            return _insert_from_source(cursor, load, outside, profile)
     except duckdb.ConstraintException:
         return None
 
 
-def _insert_from_source(cursor: Cursor, load: Load, profile: Profile) -> LoadReport:
+def _insert_from_source(
+    cursor: Cursor, load: Load, outside: Outside, profile: Profile
+) -> LoadReport:
     values = {column.into: column.value for column in load.columns}
-    report = _insert(cursor, load, values, str(load.source.position), load.source.table)
+    with load.source.tables(cursor, load.source_columns) as tables:
+        report = _insert(cursor, load, values, quote(outside.position), tables)
     if report.loaded != profile.rows:
         raise SourceError(f"{load.source.label} changed while it was read; load it again.")
     return report
@@ -112,23 +122,31 @@ def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
     values = {column.into: column.into for column in load.columns}
     position = load_checks.staged_position(cursor, table)
     try:
-        return _insert(cursor, load, values, position, table)
+        return _insert(cursor, load, values, position, [table])
     except duckdb.Error as error:
-        raise StoreError(f"The runs can't be stored, so nothing was loaded: {error}") from error
+        if trouble_of(error) is not None:
+            raise
+        raise StoreError(
+            f"The runs can't be stored, so nothing was loaded: {said(error)}"
+        ) from cause(error)
 
 
 def _insert(
-    cursor: Cursor, load: Load, values: dict[str, str], position: str, table: str
+    cursor: Cursor, load: Load, values: dict[str, str], position: str, tables: Iterable[str]
 ) -> LoadReport:
-    """Insert the rows of `table` as runs, numbered by their `position` in it, from 0."""
+    """Insert the rows of `tables` as runs, numbered by their `position` in all, from 0."""
     layout = load.layout
     first = next_seq(cursor, layout.name)
     of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
     of_runs["foreign_id"] = of_runs.pop(FOREIGN_ID)
-    [(loaded,)] = cursor.execute(
-        f"INSERT INTO {layout.runs} (seq, {', '.join(of_runs)}) "
-        f"SELECT {first} + {position}, {', '.join(of_runs.values())} FROM {table}"
-    ).fetchall()
+    loaded = 0
+    for table in tables:
+        [(inserted,)] = cursor.execute(
+            f"INSERT INTO {layout.runs} (seq, {', '.join(of_runs)}) "
+            f"SELECT {first} + {position}, {', '.join(of_runs.values())} FROM {table}"
+        ).fetchall()
+        loaded += inserted
+        crash_point.reached("within_load")
     set_next_seq(cursor, layout.name, first + loaded)
     return _report(load, first, loaded)
 

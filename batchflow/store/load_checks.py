@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Final
 
 from batchflow.errors import ConflictError, InvalidRowsError
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout, quote
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_plan import FOREIGN_ID, LoadedColumn
 from batchflow.store.load_report import InvalidColumn
+from batchflow.store.source_instance import Outside
 from batchflow.store.sources import Source
 from batchflow.store.unfinished import UNFINISHED, has_unfinished
 
@@ -22,6 +23,8 @@ CONFLICTS: Final = "temp.batchflow_conflicts"
 SAMPLE_ROWS: Final = 5
 
 _MISFIT: Final = quote("#misfit")
+_FOUND: Final = quote("#found")
+_SHOWN_CHARACTERS: Final = 100
 _VALID: Final = f"{_MISFIT} IS NULL"
 
 
@@ -37,6 +40,7 @@ class Load:
         options: what was asked for.
         code: the status where the runs begin.
         now: the time of it.
+        log_values: whether messages may show values that don't fit.
     """
 
     layout: Layout
@@ -46,6 +50,12 @@ class Load:
     options: LoadOptions
     code: int
     now: datetime
+    log_values: bool = False
+
+    @property
+    def source_columns(self) -> list[str]:
+        """Return the columns of the source that are read."""
+        return [column.column for column in self.columns]
 
 
 @dataclass(frozen=True)
@@ -65,33 +75,42 @@ class Profile:
     first_row: int = 0
 
 
-def profile_source(cursor: Cursor, load: Load) -> Profile:
-    """Look at the foreign ids of a source that can be read twice."""
+def profile_source(outside: Outside, load: Load) -> Profile:
+    """Look at the foreign ids of a source that can be read twice, where it is read."""
     key = load.columns[0].value
-    table = load.source.table
-    [(rows, valid)] = cursor.execute(f"SELECT count(*), count({key}) FROM {table}").fetchall()
-    return Profile(rows, valid, _distinct(cursor, key, table, f"{key} IS NOT NULL"))
+    query = f"SELECT count(*), count({key}) FROM {outside.table}"
+    [(rows, valid)] = outside.cursor.execute(query).fetchall()
+    distinct = _distinct(outside.cursor, key, outside.table, f"{key} IS NOT NULL")
+    return Profile(rows, valid, distinct)
 
 
 def source_conflicts(cursor: Cursor, load: Load) -> bool:
     """Tell whether any row of a source that can be read twice has an unfinished run."""
     if not has_unfinished(cursor, load.layout):
         return False
-    key = load.columns[0].value
-    found = cursor.execute(
-        f"SELECT 1 FROM {load.source.table} "
-        f"WHERE {key} IN (SELECT foreign_id FROM {load.layout.runs} WHERE {UNFINISHED}) LIMIT 1"
-    ).fetchall()
-    return bool(found)
+    key = load.columns[0]
+    unfinished = f"SELECT foreign_id FROM {load.layout.runs} WHERE {UNFINISHED}"
+    with load.source.tables(cursor, [key.column]) as tables:
+        return any(
+            cursor.execute(
+                f"SELECT 1 FROM {table} WHERE {key.value} IN ({unfinished}) LIMIT 1"
+            ).fetchall()
+            for table in tables
+        )
 
 
 def stage(cursor: Cursor, load: Load) -> Profile:
     """Read the source once, into a temporary table with its values as the fields have them."""
     values = ", ".join(f"{column.value} AS {column.into}" for column in load.columns)
-    cursor.execute(
-        f"CREATE TEMP TABLE {STAGE} AS "
-        f"SELECT {values}, {_misfit(load)} AS {_MISFIT} FROM {load.source.table}"
-    )
+    into = f"CREATE TEMP TABLE {STAGE} AS"
+    with load.source.tables(cursor, load.source_columns) as tables:
+        for table in tables:
+            query = (
+                f"SELECT {values}, {_misfit(load)} AS {_MISFIT}, {_found(load)} AS {_FOUND} "
+                f"FROM {table}"
+            )
+            cursor.execute(f"{into} {query}").fetchall()
+            into = f"INSERT INTO {STAGE}"
     [(rows, valid, first)] = cursor.execute(
         f"SELECT count(*), count(*) FILTER ({_VALID}), coalesce(min(rowid), 0) FROM {STAGE}"
     ).fetchall()
@@ -131,6 +150,18 @@ def _misfit(load: Load) -> str:
     return f"CAST(CASE {' '.join(cases)} END AS SMALLINT)"
 
 
+def _found(load: Load) -> str:
+    """Return the SQL of what doesn't fit, as text, where that may be shown; else NULL."""
+    cases = [
+        f"WHEN {column.misfit} THEN left(CAST({quote(column.column)} AS VARCHAR), "
+        f"{_SHOWN_CHARACTERS})"
+        for column in load.columns
+        if column.misfit is not None
+    ]
+    shown = load.log_values and load.source.misfit is None and cases
+    return f"CASE {' '.join(cases)} END" if shown else "CAST(NULL AS VARCHAR)"
+
+
 def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidColumn, ...]:
     """Return what doesn't fit in the staged rows.
 
@@ -140,7 +171,7 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
     number = f"rowid - {profile.first_row} + 1"
     rows = cursor.execute(
         f"SELECT {_MISFIT}, count(*), "
-        f"min({{'row': {number}, 'foreign_id': {FOREIGN_ID}}}, {SAMPLE_ROWS}) "
+        f"min({{'row': {number}, 'foreign_id': {FOREIGN_ID}, 'found': {_FOUND}}}, {SAMPLE_ROWS}) "
         f"FROM {STAGE} WHERE NOT {_VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)
@@ -159,12 +190,13 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
 def _invalid_column(
     column: LoadedColumn, count: int, sample: list[dict[str, object]]
 ) -> InvalidColumn:
-    shown = tuple(_shown(found["row"], found["foreign_id"]) for found in sample)
+    shown = tuple(_shown(**found) for found in sample)
     return InvalidColumn(column.column, column.expected, count, shown)
 
 
-def _shown(row: object, foreign_id: object) -> str:
-    return f"row {row}" if foreign_id is None else f"row {row}: {foreign_id!r}"
+def _shown(row: object, foreign_id: object, found: object) -> str:
+    of = "" if foreign_id is None else f": {foreign_id!r}"
+    return f"row {row}{of}" + ("" if found is None else f" has {found!r}")
 
 
 def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> int:
@@ -232,4 +264,4 @@ def drop_stages(cursor: Cursor) -> None:
 def is_repeatable(load: Load) -> bool:
     """Tell whether the source's rows can be stored as they are, without staging."""
     exact = not any(column.checked for column in load.columns)
-    return exact and load.source.position is not None and load.source.misfit is None
+    return exact and load.source.repeatable

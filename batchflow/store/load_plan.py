@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import duckdb
 import pyarrow as pa
 
 from batchflow.chunk.writing import write_values
@@ -16,9 +17,10 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import LoadError, SourceError
 from batchflow.store.column_fit import unfit
 from batchflow.store.column_match import ColumnMatch
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import RUN_STATE_TYPE, Layout, literal, quote
 from batchflow.store.sources import Source
+from batchflow.store.staging import registered
 
 FOREIGN_ID: Final = quote("#foreign_id")
 FIRST_VERSION: Final = 1
@@ -116,8 +118,10 @@ def defaults(cursor: Cursor, fields: Sequence[Field]) -> Iterator[dict[str, str]
                 variables[quote(field.column)] = variable
         yield {column: f"getvariable({literal(v)})" for column, v in variables.items()}
     finally:
-        for variable in variables.values():
-            cursor.execute(f"RESET VARIABLE {variable}")
+        # What ended the load isn't to be hidden by what DuckDB then refuses as well.
+        with suppress(duckdb.Error):
+            for variable in variables.values():
+                cursor.execute(f"RESET VARIABLE {variable}")
 
 
 def _set_variable(cursor: Cursor, variable: str, field: Field, value: object) -> None:
@@ -127,13 +131,10 @@ def _set_variable(cursor: Cursor, variable: str, field: Field, value: object) ->
             f"The default of field {field.name!r} is {written.problems[0]}, and not "
             f"{field.type}; correct the workflow's object type."
         )
-    cursor.register(_DEFAULT, pa.table({"value": written.array}))
-    try:
+    with registered(cursor, _DEFAULT, pa.table({"value": written.array})):
         cursor.execute(
             f"SET VARIABLE {variable} = (SELECT CAST(value AS {field.type.sql}) FROM {_DEFAULT})"
         )
-    finally:
-        cursor.unregister(_DEFAULT)
 
 
 def engine_values(layout: Layout, code: int, now: datetime) -> dict[str, str]:

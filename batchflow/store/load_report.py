@@ -14,7 +14,8 @@ class InvalidColumn:
         column: the source's column.
         expected: what its field holds.
         count: how many rows don't fit; a row counts for its first such column alone.
-        sample: the first few, by row number (from 1) and foreign id; never by value.
+        sample: the first few, by row number (from 1) and foreign id; with what was found only
+            where values may be shown.
     """
 
     column: str

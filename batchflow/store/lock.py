@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchflow.errors import StoreError, StoreHeldError
+from batchflow.errors import DiskFullError, StoreError, StoreHeldError
 
 HOLDER_BYTES = 65_536
 
@@ -52,7 +52,9 @@ class StoreLock:
 
     def _write_holder(self, now: datetime) -> None:
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(_this_process(now)).encode(), 0)
+        # The lock holds on a full disk too; who is refused then isn't told by whom.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, json.dumps(_this_process(now)).encode(), 0)
 
 
 def _path_of(store_path: Path) -> Path:
@@ -76,6 +78,11 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
+        if error.errno in DiskFullError.numbers:
+            raise DiskFullError(
+                f"There is no room left for the lock file {str(path)!r} ({error.strerror}); make "
+                "room, then open the store again."
+            ) from error
         raise StoreError(
             f"The lock file {str(path)!r} can't be written ({error.strerror}); "
             "give a path in a folder that exists and that you may write to."

@@ -10,7 +10,7 @@ import pyarrow as pa
 from batchflow.chunk.writing import write_values
 from batchflow.definition.fields import Field, FieldType, Kind
 from batchflow.errors import MigrationError
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import (
     AnyWorkflow,
     Column,

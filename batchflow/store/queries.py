@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,16 @@ import duckdb
 
 from batchflow.chunk.reading import read_values
 from batchflow.errors import QueryError, RunNotFoundError
-from batchflow.store.connection import Cursor
 from batchflow.store.fetching import fetch
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import SEQ_BITS, Layout
 from batchflow.store.tables import Tables
+from batchflow.store.wording import cause, said
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(\([^()]*\)|ANALYZE\b)?", re.IGNORECASE)
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
@@ -75,7 +77,7 @@ def sql(
     except duckdb.TransactionException as error:
         raise QueryError(READS_ALONE) from error
     except duckdb.Error as error:
-        raise QueryError(f"The query can't be executed: {error}") from error
+        raise QueryError(f"The query can't be executed: {said(error)}") from cause(error)
 
 
 def runs(reader: Cursor, tables: Tables, where: str | None) -> duckdb.DuckDBPyRelation:
@@ -87,7 +89,7 @@ def runs(reader: Cursor, tables: Tables, where: str | None) -> duckdb.DuckDBPyRe
     try:
         return reader.sql(f"{query} WHERE {condition}")
     except duckdb.Error as error:
-        raise refused_predicate(tables, where, error) from error
+        raise refused_predicate(tables, where, error) from cause(error)
 
 
 def counts(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
@@ -155,7 +157,7 @@ def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
     try:
         statements = cursor.extract_statements(f"SELECT 1 WHERE {condition}")
     except duckdb.Error as error:
-        raise refused_predicate(tables, where, error) from error
+        raise refused_predicate(tables, where, error) from cause(error)
     if len(statements) != 1:
         raise QueryError(f"The predicate {where!r} is more than a predicate; give one condition.")
     return condition
@@ -164,8 +166,8 @@ def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
 def refused_predicate(tables: Tables, where: str, error: duckdb.Error) -> QueryError:
     """Build the error that says what DuckDB found, and which columns there are."""
     return QueryError(
-        f"The predicate {where!r} can't be executed: {error}. The runs of {tables.name!r} have "
-        f"the columns {', '.join(tables.column_names)}."
+        f"The predicate {where!r} can't be executed: {said(error)}. The runs of "
+        f"{tables.name!r} have the columns {', '.join(tables.column_names)}."
     )
 
 
@@ -191,15 +193,21 @@ def require_run_id(run_id: object) -> None:
 def _require_text(given: object, what: str) -> None:
     if not isinstance(given, str):
         raise QueryError(f"The {what} is of type {type(given).__name__}; give SQL text.")
+    if given != given.encode("utf-8", "replace").decode("utf-8"):
+        raise QueryError(f"The {what} has half a surrogate pair, which no SQL text can have.")
 
 
 def _refuse_unless_reading(reader: Cursor, query: str) -> None:
     _require_text(query, "query")
     try:
-        statements = reader.extract_statements(query)
+        types = [statement.type for statement in reader.extract_statements(query)]
+        if types == [duckdb.StatementType.EXPLAIN]:
+            # What is explained may be executed: EXPLAIN ANALYZE.
+            explained = EXPLAIN.sub("", query, count=1)
+            types = [statement.type for statement in reader.extract_statements(explained)]
     except duckdb.Error as error:
         raise QueryError(f"The query can't be parsed: {error}") from error
-    if len(statements) != 1 or statements[0].type not in READING:
+    if types != [duckdb.StatementType.SELECT]:
         raise QueryError(READS_ALONE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +15,12 @@ import duckdb
 
 from batchflow.errors import QueryError
 from batchflow.store import database, queries
+from batchflow.store.checkpoint import journal_of, repair
 from batchflow.store.connection import Connection
+from batchflow.store.lock import StoreLock
+from batchflow.store.spill import SpillFolder
 from batchflow.store.tables import StoredTables, stored_tables
+from batchflow.store.wording import cause, said
 
 
 def connect(path: str | os.PathLike[str]) -> StoreReader:
@@ -29,7 +34,24 @@ def connect(path: str | os.PathLike[str]) -> StoreReader:
         StoreFormatError: there is no such file, or it isn't a store.
     """
     real = Path(os.path.realpath(path))
-    return StoreReader(str(real), Connection(database.open_read_only(real)))
+    _finish_checkpoint(real)
+    spill = SpillFolder.apart()
+    try:
+        root = database.open_read_only(real, str(spill.path))
+        return StoreReader(str(real), Connection(root), spill)
+    except BaseException:
+        spill.remove()
+        raise
+
+
+def _finish_checkpoint(path: Path) -> None:
+    """Put back what a process that was killed left by half, or nobody could read it."""
+    if journal_of(path).exists():
+        lock = StoreLock.acquire(path, datetime.now(UTC))
+        try:
+            repair(path)
+        finally:
+            lock.release()
 
 
 class StoreReader:
@@ -42,9 +64,11 @@ class StoreReader:
         workflows: the names of the workflows in it, sorted.
     """
 
-    def __init__(self, path: str, connection: Connection) -> None:
+    def __init__(self, path: str, connection: Connection, spill: SpillFolder) -> None:
         self.path = path
         self._connection = connection
+        self._spill = spill
+        connection.lock_settings()
         self._tables: dict[str, StoredTables] = stored_tables(connection.cursor())
         self.workflows: tuple[str, ...] = tuple(self._tables)
 
@@ -62,6 +86,8 @@ class StoreReader:
     def close(self) -> None:
         """Let the file go; relations made from it end with it; a second call does nothing."""
         self._connection.close()
+        if not self._connection.inherited:
+            self._spill.remove()
 
     def sql(
         self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
@@ -130,4 +156,4 @@ def executing() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise QueryError(f"The query failed while it was executed: {error}") from error
+        raise QueryError(f"The query failed while it was executed: {said(error)}") from cause(error)

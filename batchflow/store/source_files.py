@@ -11,7 +11,7 @@ from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
 from batchflow.store.column_fit import text_type
 from batchflow.store.column_match import matched_fields
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import literal, quote
 
 _PARQUET: Final = "Parquet"
@@ -42,8 +42,8 @@ FilePath = str | os.PathLike[str]
 
 def files_table(
     cursor: Cursor, paths: Sequence[FilePath], fields: Sequence[Field]
-) -> tuple[str, str | None]:
-    """Return the SQL of the files' rows, and of a row's position where they have one.
+) -> tuple[str, bool]:
+    """Return the SQL of the files' rows, and whether these are cheap to read more than once.
 
     Raises:
         SourceError: a path leads to no file, or the files are of several kinds, or of none that
@@ -59,11 +59,11 @@ def files_table(
     by_name = ", union_by_name = true" if len(found) > 1 else ""
     match formats.pop():
         case "Parquet":
-            return f"read_parquet({files}{by_name})", _position(cursor, files, len(found))
+            return f"read_parquet({files}{by_name})", True
         case "CSV":
-            return f"read_csv({files}, {_CSV_OPTIONS}{by_name})", None
+            return f"read_csv({files}, {_CSV_OPTIONS}{by_name})", False
         case _:
-            return _json_table(cursor, f"{files}{by_name}", fields), None
+            return _json_table(cursor, f"{files}{by_name}", fields), False
 
 
 def _found(cursor: Cursor, path: str) -> list[str]:
@@ -101,18 +101,6 @@ def _format(name: str) -> str:
             f"(and {' or '.join(_COMPRESSIONS)}); rename it, or give SQL that reads it."
         )
     return found
-
-
-def _position(cursor: Cursor, files: str, count: int) -> str:
-    """Return the SQL of a row's place among all rows of the Parquet files, from 0."""
-    if count == 1:
-        return "file_row_number"
-    rows = cursor.execute(f"SELECT num_rows FROM parquet_file_metadata({files})").fetchall()
-    offsets, offset = [], 0
-    for (file_rows,) in rows:
-        offsets.append(str(offset))
-        offset += file_rows
-    return f"(file_row_number + [{', '.join(offsets)}][CAST(file_index AS BIGINT) + 1])"
 
 
 def _json_table(cursor: Cursor, files: str, fields: Sequence[Field]) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import pyarrow as pa
 
 from batchflow.errors import SourceError
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import AnyWorkflow
 from batchflow.store.source_files import files_table, is_file
+from batchflow.store.source_instance import Outside, source_instance
 from batchflow.store.source_objects import MISFIT, ObjectStream
+from batchflow.store.staging import unregister
+from batchflow.store.wording import in_short, said
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
@@ -27,8 +31,6 @@ SUPPORTED: Final = (
 )
 _VIEW: Final = "batchflow_source"
 _SQL: Final = re.compile(r"[\s(]*(select|from|with|values)\b[\s('\"*\[{]", re.IGNORECASE)
-# DuckDB adds the line that it stumbled over, which may hold what is nobody else's business.
-_NOT_SHOWN: Final = ("Original Line", "LINE ", "Possible ", "*", "^", "  ")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class Source:
 
     Attributes:
         label: what messages call it.
-        table: the SQL that stands after FROM.
         columns: the types by column, in the source's order.
-        position: the SQL of a row's place from 0, without gaps, where the source has it; it can
-            then be read more than once.
+        table: the SQL that stands after FROM in the store; None where the rows are `outside`.
+        outside: the rows of another instance, as the store's opens no files.
+        repeatable: whether the rows are cheap to read more than once.
         misfit: the column with the position of the first field that doesn't fit, where the
             source was checked already.
         written: the columns' names as they stand in the source, where that is known; DuckDB gives
@@ -48,16 +50,33 @@ class Source:
     """
 
     label: str
-    table: str
     columns: Mapping[str, DuckDBPyType]
-    position: str | None = None
+    table: str | None = None
+    outside: Outside | None = None
+    repeatable: bool = False
     misfit: str | None = None
     written: tuple[str, ...] = ()
 
+    @contextmanager
+    def tables(self, store: Cursor, columns: Sequence[str]) -> Iterator[Iterator[str]]:
+        """Give the SQL of one table after the other that has the next of the rows, in the store.
+
+        There is at least one; a table is there until the next one is asked for.
+        """
+        if self.outside is None:
+            yield iter([str(self.table)])
+            return
+        with self.outside.tables(columns) as tables:
+            yield (_register(store, table) for table in tables)
+
 
 @contextmanager
-def open_source(cursor: Cursor, workflow: AnyWorkflow, given: Any) -> Iterator[Source]:
+def open_source(
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool = False
+) -> Iterator[Source]:
     """Make `given` a source for the cursor, for as long as the block lasts.
+
+    Messages show values of it only with `log_values`.
 
     Raises:
         SourceError: it is nothing that runs can be loaded from, or reading it failed, also
@@ -65,43 +84,43 @@ def open_source(cursor: Cursor, workflow: AnyWorkflow, given: Any) -> Iterator[S
     """
     paths = _paths(given)
     if isinstance(given, str) and not is_file(given) and _SQL.match(given):
-        with translated("The SQL"):
-            yield _described(cursor, "The SQL", _query(given))
+        opened = _sql(cursor, given, log_values)
     elif paths:
-        label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
-        with translated(label):
-            table, position = files_table(cursor, paths, workflow.fields)
-            yield _described(cursor, label, table, position=position)
+        opened = _files(cursor, workflow, paths)
     else:
-        with _registered(cursor, workflow, given) as source:
-            yield source
+        opened = _registered(cursor, workflow, given, log_values)
+    with opened as source:
+        yield source
 
 
 @contextmanager
 def translated(
-    label: str, failure: Callable[[], BaseException | None] = lambda: None
+    label: str,
+    say: Callable[[Exception], str] = in_short,
+    failure: Callable[[], BaseException | None] = lambda: None,
 ) -> Iterator[None]:
-    """Raise what DuckDB or Arrow say of a source as a SourceError, without the source's values."""
+    """Raise what DuckDB or Arrow say of a source as a SourceError, without the source's values.
+
+    Args:
+        label: what messages call the source.
+        say: puts their error in words.
+        failure: returns what the source itself raised, if it did.
+    """
     try:
         yield
     except duckdb.ConstraintException:
         raise
-    except (duckdb.Error, pa.ArrowException) as error:
+    # PyArrow's reader hands on what DuckDB says of a file as an OSError.
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         cause = failure()
         if cause is None:
-            raise SourceError(f"{label} can't be read: {_without_values(error)}") from None
+            raise SourceError(f"{label} can't be read: {say(error)}") from None
         if isinstance(cause, SourceError) or not isinstance(cause, Exception):
             raise cause from None
         raise SourceError(
             f"{label} failed with {type(cause).__name__} before its end, so nothing was loaded; "
             "see its cause."
         ) from cause
-
-
-def _without_values(error: Exception) -> str:
-    lines = str(error).splitlines()
-    shown = [line for line in lines if line.strip() and not line.startswith(_NOT_SHOWN)]
-    return " ".join(shown[:3]).strip() or type(error).__name__
 
 
 def _paths(given: Any) -> list[str | os.PathLike[str]]:
@@ -119,30 +138,93 @@ def _query(text: str) -> str:
     return f"({statements[0].query.strip().rstrip(';')}\n)"
 
 
-def _described(cursor: Cursor, label: str, table: str, position: str | None = None) -> Source:
-    relation = cursor.sql(f"FROM {table}")
-    columns = dict(zip(relation.columns, relation.types, strict=True))
-    misfit = MISFIT if columns.pop(MISFIT, None) else None
-    return Source(label, table, columns, position, misfit)
+@contextmanager
+def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[Source]:
+    label = "The SQL"
+    with translated(label, partial(said, values=log_values)):
+        query = _query(given)
+        source = _within_store(cursor, label, query)
+        if source is not None:
+            yield source
+            return
+        with source_instance(cursor) as instance, _unregistered(cursor):
+            yield _outside(cursor, label, _beyond_store(instance, query))
+
+
+def _within_store(cursor: Cursor, label: str, query: str) -> Source | None:
+    """Return the source if the query reads nothing but the store."""
+    try:
+        return _described(cursor, label, query)
+    except duckdb.PermissionException:
+        return None
+
+
+def _beyond_store(instance: Cursor, query: str) -> Outside:
+    try:
+        return Outside(instance, query)
+    except duckdb.CatalogException as error:
+        raise SourceError(
+            f"The SQL reads files, and so can't read the store's tables: {in_short(error)} "
+            "Read both in a DuckDB of your own, and give its relation."
+        ) from None
 
 
 @contextmanager
-def _registered(cursor: Cursor, workflow: AnyWorkflow, given: Any) -> Iterator[Source]:
+def _files(
+    cursor: Cursor, workflow: AnyWorkflow, paths: Sequence[str | os.PathLike[str]]
+) -> Iterator[Source]:
+    label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
+    with translated(label), source_instance(cursor) as instance, _unregistered(cursor):
+        table, repeatable = files_table(instance, paths, workflow.fields)
+        source = _outside(cursor, label, Outside(instance, table))
+        yield replace(source, repeatable=repeatable)
+
+
+def _outside(cursor: Cursor, label: str, outside: Outside) -> Source:
+    described = _described(cursor, label, _register(cursor, outside.sample))
+    return replace(described, table=None, outside=outside)
+
+
+def _register(cursor: Cursor, arrow: Any) -> str:
+    cursor.register(_VIEW, arrow)
+    return _VIEW
+
+
+@contextmanager
+def _unregistered(cursor: Cursor) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        unregister(cursor, _VIEW)
+
+
+def _described(cursor: Cursor, label: str, table: str) -> Source:
+    relation = cursor.sql(f"FROM {table}")
+    return Source(label, dict(zip(relation.columns, relation.types, strict=True)), table)
+
+
+def _checked(source: Source) -> Source:
+    columns = {name: kind for name, kind in source.columns.items() if name != MISFIT}
+    return replace(source, columns=columns, misfit=MISFIT)
+
+
+@contextmanager
+def _registered(
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool
+) -> Iterator[Source]:
+    say = partial(said, values=log_values)
     label = f"The {type(given).__name__}"
     stream = None
-    with translated(label):
+    with translated(label, say):
         if hasattr(given, "__arrow_c_stream__"):
             arrow = _arrow(given)
         else:
             stream = ObjectStream(workflow, _iterable(given))
             arrow = stream.reader()
-    cursor.register(_VIEW, arrow)
-    try:
-        with translated(label, lambda: stream.failure if stream else None):
-            described = _described(cursor, label, _VIEW)
-            yield replace(described, written=tuple(arrow.schema.names))
-    finally:
-        cursor.unregister(_VIEW)
+    with _unregistered(cursor), translated(label, say, lambda: stream.failure if stream else None):
+        described = _described(cursor, label, _register(cursor, arrow))
+        written = tuple(arrow.schema.names)
+        yield replace(described, written=written) if stream is None else _checked(described)
 
 
 def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
@@ -150,6 +232,8 @@ def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
         return given
     try:
         return pa.RecordBatchReader.from_stream(given)
+    except pa.ArrowException:
+        raise
     except ValueError as error:
         # pandas refuses columns of the same name.
         raise SourceError(f"The {type(given).__name__} can't be read: {error}.") from None

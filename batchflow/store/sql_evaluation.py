@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from batchflow.errors import InvalidObject
 from batchflow.store.claim import CLAIMED_COLUMNS
-from batchflow.store.connection import Cursor
 from batchflow.store.fetching import fetch
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import quote
 from batchflow.store.sql_task import STORAGE_ERRORS, SqlTask
+from batchflow.store.wording import said
 
 ASKED_MESSAGES = 200
 RESULT = "#result"
@@ -74,7 +75,7 @@ def _asked(reader: Cursor, task: SqlTask, seq: int, row: int) -> Failure:
     except STORAGE_ERRORS:
         raise
     except duckdb.Error as error:
-        return Failure(row, type(error), str(error))
+        return _failure(task, row, error)
     return Failure(row, InvalidObject, "an expression raised, but not when it was asked again")
 
 
@@ -96,13 +97,19 @@ def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[F
                 pending += np.array_split(seqs, 2)
             else:
                 errors[int(seqs[0])] = error
-    return _with_raised(claimed, pieces, errors)
+    return _with_raised(task, claimed, pieces, errors)
 
 
 def _with_raised(
-    claimed: pa.Table, pieces: list[pa.Table], errors: dict[int, duckdb.Error]
+    task: SqlTask, claimed: pa.Table, pieces: list[pa.Table], errors: dict[int, duckdb.Error]
 ) -> tuple[pa.Table, list[Failure]]:
     raised = claimed.filter(pc.is_in(claimed["#seq"], value_set=pa.array(list(errors), pa.int64())))
     evaluated = pa.concat_tables([raised, *pieces], promote_options="default").combine_chunks()
     found = [errors[seq] for seq in raised["#seq"].to_pylist()]
-    return evaluated, [Failure(row, type(error), str(error)) for row, error in enumerate(found)]
+    return evaluated, [_failure(task, row, error) for row, error in enumerate(found)]
+
+
+def _failure(task: SqlTask, row: int, error: duckdb.Error) -> Failure:
+    # What a step says of itself, with SQL's error(), is kept as it is.
+    own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
+    return Failure(row, type(error), said(error, values=task.log_values or own))

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.store.commit import LANDED_SCHEMA, CommitSummary
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import BUCKET_BITS, quote
 from batchflow.store.moving import OUTCOMES, RESET_ATTEMPT, RUN_STATES, TRANSITION_COLUMNS
 from batchflow.store.sql_task import SqlTask
@@ -105,6 +106,7 @@ def _touched_already(cursor: Cursor, task: SqlTask) -> bool:
 def _update(cursor: Cursor, task: SqlTask, due: _Due) -> None:
     statement = update_statement(task, initiated=due.initiated, retried=due.retried)
     cursor.execute(statement, task.parameters).fetchall()
+    crash_point.reached("within_commit")
 
 
 def update_statement(task: SqlTask, *, initiated: bool, retried: bool) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from batchflow.definition.step import StepKind
-from batchflow.errors import CommitError, DefinitionError
-from batchflow.store.commit import CommitSummary
-from batchflow.store.connection import Connection, Cursor
+from batchflow.errors import DefinitionError
+from batchflow.store.commit import CommitSummary, refusing
+from batchflow.store.connection import Connection
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout
 from batchflow.store.sql_each import move_each
 from batchflow.store.sql_in_place import NotInPlaceError, move_in_place, update_statement
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # What DuckDB says before it has looked at any run.
-DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError)
+DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.PermissionException)
 
 
 def commit_sql_step(
@@ -30,14 +31,11 @@ def commit_sql_step(
     """Move all runs at once; where that doesn't work out, each by itself.
 
     Raises:
-        CommitError: nothing was stored.
+        CommitError: nothing was stored; fewer runs may be moved.
+        DiskFullError, StoreError: as for other commits.
     """
-    try:
+    with refusing(connection):
         return _commit(connection, task, random)
-    except duckdb.Error as error:
-        raise CommitError(
-            f"DuckDB refused step {task.step.name!r}, and nothing of it is stored: {error}"
-        ) from error
 
 
 def _commit(connection: Connection, task: SqlTask, random: np.random.Generator) -> CommitSummary:

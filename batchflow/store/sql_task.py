@@ -24,13 +24,17 @@ STORAGE_ERRORS = (
 
 @dataclass(frozen=True)
 class SqlTask:
-    """One SQL step for the runs from `first_seq` to `last_seq`, at one moment."""
+    """One SQL step for the runs from `first_seq` to `last_seq`, at one moment.
+
+    `log_values` tells whether the errors of runs may show values of their objects.
+    """
 
     layout: Layout
     step: Step
     first_seq: int
     last_seq: int
     now: datetime
+    log_values: bool = False
 
     @property
     def claimable(self) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 
 STAGED = "batchflow_staged"
 
@@ -16,11 +18,26 @@ STAGED = "batchflow_staged"
 @contextmanager
 def staged(cursor: Cursor, table: pa.Table) -> Iterator[None]:
     """Let statements of this cursor read `table` as ``batchflow_staged``, without a copy."""
-    cursor.register(STAGED, table)
+    with registered(cursor, STAGED, table):
+        yield
+
+
+@contextmanager
+def registered(cursor: Cursor, name: str, arrow: Any) -> Iterator[None]:
+    """Let statements of this cursor read an Arrow table or reader by a name."""
+    cursor.register(name, arrow)
     try:
         yield
     finally:
-        cursor.unregister(STAGED)
+        unregister(cursor, name)
+
+
+def unregister(cursor: Cursor, name: str) -> None:
+    """Let go of what was registered, as far as that can be done."""
+    # A transaction that was aborted refuses this too, and so would hide what aborted it. Its
+    # rollback, or the next to take the name, does the rest.
+    with suppress(duckdb.Error):
+        cursor.unregister(name)
 
 
 def codes_in(table: pa.Table, column: str) -> tuple[int, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,7 +19,8 @@ from batchflow.store.arrival import Arrival, arrival
 from batchflow.store.backlog import Backlog, count_backlog, count_retries
 from batchflow.store.claim import claim_runs
 from batchflow.store.commit import CommitSummary, StepCommit, commit_steps
-from batchflow.store.connection import MEMORY, Connection, Cursor, Settings
+from batchflow.store.connection import Connection
+from batchflow.store.instance import MEMORY, Settings
 from batchflow.store.layout import AnyWorkflow, Layout
 from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved, Verb
 from batchflow.store.load import load
@@ -24,7 +28,9 @@ from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_report import LoadReport, Placed
 from batchflow.store.lock import StoreLock
 from batchflow.store.migrate import lay_out
+from batchflow.store.spill import SpillFolder
 from batchflow.store.sql_task import SqlTask
+from batchflow.store.suspects import suspects
 from batchflow.store.trigger import Trigger
 
 if TYPE_CHECKING:
@@ -40,12 +46,12 @@ class Store:
         self,
         path: str,
         connection: Connection,
-        lock: StoreLock | None,
+        held: ExitStack,
         layouts: Mapping[str, Layout],
     ) -> None:
         self.path = path
         self._connection = connection
-        self._lock = lock
+        self._held = held
         self._layouts = layouts
         self._triggers = {name: Trigger(connection, layout) for name, layout in layouts.items()}
 
@@ -57,6 +63,7 @@ class Store:
         *,
         clock: Callable[[], datetime],
         memory_limit: str | None = None,
+        log_values: bool = False,
     ) -> Store:
         """Open the store at `path`, or create it; ``":memory:"`` keeps it in this process.
 
@@ -65,6 +72,7 @@ class Store:
             workflows: each is checked, and its tables are created or migrated.
             clock: answers with the present time, aware.
             memory_limit: the most that DuckDB may take, like "4GB".
+            log_values: whether messages may show values of objects.
 
         Raises:
             DefinitionError: a workflow has problems; the expressions of SQL steps are among them.
@@ -78,42 +86,49 @@ class Store:
         now = clock()
         schemas = frozenset(workflow.name.lower() for workflow in workflows)
         settings = Settings(schemas=schemas, memory_limit=memory_limit)
-        if name == MEMORY:
-            root = database.open_memory(now, settings)
-            return cls._laid_out(name, root, None, workflows, now)
-        real = Path(os.path.realpath(name))
-        lock = StoreLock.acquire(real, now)
-        try:
+        with ExitStack() as held:
+            if name == MEMORY:
+                settings = replace(settings, spill_folder=_held(held, SpillFolder.apart()))
+                connection = Connection(database.open_memory(now, settings), log_values=log_values)
+                return cls._laid_out(name, connection, held, workflows, now)
+            real = Path(os.path.realpath(name))
+            held.callback(StoreLock.acquire(real, now).release)
+            settings = replace(settings, spill_folder=_held(held, SpillFolder.beside(real)))
             root = database.open_file(real, now, settings)
-            return cls._laid_out(str(real), root, lock, workflows, now)
-        except BaseException:
-            lock.release()
-            raise
+            connection = Connection(
+                root, real, partial(database.reopen_file, real, settings), log_values=log_values
+            )
+            return cls._laid_out(str(real), connection, held, workflows, now)
 
     @classmethod
     def _laid_out(
         cls,
         path: str,
-        root: Cursor,
-        lock: StoreLock | None,
+        connection: Connection,
+        held: ExitStack,
         workflows: Sequence[AnyWorkflow],
         now: datetime,
     ) -> Store:
         try:
-            connection = Connection(root)
             with connection.write() as cursor:
                 layouts = lay_out(cursor, workflows)
                 sql_step.refuse_unbindable(cursor, layouts.values(), now)
+            connection.lock_settings()
         except BaseException:
-            database.close_untouched(root)
+            connection.root.close()
             raise
-        return cls(path, connection, lock, layouts)
+        return cls(path, connection, held.pop_all(), layouts)
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""
         self._connection.close()
-        if self._lock is not None:
-            self._lock.release()
+        if not self._connection.inherited:
+            self._held.close()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether another process opened it, and this one is its forked child."""
+        return self._connection.inherited
 
     def run_id_base(self, workflow: AnyWorkflow) -> int:
         """Return the UUID, as a number, to which a run's seq is added for its run id."""
@@ -142,11 +157,18 @@ class Store:
 
     def backlog(self, workflow: AnyWorkflow, now: datetime) -> Backlog:
         """Count the runs that a step may be given now, by status and bucket."""
-        return count_backlog(self._connection.cursor(), self._layout(workflow), now)
+        with self._connection.reading() as cursor:
+            return count_backlog(cursor, self._layout(workflow), now)
 
     def waiting_for_retry(self, workflow: AnyWorkflow) -> int:
         """Count the runs that wait for another attempt."""
-        return count_retries(self._connection.cursor(), self._layout(workflow))
+        with self._connection.reading() as cursor:
+            return count_retries(cursor, self._layout(workflow))
+
+    def suspects(self, workflow: AnyWorkflow) -> pa.Table:
+        """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""
+        with self._connection.reading() as cursor:
+            return suspects(cursor, self._layout(workflow))
 
     def claim(
         self,
@@ -162,20 +184,16 @@ class Store:
         Its columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
         (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields`.
         """
-        return claim_runs(
-            self._connection.cursor(),
-            self._layout(workflow),
-            from_code,
-            (first_seq, last_seq),
-            now,
-            fields,
-        )
+        seqs = (first_seq, last_seq)
+        with self._connection.reading() as cursor:
+            return claim_runs(cursor, self._layout(workflow), from_code, seqs, now, fields)
 
     def commit(self, commits: Sequence[StepCommit], now: datetime) -> list[CommitSummary]:
         """Store results in one transaction, but for runs that were changed since their claim.
 
         Raises:
-            CommitError: nothing was stored.
+            CommitError: nothing was stored; smaller commits may be.
+            DiskFullError, StoreError: no other commit would be stored; this one is whole, or isn't.
         """
         return commit_steps(self._connection, self._layouts, commits, now)
 
@@ -193,9 +211,10 @@ class Store:
         `random` is where the jitter of the waits of failed runs comes from.
 
         Raises:
-            CommitError: nothing was stored.
+            CommitError, DiskFullError, StoreError: as for `commit`.
         """
-        task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now)
+        log_values = self._connection.log_values
+        task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
         return sql_step.commit_sql_step(self._connection, task, random)
 
     # What people do to runs.
@@ -279,13 +298,15 @@ class Store:
 
     def get(self, workflow: AnyWorkflow, run_id: UUID) -> dict[str, Any]:
         """Return a run's columns by name; those of the object as the values that a step sees."""
-        return queries.get(self._connection.cursor(), self._layout(workflow), run_id)
+        with self._connection.reading() as cursor:
+            return queries.get(cursor, self._layout(workflow), run_id)
 
     def arrival(self, workflow: AnyWorkflow, run_id: UUID, code: int) -> Arrival:
         """Return where a run stands, and whether it is or was at the status with this code."""
         layout = self._layout(workflow)
         seq = queries.seq_of(layout, run_id)
-        return arrival(self._connection.cursor(), layout, seq, code)
+        with self._connection.reading() as cursor:
+            return arrival(cursor, layout, seq, code)
 
     def workflow_of(self, run_id: UUID) -> AnyWorkflow:
         """Return the workflow whose runs have ids like this one; it may be of no run all the same.
@@ -300,3 +321,8 @@ class Store:
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]
+
+
+def _held(held: ExitStack, spill: SpillFolder) -> str:
+    held.callback(spill.remove)
+    return str(spill.path)

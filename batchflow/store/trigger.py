@@ -10,15 +10,19 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from batchflow import crash_point
+from batchflow.chunk.misfit import told_of
 from batchflow.chunk.writing import write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
-from batchflow.store.connection import Connection, Cursor
+from batchflow.store.connection import Connection
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout, next_seq, quote, set_next_seq
 from batchflow.store.load_options import starting_code
 from batchflow.store.load_plan import engine_values
 from batchflow.store.load_report import Placed
+from batchflow.store.staging import registered
 from batchflow.store.unfinished import UnfinishedIds
 
 _VIEW: Final = "batchflow_object"
@@ -56,12 +60,13 @@ class Trigger:
                 the run begins.
         """
         code = starting_code(self._layout.workflow, at)
-        row = _row(self._layout, foreign_id, given)
+        row = _row(self._layout, foreign_id, given, self._connection.log_values)
         with self._connection.write() as cursor:
             seq = next_seq(cursor, self._layout.name)
             if self._unfinished.find(cursor, foreign_id, seq):
                 raise _conflict(self._layout, foreign_id)
             self._insert(cursor, row, seq, engine_values(self._layout, code, now))
+            crash_point.reached("within_load")
             set_next_seq(cursor, self._layout.name, seq + 1)
         return Placed(UUID(int=self._layout.run_id_base + seq), code, seq, seq)
 
@@ -75,14 +80,11 @@ class Trigger:
                 for field in self._layout.fields
             },
         }
-        cursor.register(_VIEW, row)
-        try:
+        with registered(cursor, _VIEW, row):
             cursor.execute(
                 f"INSERT INTO {self._layout.runs} ({', '.join(values)}) "
                 f"SELECT {', '.join(values.values())} FROM {_VIEW}"
             )
-        finally:
-            cursor.unregister(_VIEW)
 
 
 def _conflict(layout: Layout, foreign_id: str) -> ConflictError:
@@ -94,14 +96,15 @@ def _conflict(layout: Layout, foreign_id: str) -> ConflictError:
     )
 
 
-def _row(layout: Layout, foreign_id: str, given: Any) -> pa.Table:
+def _row(layout: Layout, foreign_id: str, given: Any, log_values: bool) -> pa.Table:
     expected = layout.workflow.object_type
     if not isinstance(given, expected):
         raise LoadError(
             f"Workflow {layout.name!r} carries objects of {expected.__name__}, and this one is of "
             f"{type(given).__name__}; give the object itself."
         )
-    return pa.table({_FOREIGN_ID: _text(foreign_id), **_object_columns(layout.fields, given)})
+    columns = _object_columns(layout.fields, given, log_values)
+    return pa.table({_FOREIGN_ID: _text(foreign_id), **columns})
 
 
 def _text(foreign_id: object) -> pa.Array:
@@ -111,10 +114,11 @@ def _text(foreign_id: object) -> pa.Array:
     return written.array
 
 
-def _object_columns(fields: Sequence[Field], given: Any) -> dict[str, pa.Array]:
+def _object_columns(fields: Sequence[Field], given: Any, log_values: bool) -> dict[str, pa.Array]:
     written = {f: write_values([getattr(given, f.name, None)], f.type) for f in fields}
     unfit = [
-        f"field {field.name!r} is {column.problems[0]}, and not {field.type}"
+        f"field {field.name!r} is {told_of(column.problems[0], log_values=log_values)}, "
+        f"and not {field.type}"
         for field, column in written.items()
         if column.problems
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchflow.definition.run_state import RunState
-from batchflow.store.connection import Cursor
+from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout, literal
 
 if TYPE_CHECKING:

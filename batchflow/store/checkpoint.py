@@ -1,0 +1,138 @@
+"""Folding DuckDB's log into its file, so that a kill or a power cut in the middle loses nothing.
+
+A checkpoint writes what is new beside what is there, and its header last: until then the file is
+what it was before. But for one thing: DuckDB rewrites the blocks of metadata in place, to which
+the old header leads, and half of such a block is a file that can't be opened. So these blocks and
+the header are kept in a journal of ours while a checkpoint lasts, and are put back where one didn't
+come to its end. The log has all that was committed since, and is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from batchflow import crash_point
+
+HEADER_BYTES: Final = 3 * 4096
+_COUNTS: Final = struct.Struct("<qq")
+_DIGEST_BYTES: Final = 16
+
+
+def checkpoint(cursor: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    """Fold the log into the file, unless somebody still reads what was there before.
+
+    Args:
+        cursor: of whoever holds the write lock.
+        path: the file; None for a store in memory, where old values are let go of.
+
+    Raises:
+        duckdb.Error, OSError: it failed; what was committed is in the log. The journal stays, for
+            `repair`, as DuckDB may have given up in the middle.
+    """
+    if path is not None:
+        _write(journal_of(path), _saved(cursor, path))
+    crash_point.reached("at_checkpoint")
+    with suppress(duckdb.TransactionException):
+        cursor.execute("CHECKPOINT")
+    if path is not None:
+        journal_of(path).unlink()
+
+
+def repair(path: Path) -> None:
+    """Put back what a checkpoint left by half, in a file that nobody has open."""
+    journal = journal_of(path)
+    if not journal.exists():
+        return
+    saved = _read(journal)
+    if saved:
+        with path.open("r+b") as file:
+            # With another header, the checkpoint was done, and only the journal was left.
+            if file.read(HEADER_BYTES) == saved[0]:
+                for offset, block in saved.items():
+                    file.seek(offset)
+                    file.write(block)
+                file.flush()
+                os.fsync(file.fileno())
+    journal.unlink()
+
+
+def journal_of(path: Path) -> Path:
+    """Return where the journal of a store is, while there is one."""
+    return path.with_name(path.name + ".checkpoint")
+
+
+def _saved(cursor: duckdb.DuckDBPyConnection, path: Path) -> dict[int, bytes]:
+    """Return the header and the blocks of metadata by their place in the file."""
+    [(size,)] = cursor.execute(
+        "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"
+    ).fetchall()
+    blocks = cursor.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
+    file = _own_descriptor(path)
+    saved = {0: os.pread(file, HEADER_BYTES, 0)}
+    for (block,) in blocks:
+        offset = HEADER_BYTES + block * size
+        saved[offset] = os.pread(file, size, offset)
+    return saved
+
+
+def _own_descriptor(path: Path) -> int:
+    """Return the descriptor by which DuckDB has the file open.
+
+    One of our own would do, were it not that closing it drops DuckDB's lock on the file.
+    """
+    wanted = path.stat()
+    return next(number for number in _open_files() if _is(number, wanted))
+
+
+def _open_files() -> Iterator[int]:
+    yield from (int(name) for name in os.listdir("/dev/fd"))
+
+
+def _is(number: int, wanted: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), wanted)
+    except OSError:
+        return False
+
+
+def _write(journal: Path, saved: dict[int, bytes]) -> None:
+    content = b"".join(
+        _COUNTS.pack(offset, len(block)) + block for offset, block in sorted(saved.items())
+    )
+    descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(_digest(content) + content)
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(journal.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(journal: Path) -> dict[int, bytes]:
+    """Return what was saved; nothing where the checkpoint hadn't begun yet."""
+    written = journal.read_bytes()
+    digest, content = written[:_DIGEST_BYTES], written[_DIGEST_BYTES:]
+    if digest != _digest(content):
+        return {}
+    saved, at = {}, 0
+    while at < len(content):
+        offset, size = _COUNTS.unpack_from(content, at)
+        at += _COUNTS.size
+        saved[offset] = content[at : at + size]
+        at += size
+    return saved
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,204 @@
+"""A load that breaks off: all of it is there or none, and again is harmless."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from orders_kit import Order, is_clean, load, orders, outcome
+
+import batchflow as bf
+
+ROWS = 60_000
+FIRST = 500
+KILLS = 3
+LONGEST_LOAD_SECONDS = 0.3
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[bf.Engine]:
+    """An engine with some unfinished runs, whose numbers are those of none that come later."""
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
+        engine.trigger_many(
+            f"SELECT -1 - range AS number FROM range({FIRST})", foreign_id="number", at="NEW"
+        )
+        yield engine
+
+
+def whole_table() -> pa.Table:
+    return pa.table(
+        {"number": range(ROWS), "label": [f"{n * 7919 % ROWS:>030d}" for n in range(ROWS)]}
+    )
+
+
+def assert_none_then_all(engine: bf.Engine, broken: Any, whole: Any) -> None:
+    before = outcome(engine)
+    with pytest.raises(bf.SourceError) as caught:
+        engine.trigger_many(broken, foreign_id="number", at="NEW")
+    assert str(caught.value)
+    assert outcome(engine) == before
+    report = engine.trigger_many(whole, foreign_id="number", at="NEW")
+    assert (report.loaded, report.skipped_conflicts) == (ROWS, 0)
+    assert numbers(engine) == (FIRST + ROWS, FIRST + ROWS, FIRST + ROWS - 1)
+
+
+def numbers(engine: bf.Engine) -> tuple[int, int, int]:
+    """Answer how many runs there are, how many foreign ids, and the last number of a run."""
+    [found] = engine.runs().aggregate("count(*), count(DISTINCT foreign_id), max(seq)").fetchall()
+    return found
+
+
+@pytest.mark.parametrize("after", [0, 1, 2_047, 30_000, ROWS - 1])
+def test_objects_that_stop_with_an_error_leave_nothing(engine: bf.Engine, after: int) -> None:
+    def broken() -> Iterator[Order]:
+        yield from (Order(number) for number in range(after))
+        raise OSError("the connection is gone")
+
+    assert_none_then_all(engine, broken(), (Order(number) for number in range(ROWS)))
+
+
+def test_an_arrow_reader_that_stops_with_an_error_leaves_nothing(engine: bf.Engine) -> None:
+    table = whole_table()
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from table.to_batches(max_chunksize=10_000)[:4]
+        raise OSError("the connection is gone")
+
+    reader = pa.RecordBatchReader.from_batches(table.schema, broken())
+    assert_none_then_all(engine, reader, table)
+
+
+def test_parquet_files_that_are_cut_off_or_damaged_leave_nothing(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    chance = random.Random(8)
+    whole, broken = tmp_path / "whole.parquet", tmp_path / "broken.parquet"
+    pq.write_table(whole_table(), whole, row_group_size=10_000)
+    written = whole.read_bytes()
+    cut = [written[: chance.randrange(len(written))] for _ in range(4)]
+    # A page in the middle: rows of the groups before it are read well.
+    middle = len(written) // 2
+    damaged = written[:middle] + bytes(20_000) + written[middle + 20_000 :]
+    before = outcome(engine)
+    for content in (b"", *cut, damaged):
+        broken.write_bytes(content)
+        with pytest.raises(bf.SourceError):
+            engine.trigger_many(broken, foreign_id="number", at="NEW")
+        assert outcome(engine) == before
+    broken.write_bytes(damaged)
+    assert_none_then_all(engine, broken, whole)
+
+
+@pytest.mark.parametrize("line", [2, 30_000, ROWS])
+def test_a_csv_file_that_breaks_at_a_line_leaves_nothing(
+    engine: bf.Engine, tmp_path: Path, line: int
+) -> None:
+    lines = ["number,label", *(f"{number},text {number}" for number in range(ROWS))]
+    whole, broken = tmp_path / "whole.csv", tmp_path / "broken.csv"
+    whole.write_text("\n".join(lines))
+    lines[line - 1] = f'{line},"no end,1,2,3'
+    broken.write_text("\n".join(lines))
+    assert_none_then_all(engine, broken, whole)
+
+
+def test_a_file_that_has_disappeared_leaves_nothing(engine: bf.Engine, tmp_path: Path) -> None:
+    table = whole_table()
+    parts = [tmp_path / f"part-{number}.parquet" for number in range(3)]
+    for number, part in enumerate(parts):
+        pq.write_table(table.slice(number * ROWS // 3, ROWS // 3), part)
+    gone = parts[1].read_bytes()
+    parts[1].unlink()
+    before = outcome(engine)
+    with pytest.raises(bf.SourceError):
+        engine.trigger_many(parts, foreign_id="number", at="NEW")
+    assert outcome(engine) == before
+    parts[1].write_bytes(gone)
+    assert engine.trigger_many(parts, foreign_id="number", at="NEW").loaded == ROWS
+
+
+def test_a_file_that_shrinks_while_it_is_read_leaves_nothing(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    """The objects of a source of the user's own, which reads a file that somebody cuts off."""
+    file = tmp_path / "numbers.txt"
+    file.write_text("".join(f"{number:08d}\n" for number in range(ROWS)))
+
+    def read() -> Iterator[Order]:
+        with file.open() as lines:
+            for place, line in enumerate(lines):
+                if place == 20_000:
+                    os.truncate(file, 20_000 * 9 + 70_003)
+                yield Order(int(line) if len(line) == 9 else int("cut off: " + line))
+
+    whole = [Order(number) for number in range(ROWS)]
+    assert_none_then_all(engine, read(), whole)
+
+
+LOADER = """
+import sys
+from pathlib import Path
+
+import batchflow as bf
+from orders_kit import Order, orders
+
+with bf.Engine(sys.argv[1], orders(), workers=0) as engine:
+    rows = int(sys.argv[3])
+    source = {
+        "objects": lambda: (Order(number) for number in range(rows)),
+        "parquet": lambda: Path(sys.argv[2]),
+        "sql": lambda: f"SELECT range AS number FROM range({rows})",
+    }[sys.argv[4]]()
+    print("loading", flush=True)
+    engine.trigger_many(source, foreign_id="number", at="NEW")
+    print("loaded", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start_loading(store: Path, file: Path, kind: str) -> subprocess.Popen[str]:
+    paths = [str(Path(__file__).parent), *filter(None, sys.path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADER, str(store), str(file), str(ROWS), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    return process
+
+
+@pytest.mark.parametrize("kind", ["objects", "parquet", "sql"])
+def test_a_load_that_is_killed_is_there_as_a_whole_or_not_at_all(tmp_path: Path, kind: str) -> None:
+    chance, file = random.Random(kind), tmp_path / "whole.parquet"
+    pq.write_table(whole_table(), file)
+    for kill in range(KILLS):
+        store = tmp_path / str(kill) / "orders.duckdb"
+        store.parent.mkdir()
+        process = start_loading(store, file, kind)
+        if kill == 0:
+            # This one has loaded all, and doesn't get to closing the store.
+            assert process.stdout is not None
+            assert process.stdout.readline() == "loaded\n"
+        else:
+            time.sleep(chance.uniform(0, LONGEST_LOAD_SECONDS))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        with bf.Engine(store, orders(), workers=0) as engine:
+            count = engine.runs().count("*").fetchall()[0][0]
+            assert count in ((ROWS,) if kill == 0 else (0, ROWS))
+            assert load(engine, ROWS) == ROWS - count
+            assert load(engine, ROWS) == 0
+            assert numbers(engine) == (ROWS, ROWS, ROWS - 1)
+        assert is_clean(store.parent)

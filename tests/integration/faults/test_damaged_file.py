@@ -1,0 +1,128 @@
+"""What isn't a whole store of ours is refused at open, saying which, and stays as it was."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from orders_kit import load, orders
+
+import batchflow as bf
+
+ROWS = 30_000
+HEADER_BYTES = 3 * 4096
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a store of several megabytes."""
+    path = tmp_path_factory.mktemp("whole") / "orders.duckdb"
+    with bf.Engine(path, orders(), workers=0) as engine:
+        load(engine, ROWS)
+        engine.run()
+    return path.read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {each.name: each.read_bytes() if each.is_file() else None for each in folder.iterdir()}
+
+
+def refused_untouched(path: Path, match: str) -> None:
+    before = contents(path.parent)
+    for open_it in (lambda: bf.Engine(path, orders(), workers=0), lambda: bf.connect(path)):
+        with pytest.raises(bf.StoreFormatError, match=match) as caught:
+            open_it()
+        assert path.name in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert contents(path.parent) == before
+
+
+def test_a_store_cut_off_anywhere_is_refused(tmp_path: Path, whole: bytes) -> None:
+    chance = random.Random(3)
+    path = tmp_path / "orders.duckdb"
+    lengths = [1, 12, 4096, HEADER_BYTES - 1, HEADER_BYTES]
+    lengths += [chance.randrange(HEADER_BYTES, len(whole)) for _ in range(10)]
+    for length in [*lengths, len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        refused_untouched(path, r"cut off|can't read it|no DuckDB file")
+
+
+def test_an_overwritten_header_is_refused(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "orders.duckdb"
+    for first, last in ((0, HEADER_BYTES), (4096, HEADER_BYTES), (8, 16)):
+        path.write_bytes(whole[:first] + bytes(last - first) + whole[last:])
+        refused_untouched(path, r"can't read it|no DuckDB file")
+
+
+def test_a_file_of_a_newer_duckdb_is_refused(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "orders.duckdb"
+    assert checked_header(whole[8:4096]) == whole[:4096]
+    # The version of the storage stands behind the checksum and "DUCK".
+    path.write_bytes(checked_header(whole[8:12] + struct.pack("<Q", 9_999) + whole[20:4096]))
+    with path.open("ab") as file:
+        file.write(whole[4096:])
+    refused_untouched(path, "can't read it .*version")
+
+
+def checked_header(page: bytes) -> bytes:
+    """Put DuckDB's checksum before a header's other bytes."""
+    words = np.frombuffer(page, "<u8") * np.uint64(0xBF58476D1CE4E5B9)
+    return struct.pack("<Q", int(np.bitwise_xor.reduce(words)) ^ 5381) + page
+
+
+def test_a_store_of_a_newer_batchflow_is_refused(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "orders.duckdb"
+    path.write_bytes(whole)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE batchflow.store SET format_version = 2")
+    refused_untouched(path, "has format 2 and this batchflow reads format 1: .* a newer one")
+
+
+LOOK = """
+import sys
+import batchflow as bf
+from orders_kit import orders, outcome
+
+try:
+    with bf.Engine(sys.argv[1], orders(), workers=0) as engine:
+        outcome(engine)
+except bf.BatchflowError as error:
+    print("refused:", " ".join(str(error).split())[:300])
+except Exception as error:
+    # A relation is DuckDB's own, and so is what it raises where it is fetched.
+    assert type(error).__module__ == "_duckdb", error
+    print("refused:", error)
+"""
+
+
+def look(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", LOOK, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+    )
+
+
+def test_flipped_bytes_are_said_and_never_crash_the_process(tmp_path: Path, whole: bytes) -> None:
+    chance = random.Random(5)
+    path = tmp_path / "orders.duckdb"
+    refused = 0
+    for _ in range(5):
+        damaged = bytearray(whole)
+        block = chance.randrange(HEADER_BYTES, len(whole) - 300_000)
+        for at in range(block, block + 270_000, 4_096):
+            damaged[at] ^= 0xFF
+        path.write_bytes(damaged)
+        seen = look(path)
+        assert seen.returncode == 0, seen.stderr
+        refused += "refused" in seen.stdout
+    assert refused >= 2

@@ -1,0 +1,202 @@
+"""A process that has an engine open forks: the child can't touch the store, nor harm it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from orders_kit import Order, Stage, is_clean, load, orders, outcome, undisturbed
+
+import batchflow as bf
+
+ROWS = 3_000
+REFUSED, UNHARMED, HARMED = 7, 0, 1
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+@pytest.fixture(params=[0, 2], ids=["inline", "pool"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bf.Engine]:
+    """An engine that has worked, so that its workers are there."""
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=request.param) as engine:
+        load(engine, ROWS)
+        engine.run(limit=500)
+        yield engine
+
+
+def in_child(deed: Callable[[], object]) -> int:
+    """Do something in a forked child that leaves in the common way; answer its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = HARMED
+        try:
+            deed()
+            code = UNHARMED
+        except bf.ForkedStoreError:
+            code = REFUSED
+        finally:
+            os._exit(code)
+    return exit_code_of(child)
+
+
+def exit_code_of(child: int) -> int:
+    """Wait for a child; one that hangs, be it in the fork itself, is killed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the child hangs")
+
+
+def assert_unharmed(engine: bf.Engine) -> None:
+    """Finish what was begun, with the same engine and another after it."""
+    assert Path(f"{engine.path}.lock").exists()
+    with pytest.raises(bf.StoreHeldError):
+        bf.Engine(engine.path, orders(), workers=0)
+    engine.run()
+    assert outcome(engine) == undisturbed(ROWS)
+    engine.close()
+    assert is_clean(Path(engine.path).parent)
+    with bf.Engine(engine.path, orders(), workers=0) as again:
+        assert outcome(again) == undisturbed(ROWS)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda engine: engine.run(),
+        lambda engine: engine.start(),
+        lambda engine: engine.trigger("one", Order(1)),
+        lambda engine: load(engine, 10),
+        lambda engine: engine.sql("SELECT 1"),
+        lambda engine: engine.counts(),
+        lambda engine: engine.pause("true"),
+        lambda engine: engine.wait(first_run(engine), Stage.SENT, timeout_seconds=20),
+        lambda engine: engine.get(first_run(engine)),
+    ],
+    ids=["run", "start", "trigger", "trigger_many", "sql", "counts", "pause", "wait", "get"],
+)
+def test_a_child_is_refused_whatever_it_asks(
+    use: Callable[[bf.Engine], object], tmp_path: Path
+) -> None:
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
+        assert in_child(lambda: use(engine)) == REFUSED
+        load(engine, ROWS)
+        assert_unharmed(engine)
+
+
+def first_run(engine: bf.Engine) -> UUID:
+    return UUID(int=engine._store.run_id_base(engine._workflows.all[0]))
+
+
+@pytest.mark.parametrize("deed", ["close", "stop", "__exit__"])
+def test_a_child_that_closes_the_engine_ends_nobodys_workers(engine: bf.Engine, deed: str) -> None:
+    workers = getattr(engine._executor, "pids", [])
+    arguments = (None, None, None) if deed == "__exit__" else ()
+    assert in_child(lambda: getattr(engine, deed)(*arguments)) == UNHARMED
+    assert getattr(engine._executor, "pids", []) == workers
+    assert_unharmed(engine)
+
+
+def test_a_child_that_is_killed_harms_nothing(engine: bf.Engine) -> None:
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(die) == -signal.SIGKILL
+    assert_unharmed(engine)
+
+
+def test_a_child_that_lives_longer_harms_nothing(engine: bf.Engine) -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    os.close(reading)
+    assert_unharmed(engine)
+    os.close(writing)
+    assert exit_code_of(child) == 0
+
+
+def leave(engine: bf.Engine) -> None:
+    """End like any function, with all that Python does at the end of such a process."""
+    try:
+        engine.run()
+    except bf.ForkedStoreError:
+        os.environ["REFUSED"] = "1"
+    finally:
+        engine.close()
+    raise SystemExit(0 if os.environ.get("REFUSED") else 1)
+
+
+def test_a_child_of_multiprocessing_is_refused_and_ends_in_good_order(engine: bf.Engine) -> None:
+    child = multiprocessing.get_context("fork").Process(target=leave, args=(engine,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert_unharmed(engine)
+
+
+def open_another(path: Path) -> None:
+    with bf.Engine(path, orders(), workers=1) as engine:
+        load(engine, 10)
+        engine.run()
+        raise SystemExit(len(outcome(engine)[0]) != 10)
+
+
+def test_an_engine_that_a_child_opens_after_the_fork_works(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    path = tmp_path / "child" / "orders.duckdb"
+    path.parent.mkdir()
+    child = multiprocessing.get_context("fork").Process(target=open_another, args=(path,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert_unharmed_beside(engine, path.parent)
+
+
+def assert_unharmed_beside(engine: bf.Engine, folder: Path) -> None:
+    for each in folder.iterdir():
+        each.unlink()
+    folder.rmdir()
+    assert_unharmed(engine)
+
+
+def test_a_fork_while_others_write_and_drain_neither_hangs_nor_harms(engine: bf.Engine) -> None:
+    engine.start()
+    stop = threading.Event()
+    triggering = threading.Thread(target=keep_triggering, args=(engine, stop))
+    triggering.start()
+    try:
+        for _ in range(20):
+            assert in_child(lambda: engine.trigger("child", Order(1))) == REFUSED
+            assert in_child(engine.run) == REFUSED
+            assert in_child(engine.close) == UNHARMED
+    finally:
+        stop.set()
+        triggering.join()
+        engine.stop()
+    engine.run()
+    assert engine.runs("foreign_id = 'child'").fetchall() == []
+    unfinished = engine.runs("run_state <> 'COMPLETED'")
+    assert unfinished.fetchall() == []
+
+
+def keep_triggering(engine: bf.Engine, stop: threading.Event) -> None:
+    number = 0
+    while not stop.is_set():
+        engine.trigger(f"extra {number}", Order(number))
+        number += 1

@@ -1,0 +1,94 @@
+"""Chunks that can't be written, on either side: nobody's runs are to blame."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from orders_kit import Order, Stage
+from own_process import in_own_process
+
+import batchflow as bf
+
+ROWS = 2_000
+
+
+@contextmanager
+def small_files(most_bytes: int) -> Iterator[None]:
+    """Let this process, and those that it starts, write no file that is longer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def labelling(tight: Path) -> bf.Workflow[Order, Stage]:
+    workflow = bf.Workflow("orders", Order, Stage)
+
+    @workflow.batch_step(Stage.NEW, to=Stage.SENT)
+    def label(batch: bf.Batch[Order, Stage]) -> Stage:
+        limit = 50_000 if tight.exists() else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        batch["label"] = [f"{number:>0200d}" for number in batch["number"]]
+        return Stage.SENT
+
+    return workflow
+
+
+def load(engine: bf.Engine) -> None:
+    labels = "SELECT range AS number, repeat('x', 200) AS label FROM range(2000)"
+    engine.trigger_many(labels, foreign_id="number", at=Stage.NEW)
+
+
+def assert_all_sent_once(engine: bf.Engine) -> None:
+    assert engine.counts().select("status, runs").fetchall() == [("SENT", ROWS)]
+    assert engine.errors().fetchall() == []
+    once = engine.sql("SELECT count(*), count(DISTINCT seq) FROM orders.transitions")
+    assert once.fetchall() == [(ROWS, ROWS)]
+
+
+def coordinator_has_no_room(folder: Path) -> None:
+    # In memory, so that it is no file of the store's that is too long.
+    with bf.Engine(":memory:", labelling(folder / "tight"), workers=1) as engine:
+        load(engine)
+        with small_files(50_000), pytest.raises(bf.DiskFullError, match="room left for a chunk"):
+            engine.run()
+        assert engine.counts().select("status, runs").fetchall() == [("NEW", ROWS)]
+        engine.run()
+        assert_all_sent_once(engine)
+
+
+def worker_has_no_room(folder: Path) -> None:
+    (folder / "tight").touch()
+    with bf.Engine(folder / "orders.duckdb", labelling(folder / "tight"), workers=2) as engine:
+        load(engine)
+        with pytest.raises(bf.DiskFullError, match="worker has no room"):
+            engine.run()
+        assert engine.errors().fetchall() == []
+        (folder / "tight").unlink()
+        engine.run()
+        assert_all_sent_once(engine)
+
+
+def store_meets_a_limit_on_file_sizes(folder: Path) -> None:
+    with bf.Engine(folder / "orders.duckdb", labelling(folder / "tight"), workers=0) as engine:
+        load(engine)
+        size = (folder / "orders.duckdb.wal").stat().st_size
+        with small_files(size), pytest.raises(bf.DiskFullError, match="File too large"):
+            engine.pause("true")
+        engine.run()
+        assert_all_sent_once(engine)
+
+
+@pytest.mark.parametrize(
+    "scenario", [coordinator_has_no_room, worker_has_no_room, store_meets_a_limit_on_file_sizes]
+)
+def test_a_limit_on_the_size_of_files_stops_the_drain_and_once_raised_it_goes_on(
+    scenario, tmp_path: Path
+) -> None:
+    in_own_process(scenario, tmp_path)

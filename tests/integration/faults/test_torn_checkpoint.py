@@ -1,0 +1,110 @@
+"""A checkpoint that was cut in the middle of a write leaves a store that opens, with all in it.
+
+DuckDB rewrites its blocks of metadata in place. The file as a kill would leave it is put together
+here from what it was when a checkpoint began, and when it ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from orders_kit import is_clean, load, orders, outcome, undisturbed
+
+import batchflow as bf
+from batchflow import crash_point
+from batchflow.store.checkpoint import HEADER_BYTES, journal_of
+
+ROWS = 5_000
+BLOCK_BYTES = 262_144
+
+
+@dataclass
+class Cut:
+    """A store's file as a checkpoint found it and as it left it, and what lay beside it."""
+
+    folder: Path
+
+    def at_begin(self, name: str) -> Path:
+        return self.folder / "begin" / name
+
+    @property
+    def ended(self) -> bytes:
+        return (self.folder / "orders.duckdb").read_bytes()
+
+    def torn(self, to: Path, written: int) -> Path:
+        """Make the store of a checkpoint that was killed so far into the first metadata block."""
+        before, after = self.at_begin("orders.duckdb").read_bytes(), self.ended
+        half = after[HEADER_BYTES : HEADER_BYTES + written]
+        rest = before[HEADER_BYTES + written : HEADER_BYTES + BLOCK_BYTES]
+        others = after[HEADER_BYTES + BLOCK_BYTES :]
+        (to / "orders.duckdb").write_bytes(before[:HEADER_BYTES] + half + rest + others)
+        for name in ("orders.duckdb.wal", "orders.duckdb.checkpoint"):
+            shutil.copy(self.at_begin(name), to / name)
+        return to / "orders.duckdb"
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
+    folder = tmp_path_factory.mktemp("cut")
+    began = folder / "begin"
+    with bf.Engine(folder / "orders.duckdb", orders(), workers=0) as engine:
+        load(engine, ROWS)
+        engine.run(limit=ROWS)
+        engine._store._connection.fold_log()
+        engine.run()
+
+        def keep(point: crash_point.CrashPoint) -> None:
+            if point == "at_checkpoint":
+                shutil.copytree(folder, began)
+
+        crash_point.arm(keep)
+        try:
+            engine._store._connection.fold_log()
+        finally:
+            crash_point.arm(None)
+    return Cut(folder)
+
+
+@pytest.mark.parametrize("written", [1, 4_096, 8_192, 100_000, BLOCK_BYTES - 1])
+def test_a_block_that_is_half_written_is_put_back(cut: Cut, written: int, tmp_path: Path) -> None:
+    path = cut.torn(tmp_path, written)
+    with bf.Engine(path, orders(), workers=0) as engine:
+        assert outcome(engine) == undisturbed(ROWS)
+    assert is_clean(tmp_path)
+
+
+def test_a_reader_puts_it_back_as_well(cut: Cut, tmp_path: Path) -> None:
+    path = cut.torn(tmp_path, 4_096)
+    with bf.connect(path) as reader:
+        assert reader.sql("SELECT count(*) FROM orders.runs").fetchall() == [(ROWS,)]
+    assert not journal_of(path).exists()
+
+
+def test_without_what_was_kept_it_could_not_be_opened(cut: Cut, tmp_path: Path) -> None:
+    path = cut.torn(tmp_path, 4_096)
+    journal_of(path).unlink()
+    with pytest.raises(bf.StoreFormatError, match="checksum"):
+        bf.Engine(path, orders(), workers=0)
+
+
+def test_a_checkpoint_that_had_not_begun_leaves_what_is_dropped(cut: Cut, tmp_path: Path) -> None:
+    path = tmp_path / "orders.duckdb"
+    for name in ("orders.duckdb", "orders.duckdb.wal"):
+        shutil.copy(cut.at_begin(name), tmp_path / name)
+    kept = cut.at_begin("orders.duckdb.checkpoint").read_bytes()
+    journal_of(path).write_bytes(kept[: len(kept) // 2])
+    with bf.Engine(path, orders(), workers=0) as engine:
+        assert outcome(engine) == undisturbed(ROWS)
+    assert is_clean(tmp_path)
+
+
+def test_a_checkpoint_that_was_done_is_not_undone(cut: Cut, tmp_path: Path) -> None:
+    path = tmp_path / "orders.duckdb"
+    path.write_bytes(cut.ended)
+    shutil.copy(cut.at_begin("orders.duckdb.checkpoint"), journal_of(path))
+    with bf.Engine(path, orders(), workers=0) as engine:
+        assert outcome(engine) == undisturbed(ROWS)
+    assert is_clean(tmp_path)

@@ -1,0 +1,203 @@
+"""A second coordinator on a held store is refused, whichever way it comes; a dead one is no bar."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from orders_kit import Order, load, orders, outcome, undisturbed
+from small_disk import mounted
+
+import batchflow as bf
+
+ROWS = 1_000
+HOLDER = """
+import sys
+import batchflow as bf
+from orders_kit import load, orders
+
+engine = bf.Engine(sys.argv[1], orders(), workers=0)
+load(engine, int(sys.argv[2]))
+print("open", flush=True)
+sys.stdin.read()
+engine.close()
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    return folder / "orders.duckdb"
+
+
+@pytest.fixture
+def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the store, with runs in its log."""
+    here = str(Path(__file__).parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store), str(ROWS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, sys.path)])},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def refused(path: Path, holder: int) -> None:
+    with pytest.raises(bf.StoreHeldError) as caught:
+        bf.Engine(path, orders(), workers=0)
+    assert caught.value.holder["pid"] == holder
+    assert caught.value.holder["host"] == socket.gethostname()
+    assert f"process {holder} on {socket.gethostname()}" in str(caught.value)
+
+
+def goes_on(path: Path) -> None:
+    with bf.Engine(path, orders(), workers=0) as engine:
+        engine.run()
+        assert outcome(engine) == undisturbed(ROWS)
+
+
+def by_symbolic_link(store: Path) -> Path:
+    link = store.parent.parent / "link.duckdb"
+    link.symlink_to(store)
+    return link
+
+
+def by_a_link_to_its_folder(store: Path) -> Path:
+    link = store.parent.parent / "link"
+    link.symlink_to(store.parent, target_is_directory=True)
+    return link / store.name
+
+
+def by_hard_link(store: Path) -> Path:
+    link = store.with_name("hard.duckdb")
+    link.hardlink_to(store)
+    return link
+
+
+def by_relative_path(store: Path) -> Path:
+    return Path(os.path.relpath(store))
+
+
+def after_its_lock_file_was_deleted(store: Path) -> Path:
+    Path(f"{store}.lock").unlink()
+    return store
+
+
+def after_its_lock_file_was_replaced(store: Path) -> Path:
+    lock = Path(f"{store}.lock")
+    lock.unlink()
+    lock.write_text('{"pid": 1, "host": "elsewhere"}')
+    return store
+
+
+WAYS = [
+    by_symbolic_link,
+    by_a_link_to_its_folder,
+    by_hard_link,
+    by_relative_path,
+    after_its_lock_file_was_deleted,
+    after_its_lock_file_was_replaced,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_second_is_refused_and_told_of_the_first(
+    way: Callable[[Path], Path], store: Path, holder: subprocess.Popen[str]
+) -> None:
+    path = way(store)
+    refused(path, holder.pid)
+    refused(path, holder.pid)
+    with pytest.raises(bf.StoreHeldError, match=f"process {holder.pid} "):
+        bf.connect(path)
+    holder.communicate()
+    assert holder.returncode == 0
+    goes_on(store)
+
+
+@pytest.mark.parametrize("way", [by_symbolic_link, after_its_lock_file_was_replaced])
+def test_an_owner_that_was_killed_does_not_block(
+    way: Callable[[Path], Path], store: Path, holder: subprocess.Popen[str]
+) -> None:
+    path = way(store)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    goes_on(path)
+
+
+def test_after_a_kill_a_hard_link_beside_whose_name_no_log_lies_is_refused(
+    store: Path, holder: subprocess.Popen[str]
+) -> None:
+    link = by_hard_link(store)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with pytest.raises(bf.StoreError, match=r"other name .*orders\.duckdb.*open it by that name"):
+        bf.Engine(link, orders(), workers=0)
+    goes_on(store)
+    goes_on(link)
+
+
+def the_other_name_of_the_folder_is_refused(folder: Path) -> None:
+    with bf.Engine(folder / "orders.duckdb", orders(), workers=0) as engine:
+        load(engine, 10)
+        child = os.fork()
+        if child == 0:
+            # The second process, which has nothing of the first but what it finds on the disk.
+            os.execv(sys.executable, [sys.executable, "-c", SECOND, str(folder / "bound")])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        refused(folder / "bound" / "orders.duckdb", os.getpid())
+
+
+SECOND = """
+import os, sys
+import batchflow as bf
+from orders_kit import orders
+
+try:
+    bf.Engine(sys.argv[1] + "/orders.duckdb", orders(), workers=0)
+except bf.StoreHeldError as error:
+    sys.exit(error.holder["pid"] != os.getppid())
+sys.exit(2)
+"""
+
+
+def test_the_second_is_refused_by_way_of_a_mount_of_the_same_folder(tmp_path: Path) -> None:
+    mount = 'mkdir "$1/bound" && mount --bind "$1" "$1/bound"'
+    mounted(the_other_name_of_the_folder_is_refused, tmp_path, mount)
+
+
+@pytest.mark.parametrize("way", [by_symbolic_link, by_hard_link, by_relative_path])
+def test_a_second_engine_in_another_thread_is_refused(
+    way: Callable[[Path], Path], store: Path
+) -> None:
+    with bf.Engine(store, orders(), workers=0) as engine:
+        path, errors = way(store), []
+
+        def open_it() -> None:
+            try:
+                bf.Engine(path, orders(), workers=0)
+            except bf.StoreHeldError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=open_it)
+        thread.start()
+        thread.join()
+        assert errors[0].holder["pid"] == os.getpid()
+        assert "close that engine first" in str(errors[0])
+        engine.trigger("one", Order(1))
+        engine.run()
+    with bf.Engine(store, orders(), workers=0) as again:
+        assert again.counts().select("status, runs").fetchall() == [("SENT", 1)]

@@ -1,0 +1,121 @@
+"""Files cross into the store piece by piece, in their order, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from loading_kit import Loader, opened
+
+from batchflow.errors import ConflictError, SourceError
+from batchflow.store.source_instance import Outside, source_instance
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Iterator[Loader]:
+    with opened(path=tmp_path / "items.duckdb") as found:
+        yield found
+
+
+def written(folder: Path, query: str, name: str = "items.parquet", options: str = "") -> Path:
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{folder / name}' {options}")
+    return folder / name
+
+
+def of_sources() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith("batchflow-source")]
+
+
+def test_pieces_are_bounded_by_rows_and_by_bytes_and_keep_the_order(loader: Loader) -> None:
+    wide = "SELECT range AS n, repeat('x', 2000) AS text FROM range(100000)"
+    narrow = "SELECT range AS n FROM range(1200000)"
+
+    for query, most_rows in ((wide, 60_000), (narrow, 600_000)):
+        with source_instance(loader.connection.cursor()) as instance:
+            outside = Outside(instance, f"({query})")
+            with outside.tables(["n", *outside.sample.column_names]) as tables:
+                seen = 0
+                for table in tables:
+                    assert table.num_rows <= most_rows
+                    assert table.nbytes <= 160 * MIB
+                    expected = range(seen, seen + table.num_rows)
+                    assert table["n"].to_pylist() == list(expected)
+                    assert table[outside.position].to_pylist() == list(expected)
+                    seen += table.num_rows
+    assert of_sources() == []
+
+
+def test_a_load_of_several_pieces_is_numbered_by_the_files_order(
+    loader: Loader, tmp_path: Path
+) -> None:
+    rows = 1_100_000
+    query = f"SELECT 'n' || range AS name, range::DOUBLE AS price FROM range({rows})"
+
+    report = loader.load(written(tmp_path, query))
+
+    assert (report.loaded, report.first_seq, report.last_seq) == (rows, 0, rows - 1)
+    counted = "SELECT count(*) FILTER (seq = price) AS n, count(DISTINCT seq) AS seqs"
+    assert loader.query(f"{counted} FROM items.runs") == [{"n": rows, "seqs": rows}]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_what_is_wrong_in_the_last_piece_leaves_nothing_of_the_first(
+    suffix: str, loader: Loader, tmp_path: Path
+) -> None:
+    last = 700_000
+    name = f"CASE range WHEN {last} THEN 'n0' ELSE 'n' || range END AS name"
+    query = f"SELECT {name}, range::DOUBLE AS price FROM range({last + 1})"
+    source = written(tmp_path, query, f"items.{suffix}")
+
+    with pytest.raises(ConflictError) as caught:
+        loader.load(source, on_conflict="error")
+
+    assert (caught.value.count, caught.value.foreign_ids) == (1, ("n0",))
+    assert loader.column("seq") == []
+    assert loader.load(source).loaded == last
+
+
+def test_sql_that_fails_in_a_later_piece_leaves_nothing(loader: Loader, tmp_path: Path) -> None:
+    query = "SELECT 'n' || range AS name, range AS price FROM range(800000)"
+    source = written(tmp_path, query)
+    failing = "CASE price WHEN 790000 THEN error('in the middle') ELSE price::DOUBLE END"
+
+    with pytest.raises(SourceError):
+        loader.load(f"SELECT name, {failing} AS price FROM '{source}'")
+
+    assert loader.column("seq") == []
+    assert of_sources() == []
+    assert loader.load(source).first_seq == 0
+
+
+def test_rows_that_are_wide_and_many_are_loaded_within_the_memory_limit(tmp_path: Path) -> None:
+    note = "repeat(md5(range::VARCHAR), 100) AS note"
+    query = f"SELECT 'n' || range AS name, range::DOUBLE AS price, {note} FROM range(60000)"
+    source = written(tmp_path, query, options="(ROW_GROUP_SIZE 5000)")
+
+    # 190 MB of text through a store that may take 120 MB.
+    with opened(path=tmp_path / "s.duckdb", memory_limit="120MB") as loader:
+        assert loader.load(source).loaded == 60_000
+        assert sum(loader.column("length(note)")) == 60_000 * 3_200
+
+
+def interrupted(loader: Loader) -> None:
+    with (
+        source_instance(loader.connection.cursor()) as instance,
+        Outside(instance, "range(100000000)").tables(["range"]) as tables,
+    ):
+        next(tables)
+        raise KeyboardInterrupt
+
+
+def test_a_source_that_is_not_read_to_its_end_is_let_go(loader: Loader) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(loader)
+
+    assert of_sources() == []
