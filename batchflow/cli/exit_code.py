@@ -27,7 +27,8 @@ Exit codes:
   2    the command line is wrong
   3    the engine could not do it; the reason is on stderr
   75   another process holds the store; try again later
-  130  stopped by Ctrl-C, 143: by SIGTERM; what was committed is kept
+  130  stopped by Ctrl-C, 143: by SIGTERM, 129: by the end of its terminal; what was
+       committed is kept
 
 \b
 Data is written to stdout, everything else to stderr.

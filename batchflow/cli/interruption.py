@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, wherever a command is."""
+"""Ctrl-C, SIGTERM and the end of the terminal, wherever a command is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:

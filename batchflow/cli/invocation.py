@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from batchflow.cli.exit_code import ExitCode
 from batchflow.cli.group import batchflow
 from batchflow.cli.interruption import Interruption
 from batchflow.cli.output import note
+from batchflow.cli.streams import flush_or_let_go, is_of_stream, open_closed_streams
 from batchflow.cli.target import BrokenModuleError
 from batchflow.errors import BatchflowError, StoreHeldError
 
@@ -19,6 +21,7 @@ _SIGINT_EXIT_CODE = 130
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Execute one command, by default the process's own arguments; answer its exit code."""
+    open_closed_streams()
     with Interruption() as interruption:
         try:
             return _executed(arguments)
@@ -27,14 +30,19 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
                 note("Stopped.")
                 return interruption.exit_code
             return _exit_code_of(error)
+        finally:
+            flush_or_let_go()
 
 
 def _executed(arguments: Sequence[str] | None) -> int:
-    code = batchflow.main(
-        args=None if arguments is None else list(arguments),
-        prog_name="batchflow",
-        standalone_mode=False,
-    )
+    given, stdout = None if arguments is None else list(arguments), sys.stdout
+    try:
+        code = batchflow.main(args=given, prog_name="batchflow", standalone_mode=False)
+    except SystemExit:
+        # Where nobody reads its texts to the end, click has put another stream in stdout's place.
+        if sys.stdout is stdout:
+            raise
+        return ExitCode.DONE
     return int(code or ExitCode.DONE)
 
 
@@ -50,10 +58,19 @@ def _exit_code_of(error: BaseException) -> int:
         case StoreHeldError():
             note(f"batchflow: {error}")
             return ExitCode.HELD
-        case BatchflowError() | BrokenModuleError():
-            note(f"batchflow: {error}" if isinstance(error, BatchflowError) else str(error))
-            return ExitCode.FAILED
         case _:
             # Python's own exit code would be 1, which says something else here.
-            note("".join(traceback.format_exception(error)))
+            note(_told(error))
             return ExitCode.FAILED
+
+
+def _told(error: BaseException) -> str:
+    match error:
+        case BatchflowError():
+            return f"batchflow: {error}"
+        case BrokenModuleError():
+            return str(error)
+        case OSError() if is_of_stream(error):
+            return f"batchflow: the output can't be written: {error.strerror}."
+        case _:
+            return "".join(traceback.format_exception(error))

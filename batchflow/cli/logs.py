@@ -14,7 +14,10 @@ class _AboveBar(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:  # As logging's own handlers do: the log never stops what it tells of.
+            self.handleError(record)
 
 
 def show_log(*, quiet: bool, verbose: bool) -> None:

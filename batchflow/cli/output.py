@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchflow.cli.streams import let_go, let_go_when_ended
 from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ _PIPED_ROWS = 10_000
 
 
 def note(text: str) -> None:
-    """Tell people something that is no data."""
-    click.echo(text, err=True)
+    """Tell people something that is no data, if they are still there."""
+    with let_go_when_ended(sys.stderr):
+        click.echo(text, err=True)
 
 
 def write(text: str, *, flush: bool = True) -> bool:
@@ -44,7 +46,7 @@ def write(text: str, *, flush: bool = True) -> bool:
             sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would break again when Python flushes it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)
         return False
     return True
 

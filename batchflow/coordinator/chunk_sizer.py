@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 # Long enough that handing over costs little, short enough that a commit is never far away.
 _TARGET_SECONDS = 0.25
+# What a dying worker had done of its chunk is done again, so chunks are short where workers die.
+_LEAST_TARGET_SECONDS = 0.01
+_SHRINKS_BY = 8.0
+_GROWS_BY = 1.1
 _FIRST_ROWS = 1_000
 _MOST_ROWS = 65_536
 _MOST_GROWTH = 16.0
@@ -22,6 +26,7 @@ class ChunkSizer:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int], float] = {}
+        self._targets: dict[tuple[str, int], float] = {}
 
     def rows(self, workflow: str, step: Step) -> int:
         """Answer the number of runs for the next chunk of a step."""
@@ -33,7 +38,19 @@ class ChunkSizer:
         """Learn from a chunk of which ``rows`` were executed in ``seconds``."""
         if rows == 0:
             return
-        known = self._rows.get((workflow, step.from_code), float(_FIRST_ROWS))
-        fitting = rows * _TARGET_SECONDS / max(seconds, 1e-6)
+        key = workflow, step.from_code
+        known = self._rows.get(key, float(_FIRST_ROWS))
+        target = min(_TARGET_SECONDS, self._targets.get(key, _TARGET_SECONDS) * _GROWS_BY)
+        fitting = rows * target / max(seconds, 1e-6)
         bounded = min(fitting, known * _MOST_GROWTH, float(_MOST_ROWS))
-        self._rows[workflow, step.from_code] = max(1.0, bounded)
+        self._rows[key] = max(1.0, bounded)
+        self._targets[key] = target
+
+    def lost(self, workflow: str, step: Step) -> None:
+        """Make a step's chunks shorter for a while, as its worker died of one."""
+        key = workflow, step.from_code
+        target = self._targets.get(key, _TARGET_SECONDS)
+        shorter = max(_LEAST_TARGET_SECONDS, target / _SHRINKS_BY)
+        known = self._rows.get(key, float(_FIRST_ROWS))
+        self._rows[key] = max(1.0, known * shorter / target)
+        self._targets[key] = shorter

@@ -63,8 +63,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimedChunk:
-    """A chunk that is out: which claim it is of, and its rows with what the commit needs."""
+    """A chunk that is out.
+
+    Attributes:
+        claim: which one it is of.
+        rows: its runs, with what the commit needs.
+        suspect: whether it is executed in a worker of its own.
+        otherwise: runs of which one ends its worker if none of these does.
+    """
 
     claim: Claim
     rows: pa.Table
     suspect: bool = False
+    otherwise: pa.Table | None = None

@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchflow import crash_point
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.committer import Committer
 from batchflow.coordinator.intake import Intake
-from batchflow.coordinator.outcomes import Settled, refused_by_outcome, result_of_lost, settle
+from batchflow.coordinator.outcomes import (
+    Settled,
+    by_outcome,
+    refused_by_outcome,
+    result_of_lost,
+    settle,
+)
 from batchflow.coordinator.stop import Stop
 from batchflow.coordinator.tally import Tally
 from batchflow.coordinator.writing import Written, write_in_store, write_results
 from batchflow.definition import Outcome, StepKind
+from batchflow.errors import CommitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +95,9 @@ class Coordinator:
 
         Raises:
             StepCodeError, ResourceError: a step's code or resource can't be had in the workers.
-            CommitError: results couldn't be stored; nothing of that commit was.
+            CommitError: some results couldn't be stored, not even in small commits; their runs are
+                as they were, and all that could be done beside them is done.
+            DiskFullError: there is no room left.
         """
         self._begin(drain)
         try:
@@ -95,6 +105,11 @@ class Coordinator:
                 pass
         finally:
             self._end()
+        if self._refusal is not None:
+            raise CommitError(
+                "Some results couldn't be stored, not even by themselves: their runs are as they "
+                f"were, for the next run to execute; all others are done. {self._refusal}"
+            ) from self._refusal
         return self._tally
 
     def _begin(self, drain: Drain) -> None:
@@ -116,6 +131,7 @@ class Coordinator:
         self._tally.expected = self._intake.waiting
         self._tally.expected_steps = self._intake.steps_ahead
         self._committed_since_refresh = False
+        self._refusal: CommitError | None = None
 
     def _end(self) -> None:
         try:
@@ -165,9 +181,10 @@ class Coordinator:
         if self._stopping:
             self._executor.request_stop(stop=True)
             return
-        while self._executor.suspect_slots and (chunk := self._intake.next_suspect()):
-            self._send(chunk)
         while self._executor.slots and (chunk := self._next_chunk()):
+            self._send(chunk)
+        # Last, as claims may hold some.
+        while self._executor.suspect_slots and (chunk := self._intake.next_suspect()):
             self._send(chunk)
 
     def _next_chunk(self) -> ClaimedChunk | None:
@@ -189,21 +206,27 @@ class Coordinator:
             ),
             suspect=chunk.suspect,
         )
+        crash_point.reached("chunks_in_flight")
 
     def _collect(self, done: ChunkResult | LostChunk) -> None:
         chunk = self._out.pop(done.chunk_id)
         if isinstance(done, ChunkResult):
+            self._intake.survived(chunk)
             self._settle(chunk, done)
         elif done.blamed and chunk.suspect and chunk.rows.num_rows == 1:
+            self._intake.ended_worker(chunk)
             self._settle(chunk, result_of_lost(done))
         else:
+            if done.blamed and not chunk.suspect:
+                self._sizer.lost(chunk.claim.workflow.name, chunk.claim.step)
             self._intake.lost(chunk, done)
 
     def _settle(self, chunk: ClaimedChunk, result: ChunkResult) -> None:
         settled = settle(chunk, result, self._clock.now(), self._random)
         claim = chunk.claim
         executed = chunk.rows.num_rows - int(settled.counts[Outcome.RETURNED])
-        self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
+        if not chunk.suspect:
+            self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
         self._intake.queues[claim.workflow.name].skipped(settled.skipped)
         self._intake.give_back(chunk, settled.returned)
         if settled.commit is None:
@@ -233,6 +256,7 @@ class Coordinator:
             self._tally.add_finished(finished)
             refused = refused_by_outcome(commit, summary)
             self._tally.add_refused(commit.workflow, commit.step, refused)
+        self._note_refused(written)
         for settled in written.settled:
             claim = settled.chunk.claim
             self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
@@ -242,12 +266,24 @@ class Coordinator:
         for listener in self.listeners:
             listener(self._tally)
 
+    def _note_refused(self, written: Written) -> None:
+        """Let runs alone for the rest of this drain whose results the store didn't take."""
+        for commit in written.refused:
+            self._tally.add_returned(commit.workflow, commit.step, by_outcome(commit))
+            for rows in (commit.moved, commit.held):
+                self._intake.queues[commit.workflow.name].skipped(rows)
+        if written.refused or written.refused_in_store:
+            self._refusal = written.error
+
     def _note_written_in_store(self, written: Written) -> None:
         assert written.in_store is not None
-        task, summary = written.in_store, written.summaries[0]
-        self._tally.add_finished(task.queue.stored_in_place(task.step, summary))
-        task.queue.release(task.span)
-        self._tally.add(task.queue.workflow, task.step, summary.counts, written.seconds)
+        task = written.in_store
+        for summary in written.summaries:
+            self._tally.add_finished(task.queue.stored_in_place(task.step, summary))
+            self._tally.add(task.queue.workflow, task.step, summary.counts, 0.0)
+        self._tally.steps[task.queue.workflow.name, task.step.from_code].seconds += written.seconds
+        if not written.refused_in_store:
+            task.queue.release(task.span)
 
     @property
     def _at_work(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.claim import Claim, ClaimedChunk
-from batchflow.coordinator.isolation import isolate
+from batchflow.coordinator.isolation import Isolated, halved, isolate
 from batchflow.coordinator.queue import Room, RunQueue
 from batchflow.definition import StepKind
 
@@ -73,10 +73,11 @@ class Intake:
         While results are being stored, more runs are about to arrive. So nobody comes again who
         waits for the others, and what would be less than a chunk is left to grow.
         """
-        claim = self._open_claim() or self._new_claim(now, storing)
-        if claim is None:
-            return None
-        return self._taken(claim)
+        while (claim := self._open_claim() or self._new_claim(now, storing)) is not None:
+            # All of a claim, or as much as may be out at once, may be suspect and go another way.
+            if claim.pending and self._may_run(claim):
+                return self._taken(claim)
+        return None
 
     def next_suspect(self) -> ClaimedChunk | None:
         """Take the next chunk that is to have a worker of its own."""
@@ -89,22 +90,42 @@ class Intake:
     # Giving back.
 
     def give_back(self, chunk: ClaimedChunk, rows: pa.Table) -> None:
-        """Execute these rows of a chunk later."""
-        chunk.claim.give_back(rows)
+        """Execute these rows of a chunk later, in a worker apart if they were to be there."""
+        if not chunk.suspect:
+            chunk.claim.give_back(rows)
+        elif rows.num_rows:
+            self._suspect(chunk.claim, rows)
 
     def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> None:
         """Execute a lost chunk again: what may be to blame apart from the rest."""
         if not lost.blamed:
-            chunk.claim.give_back(chunk.rows)
+            self.give_back(chunk, chunk.rows)
         else:
-            isolated = isolate(chunk.rows, lost.row)
-            for part in isolated.innocent:
-                chunk.claim.give_back(part)
-            for part in isolated.suspects:
-                chunk.claim.out += 1
-                self._out[_key(chunk.claim)] += 1
-                self._suspects.append(ClaimedChunk(chunk.claim, part, suspect=True))
+            self._isolate(chunk.claim, isolate(chunk.rows, lost.row, suspect=chunk.suspect))
+        self._try_others(chunk)
         self.done(chunk)
+
+    def survived(self, chunk: ClaimedChunk) -> None:
+        """Take note that no run of a suspect chunk has ended its worker."""
+        if chunk.otherwise is not None:
+            self._isolate(chunk.claim, halved(chunk.otherwise))
+
+    def ended_worker(self, chunk: ClaimedChunk) -> None:
+        """Remember a run that ended its worker when it was alone there."""
+        claim = chunk.claim
+        self.queues[claim.workflow.name].ended_worker(claim.step.from_code, chunk.rows)
+        self._try_others(chunk)
+
+    def _try_others(self, chunk: ClaimedChunk) -> None:
+        """Try those that would have been to blame, of whom nothing is known now."""
+        if chunk.otherwise is not None:
+            self._suspect(chunk.claim, chunk.otherwise)
+
+    def _isolate(self, claim: Claim, isolated: Isolated) -> None:
+        for part in isolated.innocent:
+            claim.give_back(part)
+        for part in isolated.suspects:
+            self._suspect(claim, part, isolated.otherwise)
 
     def done(self, chunk: ClaimedChunk) -> None:
         """Take note that a chunk is committed, or that nothing of it needs to be."""
@@ -121,8 +142,7 @@ class Intake:
     def refresh_due(self, now: datetime) -> None:
         """Look for retries where one has fallen due."""
         for queue in self.queues.values():
-            if queue.due_at is not None and queue.due_at <= now:
-                queue.refresh(now)
+            queue.refresh_due(now)
 
     def refresh(self, now: datetime) -> None:
         """Count anew who waits where."""
@@ -200,10 +220,24 @@ class Intake:
         if self._left is not None:
             queue.given_back(claim.step.from_code, claim.keep_first(self._left))
         self._count_toward_limit(claim.rows.num_rows)
+        self._part_suspects(queue, claim)
         self._claims.append(claim)
         self._bytes += claim.bytes
         self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
         return claim
+
+    def _part_suspects(self, queue: RunQueue, claim: Claim) -> None:
+        shared, suspects = queue.split_suspects(claim.step.from_code, claim.rows)
+        if suspects.num_rows:
+            claim.pending = deque([shared] if shared.num_rows else [])
+            most = self._sizer.rows(claim.workflow.name, claim.step)
+            for first in range(0, suspects.num_rows, most):
+                self._suspect(claim, suspects.slice(first, most))
+
+    def _suspect(self, claim: Claim, rows: pa.Table, otherwise: pa.Table | None = None) -> None:
+        claim.out += 1
+        self._out[_key(claim)] += 1
+        self._suspects.append(ClaimedChunk(claim, rows, True, otherwise))
 
     def _count_toward_limit(self, runs: int) -> None:
         if self._left is not None:

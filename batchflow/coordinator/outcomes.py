@@ -105,6 +105,12 @@ def refused_by_outcome(commit: StepCommit, summary: CommitSummary) -> np.ndarray
     return counts
 
 
+def by_outcome(commit: StepCommit) -> np.ndarray:
+    """Count the runs of a commit, int64 of shape (len(Outcome),)."""
+    outcomes = np.concatenate([t["#outcome"].to_numpy() for t in (commit.moved, commit.held)])
+    return np.bincount(outcomes, minlength=len(Outcome))
+
+
 def _moved(chunk: ClaimedChunk, result: ChunkResult) -> pa.Table:
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         name: chunk.rows[name] for name in ("#seq", "#version", "#attempt", "#run_state")

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from batchflow import crash_point
 from batchflow.coordinator.backlog import Backlog, Span
 from batchflow.coordinator.claim import Claim
 from batchflow.coordinator.deferral import Deferral
 from batchflow.coordinator.outcomes import earliest
+from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
+from batchflow.store.claim import longest_wait_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +46,10 @@ class RunQueue:
         self._backlog = Backlog(len(workflow.statuses))
         self._skipped = Deferral()
         self._repeated = Deferral()
+        self._suspects = Suspects(store.suspects(workflow))
         self._by_rank = sorted(workflow.steps, key=lambda code: -int(workflow.rank[code]))
+        longest = max(map(longest_wait_seconds, workflow.steps.values()), default=0.0)
+        self._longest_wait = timedelta(seconds=longest) + _RETRY_SLACK
         self._has_step = np.zeros(len(workflow.statuses), np.bool_)
         self._has_step[list(workflow.steps)] = True
 
@@ -52,6 +58,12 @@ class RunQueue:
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
         self.due_at = _with_slack(counted.next_attempt_at)
+
+    def refresh_due(self, now: datetime) -> None:
+        """Count anew where a retry has fallen due, or the clock was set back since it was to."""
+        due_at = self.due_at
+        if due_at is not None and (due_at <= now or due_at > now + self._longest_wait):
+            self.refresh(now)
 
     def loaded(self, code: int, first_seq: int, last_seq: int) -> None:
         """Take note of newly triggered runs."""
@@ -71,6 +83,7 @@ class RunQueue:
 
     def claim(self, span: Span, now: datetime) -> Claim | None:
         """Take the runs of a span; ``None`` when nobody is there after all."""
+        crash_point.reached("before_claim")
         step = self.workflow.steps[span.code]
         self._backlog.claim(span)
         rows = self._without_deferred(span, self._select(span, step, now))
@@ -81,6 +94,7 @@ class RunQueue:
 
     def claim_whole(self, span: Span) -> int:
         """Take a span for a step that never leaves the store; answer how many wait there."""
+        crash_point.reached("before_claim")
         return self._backlog.claim(span)
 
     def release(self, span: Span) -> None:
@@ -90,6 +104,17 @@ class RunQueue:
     def skipped(self, rows: pa.Table) -> None:
         """Leave these runs alone until something changes them."""
         self._skipped.add(rows["#seq"].to_numpy(), rows["#version"].to_numpy())
+
+    def ended_worker(self, code: int, rows: pa.Table) -> None:
+        """Take note of runs that ended their worker when they were alone there."""
+        self._suspects.add(code, rows["#seq"].to_numpy())
+
+    def split_suspects(self, code: int, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Split a claim in those that may share a worker, and those that ended one before."""
+        suspect = self._suspects.contains(code, rows["#seq"].to_numpy())
+        if not suspect.any():
+            return rows, rows.slice(0, 0)
+        return rows.filter(pa.array(~suspect)), rows.filter(pa.array(suspect))
 
     def given_back(self, code: int, rows: pa.Table) -> None:
         """Count these runs as waiting, as if they hadn't been claimed."""

@@ -68,6 +68,12 @@ class Tally:
         entry.counts -= counts
         entry.refused += int(counts.sum())
 
+    def add_returned(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
+        """Count results that couldn't be stored, by outcome: as returned, and not as that."""
+        entry = self.steps[workflow.name, step.from_code]
+        entry.counts -= counts
+        entry.counts[Outcome.RETURNED] += counts.sum()
+
     def add_finished(self, runs: int) -> None:
         """Count runs that got to a terminal status."""
         self.finished += runs

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from batchflow import crash_point
+from batchflow.coordinator.piecewise import store_piecewise
 from batchflow.store import StepCommit
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator.intake import InStore
     from batchflow.coordinator.outcomes import Settled
+    from batchflow.errors import CommitError
     from batchflow.store import CommitSummary, Store
 
 log = logging.getLogger("batchflow")
@@ -27,42 +31,106 @@ log = logging.getLogger("batchflow")
 
 @dataclass(frozen=True)
 class Written:
-    """One transaction, done.
+    """One write, done: a transaction, or several where one was refused.
 
     Attributes:
-        settled: the chunks whose results are in it.
-        commits: what was stored, with one summary each.
+        settled: the chunks whose results it is about.
+        commits: what was stored of them, with a summary each.
+        refused: what the store didn't take, in whatever small pieces; as if it hadn't been done.
+        error: the last refusal.
         in_store: the span that the store itself executed a step for, if it was that.
+        summaries: what it said of that, or of ``commits``.
+        refused_in_store: whether it didn't take all of the span.
     """
 
-    settled: Sequence[Settled]
-    commits: Sequence[StepCommit]
-    summaries: Sequence[CommitSummary]
+    settled: Sequence[Settled] = ()
+    commits: Sequence[StepCommit] = ()
+    summaries: Sequence[CommitSummary] = ()
+    refused: Sequence[StepCommit] = ()
+    error: CommitError | None = None
     in_store: InStore | None = None
+    refused_in_store: bool = False
     seconds: float = 0.0
 
 
 def write_results(store: Store, settled: Sequence[Settled], now: datetime) -> Written:
-    """Commit the results of several chunks in one transaction."""
+    """Commit the results of several chunks, in one transaction if the store takes it."""
     began = time.monotonic()
-    commits = merged(settled)
-    summaries = store.commit(commits, now)
+
+    def commit(commits: Sequence[StepCommit]) -> Sequence[CommitSummary]:
+        crash_point.reached("before_commit")
+        summaries = store.commit(commits, now)
+        crash_point.reached("after_commit")
+        return summaries
+
+    whole: Sequence[StepCommit] = merged(settled)
+    done = store_piecewise(whole, commit, halves)
     seconds = time.monotonic() - began
-    for commit, summary in zip(commits, summaries, strict=True):
-        _log(commit.workflow.name, commit.step.name, summary, seconds)
-    return Written(settled, commits, summaries, seconds=seconds)
+    commits = [each for piece, _ in done.stored for each in piece]
+    summaries = [each for _, stored in done.stored for each in stored]
+    for each, summary in zip(commits, summaries, strict=True):
+        _log(each.workflow.name, each.step.name, summary, seconds)
+    refused = [each for piece in done.refused for each in piece]
+    for each in refused:
+        _log_refused(each.workflow.name, each.step.name, each.moved.num_rows + each.held.num_rows)
+    return Written(settled, commits, summaries, refused, done.error, seconds=seconds)
 
 
 def write_in_store(
     store: Store, task: InStore, now: datetime, random: np.random.Generator
 ) -> Written:
-    """Execute a step inside the store, for one span of runs, in one transaction."""
+    """Execute a step inside the store for one span of runs, in one transaction if it can."""
     began = time.monotonic()
-    workflow, span = task.queue.workflow, task.span
-    summary = store.commit_sql_step(workflow, task.step, span.first_seq, span.last_seq, now, random)
+    workflow = task.queue.workflow
+
+    def commit(seqs: range) -> CommitSummary:
+        crash_point.reached("before_commit")
+        summary = store.commit_sql_step(workflow, task.step, seqs[0], seqs[-1], now, random)
+        crash_point.reached("after_commit")
+        return summary
+
+    done = store_piecewise(
+        range(task.span.first_seq, task.span.last_seq + 1), commit, _halves_of_range
+    )
     seconds = time.monotonic() - began
-    _log(workflow.name, task.step.name, summary, seconds)
-    return Written((), (), (summary,), in_store=task, seconds=seconds)
+    summaries = [summary for _, summary in done.stored]
+    for summary in summaries:
+        _log(workflow.name, task.step.name, summary, seconds)
+    if done.refused:
+        _log_refused(workflow.name, task.step.name, None)
+    return Written(
+        summaries=summaries,
+        error=done.error,
+        in_store=task,
+        refused_in_store=bool(done.refused),
+        seconds=seconds,
+    )
+
+
+def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:
+    """Halve what goes into one transaction: its steps, or the runs of a single one."""
+    if len(commits) > 1:
+        middle = len(commits) // 2
+        return commits[:middle], commits[middle:]
+    (commit,) = commits
+    seqs = pa.concat_arrays([t["#seq"].combine_chunks() for t in (commit.moved, commit.held)])
+    if len(seqs) < 2:
+        return ()
+    middle = len(seqs) // 2
+    return tuple((_of_runs(commit, part),) for part in (seqs[:middle], seqs[middle:]))
+
+
+def _of_runs(commit: StepCommit, seqs: pa.Array) -> StepCommit:
+    parts = (
+        table.filter(pc.is_in(table["#seq"], value_set=seqs))
+        for table in (commit.moved, commit.held, commit.errors)
+    )
+    return StepCommit(commit.workflow, commit.step, *parts)
+
+
+def _halves_of_range(seqs: range) -> Sequence[range]:
+    middle = len(seqs) // 2
+    return (seqs[:middle], seqs[middle:]) if middle else ()
 
 
 def merged(settled: Sequence[Settled]) -> list[StepCommit]:
@@ -109,4 +177,14 @@ def _log(workflow: str, step: str, summary: CommitSummary, seconds: float) -> No
             "refused": refused,
             "seconds": seconds,
         },
+    )
+
+
+def _log_refused(workflow: str, step: str, runs: int | None) -> None:
+    log.error(
+        "%s: %s results of %s couldn't be stored; their runs are as they were",
+        workflow,
+        "some" if runs is None else runs,
+        step,
+        extra={"action": "refuse_commit", "workflow": workflow, "step": step, "runs": runs},
     )

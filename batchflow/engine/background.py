@@ -17,12 +17,16 @@ log = logging.getLogger("batchflow")
 
 
 class Background:
-    """Drains forever, until ``end``."""
+    """Drains forever, until ``end``; what ended it is logged in words only with `log_values`."""
 
     def __init__(
-        self, coordinator: Coordinator, on_failure: Callable[[BaseException], None]
+        self,
+        coordinator: Coordinator,
+        on_failure: Callable[[BaseException], None],
+        log_values: bool = False,
     ) -> None:
         self._coordinator = coordinator
+        self._log_values = log_values
         self._on_failure = on_failure
         self._failure: BaseException | None = None
         # A join() that Ctrl-C interrupts takes the thread for ended, until Python 3.13.
@@ -51,7 +55,12 @@ class Background:
         try:
             self._coordinator.drain(Drain(forever=True))
         except BaseException as error:
-            log.exception("the coordinator ended", extra={"action": "coordinator_failed"})
+            log.error(
+                "the coordinator ended: %s",
+                type(error).__qualname__,
+                exc_info=self._log_values,
+                extra={"action": "coordinator_failed"},
+            )
             self._failure = error
             self._on_failure(error)
         finally:

@@ -14,6 +14,15 @@ class EngineConfig(CoordinatorConfig):
     Attributes:
         memory_limit: the most memory that DuckDB may take, like ``"4GB"``; workers not included.
             What doesn't fit is spilled beside the store.
+        worker_memory_limit: the most memory that a step may take in a worker beyond what the
+            worker has to begin with, like ``"2GB"``; a run that wants more fails. ``"auto"``: an
+            equal share of four fifths of the machine's, or its container's. ``None``: no limit.
+            Kept to on Linux alone.
+        log_values: whether messages of errors show the values that they are about, cut short.
+            By default they don't, as objects hold personal data; nor does the log then say what
+            a step's exception says.
     """
 
     memory_limit: str = "512MB"
+    worker_memory_limit: str | None = "auto"
+    log_values: bool = False

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from batchflow import crash_point
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain
 from batchflow.definition import StepKind
@@ -18,7 +19,8 @@ from batchflow.engine.report import Report, reported
 from batchflow.engine.selection import Selection
 from batchflow.engine.signals import CtrlC, StopOnSignals
 from batchflow.engine.waiting import Waiting
-from batchflow.errors import EngineStateError, StoreClosedError
+from batchflow.engine.worker_memory import worker_memory_bytes
+from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
 from batchflow.executor import InlineExecutor, ProcessPool
 from batchflow.store import LoadOptions, Store
 
@@ -69,11 +71,15 @@ class Engine(Holding):
         self._clock = clock or SystemClock()
         self._config = config or EngineConfig()
         store = Store.open(
-            path, workflows, clock=self._clock.now, memory_limit=self._config.memory_limit
+            path,
+            workflows,
+            clock=self._clock.now,
+            memory_limit=self._config.memory_limit,
+            log_values=self._config.log_values,
         )
         super().__init__(store, selection)
         try:
-            self._executor = _executor(selection.by_name, processes)
+            self._executor = _executor(selection.by_name, processes, self._config)
         except BaseException:
             self._store.close()
             raise
@@ -101,8 +107,11 @@ class Engine(Holding):
     def close(self) -> None:
         """Stop the coordinator, end the workers and close the store; a second call does nothing.
 
-        A ``run()`` in another thread is stopped first, like one by Ctrl-C.
+        A ``run()`` in another thread is stopped first, like one by Ctrl-C. In a forked child, where
+        all of that is the parent's, it does nothing.
         """
+        if self._store.inherited:
+            return
         with self._switching:
             self._closed = True
         try:
@@ -137,6 +146,7 @@ class Engine(Holding):
         """
         chosen = self._workflows.of_object(object, workflow)
         placed = self._store.trigger(chosen, foreign_id, object, at, self._clock.now())
+        crash_point.reached("after_load")
         self._coordinator.loaded(chosen.name, placed.code, placed.first_seq, placed.last_seq)
         return placed.run_id
 
@@ -156,6 +166,7 @@ class Engine(Holding):
         Args:
             source: a path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a
                 pandas or Polars frame, a DuckDB relation, SQL text, or an iterable of objects.
+                SQL text reads the store's tables, or files, but not both at once.
             foreign_id: the source's column with your own key of a record.
             at: the status to begin at; may be left out where there is one starting point.
             workflow: which workflow; may be left out where the engine has one.
@@ -180,6 +191,7 @@ class Engine(Holding):
         self._warm_up(chosen)
         with CtrlC():
             report = self._store.load(chosen, source, options, self._clock.now())
+        crash_point.reached("after_load")
         if report.loaded:
             self._coordinator.loaded(chosen.name, report.code, report.first_seq, report.last_seq)
         return report
@@ -212,8 +224,10 @@ class Engine(Holding):
             EngineStateError: a coordinator is at work already.
             StepCodeError, ResourceError: a step or resource can't be had in the workers.
             StoreClosedError: the engine was closed.
+            ForkedStoreError: this is the child of a fork, and the engine is its parent's.
         """
         drain = Drain(wait_for_retries=wait_for_retries, limit=limit_of(limit), until=aware(until))
+        self._refuse_in_child()
         with self._switching:
             free = self._draining.acquire(blocking=False)
         if not free:
@@ -230,7 +244,9 @@ class Engine(Holding):
             ):
                 tally = self._coordinator.drain(drain)
             seconds = time.monotonic() - began
-            return reported(self._store, self._workflows.all, tally, seconds)
+            return reported(
+                self._store, self._workflows.all, tally, seconds, self._config.log_values
+            )
         finally:
             self._draining.release()
 
@@ -241,13 +257,16 @@ class Engine(Holding):
             EngineStateError: a coordinator is at work already.
             StoreClosedError: the engine was closed.
         """
+        self._refuse_in_child()
         with self._switching:
             if not self._draining.acquire(blocking=False):
                 raise EngineStateError("this engine is at work already: call stop() first")
             try:
                 self._clear_stop()
                 self._waiting.forget_failure()
-                self._background = Background(self._coordinator, self._waiting.notify_failure)
+                self._background = Background(
+                    self._coordinator, self._waiting.notify_failure, self._config.log_values
+                )
             except BaseException:
                 self._draining.release()
                 raise
@@ -257,6 +276,8 @@ class Engine(Holding):
 
         Does nothing where nothing was started. Raises what ended the coordinator, if something did.
         """
+        if self._store.inherited:
+            return
         with self._switching:
             background, self._background = self._background, None
         if background is None:
@@ -265,6 +286,11 @@ class Engine(Holding):
             background.end(self._config.grace_seconds)
         finally:
             self._draining.release()
+
+    def _refuse_in_child(self) -> None:
+        # Before any lock: in the child of a fork, what held it may be gone.
+        if self._store.inherited:
+            raise ForkedStoreError
 
     def _clear_stop(self) -> None:
         self._coordinator.stop.clear()
@@ -293,6 +319,7 @@ class Engine(Holding):
 
     def _warm_up(self, workflow: AnyWorkflow) -> None:
         """Have the workers come up while a load goes on, as most loads are followed by a run."""
+        self._refuse_in_child()
         needed = any(step.kind is not StepKind.SQL for step in workflow.steps.values())
         with self._switching:
             if needed and not self._closed and self._draining.acquire(blocking=False):
@@ -302,5 +329,8 @@ class Engine(Holding):
                     self._draining.release()
 
 
-def _executor(workflows: Mapping[str, AnyWorkflow], workers: int) -> Executor:
-    return ProcessPool(workflows, workers) if workers else InlineExecutor(workflows)
+def _executor(workflows: Mapping[str, AnyWorkflow], workers: int, config: EngineConfig) -> Executor:
+    if not workers:
+        return InlineExecutor(workflows, log_values=config.log_values)
+    memory_bytes = worker_memory_bytes(config.worker_memory_limit, workers)
+    return ProcessPool(workflows, workers, memory_bytes, log_values=config.log_values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchflow.chunk.answer import checked_reason
 from batchflow.engine.arguments import run_id_of
 from batchflow.engine.asking import Asking
 from batchflow.engine.signals import CtrlC
@@ -74,7 +75,11 @@ class Holding(Asking):
         wanted = None if run_ids is None else [run_id_of(run_id) for run_id in run_ids]
         with CtrlC():
             moved: Moved = verb(
-                chosen, where=where, run_ids=wanted, reason=reason, now=self._clock.now()
+                chosen,
+                where=where,
+                run_ids=wanted,
+                reason=checked_reason(reason),
+                now=self._clock.now(),
             )
         self._coordinator.changed(chosen.name)
         self._waiting.notify(None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from batchflow.coordinator import Coordinator, Tally
@@ -64,9 +66,31 @@ class Bar:
     def __init__(self) -> None:
         self._bar: Any = None
         self._ended = False
+        self._watched = True
 
     def update(self, tally: Tally) -> None:
-        """Draw it anew, if enough time has passed."""
+        """Draw it anew, if enough time has passed and the terminal is still there."""
+        if self._watched:
+            with self._unless_unwatched():
+                self._draw(tally)
+
+    def close(self) -> None:
+        """Leave its last line behind."""
+        if self._bar is not None:
+            with self._unless_unwatched():
+                self._leave()
+
+    @contextlib.contextmanager
+    def _unless_unwatched(self) -> Iterator[None]:
+        # A terminal that was closed is no reason to stop, where it was said that it isn't.
+        try:
+            yield
+        except OSError:
+            self._watched = False
+            if self._bar is not None:
+                self._bar.disable = True
+
+    def _draw(self, tally: Tally) -> None:
         if self._bar is None:
             self._bar = _bar(tally.expected_steps)
         advanced = tally.advanced
@@ -75,10 +99,7 @@ class Bar:
         self._bar.update(advanced - self._bar.n)
         self._ended = tally.finished >= tally.expected
 
-    def close(self) -> None:
-        """Leave its last line behind."""
-        if self._bar is None:
-            return
+    def _leave(self) -> None:
         if self._ended:
             self._bar.total = self._bar.n
             self._bar.refresh()

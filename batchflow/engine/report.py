@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from batchflow.definition import Outcome
+from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +54,22 @@ class StepReport:
     refused: int
 
 
+# What these say is our own, and shows no values unless that was asked for.
+_WITHOUT_VALUES: Final = frozenset(
+    {
+        *(kind.__name__ for kind in (InvalidObject, InvalidOutcome, StepTimeout, WorkerDied)),
+        *("ConversionException", "OutOfRangeException", "ConstraintException"),
+    }
+)
+
+
 @dataclass(frozen=True)
 class FailureReport:
-    """Failures with the same fingerprint, as stored since the beginning."""
+    """Failures with the same fingerprint, as stored since the beginning.
+
+    ``sample`` is the latest message; empty where it may show a value of an object, which a report
+    does only with ``EngineConfig(log_values=True)``. ``Engine.errors`` has it in any case.
+    """
 
     workflow: str
     fingerprint: str
@@ -146,13 +160,17 @@ class Report:
 
 
 def reported(
-    store: Store, workflows: Sequence[AnyWorkflow], tally: Tally, seconds: float
+    store: Store,
+    workflows: Sequence[AnyWorkflow],
+    tally: Tally,
+    seconds: float,
+    log_values: bool = False,
 ) -> Report:
     """Put a report together from what was counted and what is stored."""
     return Report(
         statuses=tuple(entry for flow in workflows for entry in _statuses(store, flow)),
         steps=tuple(_step_report(entry) for entry in tally.steps.values()),
-        failures=tuple(entry for flow in workflows for entry in _failures(store, flow)),
+        failures=tuple(entry for flow in workflows for entry in _failures(store, flow, log_values)),
         seconds=seconds,
         waiting_for_retry=sum(store.waiting_for_retry(flow) for flow in workflows),
     )
@@ -163,10 +181,14 @@ def _statuses(store: Store, workflow: AnyWorkflow) -> list[StatusCount]:
     return [StatusCount(workflow.name, *row) for row in rows]
 
 
-def _failures(store: Store, workflow: AnyWorkflow) -> list[FailureReport]:
+def _failures(store: Store, workflow: AnyWorkflow, log_values: bool) -> list[FailureReport]:
     columns = "fingerprint, type, count, message"
     rows = store.errors(workflow).select(columns).limit(_FAILURES_SHOWN).fetchall()
-    return [FailureReport(workflow.name, *row) for row in rows]
+    failures = [FailureReport(workflow.name, *row) for row in rows]
+    return [
+        each if log_values or each.type in _WITHOUT_VALUES else replace(each, sample="")
+        for each in failures
+    ]
 
 
 def _step_report(entry: StepTally) -> StepReport:

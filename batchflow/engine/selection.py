@@ -22,8 +22,8 @@ class Selection:
         for workflow in workflows:
             if not isinstance(workflow, Workflow):
                 raise DefinitionError(
-                    f"an engine was given {workflow!r} as a workflow; give the path first, then "
-                    "each workflow: Engine(path, orders, refunds)"
+                    f"an engine was given a {type(workflow).__name__} as a workflow; give the path "
+                    "first, then each workflow: Engine(path, orders, refunds)"
                 )
         self.by_name: Mapping[str, AnyWorkflow] = {
             workflow.name: workflow for workflow in workflows

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while the coordinator runs in the main thread."""
+"""Ctrl-C, SIGTERM and the end of the terminal while the coordinator runs in the main thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator import Stop
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class CtrlC:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from batchflow.definition import RunState
@@ -23,6 +23,8 @@ StatusT = TypeVar("StatusT", bound=enum.Enum)
 class StoredRun(Generic[ObjectT, StatusT]):
     """A run as it was when it was asked for; it doesn't follow what happens later.
 
+    Its repr leaves out the object, as logs are no place for that.
+
     Attributes:
         version: rises by one with each stored change, from 1.
         attempt: how many times in a row it has failed at its status, plus one.
@@ -34,7 +36,7 @@ class StoredRun(Generic[ObjectT, StatusT]):
     foreign_id: str
     status: StatusT
     run_state: RunState
-    object: ObjectT
+    object: ObjectT = field(repr=False)
     version: int
     attempt: int
     next_attempt_at: datetime | None

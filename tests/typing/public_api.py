@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 import batchflow as bf
+from batchflow import testing
 from batchflow.testing import FakeClock, inline_engine, make_run
 
 
@@ -133,6 +135,7 @@ config = bf.EngineConfig(
     grace_seconds=5.0,
     seed=1,
     memory_limit="1GB",
+    log_values=True,
 )
 
 
@@ -257,3 +260,24 @@ def a_step_by_itself() -> None:
     fake.advance(3600.0)
     with inline_engine(orders, path=":memory:", clock=fake, seed=1) as engine:
         assert_type(engine, bf.Engine)
+
+
+def what_goes_wrong() -> None:
+    fragile = bf.Workflow("fragile", Order, OrderStatus)
+    faults: list[testing.Fault] = [
+        testing.raises(OSError("no line")),
+        testing.raises(KeyError),
+        testing.hangs(),
+        testing.hangs(seconds=0.5),
+        testing.exits(3),
+        testing.segfaults(),
+        testing.is_killed(signal.SIGKILL),
+        testing.eats_memory(2**33),
+        testing.answers("nonsense"),
+        testing.leaves(total="nonsense"),
+    ]
+    for fault in faults:
+        step = testing.with_fault(pay, fault, when=lambda run: run.object.total > 7.0)
+        assert_type(step(make_run(Order("a"))), OrderStatus | bf.Outcome)
+        fragile.add_step(OrderStatus.CREATED, step, OrderStatus.PAID)
+    testing.arm_crash("within_commit", nth=3, delay_seconds=0.002)

@@ -75,6 +75,7 @@ class RunOptions:
     as_json: bool
     quiet: bool
     verbose: bool
+    log_values: bool
 
 
 @click.command(
@@ -113,6 +114,7 @@ Example, as often as one likes, as orders that are under way aren't loaded again
 @json_option
 @quiet_option
 @verbose_option
+@click.option("--log-values", is_flag=True, help="Show the values that errors are about.")
 def run(target: Target, **options: Any) -> int:
     """Load a source if one is given, then move runs until nothing is runnable now.
 
@@ -128,9 +130,10 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
         names = ", ".join(workflow.name for workflow in workflows)
         raise click.UsageError(f"Say with --load-into which workflow is loaded: {names}.")
     show_log(quiet=options.quiet, verbose=options.verbose)
-    from batchflow.engine import Engine
+    from batchflow.engine import Engine, EngineConfig
 
-    with Engine(options.store, *workflows, workers=options.workers) as engine:
+    config = EngineConfig(log_values=options.log_values)
+    with Engine(options.store, *workflows, workers=options.workers, config=config) as engine:
         loaded = choices.load(engine)
         if loaded is not None and not options.quiet:
             note(str(loaded))

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import enum
 import logging
+import math
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from thing_kit import Calls, Stage, Thing
 
 import batchflow as bf
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
-
 
 RUNS = 200
 DEADLY = 77
@@ -37,13 +28,20 @@ ENDS: dict[str, Callable[[], object]] = {
 }
 
 
-def drained(function: Callable[..., Any], **options: Any) -> tuple[bf.Report, list[Any], list[Any]]:
+def drained(
+    function: Callable[..., Any],
+    *,
+    runs: int = RUNS,
+    retry: bf.Retry = bf.Retry(pause_after=1),  # noqa: B008 - it never changes
+    config: bf.EngineConfig | None = None,
+    **options: Any,
+) -> tuple[bf.Report, list[Any], list[Any]]:
     """The report, who didn't get to the end, and the stored errors."""
-    workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
+    workflow = bf.Workflow("things", Thing, Stage, retry=retry)
     workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
-    with bf.Engine(":memory:", workflow, workers=2) as engine:
-        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
-        report = engine.run()
+    with bf.Engine(":memory:", workflow, workers=2, config=config) as engine:
+        engine.trigger_many([Thing(number) for number in range(runs)], foreign_id="number")
+        report = engine.run(wait_for_retries=True)
         left = engine.runs("status <> 'DONE'").select("number, run_state::VARCHAR").fetchall()
         return report, left, engine.errors().select("type, count").fetchall()
 
@@ -88,3 +86,133 @@ def test_the_end_of_a_worker_is_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     told = [record for record in caplog.records if record.__dict__["action"] == "replace_worker"]
     assert {record.__dict__["cause"] for record in told} == {"its worker ended with exit code 3"}
     assert {record.__dict__["lost_chunks"] for record in told} <= {1, 2}
+
+
+@pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
+def test_who_ended_a_worker_never_shares_one_again_nor_after_a_restart(
+    batch: bool, tmp_path: Path
+) -> None:
+    calls = Calls(tmp_path / "calls")
+    store = tmp_path / "things.duckdb"
+
+    def step(given: Any) -> Stage:
+        numbers = given["number"].tolist() if batch else [given.object.number]
+        calls.note(numbers)
+        if DEADLY in numbers:
+            os._exit(9)
+        return Stage.DONE
+
+    retry = bf.Retry(pause_after=4, backoff_seconds=0.01)
+    workflow = bf.Workflow("things", Thing, Stage, retry=retry)
+    workflow.add_step(Stage.NEW, step, Stage.DONE, batch=batch)
+
+    def drain(more: range) -> list[tuple[Any, ...]]:
+        with bf.Engine(store, workflow, workers=2) as engine:
+            engine.resume(where="run_state = 'PAUSED'", workflow=workflow)
+            engine.trigger_many([Thing(number) for number in more], foreign_id="number")
+            engine.run(wait_for_retries=True)
+            left = engine.runs("status <> 'DONE'")
+            return left.select("number, run_state::VARCHAR, reason").fetchall()
+
+    paused = [(DEADLY, "PAUSED", "failed 4 times in a row, last with WorkerDied")]
+    assert drain(range(RUNS)) == paused
+    calls_until_found = _deadly(calls)
+    assert drain(range(RUNS, 2 * RUNS)) == paused
+
+    # Shared at most once; from the first time on it was alone, it stays alone.
+    alone = [numbers for _, numbers in calls_until_found if numbers == [DEADLY]]
+    assert len(alone) in ((5,) if not batch else (4,))
+    later = _deadly(calls)[len(calls_until_found) :]
+    assert [numbers for _, numbers in later] == [[DEADLY]] * 4
+    together = {pid for pid, numbers in calls.all() if numbers != [DEADLY]}
+    assert not together & {pid for pid, _ in later}
+
+
+def _deadly(calls: Calls) -> list[tuple[int, list[int]]]:
+    return [(pid, numbers) for pid, numbers in calls.all() if DEADLY in numbers]
+
+
+@pytest.mark.parametrize("bad", [1, 4, 16])
+def test_the_runs_that_end_a_batchs_worker_are_found_in_few_calls(bad: int, tmp_path: Path) -> None:
+    calls = Calls(tmp_path / "calls")
+    runs = 1_024
+    deadly = set(range(runs // (2 * bad), runs, runs // bad))
+
+    def step(batch: Any) -> Stage:
+        numbers = batch["number"].tolist()
+        calls.note(numbers)
+        if deadly.intersection(numbers):
+            os._exit(9)
+        return Stage.DONE
+
+    _, left, _ = drained(step, batch=True, runs=runs, chunk_rows=runs)
+
+    assert {number for number, _ in left} == deadly
+    made = [numbers for _, numbers in calls.all()]
+    ended = [numbers for numbers in made if deadly.intersection(numbers)]
+    # Each bad run costs a call at each size from n/k down to 1; the sizes above are shared.
+    halvings = bad * (math.log2(runs / bad) + 1)
+    assert len(ended) <= halvings + 2 * bad
+    # A half without any of them is called once.
+    assert len(made) <= 2 * len(ended) + 1
+
+
+def test_a_step_that_eats_memory_fails_its_run_alone() -> None:
+    def step(run: bf.Run[Thing, Stage]) -> Stage:
+        grown = []
+        while run.object.number == DEADLY:
+            grown.append(bytearray(10_000_000))
+        return Stage.DONE
+
+    config = bf.EngineConfig(worker_memory_limit="200MB")
+    _, left, errors = drained(step, config=config)
+
+    assert left == [(DEADLY, "PAUSED")]
+    assert errors == [("MemoryError", 1)]
+
+
+def test_a_step_that_leaks_memory_fails_nobody() -> None:
+    def step(run: bf.Run[Thing, Stage]) -> Stage:
+        step.__dict__.setdefault("kept", []).append(bytearray(5_000_000))
+        return Stage.DONE
+
+    config = bf.EngineConfig(worker_memory_limit="200MB")
+    report, left, errors = drained(step, config=config)
+
+    assert (left, errors) == ([], [])
+    assert report.outcome("advanced") == RUNS
+
+
+def test_an_amount_of_memory_that_is_none_is_refused() -> None:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
+
+    with pytest.raises(bf.DefinitionError, match="worker_memory_limit is 'lots'; give an amount"):
+        bf.Engine(":memory:", workflow, config=bf.EngineConfig(worker_memory_limit="lots"))
+
+
+def test_a_worker_that_is_killed_from_outside_is_replaced_and_nobody_fails() -> None:
+    workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
+
+    def step(run: bf.Run[Thing, Stage]) -> Stage:
+        time.sleep(0.002)
+        return Stage.DONE
+
+    workflow.add_step(Stage.NEW, step, Stage.DONE, chunk_rows=50)
+    with bf.Engine(":memory:", workflow, workers=2) as engine:
+        engine.trigger_many([Thing(number) for number in range(1_000)], foreign_id="number")
+        engine.start()
+        killed = 0
+        while killed < 10:
+            for pid in engine._executor.pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+            time.sleep(0.05)
+        deadline = time.monotonic() + 60
+        while engine.runs("status <> 'DONE'").limit(1).fetchall() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        engine.stop()
+
+        assert engine.counts().select("status::VARCHAR, runs").fetchall() == [("DONE", 1_000)]
+        assert engine.errors().fetchall() == []

@@ -176,8 +176,11 @@ def test_a_second_signal_abandons_a_step_wherever_it_is_executed(
 def test_a_second_sigterm_ends_an_inline_step_as_sigterm(start: Start) -> None:
     process = start("stubborn", 0, 3600)
     until_it_ends(process, signal.SIGTERM)
+    code, said = ending(process)
 
-    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit", "{'NEW': 300}"])
+    assert said == ["SystemExit", "{'NEW': 300}"]
+    # One more may come when the engine is closed, and nobody takes it any more.
+    assert code in (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 def test_a_second_ctrl_c_abandons_what_works_in_the_background(start: Start) -> None:

@@ -1,0 +1,114 @@
+"""A terminal that is closed in the middle of a run: an end in good order, or none at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command_line import GATED, Command, arguments_of, document, environment
+
+GUESTS = ["run", "gated_pipeline.py:guests", "--store", "guests.duckdb"]
+ROWS = 300
+
+Run = Callable[..., "Terminal"]
+
+
+class Terminal:
+    """A command on a terminal of its own, which can be closed."""
+
+    def __init__(self, folder: Path, *arguments: object, before: str = "") -> None:
+        self.master, self._slave = pty.openpty()
+        self.process = subprocess.Popen(
+            # The shell makes the terminal the session's own by opening it.
+            ["sh", "-c", f'{before} exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._slave),
+             *arguments_of(arguments)],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        self.shown = ""
+
+    def await_text(self, text: str) -> None:
+        while text not in self.shown:
+            read = os.read(self.master, 4096)
+            self.shown += read.decode(errors="replace")
+
+    def close(self) -> None:
+        if self.master >= 0:
+            os.close(self.master)
+            os.close(self._slave)
+            self.master = -1
+
+
+@pytest.fixture
+def run_in_terminal(tmp_path: Path) -> Iterator[Run]:
+    (tmp_path / "gated_pipeline.py").write_text(GATED)
+    names = "".join(f"guest {number}\n" for number in range(ROWS))
+    (tmp_path / "guests.csv").write_text(f"name\n{names}")
+    opened: list[Terminal] = []
+
+    def run(*more: object, before: str = "") -> Terminal:
+        load = ("--load", "guests.csv", "--foreign-id", "name")
+        opened.append(Terminal(tmp_path, *GUESTS, *load, *more, before=before))
+        opened[-1].await_text("at the gate")
+        return opened[-1]
+
+    yield run
+    for terminal in opened:
+        terminal.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(terminal.process.pid, signal.SIGKILL)
+        terminal.process.wait()
+
+
+def assert_finished(folder: Path, command: Command) -> None:
+    (folder / "go").touch()
+    again = command(*GUESTS, "--workers", 1, "--json", "--wait-for-retries")
+    assert again.returncode == 0, again.stderr
+    # What a step printed when the terminal was gone may have failed it.
+    query = (
+        "SELECT count(*) AS all, count(DISTINCT (seq, from_status)) AS once "
+        "FROM guests.transitions WHERE outcome = 'advanced'"
+    )
+    told = document(command("sql", query, "--store", "guests.duckdb", "--json"))
+    assert told == [{"all": 2 * ROWS, "once": 2 * ROWS}]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_closed_terminal_ends_a_run_in_order_and_the_same_command_finishes_it(
+    tmp_path: Path, command: Command, run_in_terminal: Run, workers: int
+) -> None:
+    terminal = run_in_terminal("--workers", workers)
+    terminal.close()
+    assert terminal.process.wait(60) == 128 + signal.SIGHUP
+    assert not (tmp_path / "guests.duckdb.lock").exists()
+    assert_finished(tmp_path, command)
+
+
+def test_ctrl_c_on_a_terminal_ends_a_run_without_a_traceback(
+    tmp_path: Path, command: Command, run_in_terminal: Run
+) -> None:
+    terminal = run_in_terminal("--workers", 1)
+    os.write(terminal.master, b"\x03")
+    terminal.await_text("same command again")
+    assert terminal.process.wait(60) == 128 + signal.SIGINT
+    assert "Traceback" not in terminal.shown
+    assert_finished(tmp_path, command)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(
+    tmp_path: Path, command: Command, run_in_terminal: Run
+) -> None:
+    terminal = run_in_terminal("--workers", 1, before="trap '' HUP;")
+    terminal.close()
+    (tmp_path / "go").touch()
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.process.wait(60) in (0, 128 + signal.SIGTERM)
+    assert_finished(tmp_path, command)

@@ -1,0 +1,123 @@
+"""What the store refuses is tried in smaller commits; what it refuses even then is given back."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+from batchflow.testing import inline_engine
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+    text: str = ""
+
+
+RUNS = 3_000
+HELD = 1_234
+
+
+def row_things() -> bf.Workflow[Thing, Stage]:
+    things = bf.Workflow("things", Thing, Stage)
+
+    @things.step(Stage.NEW, to=Stage.DONE)
+    def finish(run: bf.Run[Thing, Stage]) -> Stage:
+        run.object.text = f"number {run.object.number}"
+        return Stage.DONE
+
+    return things
+
+
+def batch_things() -> bf.Workflow[Thing, Stage]:
+    things = bf.Workflow("things", Thing, Stage)
+
+    @things.batch_step(Stage.NEW, to=Stage.DONE)
+    def finish(batch: bf.Batch[Thing, Stage]) -> Stage:
+        batch["text"] = [f"number {number}" for number in batch["number"]]
+        return Stage.DONE
+
+    return things
+
+
+def sql_things() -> bf.Workflow[Thing, Stage]:
+    things = bf.Workflow("things", Thing, Stage)
+    things.sql_step(Stage.NEW, to=Stage.DONE, set={"text": "'number ' || number"})
+    return things
+
+
+@contextmanager
+def changed_elsewhere(engine: bf.Engine) -> Iterator[None]:
+    """Keep a transaction open in which one run was changed, so that others conflict with it."""
+    other = engine._store._connection.root.cursor()
+    other.begin()
+    other.execute(f"UPDATE things.runs SET version = 99 WHERE number = {HELD}").fetchall()
+    try:
+        yield
+    finally:
+        other.rollback()
+
+
+@pytest.mark.parametrize("made", [row_things, batch_things, sql_things])
+def test_a_conflict_holds_back_no_more_than_the_run_it_is_about(
+    made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with inline_engine(made(), path=str(tmp_path / "things.duckdb")) as engine:
+        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        with (
+            changed_elsewhere(engine),
+            caplog.at_level(logging.ERROR, logger="batchflow"),
+            pytest.raises(bf.CommitError, match=r"[Cc]onflict"),
+        ):
+            engine.run()
+
+        waiting = engine.runs("status = 'NEW'").select("number, text, version, run_state::VARCHAR")
+        assert waiting.fetchall() == [(HELD, "", 1, "INITIATED")]
+        assert engine.sql("SELECT count(*) FROM things.transitions").fetchall() == [(RUNS - 1,)]
+        assert [record.__dict__["action"] for record in caplog.records] == ["refuse_commit"]
+
+        report = engine.run()
+
+        assert report.outcome("advanced") == 1
+        left = engine.sql(
+            "SELECT count(*), count(DISTINCT seq) FROM things.runs JOIN things.transitions "
+            "USING (seq) WHERE status = 'DONE' AND text = 'number ' || number"
+        )
+        assert left.fetchall() == [(RUNS, RUNS)]
+
+
+def test_where_every_commit_is_refused_the_drain_ends_and_nothing_is_lost(tmp_path: Path) -> None:
+    with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
+        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        other = engine._store._connection.root.cursor()
+        other.begin()
+        other.execute("UPDATE things.runs SET version = 99").fetchall()
+        with pytest.raises(bf.CommitError):
+            engine.run()
+        other.rollback()
+
+        assert engine.run().outcome("advanced") == RUNS
+
+
+def test_the_counts_are_of_what_was_stored(tmp_path: Path) -> None:
+    tallies = []
+    with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
+        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        engine._coordinator.listeners.append(lambda tally: tallies.append(tally.advanced))
+        with changed_elsewhere(engine), pytest.raises(bf.CommitError):
+            engine.run()
+
+    assert tallies[-1] == RUNS - 1
