@@ -5,6 +5,9 @@
 #                  (TESTS=tests/unit for some of them)
 # make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
 #                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
+# make soak        kill ten thousand coordinators, and see that nothing is lost or doubled; takes
+#                  hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3 for the
+#                  one round with this seed again)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,10 +16,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BENCH ?=
+SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
 BENCH_VENV := .venv-bench
 
-.PHONY: demo test check wheel-test bench clean
+.PHONY: demo test check wheel-test bench soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
@@ -36,6 +40,9 @@ bench: $(BENCH_VENV)/.ready
 	mkdir -p .benchmarks
 	$(BENCH_VENV)/bin/pytest benchmarks --benchmark-enable --benchmark-json=.benchmarks/speed.json \
 		--benchmark-columns=median,iqr,rounds --timeout=0 $(BENCH)
+
+soak: $(VENV)/.ready-dev
+	$(BIN)/python tests/crash/crash_driver.py $(SOAK)
 
 # The tests are copied to where no batchflow folder is in sight, so they can only find the wheel's;
 # the flights they read lie beside the tree, as ever.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from batchflow.errors import CommitError as CommitError
     from batchflow.errors import ConflictError as ConflictError
     from batchflow.errors import DefinitionError as DefinitionError
+    from batchflow.errors import DiskFullError as DiskFullError
     from batchflow.errors import EngineStateError as EngineStateError
     from batchflow.errors import ForkedStoreError as ForkedStoreError
     from batchflow.errors import InvalidRowsError as InvalidRowsError
@@ -60,6 +61,7 @@ _HOMES = {
         "CommitError",
         "ConflictError",
         "DefinitionError",
+        "DiskFullError",
         "EngineStateError",
         "ForkedStoreError",
         "InvalidRowsError",
@@ -88,6 +90,7 @@ __all__ = [
     "CommitError",
     "ConflictError",
     "DefinitionError",
+    "DiskFullError",
     "Engine",
     "EngineConfig",
     "EngineStateError",

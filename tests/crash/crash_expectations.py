@@ -1,0 +1,100 @@
+"""What the runs must have become at the end: what they do undisturbed, but for those aimed at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from crash_faults import Aim
+from crash_workflow import PAUSE_AFTER, STEPS, Stage, Thing, build
+
+import batchflow as bf
+from batchflow.testing import inline_engine
+
+# How workers are ended from outside: nobody is aimed at, whoever is there then may fail of it.
+FROM_OUTSIDE = "SIGKILL"
+COLUMNS = "number, status::VARCHAR, run_state::VARCHAR, looks, visits, total, label, tags"
+
+Ends = dict[int, tuple[Any, ...]]
+"""Of each number: status, run state, and the fields."""
+
+
+def undisturbed(runs: int) -> Ends:
+    """What becomes of the runs when nothing goes wrong."""
+    with inline_engine(build()) as engine:
+        engine.trigger_many([Thing(number) for number in range(runs)], foreign_id="number")
+        engine.run()
+        return ends(engine)
+
+
+def ends(engine: bf.Engine) -> Ends:
+    return {row[0]: row[1:] for row in engine.runs().select(COLUMNS).fetchall()}
+
+
+def draw_cancelled(chance: random.Random, runs: int, aims: Sequence[Aim]) -> frozenset[int]:
+    """Some runs that people cancel while they are at work, none of those with a fault."""
+    aimed = {aim.number for aim in aims}
+    return frozenset(
+        number for number in chance.sample(range(runs), runs // 50) if number not in aimed
+    )
+
+
+def differences(
+    engine: bf.Engine, expected: Ends, aims: Sequence[Aim], cancelled: Collection[int]
+) -> Iterator[str]:
+    """Say in a line each which runs became something else than they must."""
+    found = ends(engine)
+    lasting = {aim.number: aim for aim in aims if not aim.passing}
+    if found.keys() != expected.keys():
+        yield f"runs are missing or too many: {sorted(found.keys() ^ expected.keys())}"
+    for number, end in found.items():
+        if number in lasting:
+            yield from _unlike_paused(lasting[number], end)
+        elif end != expected.get(number) and not _is_cancelled(end, number in cancelled):
+            yield f"run {number} became {end} rather than {expected.get(number)}"
+    yield from _strange_errors(engine, {aim.number: aim for aim in aims})
+
+
+def _is_cancelled(end: tuple[Any, ...], chosen: bool) -> bool:
+    return chosen and end[1] == "CANCELLED"
+
+
+def _unlike_paused(aim: Aim, end: tuple[Any, ...]) -> Iterator[str]:
+    if end[:2] != (_stage_of(aim).name, "PAUSED"):
+        yield f"{aim} became {end}"
+
+
+def _stage_of(aim: Aim) -> Stage:
+    return STEPS[aim.step][1] if aim.step in STEPS else Stage.PRICED
+
+
+def _strange_errors(engine: bf.Engine, aims: dict[int, Aim]) -> Iterator[str]:
+    query = """
+        SELECT r.number, e.status::VARCHAR, e.attempt, e.type, e.message, r.reason
+        FROM things.errors AS e JOIN things.runs AS r ON r.seq = e.seq"""
+    struck = set()
+    for number, status, attempt, error, message, reason in engine.sql(query).fetchall():
+        aim = aims.get(number)
+        if aim is not None and _is_of(aim, status, attempt, error, message):
+            struck.add(number)
+            if not aim.passing and attempt == PAUSE_AFTER and aim.error not in (reason or ""):
+                yield f"{aim} is paused because it {reason}"
+        elif FROM_OUTSIDE not in message:
+            yield f"run {number} at {status} failed with {error} ({message}), and {aim} was aimed"
+    ever_hit = {number for (number,) in _failed_from_outside(engine)}
+    missed = aims.keys() - struck - ever_hit
+    if missed:
+        yield f"nothing is recorded of {[aims[number] for number in sorted(missed)]}"
+
+
+def _is_of(aim: Aim, status: str, attempt: int, error: str, message: str) -> bool:
+    expected = status == _stage_of(aim).name and error == aim.error
+    return expected and (attempt == 1 or not aim.passing) and FROM_OUTSIDE not in message
+
+
+def _failed_from_outside(engine: bf.Engine) -> list[tuple[int]]:
+    return engine.sql(
+        "SELECT DISTINCT r.number FROM things.errors AS e JOIN things.runs AS r USING (seq) "
+        f"WHERE contains(e.message, '{FROM_OUTSIDE}')"
+    ).fetchall()

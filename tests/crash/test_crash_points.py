@@ -1,0 +1,108 @@
+"""The process dies at the point that was armed, and all that it had committed is there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from batchflow.crash_point import CRASH_POINTS
+from batchflow.errors import EngineStateError
+from batchflow.testing import arm_crash
+
+RUNS = 10
+
+SCRIPT = f"""
+import enum, sys, time
+from dataclasses import dataclass
+
+import batchflow as bf
+from batchflow import testing
+
+
+class Stage(enum.Enum):
+    NEW = 1
+    HALF = 2
+    DONE = 3
+
+
+@dataclass
+class Thing:
+    number: int
+
+
+things = bf.Workflow("things", Thing, Stage)
+things.sql_step(Stage.HALF, to=Stage.DONE)
+
+
+@things.step(Stage.NEW, to=Stage.HALF)
+def halve(run):
+    time.sleep(pause)
+    return Stage.HALF
+
+
+path, point, nth, delay, pause = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
+with bf.Engine(path, things, workers=0) as engine:
+    testing.arm_crash(point, nth=int(nth), delay_seconds=delay if delay >= 0 else None)
+    engine.trigger_many([Thing(number) for number in range({RUNS})], foreign_id="number")
+    engine.pause("number = 0")
+    engine.resume("number = 0")
+    engine.run()
+"""
+
+# Where the runs are that a process leaves behind which dies at a point the first time.
+LEFT = {
+    "at_commit": {},
+    "within_load": {},
+    "after_load": {"NEW": RUNS},
+    "within_move": {"NEW": RUNS},
+    "before_claim": {"NEW": RUNS},
+    "chunks_in_flight": {"NEW": RUNS},
+    "before_commit": {"NEW": RUNS},
+    "within_commit": {"NEW": RUNS},
+    "after_commit": {"HALF": RUNS},
+    "at_close": {"DONE": RUNS},
+    # As the store is closed.
+    "at_checkpoint": {"DONE": RUNS},
+}
+
+
+def left_behind(
+    folder: Path, point: str, *, nth: int = 1, delay: float = -1.0, pause: float = 0.0
+) -> dict[str, int]:
+    """How many runs stand where after the process was killed."""
+    store = folder / "store.duckdb"
+    given = [str(number) for number in (nth, delay, pause)]
+    died = subprocess.run([sys.executable, "-c", SCRIPT, store, point, *given], check=False)
+    assert died.returncode == -signal.SIGKILL
+    with duckdb.connect(store) as connection:
+        counts = "SELECT status::VARCHAR, count(*) FROM things.runs GROUP BY ALL"
+        return dict(connection.sql(counts).fetchall())
+
+
+def test_each_point_is_known_here() -> None:
+    assert set(LEFT) == set(CRASH_POINTS)
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_the_process_dies_at_the_point(tmp_path: Path, point: str) -> None:
+    assert left_behind(tmp_path, point) == LEFT[point]
+
+
+def test_it_dies_at_the_time_that_was_said(tmp_path: Path) -> None:
+    # The first commit is the row step's, the second one the SQL step's.
+    assert left_behind(tmp_path, "within_commit", nth=2) == {"HALF": RUNS}
+
+
+def test_it_dies_later_while_something_else_goes_on(tmp_path: Path) -> None:
+    # Long after the claim, and yet within the step that sleeps.
+    assert left_behind(tmp_path, "before_claim", delay=0.05, pause=60.0) == {"NEW": RUNS}
+
+
+def test_a_point_that_is_not_there_is_refused() -> None:
+    with pytest.raises(EngineStateError, match="'within_lunch'; give one of before_claim, "):
+        arm_crash("within_lunch")  # type: ignore[arg-type]

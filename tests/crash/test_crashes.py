@@ -1,0 +1,40 @@
+"""A hundred coordinators and three hundred workers are killed, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DRIVER = Path(__file__).with_name("crash_driver.py")
+KILLS = 100
+DEATHS = 300
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_nothing_is_lost_or_doubled_however_often_they_die(tmp_path: Path) -> None:
+    counts = tmp_path / "counts.json"
+
+    driven = subprocess.run(
+        [
+            sys.executable,
+            str(DRIVER),
+            f"--kills={KILLS}",
+            f"--deaths={DEATHS}",
+            f"--counts={counts}",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+    assert driven.returncode == 0, driven.stdout
+    counted = json.loads(counts.read_text())
+    assert counted["problems"] == []
+    assert sum(counted["kills"].values()) >= KILLS
+    assert sum(counted["deaths"].values()) >= DEATHS
