@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import batchflow as bf
 import orders
+import poison
 from orders import Order, OrderStatus, OrderWorkflow
 from sample import Sample
 
@@ -45,6 +46,19 @@ def load_and_run(store: str, source: str, steps: str, workers: int) -> Sample:
         engine.run(progress=False)
         seconds = time.perf_counter() - began
         return Sample(seconds, _counts(engine))
+
+
+def load_and_run_poisoned(
+    store: str, source: str, steps: str, workers: int, runs: int, poisoned: int
+) -> Sample:
+    """Load a new store and drain it, where some of the runs end the worker of their second step."""
+    deadly = poison.poisoned_ids(runs, poisoned) if poisoned else frozenset()
+    with bf.Engine(store, poison.poisoned_orders(steps, deadly), workers=workers) as engine:
+        engine.trigger_many(source, foreign_id="order_id")
+        began = time.perf_counter()
+        report = engine.run(progress=False)
+        seconds = time.perf_counter() - began
+        return Sample(seconds, _counts(engine), {"failed": report.outcome("failed")})
 
 
 def run_opened(store: str, steps: str) -> Sample:
