@@ -32,10 +32,9 @@ def with_fault(
             answers whether it does, or with a batch, and answers a mask of shape (n,). What
             strikes a call as a whole does so if any run of the batch is in the mask.
     """
-    kind: Callable[..., Callable[[GivenT], AnswerT]] = (
-        _AsyncFaultyStep if is_async_function(step) else _FaultyStep
-    )
-    return kind(step, fault, when)
+    kind: Any = _AsyncFaultyStep if is_async_function(step) else _FaultyStep
+    faulty: Callable[[GivenT], AnswerT] = kind(step, fault, when)
+    return faulty
 
 
 class _Faulty:
