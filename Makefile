@@ -26,7 +26,7 @@ demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -59,7 +59,7 @@ wheel-test: $(VENV)/.ready-dev
 	cd "$$outside/tree"; \
 	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
 		assert batchflow.__file__.startswith(sys.prefix), batchflow.__file__'; \
-	"$$outside/venv/bin/pytest" $(TESTS)
+	"$$outside/venv/bin/pytest" --numprocesses=2 $(TESTS)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist

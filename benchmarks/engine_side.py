@@ -51,7 +51,7 @@ def load_and_run(store: str, source: str, steps: str, workers: int) -> Sample:
 def load_and_run_poisoned(
     store: str, source: str, steps: str, workers: int, runs: int, poisoned: int
 ) -> Sample:
-    """Load a new store and drain it, where some of the runs end the worker of their second step."""
+    """Load a new store and drain it, where some of the runs end the worker of their first step."""
     deadly = poison.poisoned_ids(runs, poisoned) if poisoned else frozenset()
     with bf.Engine(store, poison.poisoned_orders(steps, deadly), workers=workers) as engine:
         engine.trigger_many(source, foreign_id="order_id")

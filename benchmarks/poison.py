@@ -16,32 +16,32 @@ def poisoned_ids(runs: int, poisoned: int) -> frozenset[str]:
     return frozenset(f"order-{(2 * i + 1) * runs // (2 * poisoned):09d}" for i in range(poisoned))
 
 
-def charge(run: OrderRun, deadly: frozenset[str]) -> OrderStatus:
-    """Charge an order, or be killed."""
+def validate(run: OrderRun, deadly: frozenset[str]) -> OrderStatus:
+    """Validate an order, or be killed."""
     if run.object.order_id in deadly:
         os.kill(os.getpid(), signal.SIGKILL)
-    return orders.charge(run)
+    return orders.validate(run)
 
 
-def charge_batch(batch: OrderColumns, deadly: frozenset[str]) -> Column:
-    """Charge a batch of orders, or be killed."""
+def validate_batch(batch: OrderColumns, deadly: frozenset[str]) -> Column:
+    """Validate a batch of orders, or be killed."""
     if deadly.intersection(batch["order_id"].tolist()):
         os.kill(os.getpid(), signal.SIGKILL)
-    return orders.charge_batch(batch)
+    return orders.validate_batch(batch)
 
 
 def poisoned_orders(steps: str, deadly: frozenset[str]) -> OrderWorkflow:
-    """Make the workflow of three steps, the second of which doesn't survive the deadly orders."""
+    """Make the workflow of three steps, the first of which doesn't survive the deadly orders."""
     workflow = bf.Workflow("orders", Order, OrderStatus, retry=bf.Retry(pause_after=1))
     s = OrderStatus
     row = steps == "row"
     first, second, third = (
-        (orders.validate, charge, orders.ship)
+        (validate, orders.charge, orders.ship)
         if row
-        else (orders.validate_batch, charge_batch, orders.ship_batch)
+        else (validate_batch, orders.charge_batch, orders.ship_batch)
     )
-    workflow.add_step(s.CREATED, first, s.VALIDATED, s.REJECTED, batch=not row)
-    charged = partial(second, deadly=deadly)
-    workflow.add_step(s.VALIDATED, charged, s.PAID, s.PAYMENT_FAILED, batch=not row)
+    validated = partial(first, deadly=deadly)
+    workflow.add_step(s.CREATED, validated, s.VALIDATED, s.REJECTED, batch=not row)
+    workflow.add_step(s.VALIDATED, second, s.PAID, s.PAYMENT_FAILED, batch=not row)
     workflow.add_step(s.PAID, third, s.FULFILLED, batch=not row)
     return workflow

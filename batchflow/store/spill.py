@@ -17,7 +17,7 @@ from batchflow.errors import DiskFullError, StoreError
 
 _OWNER_ALONE: Final = 0o700
 _DUCKDBS_FILES: Final = "duckdb_temp_*"
-_PREFIX: Final = "batchflow-"
+_PREFIX: Final = "batchflow-spill-"
 
 
 class SpillFolder:

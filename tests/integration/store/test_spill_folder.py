@@ -174,7 +174,7 @@ def test_folders_of_killed_processes_are_removed_and_those_in_use_are_not(
 ) -> None:
     in_use = open_small(":memory:")
     [kept] = temporary_folder.iterdir()
-    left = temporary_folder / "batchflow-left"
+    left = temporary_folder / "batchflow-spill-left"
     left.mkdir(0o700)
     (left / "duckdb_temp_99999999_0_storage_DEFAULT-0.tmp").write_text("left")
 
