@@ -26,7 +26,8 @@ demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest --numprocesses=2
+	$(BIN)/pytest --numprocesses=2 -m "not alone"
+	$(BIN)/pytest -m alone
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

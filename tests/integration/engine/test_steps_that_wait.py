@@ -135,6 +135,7 @@ def outcomes(engine: bf.Engine) -> set[tuple[str, int, int]]:
     return {(status, attempts, runs) for status, attempts, runs in rows}
 
 
+@pytest.mark.alone
 def test_ten_thousand_slow_answers_come_fifty_times_faster_than_one_after_the_other(
     port: int, tmp_path: Path
 ) -> None:
