@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -20,7 +23,11 @@ class Committer(Generic[Written]):
 
     def __init__(self, when_done: Callable[[], None]) -> None:
         self._when_done = when_done
-        self._thread = ThreadPoolExecutor(1, "batchflow-committer")
+        self._writes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # No ThreadPoolExecutor: that takes no more work once the main thread has ended, and a
+        # coordinator in the background still has to commit what is in flight.
+        self._thread = threading.Thread(target=self._serve, name="batchflow-committer", daemon=True)
+        self._thread.start()
         self._write: Future[Written] | None = None
 
     @property
@@ -30,8 +37,10 @@ class Committer(Generic[Written]):
 
     def begin(self, write: Callable[[], Written]) -> None:
         """Begin a write; only when not busy."""
-        self._write = self._thread.submit(write)
-        self._write.add_done_callback(lambda _: self._when_done())
+        future: Future[Written] = Future()
+        future.add_done_callback(lambda _: self._when_done())
+        self._write = future
+        self._writes.put(partial(_do, write, future))
 
     def finished(self) -> Written | None:
         """Answer what the write answered, once; ``None`` while it lasts. Raises what it raised."""
@@ -42,4 +51,16 @@ class Committer(Generic[Written]):
 
     def close(self) -> None:
         """Wait for the write under way; ``finished`` then answers it."""
-        self._thread.shutdown()
+        self._writes.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while (write := self._writes.get()) is not None:
+            write()
+
+
+def _do(write: Callable[[], Written], future: Future[Written]) -> None:
+    try:
+        future.set_result(write())
+    except BaseException as error:
+        future.set_exception(error)

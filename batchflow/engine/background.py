@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -17,15 +18,20 @@ log = logging.getLogger("batchflow")
 
 
 class Background:
-    """Drains forever, until ``end``; what ended it is logged in words only with `log_values`."""
+    """Drains forever, until ``end``; what ended it is logged in words only with `log_values`.
+
+    Where nobody ends it, it ends with the interpreter, like by ``end``.
+    """
 
     def __init__(
         self,
         coordinator: Coordinator,
         on_failure: Callable[[BaseException], None],
+        grace_seconds: float,
         log_values: bool = False,
     ) -> None:
         self._coordinator = coordinator
+        self._grace_seconds = grace_seconds
         self._log_values = log_values
         self._on_failure = on_failure
         self._failure: BaseException | None = None
@@ -33,23 +39,29 @@ class Background:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="batchflow-coordinator")
         self._thread.daemon = True
+        # Python ends a daemon within DuckDB's C++ when it ends itself, which aborts the process.
+        atexit.register(self._stop)
         self._thread.start()
 
-    def end(self, grace_seconds: float) -> None:
+    def end(self) -> None:
         """Stop it, wait until it has, and raise what ended it before, if something did.
 
-        Where Ctrl-C interrupts the wait, what is in flight is abandoned.
+        What is in flight has its grace time; where Ctrl-C interrupts the wait, it is abandoned.
         """
-        self._coordinator.stop.request(grace_seconds)
+        atexit.unregister(self._stop)
+        self._stop()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _stop(self) -> None:
+        self._coordinator.stop.request(self._grace_seconds)
         try:
             self._ended.wait()
         except BaseException:
             self._coordinator.stop.request(0.0)
             self._ended.wait()
             raise
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
 
     def _drain(self) -> None:
         try:

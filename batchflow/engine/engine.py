@@ -265,7 +265,10 @@ class Engine(Holding):
                 self._clear_stop()
                 self._waiting.forget_failure()
                 self._background = Background(
-                    self._coordinator, self._waiting.notify_failure, self._config.log_values
+                    self._coordinator,
+                    self._waiting.notify_failure,
+                    self._config.grace_seconds,
+                    self._config.log_values,
                 )
             except BaseException:
                 self._draining.release()
@@ -283,7 +286,7 @@ class Engine(Holding):
         if background is None:
             return
         try:
-            background.end(self._config.grace_seconds)
+            background.end()
         finally:
             self._draining.release()
 

@@ -241,3 +241,32 @@ def test_a_script_that_forgets_to_close_ends_without_a_word(tmp_path: Path) -> N
 
     assert (ended.returncode, ended.stdout) == (0, "DONE\n")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_script_that_fails_while_a_coordinator_is_at_work_ends_in_order(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import enum\nimport sys\nfrom dataclasses import dataclass\nimport batchflow as bf\n\n\n"
+        "class Stage(enum.Enum):\n    NEW = 1\n    DONE = 2\n\n\n"
+        "@dataclass\nclass Thing:\n    number: int = 0\n\n\n"
+        "things = bf.Workflow('things', Thing, Stage)\n"
+        "things.add_step(Stage.NEW, lambda run: run.repeat(), Stage.DONE)\n"
+        "engine = bf.Engine(f'things{sys.argv[1]}.duckdb', things, workers=1)\n"
+        "engine.trigger_many([Thing(n) for n in range(300)], foreign_id='number')\n"
+        "engine.start()\n"
+        "while engine.sql('SELECT max(version) FROM things.runs').fetchall() < [(20,)]:\n"
+        "    pass\n"
+        "raise ValueError('of the script')\n"
+    )
+    # It commits without a pause; without care one end in two falls into a commit, and aborts.
+    for number in range(4):
+        ended = subprocess.run(
+            [sys.executable, script, str(number)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert ended.returncode == 1, ended.stderr
+        assert ended.stderr.endswith("ValueError: of the script\n")
