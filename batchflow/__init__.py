@@ -46,10 +46,11 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreError as StoreError
     from batchflow.errors import StoreFormatError as StoreFormatError
     from batchflow.errors import StoreHeldError as StoreHeldError
+    from batchflow.remote import StoreClient as StoreClient
+    from batchflow.remote import connect as connect
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
-    from batchflow.store import StoreReader as StoreReader
-    from batchflow.store import connect as connect
+    from batchflow.store import Relation as Relation
 
 _HOMES = {
     "batchflow.chunk": ("Batch", "Run"),
@@ -78,7 +79,8 @@ _HOMES = {
         "StoreFormatError",
         "StoreHeldError",
     ),
-    "batchflow.store": ("LoadReport", "Moved", "StoreReader", "connect"),
+    "batchflow.remote": ("StoreClient", "connect"),
+    "batchflow.store": ("LoadReport", "Moved", "Relation"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -103,6 +105,7 @@ __all__ = [
     "Outcome",
     "Precision",
     "QueryError",
+    "Relation",
     "Report",
     "ResourceError",
     "Retry",
@@ -112,11 +115,11 @@ __all__ = [
     "RunUnreachableError",
     "SourceError",
     "StepCodeError",
+    "StoreClient",
     "StoreClosedError",
     "StoreError",
     "StoreFormatError",
     "StoreHeldError",
-    "StoreReader",
     "StoredRun",
     "SystemClock",
     "Workflow",

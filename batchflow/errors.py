@@ -142,7 +142,15 @@ class DiskFullError(StoreError):
 
 
 class QueryError(StoreError):
-    """The query can't be executed; correct its SQL."""
+    """The query can't be executed; correct its SQL.
+
+    Attributes:
+        found: what DuckDB found, without the words around it.
+    """
+
+    def __init__(self, message: str | None = None, *, found: str = "") -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class LoadError(BatchflowError):

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import duckdb
-
-    from batchflow.store.reader import StoreReader
+    from batchflow.remote import StoreClient
+    from batchflow.store import Relation
 
 
 def across(
-    reader: StoreReader,
-    ask: Callable[[StoreReader, str], duckdb.DuckDBPyRelation],
+    store: StoreClient,
+    ask: Callable[..., Relation],
     workflow: str | None,
-) -> list[duckdb.DuckDBPyRelation]:
+) -> list[Relation]:
     """Ask about each workflow, or the one that is named; the column ``workflow`` comes first."""
     from batchflow.store.layout import literal
 
-    names = reader.workflows if workflow is None else (workflow,)
-    return [ask(reader, name).select(f"{literal(name)} AS workflow, *") for name in names]
+    names = store.workflows if workflow is None else (workflow,)
+    return [ask(store, workflow=name).select(f"{literal(name)} AS workflow", "*") for name in names]

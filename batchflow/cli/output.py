@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 import os
@@ -20,13 +19,13 @@ from batchflow.cli.streams import let_go, let_go_when_ended
 from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
-    import duckdb
+    from batchflow.store import Relation
 
 _STDOUT, _STDERR = 1, 2
 _ENCODED_ROWS = 10_000
-# A pipe has no width; of more rows than this, --json says all.
-_PIPED_COLUMNS = 100_000
+# Of more rows than this, --json says all.
 _PIPED_ROWS = 10_000
+_TERMINAL_ROWS = 40
 
 
 def note(text: str) -> None:
@@ -70,7 +69,7 @@ def write_document(document: object) -> None:
     write(f"{json.dumps(document, default=_plain, indent=2)}\n")
 
 
-def write_relations(relations: Sequence[duckdb.DuckDBPyRelation], *, as_json: bool) -> None:
+def write_relations(relations: Sequence[Relation], *, as_json: bool) -> None:
     """Write queries' results: tables for people, or one JSON array with an object for each row.
 
     Raises:
@@ -82,7 +81,7 @@ def write_relations(relations: Sequence[duckdb.DuckDBPyRelation], *, as_json: bo
         write("\n".join(map(_table, relations)))
 
 
-def rows_of(relation: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+def rows_of(relation: Relation) -> list[dict[str, Any]]:
     """Answer a query's rows by column name, with the values that JSON has for them."""
     return [json.loads(row) for rows in _encoded(relation) for row in rows]
 
@@ -96,21 +95,21 @@ def _write_rows(batches: Iterable[list[str]]) -> None:
     write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _encoded(relation: duckdb.DuckDBPyRelation) -> Iterator[list[str]]:
+def _encoded(relation: Relation) -> Iterator[list[str]]:
     """Answer each row as a JSON object, in batches; DuckDB writes them, so all types are known."""
     import pyarrow.compute as pc
 
     from batchflow.store.layout import quote
-    from batchflow.store.reader import executing
+    from batchflow.store.relation import executing
 
-    if _has_namesakes(relation.columns):
+    if relation.has_namesakes:
         raise QueryError(
             f"JSON can't have two columns of one name: {', '.join(relation.columns)}; give each a "
             "name of its own with AS."
         )
     members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)
+    rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
     with executing():
-        rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
         for batch in rows.to_arrow_reader(_ENCODED_ROWS):
             texts = batch.column(0)
             # JSON has no such numbers; DuckDB writes them all the same.
@@ -118,10 +117,6 @@ def _encoded(relation: duckdb.DuckDBPyRelation) -> Iterator[list[str]]:
                 yield [json.dumps(_finite(json.loads(text))) for text in texts.to_pylist()]
             else:
                 yield texts.to_pylist()
-
-
-def _has_namesakes(names: Sequence[str]) -> bool:
-    return len({name.casefold() for name in names}) < len(names)
 
 
 def _finite(value: object) -> object:
@@ -140,28 +135,7 @@ def _plain(value: object) -> object:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
-def _table(relation: duckdb.DuckDBPyRelation) -> str:
-    from batchflow.store.reader import executing
-
-    drawn = io.StringIO()
-    with executing(), contextlib.redirect_stdout(drawn):
-        shown = _without_enums(relation)
-        if sys.__stdout__ is not None and sys.__stdout__.isatty():
-            shown.show(max_width=shutil.get_terminal_size().columns)
-        else:
-            shown.show(max_width=_PIPED_COLUMNS, max_rows=_PIPED_ROWS)
-    return drawn.getvalue()
-
-
-def _without_enums(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Turn statuses into plain text: the heading of an ENUM column lists all its members."""
-    from batchflow.store.layout import quote
-
-    names, kinds = map(quote, relation.columns), [kind.id for kind in relation.types]
-    if "enum" not in kinds or _has_namesakes(relation.columns):
-        return relation
-    shown = (
-        f"{name}::VARCHAR AS {name}" if kind == "enum" else name
-        for name, kind in zip(names, kinds, strict=True)
-    )
-    return relation.select(", ".join(shown))
+def _table(relation: Relation) -> str:
+    if sys.__stdout__ is not None and sys.__stdout__.isatty():
+        return relation.text(_TERMINAL_ROWS, shutil.get_terminal_size().columns) + "\n"
+    return relation.text(_PIPED_ROWS) + "\n"

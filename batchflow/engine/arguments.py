@@ -4,25 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from uuid import UUID
 
-from batchflow.errors import DefinitionError, EngineStateError, RunNotFoundError
-
-
-def run_id_of(given: UUID | str) -> UUID:
-    """Answer a run id that may have been given as text, as JSON and shells have it.
-
-    Raises:
-        RunNotFoundError: it is no run id.
-    """
-    if isinstance(given, UUID):
-        return given
-    try:
-        return UUID(given)
-    except (ValueError, TypeError, AttributeError):
-        raise RunNotFoundError(
-            f"{given!r} is no run id; give the UUID that trigger() answered"
-        ) from None
+from batchflow.errors import DefinitionError, EngineStateError
 
 
 def worker_count(workers: int | None) -> int:

@@ -10,7 +10,7 @@ from batchflow import crash_point
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain
 from batchflow.definition import StepKind
-from batchflow.engine.arguments import aware, limit_of, run_id_of, worker_count
+from batchflow.engine.arguments import aware, limit_of, worker_count
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.holding import Holding
@@ -23,6 +23,7 @@ from batchflow.engine.worker_memory import worker_memory_bytes
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
 from batchflow.executor import InlineExecutor, ProcessPool
 from batchflow.store import LoadOptions, Store
+from batchflow.store.run_id import run_id_of
 
 if TYPE_CHECKING:
     import enum

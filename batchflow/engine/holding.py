@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchflow.chunk.answer import checked_reason
-from batchflow.engine.arguments import run_id_of
 from batchflow.engine.asking import Asking
 from batchflow.engine.signals import CtrlC
+from batchflow.store.run_id import run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

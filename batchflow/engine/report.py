@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from batchflow.definition import Outcome
 from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
+from batchflow.store.queries import counts, errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,13 +178,18 @@ def reported(
 
 
 def _statuses(store: Store, workflow: AnyWorkflow) -> list[StatusCount]:
-    rows = store.counts(workflow).fetchall()
+    rows = counts(store.source, store.tables(workflow)).fetchall()
     return [StatusCount(workflow.name, *row) for row in rows]
 
 
 def _failures(store: Store, workflow: AnyWorkflow, log_values: bool) -> list[FailureReport]:
     columns = "fingerprint, type, count, message"
-    rows = store.errors(workflow).select(columns).limit(_FAILURES_SHOWN).fetchall()
+    rows = (
+        errors(store.source, store.tables(workflow))
+        .select(columns)
+        .limit(_FAILURES_SHOWN)
+        .fetchall()
+    )
     failures = [FailureReport(workflow.name, *row) for row in rows]
     return [
         each if log_values or each.type in _WITHOUT_VALUES else replace(each, sample="")

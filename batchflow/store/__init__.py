@@ -8,7 +8,7 @@ from batchflow.store.commit import CommitSummary, StepCommit
 from batchflow.store.lifecycle import Moved
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_report import LoadReport, Placed
-from batchflow.store.reader import StoreReader, connect
+from batchflow.store.relation import Relation
 from batchflow.store.store import Store
 
 __all__ = [
@@ -19,8 +19,7 @@ __all__ = [
     "LoadReport",
     "Moved",
     "Placed",
+    "Relation",
     "StepCommit",
     "Store",
-    "StoreReader",
-    "connect",
 ]

@@ -170,8 +170,8 @@ def _has_a_run_twice(table: pa.Table) -> bool:
 
 def _twice(step: Step) -> CommitError:
     return CommitError(
-        f"A commit of step {step.name!r} has the same run twice, so nothing of it is stored; please "
-        "report this."
+        f"A commit of step {step.name!r} has the same run twice, so nothing of it is stored; "
+        "please report this."
     )
 
 

@@ -16,6 +16,14 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
     return table if schema.types == table.schema.types else table.cast(schema)
 
 
+def plain_batches(sent: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return a stream whose booleans are Arrow's own as well."""
+    schema = pa.schema([field.with_type(_plain(field.type)) for field in sent.schema])
+    if schema.types == sent.schema.types:
+        return sent
+    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in sent))
+
+
 def _plain(sent: pa.DataType) -> pa.DataType:
     if isinstance(sent, pa.Bool8Type):
         return pa.bool_()

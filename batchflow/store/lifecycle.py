@@ -25,7 +25,7 @@ from batchflow.store.moving import TRANSITION_COLUMNS
 from batchflow.store.queries import predicate, refused_predicate, require_run_id
 from batchflow.store.staging import STAGED, seq_range, staged
 from batchflow.store.trouble import trouble_of
-from batchflow.store.wording import cause
+from batchflow.store.wording import cause, said
 
 SHOWN_RUN_IDS = 3
 
@@ -157,7 +157,7 @@ def _found_where(cursor: Cursor, layout: Layout, query: str, where: str) -> pa.T
     except duckdb.Error as error:
         if trouble_of(error) is not None:
             raise
-        raise refused_predicate(layout, where, error) from cause(error)
+        raise refused_predicate(layout, where, said(error)) from cause(error)
 
 
 def _found_by_id(cursor: Cursor, layout: Layout, query: str, run_ids: Sequence[UUID]) -> pa.Table:

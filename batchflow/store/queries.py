@@ -1,10 +1,7 @@
-"""What people ask of a store: relations, each on a cursor of its own, so none holds up a writer."""
+"""What people ask of a workflow's runs, wherever they are."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,13 +12,13 @@ from batchflow.errors import QueryError, RunNotFoundError
 from batchflow.store.fetching import fetch
 from batchflow.store.instance import Cursor
 from batchflow.store.layout import SEQ_BITS, Layout
+from batchflow.store.local_source import require_text
+from batchflow.store.relation import Relation, Source
 from batchflow.store.tables import Tables
 from batchflow.store.wording import cause, said
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(\([^()]*\)|ANALYZE\b)?", re.IGNORECASE)
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
@@ -47,11 +44,6 @@ HAS_TABLE = """
     WHERE database_name = current_database()
       AND lower(schema_name) = lower(?) AND table_name = ?"""
 
-READS_ALONE = (
-    "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
-    "change runs with pause, resume and cancel."
-)
-
 ERRORS_BY_FINGERPRINT = """
     SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
            min(committed_at) AS first_seen, max(committed_at) AS last_seen,
@@ -62,54 +54,37 @@ ERRORS_BY_FINGERPRINT = """
     ORDER BY count DESC, last_seen DESC, fingerprint"""
 
 
-def sql(
-    reader: Cursor, query: str, params: Sequence[Any] | Mapping[str, Any] | None
-) -> duckdb.DuckDBPyRelation:
-    """Return the relation of a query that reads; ``params`` are bound to ``?`` or ``$name``.
-
-    Raises:
-        QueryError: it isn't one statement that reads, or DuckDB refuses it.
-    """
-    _refuse_unless_reading(reader, query)
-    try:
-        with _reading(reader):
-            return reader.sql(query, params=params)
-    except duckdb.TransactionException as error:
-        raise QueryError(READS_ALONE) from error
-    except duckdb.Error as error:
-        raise QueryError(f"The query can't be executed: {said(error)}") from cause(error)
-
-
-def runs(reader: Cursor, tables: Tables, where: str | None) -> duckdb.DuckDBPyRelation:
+def runs(source: Source, tables: Tables, where: str | None) -> Relation:
     """Return the runs that a predicate over their columns chooses, or all."""
     query = f"SELECT * FROM {tables.runs}"
     if where is None:
-        return reader.sql(query)
-    condition = predicate(reader, tables, where)
+        return Relation(source, query)
+    require_text(where, "predicate")
     try:
-        return reader.sql(f"{query} WHERE {condition}")
-    except duckdb.Error as error:
-        raise refused_predicate(tables, where, error) from cause(error)
+        return Relation(source, f"{query} WHERE {condition(where)}")
+    except QueryError as error:
+        raise refused_predicate(tables, where, error.found) from error.__cause__
 
 
-def counts(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
+def counts(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
-    return reader.sql(
+    return Relation(
+        source,
         f"SELECT status, run_state, count(*) AS runs FROM {tables.runs} "
-        "GROUP BY ALL ORDER BY status, run_state"
+        "GROUP BY ALL ORDER BY status, run_state",
     )
 
 
-def errors(reader: Cursor, tables: Tables) -> duckdb.DuckDBPyRelation:
+def errors(source: Source, tables: Tables) -> Relation:
     """Return the failures by fingerprint, the most frequent first.
 
     Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
     ``type``, and ``message``, which is that of the latest.
     """
-    return reader.sql(ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
+    return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
 
 
-def history(reader: Cursor, tables: Tables, run_id: UUID) -> duckdb.DuckDBPyRelation:
+def history(source: Source, tables: Tables, run_id: UUID) -> Relation:
     """Return the transitions of one run in their order, with the error of each that failed.
 
     Where transitions aren't recorded, these are its failures alone.
@@ -117,11 +92,18 @@ def history(reader: Cursor, tables: Tables, run_id: UUID) -> duckdb.DuckDBPyRela
     Raises:
         RunNotFoundError: there is no such run.
     """
-    seq = existing_seq(reader, tables, run_id)
-    recorded = reader.execute(HAS_TABLE, [tables.name, "transitions"]).fetchall()
+    seq = seq_of(tables, run_id)
+    if not Relation(source, f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
+        raise not_found(run_id)
+    recorded = has_transitions(source, tables)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
     text = query.format(transitions=tables.transitions, errors=tables.errors)
-    return reader.sql(text, params={"seq": seq})
+    return Relation(source, text, {"seq": seq})
+
+
+def has_transitions(source: Source, tables: Tables) -> bool:
+    """Tell whether the workflow's transitions are recorded."""
+    return bool(Relation(source, HAS_TABLE, [tables.name, "transitions"]).fetchall())
 
 
 def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
@@ -141,33 +123,29 @@ def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
     }
 
 
-def existing_seq(cursor: Cursor, tables: Tables, run_id: UUID) -> int:
-    """Return a run's seq, or raise RunNotFoundError."""
-    seq = seq_of(tables, run_id)
-    if not cursor.execute(f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
-        raise not_found(run_id)
-    return seq
-
-
 def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
     """Return a user's predicate as one condition, or raise QueryError."""
-    _require_text(where, "predicate")
-    # On lines of its own, so that a comment at its end doesn't swallow the parenthesis.
-    condition = f"(\n{where}\n)"
+    require_text(where, "predicate")
     try:
-        statements = cursor.extract_statements(f"SELECT 1 WHERE {condition}")
+        statements = cursor.extract_statements(f"SELECT 1 WHERE {condition(where)}")
     except duckdb.Error as error:
-        raise refused_predicate(tables, where, error) from cause(error)
+        raise refused_predicate(tables, where, said(error)) from cause(error)
     if len(statements) != 1:
-        raise QueryError(f"The predicate {where!r} is more than a predicate; give one condition.")
-    return condition
+        raise refused_predicate(tables, where, "it is more than one condition")
+    return condition(where)
 
 
-def refused_predicate(tables: Tables, where: str, error: duckdb.Error) -> QueryError:
+def condition(where: str) -> str:
+    """Return a predicate in parentheses, on lines of its own, as its end may be a comment."""
+    return f"(\n{where}\n)"
+
+
+def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
     """Build the error that says what DuckDB found, and which columns there are."""
     return QueryError(
-        f"The predicate {where!r} can't be executed: {said(error)}. The runs of "
-        f"{tables.name!r} have the columns {', '.join(tables.column_names)}."
+        f"The predicate {where!r} can't be executed: {found}. The runs of "
+        f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
+        found=found,
     )
 
 
@@ -188,37 +166,6 @@ def require_run_id(run_id: object) -> None:
     """Raise QueryError unless it is an id."""
     if not isinstance(run_id, UUID):
         raise QueryError(f"The run id is {run_id!r}; give a uuid.UUID, as trigger answers.")
-
-
-def _require_text(given: object, what: str) -> None:
-    if not isinstance(given, str):
-        raise QueryError(f"The {what} is of type {type(given).__name__}; give SQL text.")
-    if given != given.encode("utf-8", "replace").decode("utf-8"):
-        raise QueryError(f"The {what} has half a surrogate pair, which no SQL text can have.")
-
-
-def _refuse_unless_reading(reader: Cursor, query: str) -> None:
-    _require_text(query, "query")
-    try:
-        types = [statement.type for statement in reader.extract_statements(query)]
-        if types == [duckdb.StatementType.EXPLAIN]:
-            # What is explained may be executed: EXPLAIN ANALYZE.
-            explained = EXPLAIN.sub("", query, count=1)
-            types = [statement.type for statement in reader.extract_statements(explained)]
-    except duckdb.Error as error:
-        raise QueryError(f"The query can't be parsed: {error}") from error
-    if types != [duckdb.StatementType.SELECT]:
-        raise QueryError(READS_ALONE)
-
-
-@contextmanager
-def _reading(reader: Cursor) -> Iterator[None]:
-    """Have DuckDB refuse what would write, such as a DELETE in a WITH: it runs at once."""
-    reader.execute("BEGIN TRANSACTION READ ONLY")
-    try:
-        yield
-    finally:
-        reader.rollback()
 
 
 def seq_of(tables: Tables, run_id: UUID) -> int:

@@ -26,15 +26,16 @@ from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved, Verb
 from batchflow.store.load import load
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.local_source import LocalSource
 from batchflow.store.lock import StoreLock
 from batchflow.store.migrate import lay_out
 from batchflow.store.spill import SpillFolder
 from batchflow.store.sql_task import SqlTask
 from batchflow.store.suspects import suspects
+from batchflow.store.tables import Tables
 from batchflow.store.trigger import Trigger
 
 if TYPE_CHECKING:
-    import duckdb
     import numpy as np
     import pyarrow as pa
 
@@ -53,6 +54,7 @@ class Store:
         self._connection = connection
         self._held = held
         self._layouts = layouts
+        self._local = LocalSource(connection)
         self._triggers = {name: Trigger(connection, layout) for name, layout in layouts.items()}
 
     @classmethod
@@ -270,31 +272,14 @@ class Store:
 
     # What people ask.
 
-    def sql(
-        self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> duckdb.DuckDBPyRelation:
-        """Return the relation of one query that reads; ``params`` are bound to ``?`` or ``$name``.
+    @property
+    def source(self) -> LocalSource:
+        """Where queries are answered."""
+        return self._local
 
-        Raises:
-            QueryError: it isn't one statement that reads, or DuckDB refuses it.
-        """
-        return queries.sql(self._connection.reader(), query, params)
-
-    def runs(self, workflow: AnyWorkflow, where: str | None = None) -> duckdb.DuckDBPyRelation:
-        """Return the runs that a predicate over their columns chooses, or all."""
-        return queries.runs(self._connection.reader(), self._layout(workflow), where)
-
-    def counts(self, workflow: AnyWorkflow) -> duckdb.DuckDBPyRelation:
-        """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
-        return queries.counts(self._connection.reader(), self._layout(workflow))
-
-    def errors(self, workflow: AnyWorkflow) -> duckdb.DuckDBPyRelation:
-        """Return the failures by fingerprint, the most frequent first."""
-        return queries.errors(self._connection.reader(), self._layout(workflow))
-
-    def history(self, workflow: AnyWorkflow, run_id: UUID) -> duckdb.DuckDBPyRelation:
-        """Return the transitions of one run in their order, with the error of each failure."""
-        return queries.history(self._connection.reader(), self._layout(workflow), run_id)
+    def tables(self, workflow: AnyWorkflow) -> Tables:
+        """Return where the runs of a workflow lie."""
+        return self._layout(workflow)
 
     def get(self, workflow: AnyWorkflow, run_id: UUID) -> dict[str, Any]:
         """Return a run's columns by name; those of the object as the values that a step sees."""

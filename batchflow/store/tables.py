@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batchflow.store.instance import Cursor
 from batchflow.store.layout import quote
+from batchflow.store.relation import Relation, Source
 
 
 class Tables(Protocol):
@@ -71,7 +71,7 @@ STORED_WORKFLOWS = """
     ORDER BY w.name"""
 
 
-def stored_tables(cursor: Cursor) -> dict[str, StoredTables]:
+def stored_tables(source: Source) -> dict[str, StoredTables]:
     """Return the tables of every workflow that a store holds, by name."""
-    rows = cursor.execute(STORED_WORKFLOWS).fetchall()
+    rows = Relation(source, STORED_WORKFLOWS).fetchall()
     return {name: StoredTables(name, int(base), tuple(columns)) for name, base, columns in rows}

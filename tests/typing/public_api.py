@@ -222,8 +222,8 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
 
 def read_only(path: Path) -> None:
     with bf.connect(path) as reader:
-        assert_type(reader, bf.StoreReader)
-        reader.counts("orders").fetchall()
+        assert_type(reader, bf.StoreClient)
+        reader.counts(workflow="orders").fetchall()
         reader.sql("SELECT 1").fetchall()
 
 

@@ -82,10 +82,10 @@ def _is_open(store: Path) -> bool:
     """Tell whether there is anything left to do in this store."""
     if not store.exists():
         return True
-    from batchflow.store.reader import connect
+    from batchflow.remote import connect
 
     with connect(store) as reader:
-        counts = reader.counts("orders").fetchall() if reader.workflows else []
+        counts = reader.counts(workflow="orders").fetchall() if reader.workflows else []
     return not counts or any(run_state in _UNFINISHED for _, run_state, _ in counts)
 
 

@@ -17,7 +17,7 @@ from batchflow.cli.output import write_relations
 @json_option
 def errors(store: Path, workflow: str | None, *, as_json: bool) -> None:
     """Tell the failures by fingerprint: how many, in which steps, since when, and one message."""
-    from batchflow.store.reader import StoreReader, connect
+    from batchflow.remote import StoreClient, connect
 
     with connect(store) as reader:
-        write_relations(across(reader, StoreReader.errors, workflow), as_json=as_json)
+        write_relations(across(reader, StoreClient.errors, workflow), as_json=as_json)

@@ -107,13 +107,13 @@ def _hold(verb: str, target: Target, options: HoldOptions) -> None:
 
 def _foreseen(verb: str, workflow: str, options: HoldOptions) -> Moved:
     """Answer what would be moved, by the rules that the store moves runs by."""
+    from batchflow.remote import connect
     from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved
-    from batchflow.store.reader import connect
 
     rule: Verb = {"pause": PAUSE, "resume": RESUME, "cancel": CANCEL}[verb]
     movable = {state.name for state in rule.sources}
     with connect(options.store) as reader:
-        chosen = reader.runs(options.predicate, workflow)
+        chosen = reader.runs(options.predicate, workflow=workflow)
         states = {
             row["run_state"]: row["runs"]
             for row in rows_of(chosen.aggregate("run_state, count(*) AS runs"))

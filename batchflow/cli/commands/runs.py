@@ -27,7 +27,7 @@ def runs(
     store: Path, workflow: str | None, where: str | None, limit: int, *, as_json: bool
 ) -> None:
     """List runs with all their columns."""
-    from batchflow.store.reader import connect
+    from batchflow.remote import connect
 
     with connect(store) as reader:
-        write_relations([reader.runs(where, workflow).limit(limit)], as_json=as_json)
+        write_relations([reader.runs(where, workflow=workflow).limit(limit)], as_json=as_json)

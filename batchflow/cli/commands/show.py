@@ -17,12 +17,12 @@ from batchflow.cli.output import rows_of, write, write_document, write_relations
 @json_option
 def show(run_id: UUID, store: Path, *, as_json: bool) -> None:
     """Show one run: its columns, and its transitions in their order."""
-    from batchflow.store.reader import connect
+    from batchflow.remote import connect
 
     with connect(store) as reader:
         history = reader.history(run_id)
         workflow = reader.workflow_of(run_id)
-        (run,) = rows_of(reader.runs(f"run_id = '{run_id}'", workflow))
+        (run,) = rows_of(reader.runs(f"run_id = '{run_id}'", workflow=workflow))
         if as_json:
             write_document({"workflow": workflow, "run": run, "history": list(rows_of(history))})
             return

@@ -25,7 +25,7 @@ def sql(query: str, store: Path, *, as_json: bool) -> None:
 
     Each workflow is a schema with the tables runs, transitions and errors.
     """
-    from batchflow.store.reader import connect
+    from batchflow.remote import connect
 
     with connect(store) as reader:
         write_relations([reader.sql(query)], as_json=as_json)

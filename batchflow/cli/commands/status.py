@@ -17,7 +17,7 @@ from batchflow.cli.output import write_relations
 @json_option
 def status(store: Path, workflow: str | None, *, as_json: bool) -> None:
     """Count the runs by workflow, status and run state."""
-    from batchflow.store.reader import StoreReader, connect
+    from batchflow.remote import StoreClient, connect
 
     with connect(store) as reader:
-        write_relations(across(reader, StoreReader.counts, workflow), as_json=as_json)
+        write_relations(across(reader, StoreClient.counts, workflow), as_json=as_json)

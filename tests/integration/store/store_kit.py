@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -18,7 +17,9 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
-from batchflow.store import CommitSummary, StepCommit, Store
+from batchflow.engine.asking import Asking
+from batchflow.engine.selection import Selection
+from batchflow.store import CommitSummary, Relation, StepCommit, Store
 from batchflow.store.layout import quote
 
 NOW = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
@@ -115,7 +116,7 @@ def _nothing(run: Any) -> None:
     return None
 
 
-def fetched(relation: duckdb.DuckDBPyRelation) -> list[tuple[Any, ...]]:
+def fetched(relation: Relation) -> list[tuple[Any, ...]]:
     """Return the rows by way of Arrow, which needs no library for points in time."""
     columns = [column.to_pylist() for column in relation.to_arrow_table().columns]
     return list(zip(*columns, strict=True))
@@ -127,6 +128,7 @@ class Bench:
     def __init__(self, store: Store, workflow: Workflow[Any, Any]) -> None:
         self.store = store
         self.workflow = workflow
+        self.questions = Asking(store, Selection([workflow]))
 
     def seed(self, rows: int, weight: str = "range", **columns: str) -> None:
         """Put runs in: seqs from 0, INITIATED at NEW, unless `columns` (SQL) says otherwise."""
@@ -156,17 +158,17 @@ class Bench:
 
     def rows(self, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
         """Return columns of the runs, in the order of their seqs."""
-        return fetched(self.store.runs(self.workflow, where).order("seq").select(columns))
+        return fetched(self.questions.runs(where).order("seq").select(columns))
 
     def transitions(self, columns: str) -> list[tuple[Any, ...]]:
         query = (
             f"SELECT {columns} FROM {quote(self.workflow.name)}.transitions ORDER BY seq, version"
         )
-        return fetched(self.store.sql(query))
+        return fetched(self.questions.sql(query))
 
     def errors(self, columns: str) -> list[tuple[Any, ...]]:
         query = f"SELECT {columns} FROM {quote(self.workflow.name)}.errors ORDER BY seq"
-        return fetched(self.store.sql(query))
+        return fetched(self.questions.sql(query))
 
     def claim(self, status: Status = Status.NEW, fields: tuple[str, ...] = ()) -> pa.Table:
         code = self.workflow.code_of(status)

@@ -14,7 +14,8 @@ from loading_kit import Item, Loader, opened
 from store_kit import NOW, Bench, Status, sql_parcels
 
 from batchflow.errors import BatchflowError, CommitError, DefinitionError, QueryError, SourceError
-from batchflow.store import Store, connect
+from batchflow.remote import connect
+from batchflow.store import Relation, Store
 
 SECRET = "hunter2-of-somebody-else"
 
@@ -77,11 +78,11 @@ def refused(call: Callable[[], Any]) -> str:
 def test_a_query_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> None:
     read = hostile(READS[kind], elsewhere)
 
-    message = refused(lambda: bench.store.sql(f"SELECT * FROM {read}").fetchall())
+    message = refused(lambda: bench.questions.sql(f"SELECT * FROM {read}").fetchall())
 
     assert SECRET not in message
     assert sorted(os.listdir(elsewhere)) == ["other.duckdb", "secret.csv"]
-    assert bench.store.sql("SELECT 1").fetchall() == [(1,)]
+    assert bench.questions.sql("SELECT 1").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("kind", READS)
@@ -89,7 +90,7 @@ def test_a_predicate_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> 
     bench.seed(3)
     where = f"EXISTS (SELECT * FROM {hostile(READS[kind], elsewhere)})"
 
-    refused(lambda: bench.store.runs(bench.workflow, where).fetchall())
+    refused(lambda: bench.questions.runs(where).fetchall())
     refused(
         lambda: bench.store.cancel(bench.workflow, where=where, run_ids=None, reason=None, now=NOW)
     )
@@ -123,7 +124,7 @@ def test_a_query_neither_writes_files_nor_changes_settings(
     kind: str, bench: Bench, elsewhere: Path
 ) -> None:
     with pytest.raises(QueryError):
-        bench.store.sql(hostile(STATEMENTS[kind], elsewhere)).fetchall()
+        bench.questions.sql(hostile(STATEMENTS[kind], elsewhere)).fetchall()
 
     assert sorted(os.listdir(elsewhere)) == ["other.duckdb", "secret.csv"]
 
@@ -146,12 +147,12 @@ def test_settings_stay_what_they_are(bench: Bench) -> None:
 
 def test_a_query_can_still_be_explained(bench: Bench) -> None:
     for explain in ("EXPLAIN", "explain analyze", "EXPLAIN (FORMAT json)"):
-        assert bench.store.sql(f"{explain} SELECT * FROM parcels.runs").fetchall()
+        assert bench.questions.sql(f"{explain} SELECT * FROM parcels.runs").fetchall()
 
 
 def test_no_variable_of_python_can_be_queried(bench: Bench) -> None:
     with pytest.raises(QueryError, match="does not exist"):
-        bench.store.sql("FROM reader")
+        bench.questions.sql("FROM reader")
 
 
 @pytest.mark.parametrize("limit", ["lots", "5 apples", "", "0", "120%", "1KB"])
@@ -220,7 +221,7 @@ def test_what_was_read_of_a_file_can_be_read_no_more_after_its_load(
     loader.load(path)
 
     with pytest.raises(QueryError, match="disabled by configuration"):
-        loader.store.sql(f"FROM '{path}'")
+        Relation(loader.store.source, f"FROM '{path}'")
 
     assert loader.query("SELECT count(*) AS n FROM duckdb_views() WHERE NOT internal") == [{"n": 0}]
 

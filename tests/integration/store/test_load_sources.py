@@ -15,6 +15,7 @@ import pytest
 from loading_kit import Item, Loader, opened
 
 from batchflow.errors import SourceError
+from batchflow.store import Relation
 
 ROWS = [
     {"name": "0005", "price": 1.5, "count": 2, "note": 'a, "b"'},
@@ -179,7 +180,9 @@ def test_a_relation_of_the_store_itself_can_be_loaded(loader: Loader) -> None:
     loader.load(TABLE)
     loader.finish("true")
 
-    report = loader.load(loader.store.sql("SELECT name, price FROM items.runs WHERE price > 0"))
+    report = loader.load(
+        Relation(loader.store.source, "SELECT name, price FROM items.runs WHERE price > 0")
+    )
 
     assert report.loaded == 2
 

@@ -15,7 +15,8 @@ import pytest
 from store_kit import NOW, Bench, parcels
 
 from batchflow.errors import StoreError
-from batchflow.store import Store, connect
+from batchflow.remote import connect
+from batchflow.store import Store
 
 SPILLING = "CREATE TEMP TABLE big AS SELECT range AS n, repeat('x' || range, 9) FROM range(1500000)"
 

@@ -60,7 +60,7 @@ def test_a_constant_status_moves_all_runs_and_sets_their_fields(open_bench: Open
 def test_an_expression_chooses_the_status_and_terminal_ones_complete(open_bench: Open) -> None:
     bench, summary = run_sql(open_bench, status=BY_WEIGHT)
     assert landed(summary) == {(1, 0): 3, (2, 0): 5}
-    assert bench.store.counts(bench.workflow).fetchall() == [
+    assert bench.questions.counts().fetchall() == [
         ("CHECKED", "RUNNING", 3),
         ("REFUSED", "COMPLETED", 5),
     ]
@@ -201,7 +201,7 @@ def test_all_runs_may_fail(open_bench: Open, extra: str) -> None:
 def test_many_failures_share_one_fingerprint_and_are_quickly_found(open_bench: Open) -> None:
     bench, summary = run_sql(open_bench, 100_000, values={"weight": FAILING})
     assert counted(summary) == {"ADVANCED": 75_000, "FAILED": 25_000}
-    [(count, runs)] = bench.store.errors(bench.workflow).select("count, runs").fetchall()
+    [(count, runs)] = bench.questions.errors().select("count, runs").fetchall()
     assert (count, runs) == (25_000, 25_000)
 
 

@@ -176,7 +176,7 @@ def test_threads_commit_and_read_side_by_side(bench: Bench) -> None:
     def work(chunk: pa.Table) -> None:
         try:
             bench.commit(moved(bench, chunk, Status.CHECKED))
-            assert sum(row[2] for row in bench.store.counts(bench.workflow).fetchall()) == 1_000
+            assert sum(row[2] for row in bench.questions.counts().fetchall()) == 1_000
         except BaseException as error:
             problems.append(error)
 

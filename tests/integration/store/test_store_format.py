@@ -11,7 +11,7 @@ from store_kit import NOW, Bench, Parcel, Status, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError, StoreFormatError
-from batchflow.store import Store
+from batchflow.store import Relation, Store
 
 
 def digest(path: Path) -> str:
@@ -106,7 +106,7 @@ def test_what_a_killed_creation_left_is_replaced(
     Path(f"{path}.new").write_bytes(b"half")
     Path(f"{path}.new.wal").write_bytes(b"half")
     bench = open_bench()
-    assert bench.store.sql("SELECT format_version FROM batchflow.store").fetchall() == [(1,)]
+    assert bench.questions.sql("SELECT format_version FROM batchflow.store").fetchall() == [(1,)]
     assert not Path(f"{path}.new").exists()
 
 
@@ -139,12 +139,12 @@ def test_workflows_whose_names_differ_by_case_alone_are_refused(path: Path) -> N
 
 def test_settings_hold_on_every_cursor(bench: Bench) -> None:
     query = "SELECT current_setting('TimeZone'), current_setting('autoinstall_known_extensions')"
-    assert bench.store.sql(query).fetchall() == [("UTC", False)]
+    assert bench.questions.sql(query).fetchall() == [("UTC", False)]
 
 
 def test_the_memory_limit_is_set(path: Path) -> None:
     workflow: Workflow[Parcel, Status] = parcels()
     store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit="512MiB")
-    limit = store.sql("SELECT current_setting('memory_limit')").fetchall()
+    limit = Relation(store.source, "SELECT current_setting('memory_limit')").fetchall()
     assert limit == [("512.0 MiB",)]
     store.close()

@@ -129,7 +129,7 @@ def test_what_are_no_run_ids_is_refused(bench: Bench) -> None:
 def test_a_million_runs_are_paused_by_the_set(bench: Bench) -> None:
     bench.seed(1_000_000)
     assert act(bench, "pause", "weight % 2 = 0") == Moved(500_000, 0)
-    counts = bench.store.counts(bench.workflow).fetchall()
+    counts = bench.questions.counts().fetchall()
     assert counts == [("NEW", "INITIATED", 500_000), ("NEW", "PAUSED", 500_000)]
 
 

@@ -14,13 +14,13 @@ import pytest
 from store_kit import NOW, parcels
 
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError, StoreHeldError
-from batchflow.store import Store
+from batchflow.store import Relation, Store
 
 HOLDER = """
     import datetime, enum, sys, time
     from dataclasses import dataclass
     from batchflow.definition.workflow import Workflow
-    from batchflow.store import Store
+    from batchflow.store import Relation, Store
 
     @dataclass
     class Thing:
@@ -144,7 +144,7 @@ def test_a_closed_store_refuses_to_work(path: Path) -> None:
     store = open_store(path)
     store.close()
     with pytest.raises(StoreClosedError):
-        store.sql("SELECT 1")
+        Relation(store.source, "SELECT 1")
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -153,13 +153,13 @@ def test_a_forked_child_can_not_use_the_store_nor_harm_it(path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            store.sql("SELECT 1")
+            Relation(store.source, "SELECT 1")
         except ForkedStoreError:
             store.close()
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert store.sql("SELECT 42").fetchall() == [(42,)]
+    assert Relation(store.source, "SELECT 42").fetchall() == [(42,)]
     with pytest.raises(StoreHeldError):
         open_store(path)
     store.close()

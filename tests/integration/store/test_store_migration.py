@@ -83,7 +83,7 @@ def test_new_fields_get_their_defaults(open_bench: Open) -> None:
     assert row["waits"] == dt.timedelta(days=2)
     assert row["object_status"] == "mine"
     nullable = dict(
-        bench.store.sql(
+        bench.questions.sql(
             "SELECT column_name, is_nullable FROM duckdb_columns() "
             "WHERE schema_name = 'parcels' AND table_name = 'runs'"
         ).fetchall()

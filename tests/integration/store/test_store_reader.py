@@ -47,12 +47,14 @@ def stored(tmp_path: Path) -> Path:
 def test_a_reader_answers_without_any_definition(stored: Path) -> None:
     with bf.connect(stored) as reader:
         assert reader.workflows == ("parcels", "returns")
-        assert fetched(reader.counts("parcels")) == [("NEW", "INITIATED", 3)]
-        assert fetched(reader.runs("weight > 0", "parcels").select("weight").order("weight")) == [
+        assert fetched(reader.counts(workflow="parcels")) == [("NEW", "INITIATED", 3)]
+        assert fetched(
+            reader.runs("weight > 0", workflow="parcels").select("weight").order("weight")
+        ) == [
             (1,),
             (2,),
         ]
-        assert fetched(reader.errors("parcels")) == []
+        assert fetched(reader.errors(workflow="parcels")) == []
         assert fetched(reader.sql("SELECT max(weight) FROM parcels.runs")) == [(2,)]
 
 
@@ -61,8 +63,8 @@ def test_its_answers_have_the_columns_of_an_engines(stored: Path) -> None:
     with bf.connect(stored) as reader:
         columns = [
             reader.runs(workflow="parcels").columns,
-            reader.counts("parcels").columns,
-            reader.errors("parcels").columns,
+            reader.counts(workflow="parcels").columns,
+            reader.errors(workflow="parcels").columns,
         ]
     with bf.Engine(stored, workflow, workers=0) as engine:
         assert columns == [engine.runs().columns, engine.counts().columns, engine.errors().columns]
@@ -70,7 +72,7 @@ def test_its_answers_have_the_columns_of_an_engines(stored: Path) -> None:
 
 def test_history_finds_the_workflow_by_the_run_id(stored: Path) -> None:
     with bf.connect(stored) as reader:
-        (run_id,) = fetched(reader.runs("weight = 0", "parcels").select("run_id"))[0]
+        (run_id,) = fetched(reader.runs("weight = 0", workflow="parcels").select("run_id"))[0]
         assert reader.workflow_of(run_id) == "parcels"
         assert fetched(reader.history(run_id)) == []
         with pytest.raises(RunNotFoundError):
@@ -84,12 +86,12 @@ def test_which_workflow_must_be_said_where_there_are_several(stored: Path) -> No
         with pytest.raises(QueryError, match="'parcels', 'returns'"):
             reader.counts()
         with pytest.raises(QueryError, match="no 'orders'"):
-            reader.counts("orders")
+            reader.counts(workflow="orders")
 
 
 def test_a_wrong_predicate_names_the_columns(stored: Path) -> None:
     with bf.connect(stored) as reader, pytest.raises(QueryError, match=r"run_id, .*weight"):
-        reader.runs("mass > 1", "parcels")
+        reader.runs("mass > 1", workflow="parcels")
 
 
 def test_a_reader_refuses_what_would_change_the_store(stored: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 def test_several_readers_share_a_store(stored: Path) -> None:
     with bf.connect(stored) as one, bf.connect(stored) as other:
-        assert fetched(one.counts("parcels")) == fetched(other.counts("parcels"))
+        assert fetched(one.counts(workflow="parcels")) == fetched(other.counts(workflow="parcels"))
 
 
 def test_an_engine_of_this_process_keeps_readers_out(stored: Path) -> None:
@@ -161,4 +163,4 @@ def test_a_closed_reader_says_so(stored: Path) -> None:
     reader.close()
     reader.close()
     with pytest.raises(StoreClosedError):
-        reader.counts("parcels")
+        reader.counts(workflow="parcels")

@@ -1,0 +1,8 @@
+"""A store as it is seen from outside its engine: opened to read, or through the engine's socket."""
+
+from __future__ import annotations
+
+from batchflow.remote.client import StoreClient
+from batchflow.remote.opening import connect
+
+__all__ = ["StoreClient", "connect"]
