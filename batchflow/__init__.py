@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreHeldError as StoreHeldError
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
+    from batchflow.store import Pruned as Pruned
     from batchflow.store import StoreReader as StoreReader
     from batchflow.store import connect as connect
 
@@ -78,7 +79,7 @@ _HOMES = {
         "StoreFormatError",
         "StoreHeldError",
     ),
-    "batchflow.store": ("LoadReport", "Moved", "StoreReader", "connect"),
+    "batchflow.store": ("LoadReport", "Moved", "Pruned", "StoreReader", "connect"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -102,6 +103,7 @@ __all__ = [
     "Moved",
     "Outcome",
     "Precision",
+    "Pruned",
     "QueryError",
     "Report",
     "ResourceError",
