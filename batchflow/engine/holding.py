@@ -89,7 +89,8 @@ class Holding(Asking):
         Raises:
             EngineStateError: ``finished_before`` is no such moment, or no workflow is meant.
             QueryError: the predicate can't be executed.
-            CommitError: DuckDB lacks memory for so many at once; nothing was removed.
+            CommitError: DuckDB lacks memory for so many at once; nothing of that workflow was
+                removed, and the store is to be opened again before fewer are.
         """
         before = finished_by(finished_before, self._clock.now())
         one = where is not None or workflow is not None

@@ -90,6 +90,9 @@ def prune(connection: Connection, names: Sequence[str] | None, options: PruneOpt
             f"({', '.join(repr(each.name) for each in chosen)}): say which one is meant."
         )
     bytes_before = connection.bytes_on_disk()
+    if not options.dry_run:
+        # What was updated since the last time is in memory until then, and many rows need it all.
+        connection.fold_log()
     counted = [_prune(connection, tables, options) for tables in chosen]
     if not options.dry_run:
         connection.fold_log()
@@ -110,10 +113,9 @@ def _named(found: dict[str, StoredTables], name: str) -> StoredTables:
 
 
 def _prune(connection: Connection, tables: StoredTables, options: PruneOptions) -> _Counts:
-    with connection.write() as cursor:
+    with connection.write() as cursor, _refusing():
         _choose(cursor, tables, options)
-        with _all_or_nothing():
-            counts = _each_table(cursor, tables, _COUNT if options.dry_run else _DELETE)
+        counts = _each_table(cursor, tables, _COUNT if options.dry_run else _DELETE)
         cursor.execute(f"DROP TABLE {CHOSEN}")
     return counts
 
@@ -129,7 +131,8 @@ def _choose(cursor: Cursor, tables: StoredTables, options: PruneOptions) -> None
     try:
         cursor.execute(statement, {"before": options.before}).fetchall()
     except duckdb.Error as error:
-        if options.where is None or trouble_of(error) is not None:
+        lacks_memory = isinstance(error, duckdb.OutOfMemoryException)
+        if options.where is None or lacks_memory or trouble_of(error) is not None:
             raise
         raise refused_predicate(tables, options.where, error) from cause(error)
 
@@ -160,16 +163,22 @@ def _each_slab(cursor: Cursor, verb: str, table: str, slabs: list[tuple[int, int
 
 
 @contextmanager
-def _all_or_nothing() -> Iterator[None]:
+def _refusing() -> Iterator[None]:
+    """Say what a refusal means here; what concerns the whole store is the connection's to say."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         if trouble_of(error) is not None:
             raise
+        # DuckDB marks the rows of a vector before it notes how to undo that; where it lacks memory
+        # in between, the marks stay, and another DELETE conflicts with them.
         raise CommitError(
             f"DuckDB lacks the memory to remove so many runs at once ({told(error)}), and all are "
-            "still there: remove fewer, with an earlier moment first, or give it more with "
+            "still there. Open the store again, as DuckDB lets go of them only then, and remove "
+            "fewer, with an earlier moment first, or give it more with "
             "EngineConfig(memory_limit=…)."
         ) from error
     except duckdb.Error as error:
+        if trouble_of(error) is not None:
+            raise
         raise refused_commit(error) from cause(error)

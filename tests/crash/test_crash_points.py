@@ -68,8 +68,8 @@ LEFT = {
     "within_commit": {"NEW": RUNS},
     "after_commit": {"HALF": RUNS},
     "within_prune": {"DONE": RUNS},
-    # As the space of what was pruned is given back.
-    "at_checkpoint": {},
+    # As runs are about to be pruned.
+    "at_checkpoint": {"DONE": RUNS},
     "at_close": {},
 }
 

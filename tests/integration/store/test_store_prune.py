@@ -10,7 +10,7 @@ import pytest
 from store_kit import LATER, NOW, Bench, Status, fetched, moved, parcels
 
 from batchflow.definition.run_state import RunState
-from batchflow.errors import QueryError
+from batchflow.errors import CommitError, QueryError
 from batchflow.store import Pruned, PruneOptions, Store
 
 FINISHED_LONG_AGO = {
@@ -106,6 +106,23 @@ def test_a_predicate_that_raises_removes_nothing(bench: Bench) -> None:
 
     assert len(bench.rows("seq")) == 10
     assert prune(bench).runs == 10
+
+
+def test_what_duckdbs_memory_does_not_suffice_for_removes_nothing(
+    open_bench: Callable[..., Bench], path: Path
+) -> None:
+    rows = 2_000_000
+    bench = open_bench()
+    bench.seed(rows, **FINISHED_LONG_AGO)
+    bench.store.close()
+
+    small = Store.open(path, [bench.workflow], clock=lambda: NOW, memory_limit="24MB")
+    with pytest.raises(CommitError, match=r"lacks the memory .* Open the store again"):
+        prune(Bench(small, bench.workflow), "seq % 2 = 0")
+    assert fetched(small.counts(bench.workflow).select("runs")) == [(rows,)]
+    small.close()
+
+    assert prune(open_bench(), "seq % 2 = 0").runs == rows / 2
 
 
 def test_a_dry_run_counts_the_same_and_removes_nothing(bench: Bench) -> None:
