@@ -82,7 +82,8 @@ def prune(connection: Connection, names: Sequence[str] | None, options: PruneOpt
         CommitError: DuckDB refused it; all runs of the workflow concerned are still there.
         DiskFullError, StoreError: as for any write.
     """
-    found = stored_tables(connection.cursor())
+    with connection.reading() as cursor:
+        found = stored_tables(cursor)
     chosen = [_named(found, name) for name in (found if names is None else names)]
     if options.where is not None and len(chosen) > 1:
         raise QueryError(
