@@ -5,6 +5,8 @@
 #                  (TESTS=tests/unit for some of them)
 # make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
 #                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
+# make nights      simulate thirty nights of a million runs each, pruned after three, and show that
+#                  the file stays level (NIGHTS=--runs=100000 for a quick look)
 # make soak        kill ten thousand coordinators, and see that nothing is lost or doubled; takes
 #                  hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3 for the
 #                  one round with this seed again)
@@ -16,11 +18,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 BENCH ?=
+NIGHTS ?=
 SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
 BENCH_VENV := .venv-bench
 
-.PHONY: demo test check wheel-test bench soak clean
+.PHONY: demo test check wheel-test bench nights soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
@@ -41,6 +44,9 @@ bench: $(BENCH_VENV)/.ready
 	mkdir -p .benchmarks
 	$(BENCH_VENV)/bin/pytest benchmarks --benchmark-enable --benchmark-json=.benchmarks/speed.json \
 		--benchmark-columns=median,iqr,rounds --timeout=0 $(BENCH)
+
+nights: $(BENCH_VENV)/.ready
+	$(BENCH_VENV)/bin/python benchmarks/nights.py $(NIGHTS)
 
 soak: $(VENV)/.ready-dev
 	$(BIN)/python tests/crash/crash_driver.py $(SOAK)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from batchflow.remote import connect as connect
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
+    from batchflow.store import Pruned as Pruned
     from batchflow.store import Relation as Relation
 
 _HOMES = {
@@ -80,7 +81,7 @@ _HOMES = {
         "StoreHeldError",
     ),
     "batchflow.remote": ("StoreClient", "connect"),
-    "batchflow.store": ("LoadReport", "Moved", "Relation"),
+    "batchflow.store": ("LoadReport", "Moved", "Pruned", "Relation"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -104,6 +105,7 @@ __all__ = [
     "Moved",
     "Outcome",
     "Precision",
+    "Pruned",
     "QueryError",
     "Relation",
     "Report",

@@ -20,6 +20,7 @@ CrashPoint: TypeAlias = Literal[
     "within_load",  # Runs were inserted, and nothing of it is committed.
     "after_load",  # Runs are stored, and the coordinator hasn't heard of them.
     "within_move",  # Runs are being paused, resumed or cancelled, and nothing is committed.
+    "within_prune",  # Transitions and errors of finished runs were removed; nothing is committed.
     "at_checkpoint",  # The log is about to be folded into the file.
     "at_close",  # The file is about to be closed.
 ]

@@ -9,6 +9,7 @@ from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
 from batchflow.cli.commands.hold import cancel, pause, resume
+from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.runs import runs
 from batchflow.cli.commands.show import show
@@ -16,7 +17,7 @@ from batchflow.cli.commands.sql import sql
 from batchflow.cli.commands.status import status
 from batchflow.cli.exit_code import EPILOG
 
-_COMMANDS = (cancel, demo, diagram, errors, pause, resume, run, runs, show, sql, status)
+_COMMANDS = (cancel, demo, diagram, errors, pause, prune, resume, run, runs, show, sql, status)
 
 
 @click.group(

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import click
 
+_AGE = re.compile(r"(\d+)([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -29,6 +31,40 @@ class Moment(click.ParamType[datetime]):
                 param,
                 ctx,
             )
+
+
+class Age(click.ParamType[timedelta | datetime]):
+    """How long ago, like ``30d``, or an ISO date, with or without a time."""
+
+    name = "AGE|ISO"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta | datetime:
+        """Answer the duration, or the moment, aware."""
+        if isinstance(value, timedelta | datetime):
+            return value
+        try:
+            return age_of(str(value))
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no age; give one like 30d (90m, 12h, 30d, 2w), or a date like "
+                "2030-01-31 or 2030-01-31T06:00",
+                param,
+                ctx,
+            )
+
+
+def age_of(text: str) -> timedelta | datetime:
+    """Answer how long ago `text` says, or which moment, aware; without a zone, local is meant.
+
+    Raises:
+        ValueError: it is neither an age nor ISO; OverflowError: it is too long ago.
+    """
+    matched = _AGE.fullmatch(text)
+    if matched is None:
+        return _aware(datetime.fromisoformat(text))
+    return timedelta(**{_UNITS[matched[2]]: int(matched[1])})
 
 
 def moment_of(text: str, now: datetime) -> datetime:

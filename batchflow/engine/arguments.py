@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchflow.errors import DefinitionError, EngineStateError
 
@@ -48,6 +48,28 @@ def aware(moment: datetime | None) -> datetime | None:
     if not isinstance(given, datetime):
         raise EngineStateError(f"until is {given!r}; give a datetime.datetime")
     return moment.astimezone() if moment.tzinfo is None else moment
+
+
+def finished_by(given: timedelta | datetime, now: datetime) -> datetime:
+    """Answer the moment before which runs are to have finished; a duration counts back from now.
+
+    Raises:
+        EngineStateError: it is neither, is negative, or goes back too far.
+    """
+    moment: object = given
+    if isinstance(moment, datetime):
+        return moment.astimezone() if moment.tzinfo is None else moment
+    if not isinstance(moment, timedelta) or moment < timedelta(0):
+        raise EngineStateError(
+            f"finished_before is {moment!r}; give a datetime.datetime, or a datetime.timedelta "
+            "that is counted back from now, like timedelta(days=30)"
+        )
+    try:
+        return now - moment
+    except OverflowError:
+        raise EngineStateError(
+            f"finished_before is {moment!r}, which goes back before the year 1; give less"
+        ) from None
 
 
 def _is_count(given: object) -> bool:

@@ -1,23 +1,26 @@
-"""Holding runs back, letting them go on, and ending them."""
+"""Holding runs back, letting them go on, ending them, and removing what has finished."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from batchflow.chunk.answer import checked_reason
+from batchflow.engine.arguments import finished_by
 from batchflow.engine.asking import Asking
 from batchflow.engine.signals import CtrlC
+from batchflow.store import PruneOptions
 from batchflow.store.run_id import run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from batchflow.clock import Clock
     from batchflow.coordinator import Coordinator
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.waiting import Waiting
-    from batchflow.store import Moved
+    from batchflow.store import Moved, Pruned
 
 
 class Holding(Asking):
@@ -62,6 +65,43 @@ class Holding(Asking):
     ) -> Moved:
         """End runs where they stand, for good."""
         return self._hold(self._store.cancel, where, run_ids, reason, workflow)
+
+    def prune(
+        self,
+        finished_before: timedelta | datetime,
+        where: str | None = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove runs that are completed or cancelled, with their transitions and errors.
+
+        Each workflow's are removed in one transaction: all of them, or none. The file uses their
+        space again. A drain may go on meanwhile; commits wait for it.
+
+        Args:
+            finished_before: the runs that have finished before this moment (a naive one is meant in
+                local time), or so long ago by the engine's clock.
+            where: of these, those that a predicate (SQL over ``runs``) chooses.
+            workflow: of which workflow; all of the engine's by default, but with ``where`` it may
+                be left out only where the engine has one.
+            dry_run: count them, and remove nothing.
+
+        Raises:
+            EngineStateError: ``finished_before`` is no such moment, or no workflow is meant.
+            QueryError: the predicate can't be executed.
+            CommitError: DuckDB lacks memory for so many at once; nothing of that workflow was
+                removed, and the store is to be opened again before fewer are.
+        """
+        before = finished_by(finished_before, self._clock.now())
+        one = where is not None or workflow is not None
+        chosen = [self._workflows.only(workflow)] if one else self._workflows.all
+        options = PruneOptions(before=before, where=where, dry_run=dry_run)
+        with CtrlC():
+            pruned = self._store.prune([each.name for each in chosen], options)
+        # Whoever waits for one of them is told that it isn't there any more.
+        self._waiting.notify(None)
+        return pruned
 
     def _hold(
         self,

@@ -159,6 +159,10 @@ class Connection:
             self._closed = True
             self.root.close()
 
+    def bytes_on_disk(self) -> int:
+        """Return what the file and its log take; 0 in memory."""
+        return os.stat(self._path).st_size + self._log_bytes() if self._path else 0
+
     def _log_bytes(self) -> int:
         try:
             return os.stat(f"{self._path}.wal").st_size if self._path else 0

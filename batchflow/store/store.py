@@ -29,6 +29,7 @@ from batchflow.store.load_report import LoadReport, Placed
 from batchflow.store.local_source import LocalSource
 from batchflow.store.lock import StoreLock
 from batchflow.store.migrate import lay_out
+from batchflow.store.prune import Pruned, PruneOptions, prune
 from batchflow.store.spill import SpillFolder
 from batchflow.store.sql_task import SqlTask
 from batchflow.store.suspects import suspects
@@ -269,6 +270,13 @@ class Store:
         now: datetime,
     ) -> Moved:
         return lifecycle.move(self._connection, self._layout(workflow), verb, chosen, reason, now)
+
+    def prune(self, names: Sequence[str] | None, options: PruneOptions) -> Pruned:
+        """Remove finished runs of the workflows named, or of all in the store; see `prune`.
+
+        Their definitions aren't needed.
+        """
+        return prune(self._connection, names, options)
 
     # What people ask.
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchflow.cli.moment import moment_of
+from batchflow.cli.moment import age_of, moment_of
 
 NOW = datetime(2030, 3, 30, 12, 0, tzinfo=UTC)
 
@@ -41,3 +41,27 @@ def test_a_date_and_time_with_a_zone_is_as_it_says() -> None:
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         moment_of(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("90m", timedelta(minutes=90)),
+        ("12h", timedelta(hours=12)),
+        ("30d", timedelta(days=30)),
+        ("2w", timedelta(weeks=2)),
+        ("0d", timedelta(0)),
+    ],
+)
+def test_an_age_is_a_number_and_a_unit(text: str, age: timedelta) -> None:
+    assert age_of(text) == age
+
+
+def test_a_date_is_its_midnight_here() -> None:
+    assert age_of("2030-07-01") == datetime(2030, 6, 30, 22, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["30", "d", "-3d", "3 d", "1.5h", "30s", "3y", "13:30", "soon"])
+def test_anything_else_is_no_age(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        age_of(text)

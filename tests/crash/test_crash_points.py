@@ -19,6 +19,7 @@ RUNS = 10
 SCRIPT = f"""
 import enum, sys, time
 from dataclasses import dataclass
+from datetime import timedelta
 
 import batchflow as bf
 from batchflow import testing
@@ -52,6 +53,7 @@ with bf.Engine(path, things, workers=0) as engine:
     engine.pause("number = 0")
     engine.resume("number = 0")
     engine.run()
+    engine.prune(timedelta(0))
 """
 
 # Where the runs are that a process leaves behind which dies at a point the first time.
@@ -65,9 +67,10 @@ LEFT = {
     "before_commit": {"NEW": RUNS},
     "within_commit": {"NEW": RUNS},
     "after_commit": {"HALF": RUNS},
-    "at_close": {"DONE": RUNS},
-    # As the store is closed.
+    "within_prune": {"DONE": RUNS},
+    # As runs are about to be pruned.
     "at_checkpoint": {"DONE": RUNS},
+    "at_close": {},
 }
 
 
@@ -91,6 +94,16 @@ def test_each_point_is_known_here() -> None:
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_the_process_dies_at_the_point(tmp_path: Path, point: str) -> None:
     assert left_behind(tmp_path, point) == LEFT[point]
+
+
+# The prune's commit is the last: a load, a pause, a resume and two steps come before.
+@pytest.mark.parametrize(("point", "nth"), [("within_prune", 1), ("at_commit", 6)])
+def test_a_prune_that_is_killed_has_removed_nothing(tmp_path: Path, point: str, nth: int) -> None:
+    assert left_behind(tmp_path, point, nth=nth) == {"DONE": RUNS}
+    with duckdb.connect(tmp_path / "store.duckdb") as connection:
+        # Each was moved by two steps, and one was paused and resumed.
+        transitions = connection.sql("SELECT count(*) FROM things.transitions").fetchall()
+        assert transitions == [(2 * RUNS + 2,)]
 
 
 def test_it_dies_at_the_time_that_was_said(tmp_path: Path) -> None:

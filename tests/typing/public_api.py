@@ -209,6 +209,14 @@ def hold(engine: bf.Engine, run_id: UUID) -> None:
     assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
 
 
+def prune(engine: bf.Engine) -> None:
+    assert_type(engine.prune(timedelta(days=30)), bf.Pruned)
+    engine.prune(datetime.now(UTC), "total > 1", workflow=orders, dry_run=True)
+    pruned = engine.prune(timedelta(0), where="total > 1", workflow="orders")
+    removed: int = pruned.runs + pruned.transitions + pruned.errors
+    assert_type(pruned.bytes_before - pruned.bytes_after + removed, int)
+
+
 def ask(engine: bf.Engine, run_id: UUID) -> None:
     engine.sql("SELECT ?", [1]).show()
     engine.sql("SELECT $number", {"number": 1}).fetchall()

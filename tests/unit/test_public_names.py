@@ -29,6 +29,7 @@ PUBLIC = [
     "Moved",
     "Outcome",
     "Precision",
+    "Pruned",
     "QueryError",
     "Relation",
     "Report",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import batchflow as bf
 from batchflow.store.connection import Connection
 
 ROWS = 20_000
+KEPT = 1_000
 # DuckDB has two more, which a checkpoint comes to only if others commit meanwhile; here they wait.
 POINTS = [
     "BEFORE_HEADER",
@@ -36,6 +38,10 @@ def killed_within_a_checkpoint(folder: Path) -> None:
     engine = bf.Engine(folder / "orders.duckdb", orders(), workers=0)
     load(engine, ROWS)
     engine.run(limit=ROWS)
+    fold_and_die(engine)
+
+
+def fold_and_die(engine: bf.Engine) -> None:
     told: list[logging.LogRecord] = []
     logging.getLogger("batchflow").addFilter(lambda record: told.append(record) or True)
     engine._store._connection.fold_log()
@@ -53,6 +59,33 @@ def test_a_coordinator_that_is_killed_within_a_checkpoint_loses_nothing(
         assert engine.sql("SELECT count(*) FROM orders.transitions").fetchall() == [(ROWS,)]
         engine.run()
         assert outcome(engine) == undisturbed(ROWS)
+    assert is_clean(tmp_path)
+
+
+def killed_within_the_checkpoint_of_a_prune(folder: Path) -> None:
+    Connection.lock_settings = let_checkpoints_stop_at
+    engine = bf.Engine(folder / "orders.duckdb", orders(), workers=0)
+    folding, Connection.fold_log = Connection.fold_log, lambda connection: None
+    assert engine.prune(timedelta(0), f"number >= {KEPT}").runs == ROWS - KEPT
+    Connection.fold_log = folding
+    fold_and_die(engine)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_prune_that_is_killed_while_space_is_given_back_is_whole(
+    point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
+        load(engine, ROWS)
+        engine.run()
+        runs, log = outcome(engine)
+    monkeypatch.setenv("POINT", point)
+    killed_in_own_process(killed_within_the_checkpoint_of_a_prune, tmp_path)
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
+        assert outcome(engine) == (
+            [run for run in runs if run[0] < KEPT],
+            [move for move in log if move[0] < KEPT],
+        )
     assert is_clean(tmp_path)
 
 
