@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchflow.coordinator.config import CoordinatorConfig
+from batchflow.remote.listen import Listen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,15 @@ class EngineConfig(CoordinatorConfig):
         log_values: whether messages of errors show the values that they are about, cut short.
             By default they don't, as objects hold personal data; nor does the log then say what
             a step's exception says.
+        serve: whether other processes of the same user may ask the engine, by way of a socket
+            beside the store's file, while it has the store open.
+        query_timeout_seconds: how long a query of theirs may take, until its last row was sent.
+        listen: where else to listen, with TLS and a token; nowhere by default.
     """
 
     memory_limit: str = "512MB"
     worker_memory_limit: str | None = "auto"
     log_values: bool = False
+    serve: bool = True
+    query_timeout_seconds: float = 600.0
+    listen: Listen | None = None

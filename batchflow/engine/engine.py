@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from batchflow import crash_point
 from batchflow.clock import Clock, SystemClock
@@ -17,6 +18,7 @@ from batchflow.engine.holding import Holding
 from batchflow.engine.progress import Progress
 from batchflow.engine.report import Report, reported
 from batchflow.engine.selection import Selection
+from batchflow.engine.serving import Serving
 from batchflow.engine.signals import CtrlC, StopOnSignals
 from batchflow.engine.waiting import Waiting
 from batchflow.engine.worker_memory import worker_memory_bytes
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from types import TracebackType
-    from uuid import UUID
 
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.stored_run import StoredRun
@@ -93,6 +94,12 @@ class Engine(Holding):
         self._draining = threading.Lock()
         self._switching = threading.Lock()
         self._closed = False
+        try:
+            self._serving = Serving(self, self._store, self._config)
+        except BaseException:
+            self._executor.close()
+            self._store.close()
+            raise
 
     def __enter__(self) -> Engine:
         return self
@@ -115,6 +122,7 @@ class Engine(Holding):
             return
         with self._switching:
             self._closed = True
+        self._serving.close()
         try:
             self.stop()
         finally:
@@ -290,6 +298,21 @@ class Engine(Holding):
             background.end()
         finally:
             self._draining.release()
+
+    def wind_down(self) -> bool:
+        """Have the drain under way end, from any thread, and answer whether there is one.
+
+        Chunks in flight finish within ``grace_seconds``. ``run`` then answers as it does after
+        ``until``; after ``start``, call ``stop``.
+        """
+        at_work = self._draining.locked()
+        if at_work:
+            self._coordinator.stop.request(self._config.grace_seconds)
+        return at_work
+
+    def run_id_at(self, workflow: AnyWorkflow | str, seq: int) -> UUID:
+        """Answer the id of the run with this number, such as ``LoadReport.first_seq``."""
+        return UUID(int=self._store.run_id_base(self._workflows.only(workflow)) + seq)
 
     def _refuse_in_child(self) -> None:
         # Before any lock: in the child of a fork, what held it may be gone.

@@ -66,6 +66,16 @@ def connect(path: str, settings: Settings) -> Cursor:
     return root
 
 
+def in_memory() -> Cursor:
+    """Open an instance without any file, for results to be in; it reaches no file either."""
+    instance = duckdb.connect(
+        MEMORY, config={**NO_EXTENSIONS, "python_enable_replacements": "false"}
+    )
+    in_utc(instance)
+    instance.execute("SET GLOBAL enable_external_access = false")
+    return instance
+
+
 def in_utc(instance: Cursor) -> None:
     """Have all cursors of an instance read times without a zone as those of UTC."""
     instance.execute("SET GLOBAL TimeZone = 'UTC'")

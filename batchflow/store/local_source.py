@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(\([^()]*\)|ANALYZE\b)?", re.IGNORECASE)
 
+# query() executes text that is put together, so it could hide the others.
+ABOUT_THE_PROCESS = re.compile(
+    r"\b(duckdb_settings|pg_settings|current_setting|duckdb_secrets|which_secret|duckdb_logs|"
+    r"duckdb_temporary_files|getenv|query|query_table)\b(?=\W*\()|\bpg_settings\b",
+    re.IGNORECASE,
+)
+
 READS_ALONE = (
     "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
     "change runs with pause, resume and cancel."
@@ -38,14 +45,35 @@ class LocalSource:
         Raises:
             QueryError: it isn't one statement that reads, or DuckDB refuses it.
         """
-        return LocalBound(bound(self._connection.reader(), query, params))
+        cursor = self._connection.reader()
+        return LocalBound(cursor, bound(cursor, query, params))
+
+    def bind_served(self, query: str, params: Params) -> LocalBound:
+        """Check one query of somebody who isn't in this process: it tells nothing of it either.
+
+        Raises:
+            QueryError: as for `bind`, or it asks for DuckDB's settings.
+        """
+        found = ABOUT_THE_PROCESS.search(query)
+        if found:
+            raise QueryError(
+                f"The query names {found[0]!r}, and by way of an engine's socket no settings can "
+                "be read; ask for runs, transitions and errors.",
+                found=f"it names {found[0]!r}",
+            )
+        return self.bind(query, params)
 
 
 class LocalBound:
     """A query that was bound to the tables of a store in this process."""
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, cursor: Cursor, relation: duckdb.DuckDBPyRelation) -> None:
+        self._cursor = cursor
         self._relation = relation
+
+    def interrupt(self) -> None:
+        """End its execution, from any thread."""
+        self._cursor.interrupt()
 
     @property
     def columns(self) -> list[str]:

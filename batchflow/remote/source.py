@@ -1,0 +1,131 @@
+"""Asking the engine that has a store open, by way of its socket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pyarrow import flight
+
+from batchflow.remote.wire import packed_query, refused
+from batchflow.store.instance import in_memory
+from batchflow.store.relation import Params
+
+
+class RemoteSource:
+    """A store's engine, at the other end of a socket.
+
+    Args:
+        location: its address, as Flight says it.
+        path: the store's file, for messages.
+        token: what an engine that listens beyond its machine asks for.
+        certificate: the certificates (PEM) that its own is held against.
+    """
+
+    def __init__(
+        self, location: str, path: str, token: str | None = None, certificate: bytes | None = None
+    ) -> None:
+        self._path = path
+        self._client = flight.FlightClient(location, tls_root_certs=certificate)
+        headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
+        self._options = flight.FlightCallOptions(headers=headers)
+        # Where results become relations again, as they were in the engine's own DuckDB.
+        self._instance = in_memory()
+
+    def bind(self, query: str, params: Params) -> RemoteBound:
+        """Have the engine check one query that reads.
+
+        Raises:
+            QueryError: it isn't one statement that reads, or DuckDB refuses it.
+            StoreError: the engine doesn't answer.
+        """
+        packed = packed_query(query, params)
+        return RemoteBound(self, packed, self._action("bind", packed))
+
+    def command(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a command carried out."""
+        return self._action(name, json.dumps(options, default=str).encode())
+
+    def load_file(self, source: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a path, glob or SQL text loaded."""
+        return self.command("load", {"source": source, **options})
+
+    def load_rows(self, rows: pa.RecordBatchReader, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Have these rows loaded."""
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(options).encode())
+        with self.answering():
+            writer, answers = self._client.do_put(descriptor, rows.schema, self._options)
+            for batch in rows:
+                writer.write_batch(batch)
+            writer.done_writing()
+            answered = answers.read()
+            writer.close()
+        told: dict[str, Any] = json.loads(answered.to_pybytes())
+        return told
+
+    def stream(self, packed: bytes) -> flight.FlightStreamReader:
+        """Have a query executed."""
+        with self.answering():
+            return self._client.do_get(flight.Ticket(packed), self._options)
+
+    def relation_of(self, rows: pa.Table) -> duckdb.DuckDBPyRelation:
+        """Return rows as a relation."""
+        return self._instance.cursor().from_arrow(rows)
+
+    def close(self) -> None:
+        """Hang up; a second call does nothing."""
+        self._client.close()
+        self._instance.close()
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn what Flight raises into what the engine raised."""
+        try:
+            yield
+        except (flight.FlightError, pa.ArrowException) as error:
+            raise refused(error, self._path) from None
+
+    def _action(self, name: str, body: bytes) -> dict[str, Any]:
+        with self.answering():
+            [answer] = self._client.do_action(flight.Action(name, body), self._options)
+        told: dict[str, Any] = json.loads(answer.body.to_pybytes())
+        return told
+
+
+class RemoteBound:
+    """A query that the engine has checked."""
+
+    def __init__(self, source: RemoteSource, packed: bytes, told: Mapping[str, Any]) -> None:
+        self._source = source
+        self._packed = packed
+        self._told = told
+
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of its columns."""
+        return list(self._told["columns"])
+
+    @property
+    def types(self) -> list[str]:
+        """Return the SQL types of its columns."""
+        return list(self._told["types"])
+
+    def relation(self) -> duckdb.DuckDBPyRelation:
+        """Return its rows, for one use."""
+        with self._source.answering():
+            rows = self._source.stream(self._packed).read_all()
+        return self._source.relation_of(rows)
+
+    def reader(self, batch_rows: int) -> pa.RecordBatchReader:
+        """Return its rows as a stream; how many a batch has is said by the engine."""
+        stream = self._source.stream(self._packed)
+        return pa.RecordBatchReader.from_batches(stream.schema, self._batches(stream))
+
+    def _batches(self, stream: flight.FlightStreamReader) -> Iterator[pa.RecordBatch]:
+        with self._source.answering():
+            for chunk in stream:
+                yield chunk.data
