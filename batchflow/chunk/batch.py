@@ -174,7 +174,7 @@ class Batch(Generic[ObjectT, StatusT]):
 
     def _require_readable(self, name: str) -> None:
         self._require_field(name)
-        if name not in self._readable:
+        if name not in self._rows.column_names:
             raise LookupError(
                 f"the step reads {', '.join(self._readable)}, and not {name!r}; "
                 "add it to the step's columns"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import Change, ChunkResult
+from batchflow.chunk.search import Search
 
 _HEADER = b"batchflow"
 _OUTCOME = "#outcome"
@@ -30,6 +31,8 @@ def write_chunk(chunk: Chunk, sink: Sink) -> None:
         "from_code": chunk.from_code,
         "run_id_base": chunk.run_id_base,
         "slice_seconds": chunk.slice_seconds,
+        "call_rows": chunk.call_rows,
+        "search": [chunk.search.rows, chunk.search.ends] if chunk.search else None,
     }
     _write_table(chunk.rows, sink, header)
 
@@ -37,7 +40,9 @@ def write_chunk(chunk: Chunk, sink: Sink) -> None:
 def read_chunk(buffer: pa.Buffer) -> Chunk:
     """Read what `write_chunk` wrote; the columns are views into `buffer`."""
     table = _read_table(pa.BufferReader(buffer))
-    return Chunk(rows=_without_header(table), **_header(table))
+    header = _header(table)
+    search = Search(*found) if (found := header.pop("search")) else None
+    return Chunk(rows=_without_header(table), search=search, **header)
 
 
 def write_result(result: ChunkResult, sink: Sink) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchflow.definition import StepKind
+
 if TYPE_CHECKING:
     from batchflow.definition import Step
 
@@ -16,6 +18,8 @@ _GROWS_BY = 1.1
 _FIRST_ROWS = 1_000
 _MOST_ROWS = 65_536
 _MOST_GROWTH = 16.0
+# Among so many, one is found with two more ends of a worker.
+_CALL_ROWS = 512
 
 
 class ChunkSizer:
@@ -33,6 +37,15 @@ class ChunkSizer:
         if step.options.chunk_rows is not None:
             return step.options.chunk_rows
         return int(self._rows.get((workflow, step.from_code), _FIRST_ROWS))
+
+    def call_rows(self, workflow: str, step: Step) -> int | None:
+        """Answer for how many runs a batch step is called at most; ``None`` for a whole chunk.
+
+        Where its workers die one after the other, shorter calls tell more of who ended them.
+        """
+        target = self._targets.get((workflow, step.from_code), _TARGET_SECONDS)
+        often = step.kind is StepKind.BATCH and target < _TARGET_SECONDS / _SHRINKS_BY
+        return _CALL_ROWS if often else None
 
     def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:
         """Learn from a chunk of which ``rows`` were executed in ``seconds``."""

@@ -6,9 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
 
+if TYPE_CHECKING:
+    from batchflow.chunk.search import Search
     from batchflow.coordinator.backlog import Span
     from batchflow.definition import AnyWorkflow, Step
 
@@ -44,6 +45,8 @@ class Claim:
     def take(self, most_rows: int) -> pa.Table:
         """Take the next part of at most this many runs."""
         part = self.pending.popleft()
+        while self.pending and part.num_rows < most_rows:
+            part = pa.concat_tables([part, self.pending.popleft()])
         if part.num_rows > most_rows:
             self.pending.appendleft(part.slice(most_rows))
             part = part.slice(0, most_rows)
@@ -68,11 +71,15 @@ class ClaimedChunk:
     Attributes:
         claim: which one it is of.
         rows: its runs, with what the commit needs.
-        suspect: whether it is executed in a worker of its own.
-        otherwise: runs of which one ends its worker if none of these does.
+        search: how those who end their worker are looked for; ``None`` where nobody is suspect,
+            and the worker is a shared one.
     """
 
     claim: Claim
     rows: pa.Table
-    suspect: bool = False
-    otherwise: pa.Table | None = None
+    search: Search | None = None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it is executed in a worker of its own."""
+        return self.search is not None

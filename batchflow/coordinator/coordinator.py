@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 # A row step hands back what it has after this long, so that commits keep coming.
 _SLICE_SECONDS = 2.0
+# One of suspects does after this long, as that much is done again where its worker ends.
+_SUSPECTS_SLICE_SECONDS = 0.05
 _FOR_COMMITS_ALONE = ["#version", "#run_state"]
 
 
@@ -202,7 +204,9 @@ class Coordinator:
                 from_code=step.from_code,
                 rows=chunk.rows.drop_columns(_FOR_COMMITS_ALONE),
                 run_id_base=self._store.run_id_base(workflow),
-                slice_seconds=_SLICE_SECONDS if step.kind is StepKind.ROW else None,
+                slice_seconds=_slice_seconds(chunk),
+                search=chunk.search,
+                call_rows=self._sizer.call_rows(workflow.name, step),
             ),
             suspect=chunk.suspect,
         )
@@ -211,15 +215,13 @@ class Coordinator:
     def _collect(self, done: ChunkResult | LostChunk) -> None:
         chunk = self._out.pop(done.chunk_id)
         if isinstance(done, ChunkResult):
-            self._intake.survived(chunk)
             self._settle(chunk, done)
-        elif done.blamed and chunk.suspect and chunk.rows.num_rows == 1:
-            self._intake.ended_worker(chunk)
-            self._settle(chunk, result_of_lost(done))
-        else:
-            if done.blamed and not chunk.suspect:
-                self._sizer.lost(chunk.claim.workflow.name, chunk.claim.step)
-            self._intake.lost(chunk, done)
+            return
+        if done.blamed and not chunk.suspect:
+            self._sizer.lost(chunk.claim.workflow.name, chunk.claim.step)
+        convicted = self._intake.lost(chunk, done)
+        if convicted is not None:
+            self._settle(convicted, result_of_lost(done))
 
     def _settle(self, chunk: ClaimedChunk, result: ChunkResult) -> None:
         settled = settle(chunk, result, self._clock.now(), self._random)
@@ -329,3 +331,9 @@ class Coordinator:
             # Whoever is at work may bring news earlier, so a clock that jumps must not do so here.
             return max(0.0, (min(known) - self._clock.now()).total_seconds())
         return self._clock.seconds_until(min(known))
+
+
+def _slice_seconds(chunk: ClaimedChunk) -> float | None:
+    if chunk.suspect:
+        return _SUSPECTS_SLICE_SECONDS
+    return _SLICE_SECONDS if chunk.claim.step.kind is StepKind.ROW else None

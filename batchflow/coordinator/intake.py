@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from batchflow.chunk.search import Search
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.claim import Claim, ClaimedChunk
-from batchflow.coordinator.isolation import Isolated, halved, isolate
+from batchflow.coordinator.isolation import Suspects, isolate
 from batchflow.coordinator.queue import Room, RunQueue
 from batchflow.definition import StepKind
 
@@ -91,41 +92,31 @@ class Intake:
 
     def give_back(self, chunk: ClaimedChunk, rows: pa.Table) -> None:
         """Execute these rows of a chunk later, in a worker apart if they were to be there."""
-        if not chunk.suspect:
+        if chunk.search is None:
             chunk.claim.give_back(rows)
         elif rows.num_rows:
-            self._suspect(chunk.claim, rows)
+            executed = chunk.rows.num_rows - rows.num_rows
+            self._suspect(chunk.claim, Suspects(rows, chunk.search.after(executed)))
 
-    def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> None:
-        """Execute a lost chunk again: what may be to blame apart from the rest."""
+    def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
+        """Execute a lost chunk again, apart from the others who may be to blame.
+
+        Answers the run that is, if it was alone there: it is out for its failure to be committed.
+        """
         if not lost.blamed:
             self.give_back(chunk, chunk.rows)
-        else:
-            self._isolate(chunk.claim, isolate(chunk.rows, lost.row, suspect=chunk.suspect))
-        self._try_others(chunk)
-        self.done(chunk)
-
-    def survived(self, chunk: ClaimedChunk) -> None:
-        """Take note that no run of a suspect chunk has ended its worker."""
-        if chunk.otherwise is not None:
-            self._isolate(chunk.claim, halved(chunk.otherwise))
-
-    def ended_worker(self, chunk: ClaimedChunk) -> None:
-        """Remember a run that ended its worker when it was alone there."""
-        claim = chunk.claim
-        self.queues[claim.workflow.name].ended_worker(claim.step.from_code, chunk.rows)
-        self._try_others(chunk)
-
-    def _try_others(self, chunk: ClaimedChunk) -> None:
-        """Try those that would have been to blame, of whom nothing is known now."""
-        if chunk.otherwise is not None:
-            self._suspect(chunk.claim, chunk.otherwise)
-
-    def _isolate(self, claim: Claim, isolated: Isolated) -> None:
-        for part in isolated.innocent:
-            claim.give_back(part)
-        for part in isolated.suspects:
-            self._suspect(claim, part, isolated.otherwise)
+            self.done(chunk)
+            return None
+        claim, isolated = chunk.claim, isolate(chunk.rows, lost, chunk.search)
+        if isolated.innocent is not None:
+            claim.give_back(isolated.innocent)
+        for suspects in isolated.suspects:
+            self._suspect(claim, suspects)
+        if isolated.convicted is None:
+            self.done(chunk)
+            return None
+        self.queues[claim.workflow.name].ended_worker(claim.step.from_code, isolated.convicted)
+        return replace(chunk, rows=isolated.convicted)
 
     def done(self, chunk: ClaimedChunk) -> None:
         """Take note that a chunk is committed, or that nothing of it needs to be."""
@@ -232,12 +223,14 @@ class Intake:
             claim.pending = deque([shared] if shared.num_rows else [])
             most = self._sizer.rows(claim.workflow.name, claim.step)
             for first in range(0, suspects.num_rows, most):
-                self._suspect(claim, suspects.slice(first, most))
+                part = suspects.slice(first, most)
+                # Each is likely to end its worker again, so none is called together with others.
+                self._suspect(claim, Suspects(part, Search(part.num_rows, ends=1)))
 
-    def _suspect(self, claim: Claim, rows: pa.Table, otherwise: pa.Table | None = None) -> None:
+    def _suspect(self, claim: Claim, suspects: Suspects) -> None:
         claim.out += 1
         self._out[_key(claim)] += 1
-        self._suspects.append(ClaimedChunk(claim, rows, True, otherwise))
+        self._suspects.append(ClaimedChunk(claim, suspects.rows, suspects.search))
 
     def _count_toward_limit(self, runs: int) -> None:
         if self._left is not None:

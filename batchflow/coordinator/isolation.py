@@ -5,46 +5,78 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from batchflow.chunk.search import Search
+
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from batchflow.executor.protocol import LostChunk
+
+
+# So many runs after one that ended a worker apart stay there.
+_NEIGHBOURS = 1_000
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Runs that are executed in a worker apart, and how those who end it are looked for there."""
+
+    rows: pa.Table
+    search: Search
 
 
 @dataclass(frozen=True)
 class Isolated:
-    """The parts of a blamed chunk.
+    """The parts of a blamed chunk; none of them is empty.
 
     Attributes:
-        innocent: parts that go on as before.
-        suspects: parts that are executed in a worker of their own.
-        otherwise: a part that is to blame if the only suspect isn't.
+        innocent: runs that go on as before.
+        suspects: runs that are executed in a worker of their own.
+        convicted: a single run that ended its worker while it was alone in a call there.
     """
 
-    innocent: tuple[pa.Table, ...] = ()
-    suspects: tuple[pa.Table, ...] = ()
-    otherwise: pa.Table | None = None
+    innocent: pa.Table | None = None
+    suspects: tuple[Suspects, ...] = ()
+    convicted: pa.Table | None = None
 
 
-def isolate(rows: pa.Table, row: int | None, *, suspect: bool) -> Isolated:
-    """Split a chunk whose worker ended while executing it.
+def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
+    """Split a chunk whose worker ended while executing it; ``search`` if that was one apart.
 
-    Where it is known which row's call was under way, that row alone is to blame; the others stay
-    ``suspect`` if they were. Otherwise one half is tried, and the other by itself only if that one
-    is to blame: so k runs among n are found in about k·log2(n/k) calls.
+    Only those are to blame whose call was under way, and those before them survived. In a worker
+    apart the next after them stay there, as those who end workers are often neighbours.
     """
-    if row is None:
-        return halved(rows)
-    others = _not_empty(rows.slice(0, row), rows.slice(row + 1))
-    blamed = rows.slice(row, 1)
-    return Isolated((), (blamed, *others)) if suspect else Isolated(others, (blamed,))
+    if lost.rows is None:
+        return _nobody_known(rows, search)
+    first, stop = lost.rows.start, min(lost.rows.stop, rows.num_rows)
+    if search is None:
+        suspects = Suspects(rows.slice(first, stop - first), Search.among(stop - first))
+        return Isolated(_without(rows, first, stop), (suspects,))
+    last = min(stop + _NEIGHBOURS, rows.num_rows)
+    others = _without(rows, first, last)
+    if stop - first > 1:
+        still = Suspects(rows.slice(first, last - first), search.within(first, stop))
+        return Isolated(others, (still,))
+    blamed, after = rows.slice(first, 1), rows.slice(stop, last - stop)
+    neighbours = (Suspects(after, Search(0, 1)),) if after.num_rows else ()
+    if lost.exhausted and rows.num_rows > 1:
+        # Those before it may have taken the memory.
+        return Isolated(others, (Suspects(blamed, Search(1, 1)), *neighbours))
+    return Isolated(others, neighbours, blamed)
 
 
-def halved(rows: pa.Table) -> Isolated:
-    """Split runs of which at least one is to blame."""
+def _nobody_known(rows: pa.Table, search: Search | None) -> Isolated:
+    """Split a chunk whose worker ended between two calls."""
+    if search is None:
+        return Isolated(suspects=(Suspects(rows, Search.among(rows.num_rows)),))
     if rows.num_rows == 1:
-        return Isolated(suspects=(rows,))
-    half = (rows.num_rows + 1) // 2
-    return Isolated(suspects=(rows.slice(0, half),), otherwise=rows.slice(half))
+        return Isolated(convicted=rows)
+    half = rows.num_rows // 2
+    halves = (rows.slice(0, half), rows.slice(half))
+    return Isolated(suspects=tuple(Suspects(part, Search.among(part.num_rows)) for part in halves))
 
 
-def _not_empty(*parts: pa.Table) -> tuple[pa.Table, ...]:
-    return tuple(part for part in parts if part.num_rows)
+def _without(rows: pa.Table, first: int, stop: int) -> pa.Table | None:
+    """Return the rows before and after some, if there are any."""
+    others = pa.concat_tables([rows.slice(0, first), rows.slice(stop)])
+    return others if others.num_rows else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from batchflow.worker.control import MANY_ROWS
+from batchflow.worker.control import NO_ROW
 from batchflow.worker.execution import Execution
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ class InlineControl:
     def __init__(self) -> None:
         self.stop = False
         self.interrupted = False
-        self.current_row = [MANY_ROWS]
+        self.current_row = [NO_ROW]
 
     def stopping(self) -> bool:
         """Tell whether a stop was requested."""
         return self.stop
 
-    def enter(self, _row: int, _deadline: float | None) -> None:
+    def enter(self, _row: int, _deadline: float | None, _rows: int = 1) -> None:
         """Let no further call begin where somebody broke into the last one."""
         if self.interrupted:
             raise KeyboardInterrupt

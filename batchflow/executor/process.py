@@ -94,15 +94,17 @@ class WorkerProcess:
     def bury(self) -> tuple[str, list[LostChunk]]:
         """Clear up after its end: how it ended, and the chunks that are lost with it."""
         cause = self._how_it_ended()
-        executing, row = self._page.executing, self._page.row
+        exhausted = self._exit_code() == OUT_OF_MEMORY
+        executing, rows = self._page.executing, self._page.rows
         timed_out = self._overdue_since is not None
         lost = [
             LostChunk(
                 chunk_id=chunk_id,
                 blamed=chunk_id == executing,
-                row=row if chunk_id == executing else None,
+                rows=rows if chunk_id == executing else None,
                 error_type="StepTimeout" if timed_out else "WorkerDied",
                 cause=cause,
+                exhausted=exhausted,
             )
             for chunk_id in self._timeouts
         ]

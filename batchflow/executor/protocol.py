@@ -18,16 +18,18 @@ class LostChunk:
     Attributes:
         chunk_id: which one.
         blamed: whether the worker was executing it; a chunk that merely waited isn't to blame.
-        row: the row whose call was under way, where the step is called row by row.
+        rows: those whose call was under way; ``None`` where none was.
         error_type: ``WorkerDied`` or ``StepTimeout``.
         cause: how the worker ended, for the error of the run that it is traced to.
+        exhausted: whether it had no memory left, which earlier calls may have taken.
     """
 
     chunk_id: int
     blamed: bool
-    row: int | None
+    rows: range | None
     error_type: str
     cause: str
+    exhausted: bool = False
 
 
 class Executor(Protocol):

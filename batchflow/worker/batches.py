@@ -21,7 +21,7 @@ from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.worker.answers import Verdict
 from batchflow.worker.batch_answers import BatchAnswers
-from batchflow.worker.control import MANY_ROWS, Control
+from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder
 from batchflow.worker.result_builder import ResultBuilder, WrittenField
 from batchflow.worker.timing import Slice
@@ -53,9 +53,8 @@ class BatchSession:
         self._written: dict[str, list[tuple[int, Written]]] = {}
 
     def execute(self) -> ChunkResult:
-        """Call the step for the chunk, or for ever smaller parts of it where it fails."""
-        rows = self._context.chunk.num_rows
-        waiting = [(0, rows)] if rows else []
+        """Call the step for each part of the chunk, and for ever smaller ones where it fails."""
+        waiting = self._context.chunk.parts()[::-1]
         decided = False
         while waiting and not (decided and self._slice.is_over(time.monotonic())):
             start, stop = waiting.pop()
@@ -78,7 +77,7 @@ class BatchSession:
         timeout = self._batch_step.step.options.timeout_seconds
         deadline = None if timeout is None else time.monotonic() + timeout
         batch = Batch[Any, Any](self._part(start, stop), self._batch_step.fields, deadline)
-        self._control.enter(start if stop - start == 1 else MANY_ROWS, deadline)
+        self._control.enter(start, deadline, stop - start)
         answer = self._batch_step.function(batch)
         verdict = self._batch_step.answers.judge(answer, marks_of(batch))
         self._keep(start, batch, verdict, written_by(batch))
@@ -113,6 +112,8 @@ class BatchSession:
         self._verdict.fail(row)
 
     def _result(self) -> ChunkResult:
+        # What goes wrong from here on is nobody's call.
+        self._control.leave()
         chunk_id = self._context.chunk.chunk_id
         seconds = self._slice.seconds
         return self._builder.build(chunk_id, self._verdict, self._whole_columns(), seconds)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import MutableSequence
 from typing import Protocol
 
-MANY_ROWS = -1
+NO_ROW = -1
 
 
 class Control(Protocol):
     """Link a running chunk with its supervisor.
 
-    `enter` is called before each call of the user's function: ``row`` is the run it is for, or
-    `MANY_ROWS` where the call stands for several (batch, async and threaded steps); ``deadline``
-    is on the clock of ``time.monotonic()``, None where the step has no time limit. `enter` always
-    replaces what was entered before it. `leave` is called once, after the chunk's last call.
+    `enter` is called before each call of the user's function: ``row`` is the first of the ``rows``
+    runs that it is for, or that are called at the same time (async and threaded steps), `NO_ROW`
+    where that is still to be said by `current_row`; ``deadline`` is on the clock of
+    ``time.monotonic()``, None where the step has no time limit. `enter` always
+    replaces what was entered before it. `leave` is called after the chunk's last call, also more
+    than once.
     """
 
     @property
@@ -30,7 +32,7 @@ class Control(Protocol):
         """Tell whether the engine was asked to stop."""
         ...
 
-    def enter(self, row: int, deadline: float | None) -> None:
+    def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Note that the user's function is about to be called."""
         ...
 
@@ -47,13 +49,13 @@ class NullControl:
     """Supervise nothing: never stop, and note nothing."""
 
     def __init__(self) -> None:
-        self.current_row: MutableSequence[int] = [MANY_ROWS]
+        self.current_row: MutableSequence[int] = [NO_ROW]
 
     def stopping(self) -> bool:
         """Return False."""
         return False
 
-    def enter(self, row: int, deadline: float | None) -> None:
+    def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Do nothing."""
 
     def leave(self) -> None:

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-_STOP, _CHUNK, _ROW, _DEADLINE = range(4)
+_STOP, _CHUNK, _ROW, _ROWS, _DEADLINE = range(5)
 _NANOSECONDS = 1_000_000_000
 
 
 class ControlPage:
     """The shared cells of one worker; each has exactly one writer.
 
-    The coordinator writes ``stop``. The worker writes the rest: the chunk it executes, the row of
-    it that the step was called for (-1: none, or several), and the deadline of that call on the
-    system-wide monotonic clock.
+    The coordinator writes ``stop``. The worker writes the rest: the chunk it executes, the first
+    row of it that the step was called for (-1: none) and how many, and the deadline of that call
+    on the system-wide monotonic clock.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -40,10 +40,10 @@ class ControlPage:
         return number - 1 if number else None
 
     @property
-    def row(self) -> int | None:
-        """The row whose step is being called; ``None`` if unknown."""
+    def rows(self) -> range | None:
+        """The rows that the step is being called for; ``None`` if it isn't, or that is unknown."""
         row = self._cells[_ROW]
-        return row if row >= 0 else None
+        return range(row, row + self._cells[_ROWS]) if row >= 0 else None
 
     @property
     def seconds_to_deadline(self) -> float | None:
@@ -68,8 +68,9 @@ class ControlPage:
         self._cells[_CHUNK] = 0
         self._cells[_DEADLINE] = 0
 
-    def enter(self, row: int, deadline: float | None) -> None:
-        """Say that the step is called for ``row`` until ``deadline``, in monotonic seconds."""
+    def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
+        """Say that it is called for ``rows`` from ``row`` on until ``deadline``, in seconds."""
+        self._cells[_ROWS] = rows
         self._cells[_DEADLINE] = int(deadline * _NANOSECONDS) if deadline is not None else 0
         self._cells[_ROW] = row
 

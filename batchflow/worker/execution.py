@@ -103,4 +103,6 @@ class Execution:
             execute_in_threads(session, self._threads)
         else:
             execute_one_by_one(session)
+        # What goes wrong from here on is nobody's call.
+        self._control.leave()
         return session.result()

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import cloudpickle
-import pyarrow as pa
 
 from batchflow.chunk.wire import read_chunk, write_result
 from batchflow.errors import DiskFullError, ResourceError
@@ -54,7 +53,6 @@ def main(
 
 
 def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
-    pa.set_cpu_count(1)
     assert setup.payload is not None
     workflows: Mapping[str, AnyWorkflow] = cloudpickle.loads(setup.payload.to_pybytes())
     return workflows

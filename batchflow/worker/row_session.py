@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from batchflow.chunk.context import ChunkContext
@@ -54,6 +54,13 @@ class RowSession:
     def num_rows(self) -> int:
         """Count the runs."""
         return len(self.answers)
+
+    def parts(self) -> Iterator[range]:
+        """Yield the rows that may be called at the same time, until the slice is over."""
+        for start, stop in self.context.chunk.parts():
+            yield range(start, stop)
+            if self.slice.is_over(time.monotonic()):
+                break
 
     def deadline(self) -> float | None:
         """Return when a call that begins now has taken too long, on the monotonic clock."""

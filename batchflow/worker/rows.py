@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from batchflow.chunk.run import Run
-from batchflow.worker.control import MANY_ROWS
+from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
 
 # How often a step of many quick runs looks whether it is to stop.
@@ -48,7 +48,7 @@ def _with_views(session: RowSession) -> None:
     has_timeout = session.row_step.step.options.timeout_seconds is not None
     is_over, monotonic = session.slice.is_over, time.monotonic
     next_look = 0.0
-    control.enter(MANY_ROWS, None)
+    control.enter(NO_ROW, None)
     current, references = control.current_row, sys.getrefcount
     run: Any = None
     for row in range(session.num_rows):

@@ -9,7 +9,6 @@ from typing import Any
 
 from batchflow.chunk.run import Run
 from batchflow.errors import StepTimeout
-from batchflow.worker.control import MANY_ROWS
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.row_session import RowSession
 
@@ -24,22 +23,23 @@ def execute_concurrently(session: RowSession, loop: EventLoop) -> None:
 
 
 async def _execute_all(session: RowSession) -> None:
-    rows = iter(range(session.num_rows))
-    lanes = min(session.row_step.step.options.concurrency, session.num_rows)
-    await asyncio.gather(*(_lane(session, rows) for _ in range(lanes)))
+    for part in session.parts():
+        rows = iter(part)
+        lanes = min(session.row_step.step.options.concurrency, len(part))
+        await asyncio.gather(*(_lane(session, part, rows) for _ in range(lanes)))
 
 
-async def _lane(session: RowSession, rows: Iterator[int]) -> None:
+async def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
     for row in rows:
-        await asyncio.create_task(_call(session, row))
+        await asyncio.create_task(_call(session, part, row))
         if session.slice.is_over(time.monotonic()):
             break
 
 
-async def _call(session: RowSession, row: int) -> None:
+async def _call(session: RowSession, part: range, row: int) -> None:
     deadline = session.deadline()
     # The latest to begin is the last that may end: if the loop hangs before, none begins any more.
-    session.control.enter(MANY_ROWS, deadline)
+    session.control.enter(part.start, deadline, len(part))
     given: Any = None
     try:
         run = session.begin(row, deadline)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from batchflow.worker.control import MANY_ROWS
 from batchflow.worker.row_session import RowSession
 
 
@@ -33,16 +32,17 @@ class Threads:
 def execute_in_threads(session: RowSession, threads: Threads) -> None:
     """Call the step for each run until the slice is over, in so many threads as it says."""
     number = session.row_step.step.options.threads
-    rows = _SharedRows(session.num_rows)
-    lanes = [threads.pool(number).submit(_lane, session, rows) for _ in range(number)]
-    for lane in lanes:
-        lane.result()
+    for part in session.parts():
+        rows = _SharedRows(part)
+        lanes = [threads.pool(number).submit(_lane, session, part, rows) for _ in range(number)]
+        for lane in lanes:
+            lane.result()
 
 
-def _lane(session: RowSession, rows: Iterator[int]) -> None:
+def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
     for row in rows:
         deadline = session.deadline()
-        session.control.enter(MANY_ROWS, deadline)
+        session.control.enter(part.start, deadline, len(part))
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break
@@ -51,8 +51,8 @@ def _lane(session: RowSession, rows: Iterator[int]) -> None:
 class _SharedRows:
     """Hand out each row once, to whichever thread asks."""
 
-    def __init__(self, rows: int) -> None:
-        self._rows = iter(range(rows))
+    def __init__(self, rows: range) -> None:
+        self._rows = iter(rows)
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[int]:

@@ -12,12 +12,14 @@ import contextlib
 import errno
 import gc
 import os
+import pathlib  # noqa: F401 - the modules of most users import it
 import select
 import signal
 import socket
 import struct
 import warnings
 
+import numpy.ma  # noqa: F401 - what NumPy imports when it is first used, a worker has at once
 import pyarrow as pa
 
 from batchflow.worker import main as worker
@@ -37,6 +39,7 @@ def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
     """
     # Its first conversion imports pandas where that is installed, which takes longer than all else.
     pa.array([0])
+    pa.set_cpu_count(1)
     descriptors = _Template(socket.socket(fileno=requests_descriptor)).serve()
     if descriptors is not None:
         worker.main(*descriptors, memory_limit_bytes)

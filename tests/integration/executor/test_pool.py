@@ -16,6 +16,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.chunk import Chunk, ChunkResult
+from batchflow.chunk.search import Search
 from batchflow.definition import Outcome
 from batchflow.executor import LostChunk, ProcessPool
 
@@ -37,7 +38,7 @@ def workflow_of(function: Callable[..., Any], **options: Any) -> bf.Workflow[Thi
     return workflow
 
 
-def chunk_of(numbers: list[int], chunk_id: int = 0) -> Chunk:
+def chunk_of(numbers: list[int], chunk_id: int = 0, **calls: Any) -> Chunk:
     count = len(numbers)
     rows = pa.table(
         {
@@ -54,7 +55,7 @@ def chunk_of(numbers: list[int], chunk_id: int = 0) -> Chunk:
         from_code=0,
         rows=rows,
         run_id_base=0,
-        slice_seconds=None,
+        **calls,
     )
 
 
@@ -118,8 +119,58 @@ def test_the_row_that_ended_its_worker_is_blamed(pools: Any, end: Any, cause: st
     lost = next_done(pool)
 
     assert isinstance(lost, LostChunk)
-    assert (lost.blamed, lost.row, lost.error_type) == (True, 2, "WorkerDied")
+    assert (lost.blamed, lost.rows, lost.error_type) == (True, range(2, 3), "WorkerDied")
     assert cause in lost.cause
+
+
+@pytest.mark.parametrize("kind", ["batch", "async", "threads"])
+@pytest.mark.parametrize(
+    ("calls", "blamed"),
+    [
+        ({"search": Search(10, 2)}, range(4, 7)),
+        ({"search": Search(0, 1)}, range(3, 7)),
+        ({"call_rows": 4}, range(4, 8)),
+        ({}, range(10)),
+    ],
+)
+def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(
+    pools: Any, kind: str, calls: dict[str, Any], blamed: range
+) -> None:
+    def step(given: Any) -> Stage:
+        if 14 in (given["number"].tolist() if kind == "batch" else [given.object.number]):
+            os._exit(7)
+        return Stage.DONE
+
+    async def async_step(run: Any) -> Stage:
+        return step(run)
+
+    options = {"batch": {"batch": True}, "async": {"concurrency": 3}, "threads": {"threads": 3}}
+    pool = pools(async_step if kind == "async" else step, **options[kind])
+    pool.submit(chunk_of(list(range(10, 20)), **calls))
+    lost = next_done(pool)
+
+    assert isinstance(lost, LostChunk)
+    assert lost.rows == blamed
+
+
+def test_a_batch_that_is_called_in_parts_becomes_what_it_becomes_as_a_whole(pools: Any) -> None:
+    def step(batch: Any) -> Any:
+        batch.skip(batch["number"] == 13)
+        batch.fail(batch["number"] == 15, "fifteen")
+        batch["number"] = batch["number"] + 1
+        return Stage.DONE
+
+    pool = pools(step, batch=True)
+    results = []
+    for calls in ({}, {"search": Search(10, 2)}, {"call_rows": 3}):
+        pool.submit(chunk_of(list(range(10, 20)), **calls))
+        results.append(next_done(pool))
+
+    whole, *others = results
+    for other in others:
+        assert other.outcomes.tolist() == whole.outcomes.tolist()
+        assert other.changes["number"].values.to_pylist() == list(range(11, 21))
+        assert other.failures["row"].to_pylist() == whole.failures["row"].to_pylist() == [5]
 
 
 def test_a_chunk_that_merely_waited_is_not_blamed(pools: Any) -> None:
@@ -163,7 +214,7 @@ def test_a_step_that_hangs_is_ended_and_its_row_named(pools: Any) -> None:
     lost = next_done(pool)
 
     assert isinstance(lost, LostChunk)
-    assert (lost.blamed, lost.row, lost.error_type) == (True, 1, "StepTimeout")
+    assert (lost.blamed, lost.rows, lost.error_type) == (True, range(1, 2), "StepTimeout")
 
 
 def test_a_step_that_ignores_being_terminated_is_killed(pools: Any) -> None:
@@ -312,7 +363,9 @@ def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(po
 
     assert isinstance(lost, LostChunk)
     assert (lost.blamed, lost.error_type) == (True, "WorkerDied")
-    assert lost.row in range(8, 12)
+    assert lost.exhausted
+    assert lost.rows is not None
+    assert lost.rows.start in range(8, 12)
     assert "worker_memory_limit" in lost.cause
 
 

@@ -2,76 +2,154 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchflow.coordinator.isolation import Isolated, halved, isolate
+from batchflow.chunk.search import Search
+from batchflow.coordinator.isolation import Isolated, isolate
+from batchflow.executor import LostChunk
 
 
 def rows(count: int) -> pa.Table:
     return pa.table({"#seq": range(count)})
 
 
-def seqs(parts: tuple[pa.Table, ...]) -> list[int]:
-    return [seq for part in parts for seq in part["#seq"].to_pylist()]
+def seqs(part: pa.Table | None) -> list[int]:
+    return [] if part is None else part["#seq"].to_pylist()
 
 
-def test_a_known_row_is_the_only_suspect() -> None:
-    parts = isolate(rows(10), 4, suspect=False)
-
-    assert seqs(parts.suspects) == [4]
-    assert seqs(parts.innocent) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-
-
-@pytest.mark.parametrize("row", [0, 9])
-def test_a_known_row_at_an_end_leaves_no_empty_part(row: int) -> None:
-    parts = isolate(rows(10), row, suspect=False)
-
-    assert all(part.num_rows for part in parts.innocent)
+def lost(called: range | None, *, exhausted: bool = False) -> LostChunk:
+    return LostChunk(
+        chunk_id=0,
+        blamed=True,
+        rows=called,
+        error_type="WorkerDied",
+        cause="it died",
+        exhausted=exhausted,
+    )
 
 
-def test_among_suspects_those_beside_a_known_row_stay_suspect() -> None:
-    parts = isolate(rows(10), 4, suspect=True)
-
-    assert parts.suspects[0]["#seq"].to_pylist() == [4]
-    assert sorted(seqs(parts.suspects)) == list(range(10))
-    assert parts.innocent == ()
+def suspects(parts: Isolated) -> list[list[int]]:
+    return [seqs(part.rows) for part in parts.suspects]
 
 
-def test_without_a_known_row_a_half_is_suspect_and_the_other_if_that_one_is_innocent() -> None:
-    parts = isolate(rows(5), None, suspect=False)
+def test_in_a_shared_worker_those_alone_are_suspect_whose_call_was_under_way() -> None:
+    parts = isolate(rows(10), lost(range(4, 6)), None)
 
-    assert seqs(parts.suspects) == [0, 1, 2]
-    assert parts.otherwise is not None
-    assert parts.otherwise["#seq"].to_pylist() == [3, 4]
-    assert parts.innocent == ()
+    assert suspects(parts) == [[4, 5]]
+    assert seqs(parts.innocent) == [0, 1, 2, 3, 6, 7, 8, 9]
+    assert parts.convicted is None
 
 
-@given(st.integers(1, 300), st.sets(st.integers(0, 299), max_size=5))
-def test_halving_finds_the_culprits_in_few_calls(count: int, culprits: set[int]) -> None:
+def test_a_single_run_is_tried_apart_before_it_is_convicted() -> None:
+    parts = isolate(rows(1), lost(range(1)), None)
+
+    assert suspects(parts) == [[0]]
+    assert (parts.innocent, parts.convicted) == (None, None)
+
+
+def test_apart_those_before_the_call_are_innocent_and_those_after_it_stay() -> None:
+    parts = isolate(rows(10), lost(range(4, 6)), Search(10, 2))
+
+    assert seqs(parts.innocent) == [0, 1, 2, 3]
+    assert suspects(parts) == [[4, 5, 6, 7, 8, 9]]
+    assert parts.suspects[0].search == Search(2, 1)
+    assert parts.convicted is None
+
+
+def test_apart_a_run_that_was_alone_in_its_call_is_convicted() -> None:
+    parts = isolate(rows(10), lost(range(4, 5)), Search(10, 1))
+
+    assert seqs(parts.convicted) == [4]
+    assert seqs(parts.innocent) == [0, 1, 2, 3]
+    assert suspects(parts) == [[5, 6, 7, 8, 9]]
+
+
+def test_where_memory_ran_out_a_run_is_convicted_only_if_nobody_was_called_before_it() -> None:
+    among_others = isolate(rows(3), lost(range(1, 2), exhausted=True), Search(3, 1))
+    by_itself = isolate(rows(1), lost(range(1), exhausted=True), Search(1, 1))
+
+    assert among_others.convicted is None
+    assert suspects(among_others) == [[1], [2]]
+    assert seqs(by_itself.convicted) == [0]
+
+
+def test_where_no_call_was_under_way_the_chunk_is_halved() -> None:
+    shared = isolate(rows(5), lost(None), None)
+    apart = isolate(rows(5), lost(None), Search(5, 1))
+
+    assert suspects(shared) == [[0, 1, 2, 3, 4]]
+    assert suspects(apart) == [[0, 1], [2, 3, 4]]
+    assert seqs(isolate(rows(1), lost(None), Search(1, 1)).convicted) == [0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 300, 5_000, 65_536])
+def test_the_parts_of_a_search_are_all_of_its_runs_in_order(count: int) -> None:
+    for search in (Search.among(count), Search(count // 2, 2), Search(0, 1)):
+        parts = list(search.parts(count))
+
+        assert [start for start, _ in parts] == [0, *(stop for _, stop in parts[:-1])]
+        assert parts[-1][1] == count
+
+
+@settings(deadline=None)
+@given(st.integers(1, 70_000), st.data())
+def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
+    count: int, data: st.DataObject
+) -> None:
+    culprit = data.draw(st.integers(0, count - 1))
+    found, seen, ends, calls = search_through(count, {culprit})
+
+    assert found == {culprit}
+    assert sorted(seen) == list(range(count))
+    assert ends <= Search.among(count).ends <= 1 + math.log2(count) / 4
+    # Four for each bit at most, and those around it: in parts that double, and at once.
+    assert calls <= 5 * math.log2(count) + 8
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3_000), st.sets(st.integers(0, 2_999), max_size=20))
+def test_several_culprits_are_found_and_nobody_else(count: int, culprits: set[int]) -> None:
     culprits = {culprit for culprit in culprits if culprit < count}
-    pending: list[tuple[pa.Table, pa.Table | None]] = [(rows(count), None)]
-    found, seen, calls = set[int](), list[int](), 0
-
-    def isolated(parts: Isolated) -> None:
-        pending.extend((part, parts.otherwise) for part in parts.suspects)
-
-    while pending:
-        part, otherwise = pending.pop()
-        calls += 1
-        guilty = culprits & set(part["#seq"].to_pylist())
-        if guilty and otherwise is not None:
-            pending.append((otherwise, None))
-        elif otherwise is not None:
-            isolated(halved(otherwise))
-        if not guilty or part.num_rows == 1:
-            found |= guilty
-            seen += part["#seq"].to_pylist()
-        else:
-            isolated(isolate(part, None, suspect=True))
+    found, seen, ends, _ = search_through(count, culprits)
 
     assert found == culprits
     assert sorted(seen) == list(range(count))
-    assert calls <= 1 + 2 * len(culprits) * count.bit_length()
+    # One more where a culprit among those who went back ends a shared worker.
+    assert ends <= 5 * len(culprits)
+
+
+def test_neighbours_cost_little_more_than_one_end_of_a_worker_each() -> None:
+    _, _, ends, calls = search_through(5_000, set(range(2_000, 2_100)))
+
+    assert ends <= 115
+    assert calls <= 200
+
+
+def search_through(count: int, culprits: set[int]) -> tuple[set[int], list[int], int, int]:
+    """Who is found, who is done, the ends of a worker, and the calls."""
+    pending: deque[tuple[pa.Table, Search | None]] = deque([(rows(count), Search.among(count))])
+    found, seen, ends, calls = set[int](), list[int](), 0, 0
+    while pending:
+        chunk, search = pending.popleft()
+        here = seqs(chunk)
+        for start, stop in search.parts(len(here)) if search else [(0, len(here))]:
+            calls += 1
+            if culprits.intersection(here[start:stop]):
+                ends += 1
+                split = isolate(chunk, lost(range(start, stop)), search)
+                found |= set(seqs(split.convicted))
+                seen += seqs(split.convicted)
+                if split.innocent is not None:
+                    # A shared worker executes them, all at once.
+                    pending.append((split.innocent, None))
+                pending += [(part.rows, part.search) for part in split.suspects]
+                break
+        else:
+            seen += here
+    return found, seen, ends, calls

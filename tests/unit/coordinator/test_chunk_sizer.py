@@ -1,0 +1,51 @@
+"""How many runs go into a chunk, and into a call, where workers die."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+from batchflow.coordinator.chunk_sizer import ChunkSizer
+from batchflow.definition import Step
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def step_of(**options: Any) -> Step:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, lambda given: Stage.DONE, Stage.DONE, **options)
+    return workflow.steps[0]
+
+
+def test_chunks_are_shorter_once_a_worker_died_of_one() -> None:
+    sizer, step = ChunkSizer(), step_of(batch=True)
+    before = sizer.rows("things", step)
+    sizer.lost("things", step)
+
+    assert sizer.rows("things", step) < before
+
+
+@pytest.mark.parametrize(("batch", "bounded"), [(True, True), (False, False)])
+def test_a_batch_step_has_shorter_calls_only_while_its_workers_die_often(
+    batch: bool, bounded: bool
+) -> None:
+    sizer, step = ChunkSizer(), step_of(batch=batch)
+    sizer.lost("things", step)
+    assert sizer.call_rows("things", step) is None
+    sizer.lost("things", step)
+    assert (sizer.call_rows("things", step) is not None) == bounded
+    for _ in range(50):
+        sizer.observe("things", step, 1_000, 0.01)
+    assert sizer.call_rows("things", step) is None
