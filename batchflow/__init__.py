@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreError as StoreError
     from batchflow.errors import StoreFormatError as StoreFormatError
     from batchflow.errors import StoreHeldError as StoreHeldError
+    from batchflow.remote import Listen as Listen
     from batchflow.remote import StoreClient as StoreClient
     from batchflow.remote import connect as connect
     from batchflow.store import LoadReport as LoadReport
@@ -80,7 +81,7 @@ _HOMES = {
         "StoreFormatError",
         "StoreHeldError",
     ),
-    "batchflow.remote": ("StoreClient", "connect"),
+    "batchflow.remote": ("Listen", "StoreClient", "connect"),
     "batchflow.store": ("LoadReport", "Moved", "Pruned", "Relation"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -99,6 +100,7 @@ __all__ = [
     "EngineStateError",
     "ForkedStoreError",
     "InvalidRowsError",
+    "Listen",
     "LoadError",
     "LoadReport",
     "MigrationError",

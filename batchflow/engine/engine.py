@@ -299,6 +299,11 @@ class Engine(Holding):
         finally:
             self._draining.release()
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that ``EngineConfig.listen`` asked for."""
+        return self._serving.ports
+
     def wind_down(self) -> bool:
         """Have the drain under way end, from any thread, and answer whether there is one.
 

@@ -20,10 +20,14 @@ class Serving:
     """Serves an engine's store until it is closed, or the engine or the interpreter ends.
 
     Where that can't be done, that is a warning: the engine works all the same.
+
+    Attributes:
+        ports: where it listens for others, beside the store's own socket.
     """
 
     def __init__(self, engine: Served, store: Store, config: EngineConfig) -> None:
         self._close: weakref.finalize[..., Served] | None = None
+        self.ports: tuple[int, ...] = ()
         if store.path == MEMORY or not config.serve:
             return
         # Imported where it is needed: Flight isn't free, and nobody asks a store in memory.
@@ -40,6 +44,7 @@ class Serving:
                 extra={"action": "serve", "path": store.path},
             )
             return
+        self.ports = tuple(server.ports)
         # Also at the interpreter's end, whose threads must not outlive it.
         self._close = weakref.finalize(engine, server.close)
 

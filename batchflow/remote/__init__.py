@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from batchflow.remote.client import StoreClient
+from batchflow.remote.listen import Listen
 from batchflow.remote.opening import connect
 
-__all__ = ["StoreClient", "connect"]
+__all__ = ["Listen", "StoreClient", "connect"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -13,6 +13,7 @@ from pyarrow import flight
 
 from batchflow.remote.wire import packed_query, refused
 from batchflow.store.instance import in_memory
+from batchflow.store.layout import quote
 from batchflow.store.relation import Params
 
 
@@ -72,9 +73,19 @@ class RemoteSource:
         with self.answering():
             return self._client.do_get(flight.Ticket(packed), self._options)
 
-    def relation_of(self, rows: pa.Table) -> duckdb.DuckDBPyRelation:
-        """Return rows as a relation."""
-        return self._instance.cursor().from_arrow(rows)
+    def relation_of(self, rows: pa.Table, types: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        """Return rows as a relation with columns of these types."""
+        relation = self._instance.cursor().from_arrow(rows)
+        names = [quote(name) for name in rows.column_names]
+        if len(set(names)) < len(names):
+            return relation
+        # DuckDB takes Arrow's dictionaries, which its own ENUMs become, for plain text.
+        return relation.select(
+            ", ".join(
+                f"{name}::{kind} AS {name}" if kind.startswith("ENUM") else name
+                for name, kind in zip(names, types, strict=True)
+            )
+        )
 
     def close(self) -> None:
         """Hang up; a second call does nothing."""
@@ -118,7 +129,7 @@ class RemoteBound:
         """Return its rows, for one use."""
         with self._source.answering():
             rows = self._source.stream(self._packed).read_all()
-        return self._source.relation_of(rows)
+        return self._source.relation_of(rows, self.types)
 
     def reader(self, batch_rows: int) -> pa.RecordBatchReader:
         """Return its rows as a stream; how many a batch has is said by the engine."""

@@ -23,6 +23,7 @@ PUBLIC = [
     "EngineStateError",
     "ForkedStoreError",
     "InvalidRowsError",
+    "Listen",
     "LoadError",
     "LoadReport",
     "MigrationError",

@@ -1,0 +1,59 @@
+"""A workflow that other processes look at, and what they ask."""
+
+from __future__ import annotations
+
+import enum
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import batchflow as bf
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DOUBLED = "doubled"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int
+    doubled: int = 0
+
+
+def things() -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, double, Stage.DOUBLED)
+    workflow.add_step(Stage.DOUBLED, finish, Stage.DONE)
+    return workflow
+
+
+def double(run: bf.Run[Thing, Stage]) -> Stage:
+    run.object.doubled = run.object.number * 2
+    return Stage.DOUBLED
+
+
+def finish(run: bf.Run[Thing, Stage]) -> Stage:
+    return Stage.DONE
+
+
+def load(engine: bf.Engine, runs: int) -> None:
+    engine.trigger_many(
+        f"SELECT range AS number, 0 AS doubled FROM range({runs})", foreign_id="number"
+    )
+
+
+def elsewhere(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Execute code in another process, which has nothing of this one."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def files_of(store: Path) -> set[str]:
+    return {path.name.removeprefix(store.name) for path in store.parent.iterdir()}

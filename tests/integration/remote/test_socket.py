@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from remote_kit import Stage, Thing, elsewhere, files_of, load, things
+
+import batchflow as bf
+from batchflow.errors import (
+    ConflictError,
+    EngineStateError,
+    InvalidRowsError,
+    QueryError,
+    RunNotFoundError,
+    SourceError,
+    StoreError,
+)
+
+ASK_UNTIL_DONE = """
+import sys
+import batchflow as bf
+
+asked = 0
+while True:
+    with bf.connect(sys.argv[1]) as store:
+        if asked == 0:
+            print("ready", flush=True)
+        asked += 1
+        counts = store.counts(workflow="things").fetchall() if store.workflows else []
+        total = sum(runs for *_, runs in counts)
+        assert total in (0, int(sys.argv[2])), counts
+        if total and all(status == "DONE" for status, *_ in counts):
+            break
+print(asked)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "things.duckdb"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[bf.Engine]:
+    with bf.Engine(path, things(), workers=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(engine: bf.Engine) -> Iterator[bf.StoreClient]:
+    with bf.connect(engine.path) as connected:
+        yield connected
+
+
+def test_whoever_asks_need_not_know_who_has_the_store(path: Path) -> None:
+    questions = [
+        lambda store: store.counts(),
+        lambda store: store.runs("number < 5").order("seq"),
+        lambda store: store.runs().select("sum(number) AS total", "max(status) AS status"),
+        lambda store: store.errors(),
+        lambda store: store.sql("SELECT * FROM things.runs WHERE number = $n", {"n": 7}),
+        lambda store: store.sql("SELECT ?::VARCHAR || 'x', ? IS NULL", ["a", None]),
+    ]
+    with bf.Engine(path, things(), workers=0) as engine:
+        load(engine, 100)
+        engine.run(limit=50)
+        own = [ask(engine) for ask in questions]
+        expected = [(each.columns, each.types, each.fetchall()) for each in own]
+        with bf.connect(path) as client:
+            assert client.served
+            asked = [ask(client) for ask in questions]
+            assert [(each.columns, each.types, each.fetchall()) for each in asked] == expected
+            assert [each.to_arrow_table() for each in asked] == [
+                each.to_arrow_table() for each in own
+            ]
+    with bf.connect(path) as client:
+        assert not client.served
+        asked = [ask(client) for ask in questions]
+        assert [(each.columns, each.types, each.fetchall()) for each in asked] == expected
+
+
+def test_a_history_is_found_by_the_run_id(engine: bf.Engine, client: bf.StoreClient) -> None:
+    run_id = engine.trigger("a", Thing(1))
+    engine.run()
+
+    assert client.history(str(run_id)).select("to_status::VARCHAR").fetchall() == [
+        ("DOUBLED",),
+        ("DONE",),
+    ]
+    with pytest.raises(RunNotFoundError):
+        client.history("00000000-0000-0000-0000-000000000000")
+
+
+def test_another_process_asks_throughout_a_drain_without_an_error(path: Path) -> None:
+    runs = 100_000
+    with bf.Engine(path, things(), workers=2) as engine:
+        asking = elsewhere(ASK_UNTIL_DONE, path, runs)
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "ready\n"
+        load(engine, runs)
+        report = engine.run()
+        said, _ = asking.communicate(timeout=60)
+
+    assert report.count("DONE") == runs
+    assert asking.returncode == 0, said
+    assert int(said) > 3
+
+
+def test_a_million_rows_are_streamed(engine: bf.Engine, client: bf.StoreClient) -> None:
+    batches = client.sql("SELECT range AS n FROM range(1_000_000)").to_arrow_reader()
+
+    assert sum(batch.num_rows for batch in batches) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("DELETE FROM things.runs", "one statement that reads"),
+        ("WITH gone AS (DELETE FROM things.runs RETURNING *) FROM gone", "one statement"),
+        ("COPY things.runs TO '/tmp/x.csv'", "one statement"),
+        ("SELECT 1; SELECT 2", "one statement"),
+        ("FROM read_csv('/etc/passwd')", "disabled by configuration"),
+        ("FROM '/etc/passwd'", "passwd"),
+        ("FROM duckdb_settings()", "no settings"),
+        ("SELECT Current_Setting ('memory_limit')", "no settings"),
+        ("FROM query('FROM duckdb_' || 'settings()')", "no settings"),
+        ("FROM pg_settings", "no settings"),
+        ("SELECT * FROM nowhere", "nowhere"),
+        ("SELEC 1", "parsed"),
+    ],
+)
+def test_a_query_only_reads_the_store(client: bf.StoreClient, query: str, said: str) -> None:
+    with pytest.raises(QueryError, match=said):
+        client.sql(query).fetchall()
+
+
+def test_a_query_that_fails_later_says_so(engine: bf.Engine, client: bf.StoreClient) -> None:
+    load(engine, 10)
+
+    with pytest.raises(QueryError, match="INT8"):
+        client.sql("SELECT (number + 1_000)::TINYINT FROM things.runs").fetchall()
+    with pytest.raises(QueryError, match=r"nope.*columns seq, run_id"):
+        client.runs("nope > 1")
+
+
+def test_a_query_that_takes_too_long_is_ended(path: Path) -> None:
+    config = bf.EngineConfig(query_timeout_seconds=0.3)
+    with bf.Engine(path, things(), workers=0, config=config) as engine, bf.connect(path) as client:
+        with pytest.raises(QueryError, match=r"longer than 0\.3 seconds"):
+            client.sql("SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b").fetchall()
+        load(engine, 10)
+        assert client.runs().aggregate("count(*)").fetchall() == [(10,)]
+
+
+def test_a_query_whose_asker_is_gone_is_ended(path: Path) -> None:
+    ask = """
+import sys
+import batchflow as bf
+
+with bf.connect(sys.argv[1]) as store:
+    print("asking", flush=True)
+    store.sql("SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b").fetchall()
+"""
+    with bf.Engine(path, things(), workers=0) as engine:
+        asking = [elsewhere(ask, path) for _ in range(4)]
+        for each in asking:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "asking\n"
+        for each in asking:
+            each.kill()
+            each.communicate()
+        # There is room for four queries, so this one is answered only once those have ended.
+        with bf.connect(engine.path) as client:
+            assert client.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_runs_are_triggered_by_others(engine: bf.Engine, client: bf.StoreClient) -> None:
+    one = client.trigger("a", Thing(1))
+    other = client.trigger("b", {"number": 2})
+    with pytest.raises(ConflictError, match="'a'"):
+        client.trigger("a", Thing(3))
+    with pytest.raises(InvalidRowsError):
+        client.trigger("c", {"number": "many"})
+    with pytest.raises(SourceError, match="int"):
+        client.trigger("d", 5)
+    engine.run()
+
+    assert [engine.get(run_id).object for run_id in (one, other)] == [Thing(1, 2), Thing(2, 4)]
+
+
+def test_sources_are_loaded_by_others(
+    engine: bf.Engine, client: bf.StoreClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "few.csv").write_text("number,doubled\n1,0\n2,0\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert client.trigger_many("few.csv", foreign_id="number").loaded == 2
+    table = pa.table({"number": [2, 3], "doubled": [0, 0]})
+    report = client.trigger_many(table, foreign_id="number", at=Stage.DOUBLED)
+    assert (report.loaded, report.skipped_conflicts, report.conflict_sample) == (1, 1, ("2",))
+    assert client.trigger_many("SELECT 4 AS number, 0 AS doubled", foreign_id="number").loaded == 1
+    with pytest.raises(SourceError, match="list"):
+        client.trigger_many([Thing(1)], foreign_id="number")
+    with pytest.raises(SourceError, match=r"missing\.csv"):
+        client.trigger_many(tmp_path / "missing.csv", foreign_id="number")
+    assert engine.runs().aggregate("count(*)").fetchall() == [(4,)]
+
+
+def test_runs_are_held_by_others(engine: bf.Engine, client: bf.StoreClient) -> None:
+    load(engine, 10)
+    (run_id,) = client.runs("number = 5").select("run_id").fetchall()[0]
+
+    assert client.pause("number < 3", reason="look").moved == 3
+    assert client.cancel(run_ids=[run_id], workflow="things") == bf.Moved(1, 0)
+    assert client.resume("true") == bf.Moved(3, 7)
+    with pytest.raises(QueryError, match="nope"):
+        client.pause("nope")
+    states = client.counts().select("run_state::VARCHAR, runs").fetchall()
+    assert sorted(states) == [("CANCELLED", 1), ("INITIATED", 6), ("RUNNING", 3)]
+
+
+def test_a_drain_is_ended_by_others(path: Path) -> None:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, lambda run: run.repeat(), Stage.DONE)
+    with bf.Engine(path, workflow, workers=0) as engine, bf.connect(path) as client:
+        engine.trigger("a", Thing(1))
+        assert not client.stop()
+        began = threading.Event()
+        engine._coordinator.listeners.append(lambda _: began.set())
+        stopper = threading.Thread(target=lambda: began.wait() and client.stop())
+        stopper.start()
+        report = engine.run()
+        stopper.join()
+
+    assert report.runs > 0
+
+
+def test_nobody_changes_runs_where_no_engine_is(path: Path) -> None:
+    bf.Engine(path, things(), workers=0).close()
+
+    with bf.connect(path) as client, pytest.raises(EngineStateError, match="No engine has"):
+        client.pause("true")
+
+
+def test_the_socket_is_its_owners_alone_and_goes_with_the_engine(path: Path) -> None:
+    with bf.Engine(path, things(), workers=0):
+        mode = path.with_name("things.duckdb.sock").stat().st_mode
+        assert stat.S_ISSOCK(mode)
+        assert stat.S_IMODE(mode) == 0o600
+        assert ".sock.new" not in files_of(path)
+    assert files_of(path) == {""}
+
+
+def test_an_engine_that_does_not_serve_has_no_socket(path: Path) -> None:
+    with bf.Engine(path, things(), workers=0, config=bf.EngineConfig(serve=False)):
+        assert ".sock" not in files_of(path)
+
+
+def test_a_socket_that_a_killed_engine_left_is_recognised_and_replaced(path: Path) -> None:
+    code = (
+        "import os, signal, sys\nsys.path.insert(0, sys.argv[2])\n"
+        "import batchflow as bf\nfrom remote_kit import load, things\n"
+        "engine = bf.Engine(sys.argv[1], things(), workers=0)\nload(engine, 5)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folder = str(Path(__file__).parent)
+    killed = subprocess.run([sys.executable, "-c", code, path, folder], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert ".sock" in files_of(path)
+
+    with bf.connect(path) as client:
+        assert not client.served
+        assert client.counts().select("runs").fetchall() == [(5,)]
+    with bf.Engine(path, things(), workers=0), bf.connect(path) as client:
+        assert client.served
+    assert files_of(path) == {""}
+
+
+def test_an_engine_that_goes_away_is_told_of(path: Path) -> None:
+    engine = bf.Engine(path, things(), workers=0)
+    client = bf.connect(path)
+    engine.close()
+
+    with pytest.raises(StoreError, match="doesn't answer"):
+        client.counts()
+    client.close()
+    client.close()
+
+
+def test_a_long_path_has_a_socket_as_well(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 100) / ("b" * 100)
+    folder.mkdir(parents=True)
+    path = folder / "things.duckdb"
+    with bf.Engine(path, things(), workers=0) as engine, bf.connect(path) as client:
+        load(engine, 3)
+        assert client.served
+        assert client.counts().select("runs").fetchall() == [(3,)]
+
+
+def test_something_else_that_listens_there_is_left_alone(path: Path) -> None:
+    bf.Engine(path, things(), workers=0).close()
+    other = socket.socket(socket.AF_UNIX)
+    os.chdir(path.parent)
+    other.bind("things.duckdb.sock")
+
+    with other, bf.connect(path) as client:
+        assert not client.served
+
+
+def test_a_script_that_forgets_to_close_leaves_no_socket(path: Path) -> None:
+    code = (
+        "import sys\nsys.path.insert(0, sys.argv[2])\n"
+        "import batchflow as bf\nfrom remote_kit import things\n"
+        "engine = bf.Engine(sys.argv[1], things(), workers=0)\nengine.start()\n"
+    )
+    folder = str(Path(__file__).parent)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, path, folder], check=False, capture_output=True, text=True
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ".sock" not in files_of(path)
+
+
+def test_many_ask_at_once(engine: bf.Engine) -> None:
+    load(engine, 1_000)
+    answers: list[object] = []
+
+    def ask() -> None:
+        with bf.connect(engine.path) as client:
+            answers.append(client.runs().aggregate("count(*)").fetchall())
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for each in threads:
+        each.start()
+    began = time.monotonic()
+    for each in threads:
+        each.join(60 - (time.monotonic() - began))
+
+    assert answers == [[(1_000,)]] * 20

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from remote_kit import load, things
+
+import batchflow as bf
+from batchflow.errors import DefinitionError, StoreError
+
+TOKEN = "a token that is hard to guess"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    made = trustme.CA()
+    made.cert_pem.write_to_path(tmp_path / "root.pem")
+    issued = made.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    return made
+
+
+@pytest.fixture
+def address(authority: trustme.CA, tmp_path: Path) -> Iterator[str]:
+    listen = bf.Listen(
+        certificate=tmp_path / "certificate.pem", key=tmp_path / "key.pem", token=TOKEN
+    )
+    path, config = tmp_path / "things.duckdb", bf.EngineConfig(listen=listen)
+    with bf.Engine(path, things(), workers=0, config=config) as engine:
+        load(engine, 5)
+        yield f"grpc+tls://localhost:{engine.ports[0]}"
+
+
+def test_who_knows_the_token_is_answered(address: str, tmp_path: Path) -> None:
+    with bf.connect(address, token=TOKEN, certificate=tmp_path / "root.pem") as client:
+        assert client.counts().select("runs").fetchall() == [(5,)]
+        assert client.pause("number < 2").moved == 2
+
+
+@pytest.mark.parametrize("token", [None, "", TOKEN + "x"])
+def test_who_does_not_is_refused(address: str, tmp_path: Path, token: str | None) -> None:
+    with pytest.raises(StoreError, match="token"):
+        bf.connect(address, token=token, certificate=tmp_path / "root.pem")
+
+
+def test_a_server_that_nobody_vouches_for_is_not_trusted(address: str, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    with pytest.raises(StoreError):
+        bf.connect(address, token=TOKEN, certificate=tmp_path / "other.pem")
+
+
+def test_a_token_that_is_soon_guessed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="at least 16"):
+        bf.Listen(certificate="a", key="b", token="1234")
+    assert TOKEN not in repr(bf.Listen(certificate="a", key="b", token=TOKEN))
