@@ -14,7 +14,8 @@ import numpy.typing as npt
 _FIRST: Final = np.datetime64("0001-01-01T00:00:00.000000")
 _LAST: Final = np.datetime64("9999-12-31T23:59:59.999999")
 # The store's intervals come back in nanoseconds, which are 292 years at most.
-_LONGEST: Final = np.timedelta64((2**63 - 1) // 1000, "us")
+LONGEST_MICROSECONDS: Final = (2**63 - 1) // 1000
+_LONGEST: Final = np.timedelta64(LONGEST_MICROSECONDS, "us")
 _ALWAYS_IN_RANGE: Final = ("ns", "ps", "fs", "as")
 
 

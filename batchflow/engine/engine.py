@@ -186,7 +186,7 @@ class Engine(Holding):
             strict: refuse a source with columns that are no fields.
 
         Raises:
-            SourceError: the source can't be read or lacks a column.
+            SourceError: the source can't be read, lacks a column, or has one twice.
             InvalidRowsError, ConflictError: as said above; nothing was loaded.
         """
         chosen = self._workflows.only(workflow)

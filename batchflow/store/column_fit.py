@@ -13,6 +13,7 @@ from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
 
+from batchflow.chunk.times import LONGEST_MICROSECONDS
 from batchflow.definition.fields import FieldType, Kind
 from batchflow.store.layout import literal, quote
 
@@ -47,6 +48,8 @@ _TIME_TEXT: Final = r"\s*[+-]?\d+-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{
 _NAIVE_TEXT: Final = _TIME_TEXT + r")?\s*"
 _UTC_TEXT: Final = _TIME_TEXT + r"\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*"
 _ENDLESS_TEXT: Final = r"\s*[+-]?inf(inity)?\s*"
+
+_DAY_MICROSECONDS: Final = 86_400_000_000
 
 
 def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -208,7 +211,15 @@ def _duration(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | 
     # A month has no fixed length.
     interval = f"TRY_CAST({value} AS INTERVAL)"
     months = f"datepart('year', {interval}) <> 0 OR datepart('month', {interval}) <> 0"
-    return _tried(_filled(value) if source.id == "varchar" else value, field_type, months)
+    total = f"epoch_us({interval})"
+    within_days = f"{total} - {_DAY_MICROSECONDS} * datepart('day', {interval})"
+    beyond = " OR ".join(f"NOT {_is_readable(each)}" for each in (total, within_days))
+    return _tried(_filled(value) if source.id == "varchar" else value, field_type, months, beyond)
+
+
+def _is_readable(microseconds: str) -> str:
+    longest = LONGEST_MICROSECONDS
+    return f"coalesce(TRY({microseconds}) BETWEEN -{longest} AND {longest}, false)"
 
 
 def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:

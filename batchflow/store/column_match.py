@@ -68,6 +68,17 @@ def refuse_alike(
             )
 
 
+def refuse_twice(file: str, written: Sequence[str]) -> None:
+    """Raise SourceError where a file has columns that are equal, but for case."""
+    lowered = list(map(str.lower, written))
+    twice = [name for name in written if lowered.count(name.lower()) > 1]
+    if twice:
+        raise SourceError(
+            f"{file!r} has the columns {_listed(twice)}, which SQL can't tell apart; rename all "
+            "but one, or drop them."
+        )
+
+
 def matched_fields(names: Sequence[str], fields: Sequence[Field]) -> dict[str, Field]:
     """Return the fields by the names of their columns in a source."""
     columns = _columns_of_fields(names, fields, [])

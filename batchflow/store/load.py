@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 
 from batchflow import crash_point
-from batchflow.errors import SourceError, StoreError
+from batchflow.errors import StoreError
 from batchflow.store import load_checks
 from batchflow.store.column_match import match_columns, refuse_alike
 from batchflow.store.connection import Connection
 from batchflow.store.instance import Cursor
 from batchflow.store.layout import Layout, next_seq, quote, set_next_seq
-from batchflow.store.load_checks import STAGE, Load, Profile
+from batchflow.store.load_checks import STAGE, Load
+from batchflow.store.load_keys import KeyWatch, UncleanKeysError
 from batchflow.store.load_options import LoadOptions, starting_code
 from batchflow.store.load_plan import FOREIGN_ID, defaults, engine_values, plan_columns
 from batchflow.store.load_report import LoadReport
@@ -81,23 +82,19 @@ def _load_directly(connection: Connection, load: Load, outside: Outside) -> Load
     """
     try:
         with connection.write() as cursor:
-            profile = load_checks.profile_source(outside, load)
-            clean = profile.rows == profile.valid == profile.distinct
-            if not clean or load_checks.source_conflicts(cursor, load):
+            if load_checks.source_conflicts(cursor, load):
                 return None
-            return _insert_from_source(cursor, load, outside, profile)
-    except duckdb.ConstraintException:
+            return _insert_from_source(cursor, load, outside)
+    except (duckdb.ConstraintException, UncleanKeysError):
         return None
 
 
-def _insert_from_source(
-    cursor: Cursor, load: Load, outside: Outside, profile: Profile
-) -> LoadReport:
+def _insert_from_source(cursor: Cursor, load: Load, outside: Outside) -> LoadReport:
     values = {column.into: column.value for column in load.columns}
-    with load.source.tables(cursor, load.source_columns) as tables:
+    watch = KeyWatch(outside, load.columns[0])
+    with load.source.tables(cursor, load.source_columns, watch) as tables:
         report = _insert(cursor, load, values, quote(outside.position), tables)
-    if report.loaded != profile.rows:
-        raise SourceError(f"{load.source.label} changed while it was read; load it again.")
+    watch.check_rows(report.loaded, load.source.label)
     return report
 
 

@@ -13,7 +13,6 @@ from batchflow.store.layout import Layout, quote
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_plan import FOREIGN_ID, LoadedColumn
 from batchflow.store.load_report import InvalidColumn
-from batchflow.store.source_instance import Outside
 from batchflow.store.sources import Source
 from batchflow.store.unfinished import UNFINISHED, has_unfinished
 
@@ -60,28 +59,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Profile:
-    """What there is to know of a source's rows at one look.
+    """What there is to know of the staged rows at one look.
 
     Attributes:
         rows: how many there are.
         valid: how many of them fit the fields' types.
         distinct: how many distinct foreign ids these have; rarely less, if hashes collide.
-        first_row: the row id of the first of them, where they are staged.
+        first_row: the row id of the first of them.
     """
 
     rows: int
     valid: int
     distinct: int
-    first_row: int = 0
-
-
-def profile_source(outside: Outside, load: Load) -> Profile:
-    """Look at the foreign ids of a source that can be read twice, where it is read."""
-    key = load.columns[0].value
-    query = f"SELECT count(*), count({key}) FROM {outside.table}"
-    [(rows, valid)] = outside.cursor.execute(query).fetchall()
-    distinct = _distinct(outside.cursor, key, outside.table, f"{key} IS NOT NULL")
-    return Profile(rows, valid, distinct)
+    first_row: int
 
 
 def source_conflicts(cursor: Cursor, load: Load) -> bool:
@@ -114,7 +104,7 @@ def stage(cursor: Cursor, load: Load) -> Profile:
     [(rows, valid, first)] = cursor.execute(
         f"SELECT count(*), count(*) FILTER ({_VALID}), coalesce(min(rowid), 0) FROM {STAGE}"
     ).fetchall()
-    return Profile(rows, valid, _distinct(cursor, FOREIGN_ID, STAGE, _VALID), first)
+    return Profile(rows, valid, _distinct(cursor), first)
 
 
 def staged_position(cursor: Cursor, table: str) -> str:
@@ -128,10 +118,10 @@ def staged_position(cursor: Cursor, table: str) -> str:
     return f"rowid - {first}" if gapless else "row_number() OVER () - 1"
 
 
-def _distinct(cursor: Cursor, key: str, table: str, where: str) -> int:
+def _distinct(cursor: Cursor) -> int:
     # Of hashes, as 8 bytes group faster than a text; of a subquery, as that is a quarter faster
     # than count(DISTINCT …). A collision sends the rows on to the exact check.
-    hashes = f"SELECT DISTINCT hash({key}) FROM {table} WHERE {where}"
+    hashes = f"SELECT DISTINCT hash({FOREIGN_ID}) FROM {STAGE} WHERE {_VALID}"
     [(distinct,)] = cursor.execute(f"SELECT count(*) FROM ({hashes})").fetchall()
     return int(distinct)
 

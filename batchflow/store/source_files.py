@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
 from batchflow.store.column_fit import text_type
-from batchflow.store.column_match import matched_fields
+from batchflow.store.column_match import matched_fields, refuse_twice
 from batchflow.store.instance import Cursor
 from batchflow.store.layout import literal, quote
+from batchflow.store.source_csv import csv_table
 
 _PARQUET: Final = "Parquet"
 _CSV: Final = "CSV"
@@ -29,11 +30,6 @@ _FORMATS: Final = {
 _COMPRESSIONS: Final = (".gz", ".zst")
 _GLOB_CHARACTERS: Final = "*?["
 
-# All text, so that '0005' stays what it is: a value is given its type where it can be checked.
-# Without `skip` a line that doesn't fit the header makes DuckDB drop all lines before it.
-_CSV_OPTIONS: Final = (
-    "header = true, skip = 0, all_varchar = true, allow_quoted_nulls = false, strict_mode = true"
-)
 # The whole of it is looked at, as a key may come first at the end.
 _JSON_DETECTION: Final = "sample_size = -1, maximum_depth = 1, map_inference_threshold = -1"
 
@@ -46,8 +42,8 @@ def files_table(
     """Return the SQL of the files' rows, and whether these are cheap to read more than once.
 
     Raises:
-        SourceError: a path leads to no file, or the files are of several kinds, or of none that
-            can be read.
+        SourceError: a path leads to no file, the files are of several kinds or of none that can
+            be read, or one has a column twice.
     """
     found = [name for path in paths for name in _found(cursor, os.fspath(path))]
     formats = {_format(name) for name in found}
@@ -55,13 +51,15 @@ def files_table(
         raise SourceError(
             f"The source has {' and '.join(sorted(formats))} files; load one kind at a time."
         )
-    files = f"[{', '.join(literal(_escaped(name)) for name in found)}]"
+    patterns = [_escaped(name) for name in found]
+    files = f"[{', '.join(map(literal, patterns))}]"
     by_name = ", union_by_name = true" if len(found) > 1 else ""
     match formats.pop():
         case "Parquet":
+            _check_columns(cursor, files)
             return f"read_parquet({files}{by_name})", True
         case "CSV":
-            return f"read_csv({files}, {_CSV_OPTIONS}{by_name})", False
+            return csv_table(cursor, patterns), False
         case _:
             return _json_table(cursor, f"{files}{by_name}", fields), False
 
@@ -101,6 +99,23 @@ def _format(name: str) -> str:
             f"(and {' or '.join(_COMPRESSIONS)}); rename it, or give SQL that reads it."
         )
     return found
+
+
+def _check_columns(cursor: Cursor, files: str) -> None:
+    """Raise SourceError where a Parquet file has a column twice; DuckDB would rename one."""
+    query = f"SELECT file_name, name, coalesce(num_children, 0) FROM parquet_schema({files})"
+    # Row by row, as a file's columns are a tree with the root first; there are few.
+    rows = iter(cursor.execute(query).fetchall())
+    for name, _, columns in rows:
+        refuse_twice(name, [_column(rows) for _ in range(columns)])
+
+
+def _column(rows: Iterator[tuple[str, str, int]]) -> str:
+    """Take the next column with all that is nested in it, and return its name."""
+    _, name, children = next(rows)
+    for _ in range(children):
+        _column(rows)
+    return name
 
 
 def _json_table(cursor: Cursor, files: str, fields: Sequence[Field]) -> str:

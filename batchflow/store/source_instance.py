@@ -26,6 +26,7 @@ _BATCHES: Final = 4
 _FETCHED_ROWS: Final = 10_240
 
 _POSITION: Final = "#position"
+_INTERVAL: Final = str(pa.month_day_nano_interval())
 
 
 @contextmanager
@@ -57,8 +58,12 @@ class Outside:
 
     def __init__(self, cursor: Cursor, table: str) -> None:
         self.cursor = cursor
+        schema = _schema(cursor, table)
+        intervals = [quote(field.name) for field in schema if _INTERVAL in str(field.type)]
+        if intervals:
+            table = _with_texts(table, intervals)
+            schema = _schema(cursor, table)
         self.table = table
-        schema = cursor.sql(f"FROM {table}").limit(0).to_arrow_table().schema
         self.sample: pa.Table = schema.empty_table()
         taken = set(map(str.lower, schema.names))
         marks = (_POSITION + "#" * extra for extra in range(len(taken) + 1))
@@ -86,6 +91,16 @@ class Outside:
             places = pa.array(np.arange(start, start + table.num_rows))
             start += table.num_rows
             yield table.append_column(self.position, places)
+
+
+def _schema(cursor: Cursor, table: str) -> pa.Schema:
+    return cursor.sql(f"FROM {table}").limit(0).to_arrow_table().schema
+
+
+def _with_texts(table: str, intervals: Iterable[str]) -> str:
+    # Arrow's count nanoseconds, so those beyond 292 years would come out as others.
+    texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in intervals)
+    return f"(SELECT * REPLACE ({texts}) FROM {table})"
 
 
 def _read_ahead(thread: ThreadPoolExecutor, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

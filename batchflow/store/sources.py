@@ -58,16 +58,22 @@ class Source:
     written: tuple[str, ...] = ()
 
     @contextmanager
-    def tables(self, store: Cursor, columns: Sequence[str]) -> Iterator[Iterator[str]]:
+    def tables(
+        self,
+        store: Cursor,
+        columns: Sequence[str],
+        watch: Callable[[pa.Table], None] = lambda _: None,
+    ) -> Iterator[Iterator[str]]:
         """Give the SQL of one table after the other that has the next of the rows, in the store.
 
-        There is at least one; a table is there until the next one is asked for.
+        There is at least one; a table is there until the next one is asked for. Rows that come
+        from outside are shown to `watch` first.
         """
         if self.outside is None:
             yield iter([str(self.table)])
             return
         with self.outside.tables(columns) as tables:
-            yield (_register(store, table) for table in tables)
+            yield (_watched(store, table, watch) for table in tables)
 
 
 @contextmanager
@@ -183,6 +189,11 @@ def _files(
 def _outside(cursor: Cursor, label: str, outside: Outside) -> Source:
     described = _described(cursor, label, _register(cursor, outside.sample))
     return replace(described, table=None, outside=outside)
+
+
+def _watched(store: Cursor, table: pa.Table, watch: Callable[[pa.Table], None]) -> str:
+    watch(table)
+    return _register(store, table)
 
 
 def _register(cursor: Cursor, arrow: Any) -> str:

@@ -104,16 +104,6 @@ def test_names_match_but_for_their_case(loader: Loader) -> None:
     assert loader.column("price") == [2.0]
 
 
-def test_a_csv_header_that_names_a_column_twice_goes_by_its_first(
-    loader: Loader, tmp_path: Path
-) -> None:
-    (tmp_path / "a.csv").write_text("name,price,NAME\na,1,b\n")
-
-    loader.load(tmp_path / "a.csv")
-
-    assert loader.column("name") == ["a"]
-
-
 def test_extra_columns_are_ignored(loader: Loader) -> None:
     source = pa.table({"name": ["a"], "price": [1.0], "other": [1], "seq": [77]})
 

@@ -111,6 +111,17 @@ CASES: list[Any] = [
     ),
     (Instant, arrow([1_000, 1_001], pa.timestamp("ns")), "10"),
     (dt.timedelta, texts("3 days", "02:00:00", "1 month", "2 years", "x"), "11000"),
+    (
+        dt.timedelta,
+        texts("2562047:47:16.854775", "2562047:47:16.854776", "-2562047:47:16.854776", "9e9 days"),
+        "1000",
+    ),
+    (dt.timedelta, texts("106751 days", "106752 days", "2000000000 days"), "100"),
+    (dt.timedelta, texts("-106751 days 2562048:00:00"), "0"),
+    (dt.timedelta, arrow([9_223_372_036, 9_223_372_037], pa.duration("s")), "10"),
+    (dt.timedelta, arrow([2**63 - 1, 1 - 2**63, None], pa.duration("us")), "000"),
+    (dt.timedelta | None, arrow([2**63 - 1, 1 - 2**63, None], pa.duration("ns")), "111"),
+    (list[dt.timedelta], arrow([[0, 2**62], [1]], pa.list_(pa.duration("us"))), "01"),
     # Identifiers and members.
     (UUID, texts(str(UUID(int=7)), "7"), "10"),
     (Colour, texts("RED", "r", "red", "BLUE", ""), "10010"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -92,6 +94,28 @@ def test_sql_that_fails_in_a_later_piece_leaves_nothing(loader: Loader, tmp_path
     assert loader.column("seq") == []
     assert of_sources() == []
     assert loader.load(source).first_seq == 0
+
+
+@dataclass
+class Lasting:
+    name: str
+    span: dt.timedelta
+    parts: list[dt.timedelta]
+
+
+def test_durations_cross_whole_or_not_at_all(tmp_path: Path) -> None:
+    written(tmp_path, "SELECT unnest([1, 2562047, 2562048, 9000000]) AS hours", "a.parquet")
+    query = (
+        "SELECT hours AS name, to_hours(hours) AS span, [to_days(1), to_hours(hours)] AS parts "
+        f"FROM '{tmp_path / 'a.parquet'}'"
+    )
+
+    with opened(Lasting) as loader:
+        report = loader.load(query, on_invalid="skip")
+
+        assert (report.loaded, report.skipped_invalid) == (2, 2)
+        assert loader.column("datepart('hour', span)") == [1, 2562047]
+        assert loader.column("datepart('hour', parts[2])") == [1, 2562047]
 
 
 def test_rows_that_are_wide_and_many_are_loaded_within_the_memory_limit(tmp_path: Path) -> None:

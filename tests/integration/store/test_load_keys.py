@@ -1,0 +1,92 @@
+"""Foreign ids of Parquet files, in whatever order they stand there: each is loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from loading_kit import Loader, opened
+
+from batchflow.errors import InvalidRowsError
+
+ROWS = 600_000
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Iterator[Loader]:
+    with opened(path=tmp_path / "items.duckdb") as found:
+        yield found
+
+
+def written(folder: Path, name: str) -> Path:
+    query = f"SELECT {name} AS name, range::DOUBLE AS price FROM range({ROWS})"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{folder / 'items.parquet'}'")
+    return folder / "items.parquet"
+
+
+def keys_of(loader: Loader) -> tuple[int, int, int]:
+    [row] = loader.query(
+        "SELECT count(*) AS runs, count(DISTINCT foreign_id) AS keys, "
+        "count(*) FILTER (seq = price) AS in_order FROM items.runs"
+    )
+    return row["runs"], row["keys"], row["in_order"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("format('{:09d}', range)", id="ascending"),
+        pytest.param("format('{:09d}', 999999999 - range)", id="descending"),
+        pytest.param("'n' || hash(range)", id="scattered"),
+        pytest.param(f"format('{{:09d}}', (range + 20000) % {ROWS})", id="turning at the end"),
+    ],
+)
+def test_all_foreign_ids_are_loaded_in_the_order_of_the_file(
+    name: str, loader: Loader, tmp_path: Path
+) -> None:
+    assert loader.load(written(tmp_path, f"({name})::VARCHAR")).loaded == ROWS
+    assert keys_of(loader) == (ROWS, ROWS, ROWS)
+
+
+@pytest.mark.parametrize("kind", ["BIGINT", "UTINYINT", "UUID"])
+def test_foreign_ids_that_are_no_text_are_loaded_as_one(
+    kind: str, loader: Loader, tmp_path: Path
+) -> None:
+    keys = "CAST('6b43fba5-0000-4000-8000-00000000000' || range AS UUID)"
+    key = keys if kind == "UUID" else f"range::{kind}"
+    query = f"SELECT {key} AS key, 'a' AS name, range::DOUBLE AS price FROM range(9)"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{tmp_path / 'a.parquet'}'")
+        expected = connection.execute(f"SELECT key::VARCHAR FROM ({query})").fetchall()
+
+    loader.load(tmp_path / "a.parquet", foreign_id="key")
+
+    assert loader.column("foreign_id") == [key for (key,) in expected]
+
+
+@pytest.mark.parametrize("twice", [0, 1, ROWS - 2])
+def test_a_foreign_id_that_comes_again_at_the_end_is_left_out(
+    twice: int, loader: Loader, tmp_path: Path
+) -> None:
+    last = ROWS - 1
+    again = f"format('{{:09d}}', CASE range WHEN {last} THEN {twice} ELSE range END)"
+
+    report = loader.load(written(tmp_path, again))
+
+    assert (report.loaded, report.skipped_conflicts) == (last, 1)
+    assert (report.first_seq, report.last_seq) == (0, last - 1)
+    assert keys_of(loader)[:2] == (last, last)
+
+
+def test_a_foreign_id_that_is_missing_at_the_end_leaves_nothing(
+    loader: Loader, tmp_path: Path
+) -> None:
+    missing = f"CASE WHEN range < {ROWS - 1} THEN format('{{:09d}}', range) END"
+
+    with pytest.raises(InvalidRowsError):
+        loader.load(written(tmp_path, missing))
+
+    assert loader.column("seq") == []
