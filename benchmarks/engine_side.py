@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import batchflow as bf
 import orders
@@ -11,6 +14,7 @@ import poison
 from orders import Order, OrderStatus, OrderWorkflow
 from sample import Sample
 
+ASKING = Path(__file__).with_name("asking.py")
 WORKFLOWS: dict[str, Callable[[], OrderWorkflow]] = {
     "row": orders.row_orders,
     "batch": orders.batch_orders,
@@ -46,6 +50,26 @@ def load_and_run(store: str, source: str, steps: str, workers: int) -> Sample:
         engine.run(progress=False)
         seconds = time.perf_counter() - began
         return Sample(seconds, _counts(engine))
+
+
+def load_and_run_asked(store: str, source: str, steps: str, workers: int, queries: int) -> Sample:
+    """Load a new store and drain it, while another process asks so often; both are connected."""
+    with bf.Engine(store, WORKFLOWS[steps](), workers=workers) as engine:
+        engine.trigger_many(source, foreign_id="order_id")
+        command = [sys.executable, str(ASKING), store, str(queries)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as asking:
+            assert asking.stdin is not None
+            assert asking.stdout is not None
+            asking.stdout.readline()
+            asking.stdin.write("go\n")
+            asking.stdin.flush()
+            began = time.perf_counter()
+            engine.run(progress=False)
+            seconds = time.perf_counter() - began
+            answered = asking.stdout.readline()
+        return Sample(seconds, _counts(engine) | {"answered": int(answered)})
 
 
 def load_and_run_poisoned(

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sys
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -119,23 +120,36 @@ class Lines:
         if now < self._next_at:
             return
         self._next_at = now + _LINE_EVERY_SECONDS
-        rate = tally.runs / (now - self._began)
+        elapsed = now - self._began
+        seconds_left = forecast_seconds(tally.expected_steps, tally.advanced, elapsed)
+        done_by = datetime.now().astimezone() + timedelta(seconds=seconds_left)
         log.info(
-            "%s of %s runs finished; %s steps, %s a second",
+            "%s of %s runs finished; %s steps, %s a second; %s left at most, done by %s",
             f"{tally.finished:,}",
             f"{max(tally.expected, tally.finished):,}",
             f"{tally.runs:,}",
-            f"{rate:,.0f}",
+            f"{tally.runs / elapsed:,.0f}",
+            f"{max(0, tally.expected_steps - tally.advanced):,}",
+            f"{done_by:%H:%M}",
             extra={
                 "action": "progress",
                 "finished": tally.finished,
                 "expected": tally.expected,
                 "steps": tally.runs,
+                "done_by": done_by,
             },
         )
 
     def close(self) -> None:
         """Say nothing: the report does."""
+
+
+def forecast_seconds(expected: int, done: int, elapsed_seconds: float) -> float:
+    """Answer how long what is expected still takes, at the pace so far; 0 where none is known.
+
+    It is the longest that it takes at this pace: runs that end early bring the end nearer.
+    """
+    return max(0, expected - done) * elapsed_seconds / done if done else 0.0
 
 
 def _bar(total: int) -> Any:

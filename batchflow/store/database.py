@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import importlib.metadata
 import os
+import time
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from batchflow.errors import StoreError, StoreFormatError
+from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
 from batchflow.store.checkpoint import HEADER_BYTES, repair
 from batchflow.store.instance import Cursor, Settings, connect
 from batchflow.store.layout import FORMAT_VERSION
@@ -20,6 +21,8 @@ from batchflow.store.trouble import told, trouble_of
 
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
+READERS_SECONDS = 3.0
+READERS_LOOK_SECONDS = 0.02
 CREATE_HEADER = """
 CREATE SCHEMA batchflow;
 CREATE TABLE batchflow.store(
@@ -50,7 +53,7 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
         repair(path)
     else:
         _create(path, now, settings)
-    return _checked(_connect(path, settings), path)
+    return _checked(_connect_after_readers(path, settings), path)
 
 
 def reopen_file(path: Path, settings: Settings) -> Cursor:
@@ -199,6 +202,18 @@ def _own_modes(path: Path) -> set[int]:
         for descriptor in descriptors.iterdir()
         if descriptor.exists() and descriptor.samefile(path)
     }
+
+
+def _connect_after_readers(path: Path, settings: Settings) -> Cursor:
+    # Whoever holds it beside our own lock only reads: mostly one question, asked at this moment.
+    deadline = time.monotonic() + READERS_SECONDS
+    while True:
+        try:
+            return _connect(path, settings)
+        except StoreHeldError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(READERS_LOOK_SECONDS)
 
 
 def _connect(path: Path, settings: Settings) -> Cursor:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import batchflow as bf
+from batchflow.engine import progress
+from batchflow.engine.progress import forecast_seconds
 from batchflow.testing import FakeClock, inline_engine
 
 
@@ -179,3 +181,22 @@ def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
     assert len(commits) == len(caplog.records) < 10
     assert sum(commit["runs"] for commit in commits) == 500
     assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "done")}
+
+
+def test_what_is_left_is_forecast_at_the_pace_so_far() -> None:
+    assert forecast_seconds(expected=300, done=100, elapsed_seconds=60.0) == 120.0
+    assert forecast_seconds(expected=100, done=150, elapsed_seconds=60.0) == 0.0
+    assert forecast_seconds(expected=100, done=0, elapsed_seconds=60.0) == 0.0
+
+
+def test_a_drain_that_nobody_watches_logs_when_it_will_be_done(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_EVERY_SECONDS", 0.0)
+    with inline_engine(workflow_of(done)) as engine, caplog.at_level(logging.INFO, "batchflow"):
+        engine.trigger_many(things(10), foreign_id="number")
+        engine.run(progress=False)
+
+    lines = [line for line in caplog.records if getattr(line, "action", "") == "progress"]
+    assert "0 left at most, done by " in lines[-1].getMessage()
+    assert lines[-1].done_by.tzinfo is not None

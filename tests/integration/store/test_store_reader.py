@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from uuid import UUID
 
@@ -127,6 +128,15 @@ def test_a_reader_keeps_engines_out_until_it_is_closed(stored: Path) -> None:
     with bf.connect(stored), pytest.raises(StoreHeldError):
         bf.Engine(stored, parcels(), workers=0)
     bf.Engine(stored, parcels(), workers=0).close()
+
+
+def test_an_engine_waits_for_a_reader_who_is_about_to_go(stored: Path) -> None:
+    reader = bf.connect(stored)
+    leaving = threading.Timer(0.2, reader.close)
+    leaving.start()
+
+    bf.Engine(stored, parcels(), workers=0).close()
+    leaving.join()
 
 
 def test_another_program_that_holds_the_file_is_named_by_its_pid(stored: Path) -> None:
