@@ -143,6 +143,11 @@ class Relation:
         with executing():
             return plain_batches(self._bound.reader(batch_rows))
 
+    def __len__(self) -> int:
+        """Count the rows."""
+        [(rows,)] = self.aggregate("count(*)").fetchall()
+        return int(rows)
+
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROWS = [
     line
     for line in (ROOT / "RELIABILITY.md").read_text(encoding="utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith(("| fault ", "| --- "))
+    if line.startswith("| ") and not line.startswith(("| fault ", "| fault or not ", "| --- "))
 ]
 
 

@@ -118,8 +118,12 @@ def test_several_readers_share_a_store(stored: Path) -> None:
         assert fetched(one.counts(workflow="parcels")) == fetched(other.counts(workflow="parcels"))
 
 
-def test_an_engine_of_this_process_keeps_readers_out(stored: Path) -> None:
-    with bf.Engine(stored, parcels(), workers=0), pytest.raises(StoreHeldError) as caught:
+def test_an_engine_that_does_not_serve_keeps_readers_out(stored: Path) -> None:
+    alone = bf.EngineConfig(serve=False)
+    with (
+        bf.Engine(stored, parcels(), workers=0, config=alone),
+        pytest.raises(StoreHeldError) as caught,
+    ):
         bf.connect(stored)
     assert caught.value.holder["pid"] == os.getpid()
 
@@ -131,12 +135,21 @@ def test_a_reader_keeps_engines_out_until_it_is_closed(stored: Path) -> None:
 
 
 def test_an_engine_waits_for_a_reader_who_is_about_to_go(stored: Path) -> None:
-    reader = bf.connect(stored)
-    leaving = threading.Timer(0.2, reader.close)
-    leaving.start()
-
-    bf.Engine(stored, parcels(), workers=0).close()
-    leaving.join()
+    code = (
+        "import sys\nimport batchflow as bf\n"
+        "with bf.connect(sys.argv[1]):\n    print('open', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(stored)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        threading.Timer(0.2, process.stdin.close).start()
+        bf.Engine(stored, parcels(), workers=0).close()
 
 
 def test_another_program_that_holds_the_file_is_named_by_its_pid(stored: Path) -> None:
