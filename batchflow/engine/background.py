@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Background:
     ) -> None:
         self._coordinator = coordinator
         self._grace_seconds = grace_seconds
+        self._pid = os.getpid()
         self._log_values = log_values
         self._on_failure = on_failure
         self._failure: BaseException | None = None
@@ -40,7 +42,7 @@ class Background:
         self._thread = threading.Thread(target=self._drain, name="batchflow-coordinator")
         self._thread.daemon = True
         # Python ends a daemon within DuckDB's C++ when it ends itself, which aborts the process.
-        atexit.register(self._stop)
+        atexit.register(self._stop_at_exit)
         self._thread.start()
 
     def end(self) -> None:
@@ -48,11 +50,16 @@ class Background:
 
         What is in flight has its grace time; where Ctrl-C interrupts the wait, it is abandoned.
         """
-        atexit.unregister(self._stop)
+        atexit.unregister(self._stop_at_exit)
         self._stop()
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+
+    def _stop_at_exit(self) -> None:
+        # In the child of a fork there is no such thread to wait for.
+        if os.getpid() == self._pid:
+            self._stop()
 
     def _stop(self) -> None:
         self._coordinator.stop.request(self._grace_seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchflow.errors import StoreError, StoreHeldError
-from batchflow.remote.address import is_served, short, socket_of
+from batchflow.remote.address import is_served, reachable, socket_of
 from batchflow.remote.client import StoreClient
 from batchflow.store.reader import ReadOnlyStore
 
@@ -63,7 +63,7 @@ def connect(
 
 
 def _beside(path: str) -> StoreClient:
-    with short(socket_of(path)) as address:
+    with reachable(socket_of(path)) as address:
         return _by_way_of(f"grpc+unix://{address}", path)
 
 

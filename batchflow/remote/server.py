@@ -6,9 +6,11 @@ import contextlib
 import hmac
 import json
 import logging
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,6 +22,7 @@ from batchflow.remote.address import cradle, socket_of
 from batchflow.remote.commands import COMMANDS, FOREIGN_ID
 from batchflow.remote.watch import Watch
 from batchflow.remote.wire import refusal, unpacked_query
+from batchflow.store.forks import leak_in_child
 from batchflow.store.local_source import LocalSource
 from batchflow.store.relation import BATCH_ROWS, executing
 
@@ -62,6 +65,10 @@ class Served(Protocol):
         """End the drain under way, if there is one."""
 
 
+# gRPC doesn't work in a forked child of a process that has used it.
+_GRPC_PID: Final = os.getpid()
+
+
 class Server:
     """Listens beside the store's file, for its owner alone, and elsewhere if that is asked for.
 
@@ -71,6 +78,9 @@ class Server:
         engine: what carries out commands; it may go away without being closed.
         query_timeout_seconds: how long a query may take, until its last row was sent.
         listen: where else to listen, with TLS.
+
+    Raises:
+        OSError: it can't listen there.
     """
 
     def __init__(
@@ -81,26 +91,48 @@ class Server:
         query_timeout_seconds: float,
         listen: Listen | None = None,
     ) -> None:
+        if os.getpid() != _GRPC_PID:
+            raise OSError("this process was forked from one whose engine can be asked")
         self._watch = Watch(query_timeout_seconds, _MOST_QUERIES)
         answering = _Answering(path, source, weakref.ref(engine), self._watch)
         self._socket = socket_of(path)
+        self._pid = os.getpid()
         with cradle(path) as address:
             self._servers = [_Flight(answering, f"grpc+unix://{address}")]
         if listen is not None:
             self._servers.append(_beyond(answering, listen))
+        leak_in_child(self)
+        os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(self)))
 
     @property
     def ports(self) -> list[int]:
         """Where else it listens."""
         return [server.port for server in self._servers[1:]]
 
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked child, that Flight shuts its servers down at Python's end."""
+        for finalizer in getattr(weakref.finalize, "_registry", {}).copy():
+            registered = finalizer.peek()
+            if registered is not None and registered[0] in self._servers:
+                # PyArrow keeps its finalizers to itself.
+                finalizer.detach()
+
     def close(self) -> None:
         """Listen no more; queries under way are ended."""
+        if os.getpid() != self._pid:
+            # The child of a fork: it is the parent's, and so are the threads.
+            return
         # The socket first: who comes now sees that nobody is there, and opens the file instead.
         self._socket.unlink(missing_ok=True)
         self._watch.close()
         for server in self._servers:
             server.shutdown()
+
+
+def _leave_to_parent(reference: weakref.ref[Server]) -> None:
+    server = reference()
+    if server is not None:
+        server.leave_to_parent()
 
 
 def _beyond(answering: _Answering, listen: Listen) -> _Flight:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ import duckdb
 from batchflow import crash_point
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
 from batchflow.store.checkpoint import checkpoint
+from batchflow.store.forks import leak_in_child
 from batchflow.store.instance import MEMORY, Cursor
 from batchflow.store.trouble import has_given_up, refused_commit, told, trouble_of
 from batchflow.store.wording import cause
@@ -61,7 +60,8 @@ class Connection:
         self._opening = threading.Lock()
         self._writing = threading.RLock()
         self._depth = 0
-        os.register_at_fork(after_in_child=_leak_in_child(weakref.ref(self)))
+        # Its checkpoint would lose commits, and destroying cursors may wait for a lock for ever.
+        leak_in_child(self)
 
     def cursor(self) -> Cursor:
         """Return the calling thread's own cursor; fetch each of its results to the end."""
@@ -226,17 +226,3 @@ def _roll_back(cursor: Cursor) -> None:
     # a ROLLBACK where the transaction is gone already is the one thing that may fail here.
     with suppress(duckdb.Error):
         cursor.rollback()
-
-
-def _leak_in_child(reference: weakref.ref[Connection]) -> Callable[[], None]:
-    """Keep a forked child from destroying the database: its checkpoint would lose commits.
-
-    Nor are cursors destroyed there, which may wait for ever for a lock that another thread held.
-    """
-
-    def leak() -> None:
-        connection = reference()
-        if connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-    return leak

@@ -105,7 +105,7 @@ def test_flights_end_as_they_were_counted(workers: int, tmp_path: Path) -> None:
         remarks = dict(
             engine.runs("status = 'CANCELLED'").aggregate("right(remark, 1), count(*)").fetchall()
         )
-        late_at_night = engine.runs("scheduled_departure = '0005'").count("*").fetchall()
+        late_at_night = engine.runs("scheduled_departure = '0005'").aggregate("count(*)").fetchall()
         jumps = dict(
             engine.sql(
                 "SELECT from_status || ' ' || to_status, count(*) "

@@ -111,7 +111,7 @@ def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_pass(tmp_pat
             part = priced(engine, first, first + 500, label=wide.slice(first, 500))
             assert committed_at_last(engine, part) == 500
         stored = engine.runs("length(label) = 4000 AND status = 'PRICED'")
-        assert stored.count("*").fetchall() == [(rows,)]
+        assert stored.aggregate("count(*)").fetchall() == [(rows,)]
 
 
 def committed_at_last(engine: bf.Engine, commit: StepCommit) -> int:

@@ -128,7 +128,9 @@ def everything_is_refused_and_works_again(disk: Path) -> None:
             ballast.drop()
             deed()
             assert engine.counts().fetchall() != before
-        assert engine.runs("run_state = 'CANCELLED'").count("*").fetchall() == [(ROWS + 1,)]
+        assert engine.runs("run_state = 'CANCELLED'").aggregate("count(*)").fetchall() == [
+            (ROWS + 1,)
+        ]
 
 
 def test_triggers_loads_pauses_and_cancels_are_refused_as_a_whole(tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def background_stops_and_starts_again(disk: Path) -> None:
         ballast.drop()
         engine.start()
         assert engine.wait(run_id, Stage.SENT, timeout_seconds=60).object.total == 3
-        assert engine.history(run_id).count("*").fetchall() == [(3,)]
+        assert engine.history(run_id).aggregate("count(*)").fetchall() == [(3,)]
 
 
 def test_a_coordinator_in_the_background_tells_whoever_waits_and_starts_again(

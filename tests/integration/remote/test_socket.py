@@ -297,10 +297,12 @@ def test_an_engine_that_goes_away_is_told_of(path: Path) -> None:
     client.close()
 
 
-def test_a_long_path_has_a_socket_as_well(tmp_path: Path) -> None:
-    folder = tmp_path / ("a" * 100) / ("b" * 100)
-    folder.mkdir(parents=True)
-    path = folder / "things.duckdb"
+@pytest.mark.parametrize(
+    "name", [f"{'a' * 100}/{'b' * 100}/things", "a b/c%20d", "ä/#x&y", "'q\"/[z]", "new\nline"]
+)
+def test_any_path_has_a_socket(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.duckdb"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with bf.Engine(path, things(), workers=0) as engine, bf.connect(path) as client:
         load(engine, 3)
         assert client.served
@@ -348,3 +350,29 @@ def test_many_ask_at_once(engine: bf.Engine) -> None:
         each.join(60 - (time.monotonic() - began))
 
     assert answers == [[(1_000,)]] * 20
+
+
+def test_a_forked_child_that_ends_takes_neither_socket_nor_coordinator_along(path: Path) -> None:
+    code = (
+        "import os, sys, warnings\nwarnings.simplefilter('ignore')\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "import batchflow as bf\nfrom remote_kit import Stage, Thing, load, things\n"
+        "engine = bf.Engine(sys.argv[1], things(), workers=0)\nengine.start()\nload(engine, 5)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    sys.exit(7)\n"
+        "_, status = os.waitpid(child, 0)\n"
+        "run_id = engine.trigger('later', Thing(1))\n"
+        "engine.wait(run_id, Stage.DONE, timeout_seconds=30)\n"
+        "with bf.connect(sys.argv[1]) as client:\n"
+        "    print(client.served)\n"
+        "engine.close()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, path, str(Path(__file__).parent)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
