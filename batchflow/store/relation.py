@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
 from batchflow.errors import QueryError
+from batchflow.picture import html_table
 from batchflow.store.fetching import fetch, plain_batches
 from batchflow.store.layout import quote
 from batchflow.store.wording import cause, said
@@ -25,6 +27,9 @@ BATCH_ROWS = 65_536
 SHOWN_ROWS = 20
 # A pipe has no width.
 SHOWN_WIDTH = 100_000
+NUMBERS = re.compile(
+    r"(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))"
+)
 
 
 class Bound(Protocol):
@@ -162,6 +167,22 @@ class Relation:
 
     def __repr__(self) -> str:
         return self.limit(SHOWN_ROWS).text(max_width=100)
+
+    def _repr_html_(self) -> str:
+        rows = self._as_texts(SHOWN_ROWS + 1).fetchall()
+        numbers = {at for at, kind in enumerate(self.types) if NUMBERS.fullmatch(kind)}
+        table = html_table(self.columns, rows[:SHOWN_ROWS], numbers)
+        more = f"<p>The first {SHOWN_ROWS} rows; there are more.</p>"
+        return f"<div>{table}{more if len(rows) > SHOWN_ROWS else ''}</div>"
+
+    def _as_texts(self, rows: int) -> Relation:
+        """Return the first rows in DuckDB's words; Python has none for some of its values."""
+        names = [f"c{place}" for place in range(len(self.columns))]
+        text = (
+            f"SELECT {', '.join(f'{name}::VARCHAR' for name in names)} "
+            f"FROM (\n{self._query}\n) AS shown({', '.join(names)}) LIMIT {rows}"
+        )
+        return Relation(self._source, text, self._params)
 
     def _without_enums(self) -> Relation:
         """Turn statuses into plain text: the heading of an ENUM column lists all its members."""
