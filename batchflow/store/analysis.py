@@ -90,6 +90,13 @@ AGES: Final = """
     GROUP BY status
     ORDER BY status"""
 
+STANDING: Final = """
+    SELECT status, run_state, count(*) AS runs,
+           count(*) FILTER (attempt > 1 AND run_state IN ({unfinished})) AS failing
+    FROM {runs}
+    GROUP BY status, run_state
+    ORDER BY status, run_state"""
+
 
 def throughput(source: Source, tables: Tables, bucket_seconds: float) -> Relation:
     """Return ``bucket`` (its beginning), ``status``, ``runs``, ``runs_per_second``.
@@ -135,6 +142,11 @@ def funnel(source: Source, tables: Tables) -> Relation:
 def ages(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``runs``, ``oldest``, ``age_seconds``, ``run_id``, of unfinished runs."""
     return Relation(source, AGES.format(runs=tables.runs, unfinished=_UNFINISHED))
+
+
+def standing(source: Source, tables: Tables) -> Relation:
+    """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
+    return Relation(source, STANDING.format(runs=tables.runs, unfinished=_UNFINISHED))
 
 
 def _of_transitions(source: Source, tables: Tables, query: str, params: Params = None) -> Relation:
