@@ -96,6 +96,25 @@ def test_values_and_names_that_python_has_trouble_with_are_shown(engine: bf.Engi
     assert cells(shown) == ["1", "2", "infinity", "\\x00", "290000-01-01"]
 
 
+@pytest.mark.parametrize("ending", [";", " ;; \n", "\n-- the end;"])
+def test_a_query_may_end_as_in_a_shell(engine: bf.Engine, ending: str) -> None:
+    relation = engine.sql(f"SELECT 1 AS one{ending}")
+
+    assert cells(relation._repr_html_()) == ["1"]
+    assert "one" in repr(relation)
+    assert relation.filter("one > 1").fetchall() == []
+
+
+@pytest.mark.parametrize("query", ["EXPLAIN FROM notes.runs", "explain (analyze) SELECT '<a>'"])
+def test_a_plan_is_shown_as_it_was_drawn(engine: bf.Engine, query: str) -> None:
+    relation = engine.sql(query)
+
+    [drawn] = ElementTree.fromstring(f"<div>{relation._repr_html_()}</div>")
+    assert drawn.tag == "pre"
+    assert "│" in (drawn.text or "")
+    assert "│" in repr(relation)
+
+
 def test_a_long_value_is_shortened(engine: bf.Engine) -> None:
     [cell] = cells(engine.sql("SELECT repeat('x', 100_000)")._repr_html_())
 
