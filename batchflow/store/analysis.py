@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from batchflow.definition.run_state import RunState
@@ -104,7 +103,7 @@ def throughput(source: Source, tables: Tables, bucket_seconds: float) -> Relatio
     Raises:
         QueryError: transitions aren't recorded, or the buckets have no length.
     """
-    if not math.isfinite(bucket_seconds) or bucket_seconds * _MICROSECONDS < 1:
+    if not _is_length(bucket_seconds):
         raise QueryError(
             f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60."
         )
@@ -147,6 +146,11 @@ def ages(source: Source, tables: Tables) -> Relation:
 def standing(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
     return Relation(source, STANDING.format(runs=tables.runs, unfinished=_UNFINISHED))
+
+
+def _is_length(seconds: object) -> bool:
+    # DuckDB divides as a DOUBLE, which counts whole microseconds up to there.
+    return isinstance(seconds, int | float) and 1 <= seconds * _MICROSECONDS < 2**53
 
 
 def _of_transitions(source: Source, tables: Tables, query: str, params: Params = None) -> Relation:
