@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchflow.engine.picture import shown
 from batchflow.engine.stored_run import StoredRun, stored_run
 from batchflow.store.questions import Questions
 from batchflow.store.run_id import run_id_of
@@ -24,6 +25,13 @@ class Asking(Questions):
         self._store = store
         self._source = store.source
         self._workflows = workflows
+
+    def __repr__(self) -> str:
+        workflows = ", ".join(map(repr, self._workflows.all))
+        return f"<{type(self).__name__} {self.path!r}: {workflows}>"
+
+    def _repr_html_(self) -> str:
+        return shown(self._store, self._workflows.all)
 
     @property
     def path(self) -> str:

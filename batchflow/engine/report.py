@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from batchflow.definition import Outcome
 from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
+from batchflow.picture import escaped, html_table
 from batchflow.store.queries import counts, errors
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from batchflow.store import Store
 
 _FAILURES_SHOWN = 10
+# The headings of the columns that are set to the right.
+_NUMBERS: Final = frozenset({"runs", "seconds", "runs/s", "failures"})
 
 Cells: TypeAlias = tuple[str, ...]
 """A heading, or a row, of a table."""
@@ -130,8 +132,11 @@ class Report:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        tables = "".join(_html_table(heading, rows) for heading, rows in self._tables())
-        return f"<div><p>{html.escape(self._headline())}</p>{tables}</div>"
+        tables = "".join(
+            html_table(heading, rows, [at for at, name in enumerate(heading) if name in _NUMBERS])
+            for heading, rows in self._tables()
+        )
+        return f"<div><p>{escaped(self._headline())}</p>{tables}</div>"
 
     def _headline(self) -> str:
         rate = self.runs / self.seconds if self.seconds else 0.0
@@ -239,11 +244,3 @@ def _text_table(heading: Cells, rows: list[Cells]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in [heading, *rows]
     )
-
-
-def _html_table(heading: Cells, rows: list[Cells]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heading)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

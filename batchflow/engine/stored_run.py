@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from batchflow.definition import RunState
+from batchflow.picture import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ StatusT = TypeVar("StatusT", bound=enum.Enum)
 class StoredRun(Generic[ObjectT, StatusT]):
     """A run as it was when it was asked for; it doesn't follow what happens later.
 
-    Its repr leaves out the object, as logs are no place for that.
+    Its repr leaves out the object, as logs are no place for that; in a notebook it is shown.
 
     Attributes:
         version: rises by one with each stored change, from 1.
@@ -43,6 +44,22 @@ class StoredRun(Generic[ObjectT, StatusT]):
     reason: str | None
     created_at: datetime
     updated_at: datetime
+
+    def _repr_html_(self) -> str:
+        # Two tables, as the object's fields may have the names of the run's.
+        own = html_table(("run", ""), [row for row in _rows(self) if row[0] != "object"])
+        values = html_table((type(self.object).__name__, ""), _rows(self.object))
+        return f"<div>{own}{values}</div>"
+
+
+def _rows(instance: Any) -> list[tuple[str, str | None]]:
+    return [(each.name, _said(getattr(instance, each.name))) for each in fields(instance)]
+
+
+def _said(value: Any) -> str | None:
+    if value is None:
+        return None
+    return value.name if isinstance(value, enum.Enum) else str(value)
 
 
 def stored_run(workflow: AnyWorkflow, row: Mapping[str, Any]) -> StoredRun[Any, Any]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from batchflow.store import queries
+from batchflow.store import analysis, queries
 from batchflow.store.local_source import require_text
 from batchflow.store.relation import Params, Relation, Source
 from batchflow.store.run_id import run_id_of
@@ -59,6 +59,66 @@ class Questions(ABC):
         """
         wanted = run_id_of(run_id)
         return queries.history(self._source, self._tables_of_run(wanted), wanted)
+
+    # How runs move.
+
+    def throughput(
+        self, bucket_seconds: float = 60.0, *, workflow: AnyWorkflow | str | None = None
+    ) -> Relation:
+        """Answer how many transitions there were a second, by the status they started from.
+
+        Its columns are ``bucket`` (TIMESTAMPTZ, where the bucket begins, counted from the epoch),
+        ``status``, ``runs`` (transitions of any outcome) and ``runs_per_second``, over the whole
+        bucket also where it isn't over yet. Buckets in which nothing moved are left out.
+
+        Raises:
+            QueryError: transitions aren't recorded, or the buckets have no length.
+        """
+        return analysis.throughput(self._source, self._tables(workflow), bucket_seconds)
+
+    def durations(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Answer how long runs stayed at each status, those that left it.
+
+        Its columns are ``status``, ``runs`` (a run that came back counts each time),
+        ``p50_seconds``, ``p95_seconds``, ``p99_seconds`` and ``max_seconds``. A stay begins with
+        the run's creation or its arrival, and ends when it advances: failures, repeats and pauses
+        in between are part of it. The percentiles are approximate (DuckDB's ``approx_quantile``).
+
+        Raises:
+            QueryError: transitions aren't recorded.
+        """
+        return analysis.durations(self._source, self._tables(workflow))
+
+    def transitions(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Answer how often runs went from where to where.
+
+        Its columns are ``from_status``, ``to_status``, ``outcome`` and ``runs``, a run counted each
+        time that it went.
+
+        Raises:
+            QueryError: transitions aren't recorded.
+        """
+        return analysis.transitions(self._source, self._tables(workflow))
+
+    def funnel(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Answer how far runs got: a row for each status, in the order of their definition.
+
+        Its columns are ``status``, ``reached`` (runs that were ever there), ``here`` (that are
+        there now) and ``left`` (that went on to another status; in SQL it is written with quotes).
+        A run counts once in each, so one that came back is both here and has left.
+
+        Raises:
+            QueryError: transitions aren't recorded.
+        """
+        return analysis.funnel(self._source, self._tables(workflow))
+
+    def ages(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Answer how long nothing happened to the oldest unfinished run at each status.
+
+        Its columns are ``status``, ``runs``, ``oldest`` (its ``updated_at``), ``age_seconds`` (by
+        DuckDB's ``now()``, whatever clock the engine has) and ``run_id``.
+        """
+        return analysis.ages(self._source, self._tables(workflow))
 
     @abstractmethod
     def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:

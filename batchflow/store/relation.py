@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
 from batchflow.errors import QueryError
+from batchflow.picture import escaped, html_table
 from batchflow.store.fetching import fetch, plain_batches
 from batchflow.store.layout import quote
 from batchflow.store.wording import cause, said
@@ -25,6 +27,10 @@ BATCH_ROWS = 65_536
 SHOWN_ROWS = 20
 # A pipe has no width.
 SHOWN_WIDTH = 100_000
+EXPLAIN = re.compile(r"\s*EXPLAIN\b", re.IGNORECASE)
+NUMBERS = re.compile(
+    r"(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))"
+)
 
 
 class Bound(Protocol):
@@ -106,8 +112,13 @@ class Relation:
 
     def _around(self, before: str, after: str = "") -> Relation:
         # The query stands on lines of its own, where a comment at its end hides nothing.
-        text = f"{before} (\n{self._query}\n) {after}"
+        text = f"{before} (\n{self._within}\n) {after}"
         return Relation(self._source, text.rstrip(), self._params)
+
+    @property
+    def _within(self) -> str:
+        """Return the query as it may stand in another, which no semicolon may."""
+        return self._query.rstrip("; \t\r\n")
 
     # What executes it.
 
@@ -166,7 +177,31 @@ class Relation:
         return drawn.getvalue().rstrip("\n")
 
     def __repr__(self) -> str:
+        if EXPLAIN.match(self._query):
+            return self._plan()
         return self.limit(SHOWN_ROWS).text(max_width=100)
+
+    def _repr_html_(self) -> str:
+        if EXPLAIN.match(self._query):
+            return f"<pre>{escaped(self._plan())}</pre>"
+        rows = self._as_texts(SHOWN_ROWS + 1).fetchall()
+        numbers = {at for at, kind in enumerate(self.types) if NUMBERS.fullmatch(kind)}
+        table = html_table(self.columns, rows[:SHOWN_ROWS], numbers)
+        more = f"<p>The first {SHOWN_ROWS} rows; there are more.</p>"
+        return f"<div>{table}{more if len(rows) > SHOWN_ROWS else ''}</div>"
+
+    def _plan(self) -> str:
+        """Return what EXPLAIN says, which is drawn already and can't stand within a query."""
+        return "\n".join(str(row[-1]) for row in self.fetchall())
+
+    def _as_texts(self, rows: int) -> Relation:
+        """Return the first rows in DuckDB's words; Python has none for some of its values."""
+        names = [f"c{place}" for place in range(len(self.columns))]
+        text = (
+            f"SELECT {', '.join(f'{name}::VARCHAR' for name in names)} "
+            f"FROM (\n{self._within}\n) AS shown({', '.join(names)}) LIMIT {rows}"
+        )
+        return Relation(self._source, text, self._params)
 
     def _without_enums(self) -> Relation:
         """Turn statuses into plain text: the heading of an ENUM column lists all its members."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from command_line import PARCELS, Command
@@ -87,3 +88,20 @@ def test_a_workflow_is_drawn_without_a_store(parcels_folder: Path, ask: Command)
     outcome = ask("diagram", "parcel_pipeline.py:parcels")
     assert outcome.stdout.startswith("stateDiagram-v2")
     assert "NEW --> CHECKED" in outcome.stdout
+
+
+def test_a_workflow_is_drawn_as_a_picture(parcels_folder: Path, ask: Command) -> None:
+    drawn = ask("diagram", "parcel_pipeline.py:parcels", "--svg").stdout
+    root = ElementTree.fromstring(drawn)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "CHECKED" in "".join(root.itertext())
+
+
+def test_a_picture_has_one_workflow(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "pipelines.py").write_text(
+        f"{PARCELS}\nletters = bf.Workflow('letters', Parcel, ParcelStatus)\n"
+        "letters.add_step(ParcelStatus.NEW, check, ParcelStatus.SENT)\n"
+    )
+    outcome = command("diagram", "pipelines.py:parcels,letters", "--svg")
+    assert outcome.returncode == 2
+    assert "--svg draws one workflow" in outcome.stderr

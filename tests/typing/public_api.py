@@ -228,8 +228,18 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
     assert_type(engine.path, str)
 
 
+def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
+    assert_type(asked.throughput(), bf.Relation)
+    assert_type(asked.throughput(0.5, workflow="orders"), bf.Relation)
+    assert_type(asked.durations(workflow=orders), bf.Relation)
+    assert_type(asked.transitions(workflow=orders), bf.Relation)
+    assert_type(asked.funnel(workflow=orders), bf.Relation)
+    assert_type(asked.ages(workflow=refunds), bf.Relation)
+
+
 def read_only(path: Path) -> None:
     with bf.connect(path) as reader:
+        ask_how_runs_move(reader)
         assert_type(reader, bf.StoreClient)
         reader.counts(workflow="orders").fetchall()
         reader.sql("SELECT 1").fetchall()

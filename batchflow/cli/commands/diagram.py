@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from batchflow.cli.options import json_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
+from batchflow.picture import picture_of
+
+if TYPE_CHECKING:
+    from batchflow.definition import AnyWorkflow
 
 
 @click.command()
 @click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW")
+@click.option("--svg", "as_svg", is_flag=True, help="Draw one workflow as an SVG picture instead.")
 @json_option
-def diagram(target: Target, *, as_json: bool) -> None:
+def diagram(target: Target, *, as_svg: bool, as_json: bool) -> None:
     """Draw a workflow's statuses and steps as a Mermaid state diagram."""
     workflows = load_workflows(target)
     for workflow in workflows:
         workflow.check()
-    drawn = {workflow.name: workflow.mermaid() for workflow in workflows}
+    if as_svg and not as_json and len(workflows) > 1:
+        raise click.UsageError("--svg draws one workflow; name one, or add --json.")
+    drawn = {each.name: _svg(each) if as_svg else each.mermaid() for each in workflows}
     if as_json:
         write_document(drawn)
     else:
         write("\n".join(drawn.values()))
+
+
+def _svg(workflow: AnyWorkflow) -> str:
+    return picture_of(workflow).svg(alone=True)

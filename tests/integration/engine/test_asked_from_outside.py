@@ -1,0 +1,53 @@
+"""How runs move, asked of an engine by way of its socket: the answers are the engine's own."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import batchflow as bf
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[bf.Engine]:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
+    with bf.Engine(tmp_path / "things.duckdb", workflow, workers=0) as opened:
+        opened.trigger_many([Thing(number) for number in range(50)], foreign_id="number")
+        opened.run(limit=30)
+        yield opened
+
+
+@pytest.mark.parametrize("question", ["throughput", "durations", "transitions", "funnel"])
+def test_what_is_counted_is_the_same_from_outside(engine: bf.Engine, question: str) -> None:
+    own = getattr(engine, question)()
+
+    with bf.connect(engine.path) as client:
+        asked = getattr(client, question)()
+        assert client.served
+        assert (asked.columns, asked.types) == (own.columns, own.types)
+        assert asked.to_arrow_table().to_pylist() == own.to_arrow_table().to_pylist()
+        assert asked._repr_html_() == own._repr_html_()
+
+
+def test_the_oldest_unfinished_run_is_the_same_from_outside(engine: bf.Engine) -> None:
+    chosen = "status, runs, oldest, run_id"
+    own = engine.ages().select(chosen).to_arrow_table().to_pylist()
+
+    with bf.connect(engine.path) as client:
+        assert client.ages().select(chosen).to_arrow_table().to_pylist() == own
+    assert [row["runs"] for row in own] == [20]

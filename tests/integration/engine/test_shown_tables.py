@@ -1,0 +1,146 @@
+"""What a notebook shows of relations, runs and reports."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import pytest
+
+import batchflow as bf
+from batchflow.testing import FakeClock, inline_engine
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    DONE = "done"
+
+
+@dataclass
+class Note:
+    number: int = 0
+    text: str | None = None
+
+
+@pytest.fixture
+def engine() -> Iterator[bf.Engine]:
+    workflow = bf.Workflow("notes", Note, Stage)
+    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
+    with inline_engine(workflow, clock=FakeClock()) as opened:
+        yield opened
+
+
+def cells(shown: str, tag: str = "td") -> list[str]:
+    """The text of each cell, after making sure that all of it is well-formed."""
+    root = ElementTree.fromstring(shown)
+    return ["".join(cell.itertext()) for cell in root.iter(tag)]
+
+
+def styles(shown: str) -> list[bool]:
+    """For each cell of the heading, whether it is set to the right."""
+    root = ElementTree.fromstring(shown)
+    return ["text-align:right" in cell.attrib["style"] for cell in root.iter("th")]
+
+
+def test_a_relation_is_shown_as_a_table(engine: bf.Engine) -> None:
+    shown = engine.sql("SELECT 1 AS one, 'a' AS letter, [1, NULL] AS list")._repr_html_()
+
+    assert cells(shown, "th") == ["one", "letter", "list"]
+    assert cells(shown) == ["1", "a", "[1, NULL]"]
+
+
+def test_what_a_relation_holds_is_no_markup(engine: bf.Engine) -> None:
+    name, value = "<script>\"&'", "<img src=x onerror='1'>\x01"
+    shown = engine.sql(f"""SELECT ? AS "{name.replace('"', '""')}" """, [value])._repr_html_()
+
+    assert cells(shown, "th") == [name]
+    assert cells(shown) == [value.replace("\x01", "\ufffd")]
+    assert "<script" not in shown
+    assert "<img" not in shown
+
+
+def test_a_null_is_told_from_the_text_null(engine: bf.Engine) -> None:
+    shown = engine.sql("SELECT NULL AS nothing, 'NULL' AS text")._repr_html_()
+
+    nothing, text = ElementTree.fromstring(shown).iter("td")
+    assert (nothing.text, [child.tag for child in nothing]) == (None, ["i"])
+    assert (text.text, list(text)) == ("NULL", [])
+
+
+def test_numbers_and_nothing_else_are_set_to_the_right(engine: bf.Engine) -> None:
+    columns = "1 AS a, 1.5 AS b, 1.5::DOUBLE AS c, '1' AS d, [1] AS e, now() AS f, [1.5] AS g"
+
+    shown = engine.sql(f"SELECT {columns}, 1::UHUGEINT AS h")._repr_html_()
+
+    assert styles(shown) == [True, True, True, False, False, False, False, True]
+
+
+@pytest.mark.parametrize(("rows", "more"), [(0, False), (20, False), (21, True)])
+def test_the_first_rows_are_shown_and_whether_there_are_more(
+    engine: bf.Engine, rows: int, more: bool
+) -> None:
+    shown = engine.sql(f"SELECT range AS n FROM range({rows})")._repr_html_()
+
+    assert cells(shown) == [str(number) for number in range(min(rows, 20))]
+    assert ("there are more" in shown) is more
+
+
+def test_values_and_names_that_python_has_trouble_with_are_shown(engine: bf.Engine) -> None:
+    shown = engine.sql(
+        "SELECT 1 AS a, 2 AS A, 'infinity'::TIMESTAMPTZ, '\\x00'::BLOB, "
+        "DATE '290000-01-01' -- the end"
+    )._repr_html_()
+
+    assert cells(shown) == ["1", "2", "infinity", "\\x00", "290000-01-01"]
+
+
+@pytest.mark.parametrize("ending", [";", " ;; \n", "\n-- the end;"])
+def test_a_query_may_end_as_in_a_shell(engine: bf.Engine, ending: str) -> None:
+    relation = engine.sql(f"SELECT 1 AS one{ending}")
+
+    assert cells(relation._repr_html_()) == ["1"]
+    assert "one" in repr(relation)
+    assert relation.filter("one > 1").fetchall() == []
+
+
+@pytest.mark.parametrize("query", ["EXPLAIN FROM notes.runs", "explain (analyze) SELECT '<a>'"])
+def test_a_plan_is_shown_as_it_was_drawn(engine: bf.Engine, query: str) -> None:
+    relation = engine.sql(query)
+
+    [drawn] = ElementTree.fromstring(f"<div>{relation._repr_html_()}</div>")
+    assert drawn.tag == "pre"
+    assert "│" in (drawn.text or "")
+    assert "│" in repr(relation)
+
+
+def test_a_long_value_is_shortened(engine: bf.Engine) -> None:
+    [cell] = cells(engine.sql("SELECT repeat('x', 100_000)")._repr_html_())
+
+    assert cell == "x" * 199 + "…"
+
+
+def test_a_relation_with_parameters_is_shown(engine: bf.Engine) -> None:
+    assert cells(engine.sql("SELECT $n + 1", {"n": 1})._repr_html_()) == ["2"]
+
+
+def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Engine) -> None:
+    run = engine.get(engine.trigger("<a>", Note(7, None)))
+    engine.close()
+
+    shown = run._repr_html_()
+    rows = dict(zip(cells(shown)[::2], cells(shown)[1::2], strict=True))
+    assert cells(shown, "th") == ["run", "", "Note", ""]
+    assert (rows["foreign_id"], rows["status"], rows["run_state"]) == ("<a>", "NEW", "INITIATED")
+    assert (rows["number"], rows["text"]) == ("7", "NULL")
+    assert "number" not in repr(run)
+
+
+def test_a_report_is_shown_with_its_numbers_to_the_right(engine: bf.Engine) -> None:
+    engine.trigger_many([Note(number) for number in range(3)], foreign_id="number")
+
+    shown = engine.run()._repr_html_()
+
+    assert cells(shown)[:3] == ["notes.DONE", "COMPLETED", "3"]
+    assert styles(shown)[:3] == [False, False, True]

@@ -1,0 +1,208 @@
+"""What is counted of how runs move: what each number means."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from store_kit import LATER, NOW, Bench, Status, failed, fetched, moved, parcels
+
+import batchflow as bf
+from batchflow.definition.outcome import Outcome
+from batchflow.errors import QueryError
+from batchflow.store import StepCommit
+
+
+def after(seconds: float) -> dt.datetime:
+    return NOW + dt.timedelta(seconds=seconds)
+
+
+def claimed(bench: Bench, status: Status) -> pa.Table:
+    code = bench.workflow.code_of(status)
+    return bench.store.claim(bench.workflow, code, 0, 1 << 40, LATER, ())
+
+
+def at(bench: Bench, status: Status, commit: StepCommit) -> StepCommit:
+    return replace(commit, step=bench.step(status))
+
+
+def advance(bench: Bench, status: Status, to: Status | list[Status], seconds: float) -> None:
+    commit = at(bench, status, moved(bench, claimed(bench, status), to))
+    bench.commit(commit, now=after(seconds))
+
+
+def repeat(bench: Bench, status: Status, seconds: float) -> None:
+    commit = at(bench, status, moved(bench, claimed(bench, status), status))
+    place = commit.moved.schema.get_field_index("#outcome")
+    outcomes = pa.array([Outcome.REPEATED] * commit.moved.num_rows, pa.uint8())
+    bench.commit(
+        replace(commit, moved=commit.moved.set_column(place, "#outcome", outcomes)),
+        now=after(seconds),
+    )
+
+
+@pytest.fixture
+def moving(bench: Bench) -> Bench:
+    """Four runs: one is refused, one stays at CHECKED, two are done after 30 s and more there."""
+    bench.seed(4)
+    there = [Status.CHECKED, Status.CHECKED, Status.REFUSED, Status.CHECKED]
+    advance(bench, Status.NEW, there, 10)
+    repeat(bench, Status.CHECKED, 20)
+    chosen = {"where": "seq = 3", "run_ids": None}
+    bench.store.pause(bench.workflow, **chosen, reason="why", now=after(50))
+    advance(bench, Status.CHECKED, Status.DONE, 70)
+    return bench
+
+
+def test_transitions_are_counted_by_where_from_where_to_and_outcome(moving: Bench) -> None:
+    relation = moving.questions.transitions()
+
+    assert relation.columns == ["from_status", "to_status", "outcome", "runs"]
+    assert relation.fetchall() == [
+        ("NEW", "CHECKED", "advanced", 3),
+        ("NEW", "REFUSED", "advanced", 1),
+        ("CHECKED", "CHECKED", "repeated", 3),
+        ("CHECKED", "CHECKED", "paused", 1),
+        ("CHECKED", "DONE", "advanced", 2),
+    ]
+
+
+def test_throughput_is_counted_by_bucket_and_status(moving: Bench) -> None:
+    relation = moving.questions.throughput(30.0)
+
+    assert relation.columns == ["bucket", "status", "runs", "runs_per_second"]
+    assert fetched(relation) == [
+        (NOW, "NEW", 4, 4 / 30),
+        (NOW, "CHECKED", 3, 3 / 30),
+        (after(30), "CHECKED", 1, 1 / 30),
+        (after(60), "CHECKED", 2, 2 / 30),
+    ]
+
+
+def test_buckets_may_be_shorter_than_a_second(moving: Bench) -> None:
+    buckets = moving.questions.throughput(0.5)
+
+    assert fetched(buckets.select("bucket"))[-1] == (after(70),)
+    assert fetched(buckets.select("runs_per_second"))[-1] == (4.0,)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1, float("nan"), float("inf"), 1e-9, 1e300, "60", None])
+def test_buckets_without_a_length_are_refused(bench: Bench, seconds: Any) -> None:
+    with pytest.raises(QueryError, match="above 0"):
+        bench.questions.throughput(seconds)
+
+
+def test_a_stay_lasts_from_arrival_to_departure_whatever_happens_between(moving: Bench) -> None:
+    relation = moving.questions.durations()
+    names = "status runs p50_seconds p95_seconds p99_seconds max_seconds"
+
+    assert relation.columns == names.split()
+    assert relation.fetchall() == [
+        ("NEW", 4, 10.0, 10.0, 10.0, 10.0),
+        ("CHECKED", 2, 60.0, 60.0, 60.0, 60.0),
+    ]
+
+
+def test_a_failure_does_not_end_a_stay(bench: Bench) -> None:
+    bench.seed(1)
+    bench.commit(failed(bench, claimed(bench, Status.NEW)), now=after(5))
+    advance(bench, Status.NEW, Status.REFUSED, 100)
+
+    assert bench.questions.durations().select("runs, max_seconds").fetchall() == [(1, 100.0)]
+
+
+def test_each_stay_of_a_run_that_comes_back_is_one(bench: Bench) -> None:
+    bench.seed(1)
+    advance(bench, Status.NEW, Status.CHECKED, 1)
+    advance(bench, Status.CHECKED, Status.CHECKED, 3)
+    advance(bench, Status.CHECKED, Status.DONE, 10)
+
+    stays = bench.questions.durations().filter("status = 'CHECKED'")
+    assert stays.select("runs, max_seconds").fetchall() == [(2, 7.0)]
+
+
+def test_percentiles_tell_the_slow_from_the_rest(bench: Bench) -> None:
+    bench.seed(1000, created_at=f"TIMESTAMPTZ '{NOW}' - to_seconds(range)")
+    advance(bench, Status.NEW, Status.CHECKED, 0)
+
+    [(p50, p95, p99, most)] = bench.questions.durations().select("columns('.*_seconds')").fetchall()
+    assert most == 999.0
+    assert p50 == pytest.approx(500, abs=20)
+    assert p95 == pytest.approx(950, abs=20)
+    assert p99 == pytest.approx(990, abs=20)
+
+
+def test_a_funnel_has_each_status_in_the_order_of_definition(moving: Bench) -> None:
+    relation = moving.questions.funnel()
+
+    assert relation.columns == ["status", "reached", "here", "left"]
+    assert relation.fetchall() == [
+        ("NEW", 4, 0, 4),
+        ("CHECKED", 3, 1, 2),
+        ("REFUSED", 1, 1, 0),
+        ("DONE", 2, 2, 0),
+    ]
+
+
+def test_a_run_that_came_back_is_counted_once_as_having_been_there(
+    open_bench: Callable[..., Bench],
+) -> None:
+    workflow = parcels("circle")
+    workflow.add_step(Status.DONE, lambda run: None, Status.CHECKED)
+    bench = open_bench(workflow)
+    bench.seed(1, status="'CHECKED'")
+    advance(bench, Status.CHECKED, Status.DONE, 1)
+    advance(bench, Status.DONE, Status.CHECKED, 2)
+
+    assert bench.questions.funnel().fetchall() == [
+        ("NEW", 0, 0, 0),
+        ("CHECKED", 1, 1, 1),
+        ("REFUSED", 0, 0, 0),
+        ("DONE", 1, 0, 1),
+    ]
+
+
+def test_an_empty_workflow_has_a_funnel_of_zeros(bench: Bench) -> None:
+    assert bench.questions.funnel().select("reached, here").fetchall() == [(0, 0)] * 4
+
+
+def test_ages_name_the_oldest_unfinished_run_at_each_status(moving: Bench) -> None:
+    moving.seed(1, seq="9", updated_at=f"TIMESTAMPTZ '{after(80)}'")
+    relation = moving.questions.ages()
+
+    assert relation.columns == ["status", "runs", "oldest", "age_seconds", "run_id"]
+    assert fetched(relation.select("status, runs, oldest, run_id")) == [
+        ("NEW", 1, after(80), moving.run_id(9)),
+        ("CHECKED", 1, after(50), moving.run_id(3)),
+    ]
+    unequal = "abs(age_seconds - (epoch(now()) - epoch(oldest))) > 0.001"
+    assert relation.filter(unequal).fetchall() == []
+
+
+def test_finished_runs_have_no_age(bench: Bench) -> None:
+    bench.seed(2, status="'DONE'", run_state="['COMPLETED', 'CANCELLED'][range + 1]")
+
+    assert bench.questions.ages().fetchall() == []
+
+
+@pytest.mark.parametrize("question", ["throughput", "durations", "transitions", "funnel"])
+def test_what_is_counted_from_transitions_needs_them(
+    open_bench: Callable[..., Bench], question: str
+) -> None:
+    bench = open_bench(parcels(record_transitions=False))
+
+    with pytest.raises(QueryError, match=r"'parcels'.*record_transitions=False"):
+        getattr(bench.questions, question)()
+    assert bench.questions.ages().fetchall() == []
+
+
+def test_a_store_is_asked_without_its_definition_too(moving: Bench) -> None:
+    wanted = [getattr(moving.questions, name)().fetchall() for name in ("funnel", "durations")]
+    moving.store.close()
+
+    with bf.connect(moving.store.path) as reader:
+        assert [reader.funnel().fetchall(), reader.durations().fetchall()] == wanted

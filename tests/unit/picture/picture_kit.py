@@ -1,0 +1,28 @@
+"""Workflows to draw."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchflow.definition import Workflow
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def workflow_of(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> Workflow[Any, Any]:
+    """A workflow with these statuses, and a step for each status that leads somewhere."""
+    statuses: Any = enum.Enum("Statuses", list(names))  # type: ignore[misc]
+    workflow = Workflow("things", Thing, statuses)
+    for name, targets in edges.items():
+        workflow.add_step(statuses[name], _stay, *(statuses[target] for target in targets))
+    return workflow
+
+
+def _stay(run: Any) -> None:
+    return None

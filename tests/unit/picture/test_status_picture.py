@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from picture_kit import workflow_of
+
+from batchflow.definition import StatusGraph
+from batchflow.picture import StatusPicture, picture_of
+from batchflow.picture.graph import Box
+from batchflow.picture.markup import fitting
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a & b",
+    "\"quoted\" 'twice'",
+    "]]>",
+    "<!-- -->",
+    "\x1b[31m\x07",
+    "x" * 500,
+    "名前" * 50,
+]
+
+
+def elements(svg: str, tag: str) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(svg).iter(f"{SVG}{tag}"))
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in elements(svg, "text")]
+
+
+def titles(svg: str) -> list[str]:
+    return [element.text or "" for element in elements(svg, "title")]
+
+
+def test_each_status_has_a_box_with_its_name_and_its_step() -> None:
+    workflow = workflow_of(["NEW", "DONE", "UNUSED"], {"NEW": ["DONE"]})
+
+    svg = picture_of(workflow).svg()
+
+    assert texts(svg) == ["NEW", "▸ _stay", "DONE", "end", "UNUSED", "end"]
+    assert "NEW → DONE" in titles(svg)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_text_whatever_they_are(name: str) -> None:
+    workflow = workflow_of([name, "DONE"], {name: [name, "DONE"]})
+
+    svg = picture_of(workflow, {name: {"RUNNING": (1, 0)}}).svg()
+
+    assert {element.tag for element in ElementTree.fromstring(svg).iter()} <= {
+        f"{SVG}{tag}" for tag in ("svg", "title", "g", "rect", "path", "text")
+    }
+    told = [title.splitlines()[0] for title in titles(svg)]
+    assert "".join("\ufffd" if ord(each) < 32 else each for each in name) in told
+
+
+def test_a_long_name_is_shortened_and_its_title_is_not() -> None:
+    name = "WAITING_FOR_AN_ANSWER_OF_THE_SUPPLIER"
+    workflow = workflow_of([name, "DONE"], {name: ["DONE"]})
+
+    svg = picture_of(workflow).svg()
+
+    assert texts(svg)[0] == "WAITING_FOR_AN_A…"
+    assert any(title.startswith(name) for title in titles(svg))
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", ""), ("abc", "abc"), ("a" * 20, "aaaaaa…")])
+def test_what_does_not_fit_ends_in_an_ellipsis(text: str, shown: str) -> None:
+    assert fitting(text, 50.0) == shown
+
+
+def test_runs_are_counted_by_run_state() -> None:
+    workflow = workflow_of(["NEW", "DONE"], {"NEW": ["DONE"]})
+    counts = {"NEW": {"RUNNING": (1_234, 12), "PAUSED": (3, 1)}}
+
+    assert texts(picture_of(workflow, counts).svg()) == [
+        *("NEW", "▸ _stay", "running", "1,234", "paused", "3", "of them failing", "13"),
+        *("DONE", "end", "no runs", ""),
+    ]
+
+
+def test_a_run_state_leaves_room_for_its_number() -> None:
+    workflow = workflow_of(["DONE"], {})
+
+    svg = picture_of(workflow, {"DONE": {"REQUESTED_DATA_DELETED": (10_000_000, 0)}}).svg()
+
+    assert texts(svg)[2:] == ["requested d…", "10,000,000"]
+    assert "requested data deleted 10,000,000" in "".join(titles(svg))
+
+
+@pytest.mark.parametrize(
+    ("box", "borders", "dashed", "marks"),
+    [
+        (Box("A", "step", {"RUNNING": 1}), ["1.2"], False, 0),
+        (Box("A", None, {"COMPLETED": 1}), ["1.2", "0.8"], False, 0),
+        (Box("A", "step", {"PAUSED": 1}), ["3.0"], False, 1),
+        (Box("A", "step", {"RUNNING": 1}, failing=1), ["1.2"], True, 2),
+        (Box("A", "step", {"PAUSED": 1}, failing=1), ["3.0"], True, 3),
+    ],
+)
+def test_borders_and_marks_tell_boxes_apart_without_colour(
+    box: Box, borders: list[str], dashed: bool, marks: int
+) -> None:
+    svg = StatusPicture("things", StatusGraph(1, {}), {0: box}).svg()
+
+    frames = elements(svg, "rect")
+    assert [frame.attrib["stroke-width"] for frame in frames] == borders
+    assert ("stroke-dasharray" in frames[0].attrib) is dashed
+    assert len(elements(svg, "path")) == marks
+
+
+def test_a_picture_takes_the_colour_of_the_page_unless_it_stands_alone() -> None:
+    picture = picture_of(workflow_of(["NEW", "DONE"], {"NEW": ["DONE"]}))
+
+    assert "currentColor" in picture.svg()
+    assert "<style>" not in picture.svg()
+    assert "prefers-color-scheme" in picture.svg(alone=True)
+    assert ElementTree.fromstring(picture.svg(alone=True)).tag == f"{SVG}svg"
+
+
+def test_a_step_that_answers_with_its_own_status_and_one_that_leads_back_are_drawn() -> None:
+    edges = {"A": ["B"], "B": ["B", "C"], "C": ["B", "D"]}
+
+    told = titles(picture_of(workflow_of(["A", "B", "C", "D"], edges)).svg())
+
+    assert {"B → B", "C → B", "C → D"} <= set(told)
