@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from batchflow.cli.across import across
-from batchflow.cli.options import json_option, store_option, workflow_option
-from batchflow.cli.output import write_relations
+from batchflow.cli.answering import write_answer
+from batchflow.cli.form import Form, form_option
+from batchflow.cli.options import store_option, workflow_option
 
 
 def _counting(name: str) -> click.Command:
@@ -21,13 +22,13 @@ Example:
     )
     @store_option
     @workflow_option
-    @json_option
-    def count(store: Path, workflow: str | None, *, as_json: bool) -> None:
+    @form_option
+    def count(store: Path, workflow: str | None, *, form: Form) -> None:
         """Count the runs by workflow, status and run state."""
         from batchflow.remote import StoreClient, connect
 
         with connect(store) as reader:
-            write_relations(across(reader, StoreClient.counts, workflow), as_json=as_json)
+            write_answer(across(reader, StoreClient.counts, workflow), form)
 
     return count
 
