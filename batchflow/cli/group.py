@@ -9,6 +9,7 @@ from batchflow.cli.commands.counts import counts, status
 from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
+from batchflow.cli.commands.export import export
 from batchflow.cli.commands.hold import cancel, pause, resume
 from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.run import run
@@ -19,8 +20,8 @@ from batchflow.cli.commands.stop import stop
 from batchflow.cli.exit_code import EPILOG
 
 _COMMANDS = (
-    *(cancel, counts, demo, diagram, errors, pause, prune, resume, run, runs, show, sql, status),
-    stop,
+    *(cancel, counts, demo, diagram, errors, export, pause, prune, resume, run, runs),
+    *(show, sql, status, stop),
 )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import click
 
+from batchflow.cli.across import only
 from batchflow.cli.options import json_option, store_option, workflow_option
 from batchflow.cli.output import rows_of, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
@@ -131,10 +132,7 @@ def _named_by(target: Target, options: HoldOptions) -> str:
 def _meant(reader: StoreClient, options: HoldOptions) -> str:
     if options.run_ids:
         return reader.workflow_of(options.run_ids[0])
-    if len(reader.workflows) != 1:
-        there = ", ".join(reader.workflows) or "none yet"
-        raise click.UsageError(f"Say with --workflow which one is meant; the store has: {there}.")
-    return reader.workflows[0]
+    return only(reader, None)
 
 
 def _moved_by_engine(engine: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
