@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchflow import __version__
+from batchflow.cli.commands.completion import completion
 from batchflow.cli.commands.counts import counts, status
 from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
@@ -20,7 +21,7 @@ from batchflow.cli.commands.stop import stop
 from batchflow.cli.exit_code import EPILOG
 
 _COMMANDS = (
-    *(cancel, counts, demo, diagram, errors, export, pause, prune, resume, run, runs),
+    *(cancel, completion, counts, demo, diagram, errors, export, pause, prune, resume, run, runs),
     *(show, sql, status, stop),
 )
 

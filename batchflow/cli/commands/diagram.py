@@ -9,7 +9,12 @@ from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Example:
+  batchflow diagram pipeline.py:orders > orders.mmd
+"""
+)
 @click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW")
 @json_option
 def diagram(target: Target, *, as_json: bool) -> None:
