@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchflow.cli.columns import refuse_namesakes
 from batchflow.cli.streams import let_go, let_go_when_ended
-from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
     from batchflow.store import Relation
@@ -102,11 +102,7 @@ def _encoded(relation: Relation) -> Iterator[list[str]]:
     from batchflow.store.layout import quote
     from batchflow.store.relation import executing
 
-    if relation.has_namesakes:
-        raise QueryError(
-            f"JSON can't have two columns of one name: {', '.join(relation.columns)}; give each a "
-            "name of its own with AS."
-        )
+    refuse_namesakes(relation, "JSON")
     members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)
     rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
     with executing():

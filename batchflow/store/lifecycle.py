@@ -20,10 +20,17 @@ from batchflow.errors import QueryError, RunNotFoundError
 from batchflow.store.connection import Connection
 from batchflow.store.fetching import fetch
 from batchflow.store.instance import Cursor
-from batchflow.store.layout import RESUMED, SEQ_BITS, Layout, literal
+from batchflow.store.layout import RESUMED, SEQ_BITS, literal
+from batchflow.store.local_source import LocalSource
 from batchflow.store.moving import TRANSITION_COLUMNS
-from batchflow.store.queries import predicate, refused_predicate, require_run_id
+from batchflow.store.queries import (
+    has_transitions,
+    predicate,
+    refused_predicate,
+    require_run_id,
+)
 from batchflow.store.staging import STAGED, seq_range, staged
+from batchflow.store.tables import Tables, stored_tables, the_stored
 from batchflow.store.trouble import trouble_of
 from batchflow.store.wording import cause, said
 
@@ -66,14 +73,39 @@ RESUME: Final = Verb(
 )
 
 
-def move(
+VERBS: Final = {"pause": PAUSE, "resume": RESUME, "cancel": CANCEL}
+
+
+@dataclass(frozen=True)
+class Move:
+    """Say what is done to runs, why and when, and whether their transitions are recorded."""
+
+    verb: Verb
+    reason: str | None
+    now: datetime
+    recorded: bool
+
+
+def move_stored(
     connection: Connection,
-    layout: Layout,
+    name: str,
     verb: Verb,
     chosen: str | list[UUID],
     reason: str | None,
     now: datetime,
 ) -> Moved:
+    """Move runs of a workflow as it is found in the store, without its definition; see `move`.
+
+    Raises:
+        QueryError: also if there is no such workflow.
+    """
+    source = LocalSource(connection)
+    tables = the_stored(stored_tables(source), name)
+    wanted = Move(verb, reason, now, recorded=has_transitions(source, tables))
+    return move(connection, tables, wanted, chosen)
+
+
+def move(connection: Connection, tables: Tables, wanted: Move, chosen: str | list[UUID]) -> Moved:
     """Move the runs that a predicate or their ids choose, in one transaction.
 
     Raises:
@@ -81,10 +113,10 @@ def move(
         RunNotFoundError: there are no runs with some of the ids; nothing is moved then.
     """
     with connection.write() as cursor:
-        allowed, refused = _choose(cursor, layout, verb, chosen)
+        allowed, refused = _choose(cursor, tables, wanted.verb, chosen)
         if allowed.num_rows:
             with staged(cursor, allowed):
-                _move_staged(cursor, layout, verb, seq_range(allowed), reason, now)
+                _move_staged(cursor, tables, wanted, seq_range(allowed))
     return Moved(allowed.num_rows, refused)
 
 
@@ -107,79 +139,72 @@ def _run_ids(given: object) -> list[UUID]:
     return ids
 
 
-def _move_staged(
-    cursor: Cursor,
-    layout: Layout,
-    verb: Verb,
-    seqs: tuple[int, int],
-    reason: str | None,
-    now: datetime,
-) -> None:
-    first, last = seqs
+def _move_staged(cursor: Cursor, tables: Tables, wanted: Move, seqs: tuple[int, int]) -> None:
+    (first, last), verb = seqs, wanted.verb
     chosen = f'r.seq = s."#seq" AND r.seq BETWEEN {first} AND {last}'
     to = literal(verb.to.name)
-    if layout.workflow.record_transitions:
+    if wanted.recorded:
         cursor.execute(
-            f"INSERT INTO {layout.transitions} ({TRANSITION_COLUMNS}) "
+            f"INSERT INTO {tables.transitions} ({TRANSITION_COLUMNS}) "
             f"SELECT r.seq, status, status, {literal(verb.outcome)}, {to}, attempt, version + 1, "
-            f"$now FROM {layout.runs} AS r, {STAGED} AS s WHERE {chosen}",
-            {"now": now},
+            f"$now FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
+            {"now": wanted.now},
         )
     crash_point.reached("within_move")
     changes = ", ".join([f"run_state = {to}", *verb.assignments])
     # A parameter that a statement doesn't use is an error.
-    named = {"now": now} | ({"reason": reason} if "$reason" in changes else {})
+    named = {"now": wanted.now} | ({"reason": wanted.reason} if "$reason" in changes else {})
     cursor.execute(
-        f"UPDATE {layout.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
+        f"UPDATE {tables.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
         f"FROM {STAGED} AS s WHERE {chosen}",
         named,
     )
 
 
 def _choose(
-    cursor: Cursor, layout: Layout, verb: Verb, chosen: str | list[UUID]
+    cursor: Cursor, tables: Tables, verb: Verb, chosen: str | list[UUID]
 ) -> tuple[pa.Table, int]:
     """Return the ``#seq`` of the runs that may be moved, and how many may not."""
     states = ", ".join(literal(state.name) for state in verb.sources)
-    query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {layout.runs} AS r'
+    query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {tables.runs} AS r'
     if isinstance(chosen, list):
-        found = _found_by_id(cursor, layout, query, chosen)
+        found = _found_by_id(cursor, tables, query, chosen)
     else:
-        found = _found_where(cursor, layout, query, chosen)
+        found = _found_where(cursor, tables, query, chosen)
     allowed = found.filter(found["allowed"]).select(["#seq"])
     return allowed, found.num_rows - allowed.num_rows
 
 
-def _found_where(cursor: Cursor, layout: Layout, query: str, where: str) -> pa.Table:
-    condition = predicate(cursor, layout, where)
+def _found_where(cursor: Cursor, tables: Tables, query: str, where: str) -> pa.Table:
+    condition = predicate(cursor, tables, where)
     try:
         return fetch(cursor.sql(f"{query} WHERE {condition}"))
     except duckdb.Error as error:
         if trouble_of(error) is not None:
             raise
-        raise refused_predicate(layout, where, said(error)) from cause(error)
+        raise refused_predicate(tables, where, said(error)) from cause(error)
 
 
-def _found_by_id(cursor: Cursor, layout: Layout, query: str, run_ids: Sequence[UUID]) -> pa.Table:
+def _found_by_id(cursor: Cursor, tables: Tables, query: str, run_ids: Sequence[UUID]) -> pa.Table:
     # Ids are Python's 128-bit integers, which no column operation takes.
-    seqs = [run_id.int - layout.run_id_base for run_id in dict.fromkeys(run_ids)]
+    seqs = [run_id.int - tables.run_id_base for run_id in dict.fromkeys(run_ids)]
     known = [seq if 0 <= seq < 1 << SEQ_BITS else -1 for seq in seqs]
     wanted = pa.table({"#seq": pa.array(known, pa.int64())})
     with staged(cursor, wanted):
         found = fetch(cursor.sql(f'{query}, {STAGED} AS s WHERE r.seq = s."#seq"'))
     if found.num_rows < len(known):
         missing = pc.invert(pc.is_in(wanted["#seq"], value_set=found["#seq"].combine_chunks()))
-        raise _not_found(layout, list(dict.fromkeys(run_ids)), missing)
+        raise _not_found(tables, list(dict.fromkeys(run_ids)), missing)
     return found
 
 
 def _not_found(
-    layout: Layout, run_ids: Sequence[UUID], missing: pa.ChunkedArray
+    tables: Tables, run_ids: Sequence[UUID], missing: pa.ChunkedArray
 ) -> RunNotFoundError:
     rows = np.flatnonzero(missing.to_numpy())
     shown = ", ".join(str(run_ids[row]) for row in rows[:SHOWN_RUN_IDS])
     return RunNotFoundError(
-        f"Workflow {layout.name!r} has no run with {len(rows):,} of the {len(run_ids):,} run ids "
+        f"Workflow {tables.name!r} has no run with {len(rows):,} of the {len(run_ids):,} run ids "
         f"({shown}{', …' if len(rows) > SHOWN_RUN_IDS else ''}), so nothing was changed: "
         "check the ids and the store's path."
     )

@@ -18,7 +18,7 @@ from batchflow.store.instance import Cursor
 from batchflow.store.layout import literal
 from batchflow.store.local_source import LocalSource
 from batchflow.store.queries import HAS_TABLE, predicate, refused_predicate
-from batchflow.store.tables import StoredTables, stored_tables
+from batchflow.store.tables import StoredTables, stored_tables, the_stored
 from batchflow.store.trouble import refused_commit, told, trouble_of
 from batchflow.store.wording import cause, said
 
@@ -84,7 +84,7 @@ def prune(connection: Connection, names: Sequence[str] | None, options: PruneOpt
         DiskFullError, StoreError: as for any write.
     """
     found = stored_tables(LocalSource(connection))
-    chosen = [_named(found, name) for name in (found if names is None else names)]
+    chosen = [the_stored(found, name) for name in (found if names is None else names)]
     if options.where is not None and len(chosen) > 1:
         raise QueryError(
             "The predicate speaks of the columns of one workflow, and several are to be pruned "
@@ -104,13 +104,6 @@ def prune(connection: Connection, names: Sequence[str] | None, options: PruneOpt
         bytes_before=bytes_before,
         bytes_after=connection.bytes_on_disk(),
     )
-
-
-def _named(found: dict[str, StoredTables], name: str) -> StoredTables:
-    if name not in found:
-        there = ", ".join(map(repr, found)) or "none yet"
-        raise QueryError(f"The store has no workflow {name!r}; its workflows are: {there}.")
-    return found[name]
 
 
 def _prune(connection: Connection, tables: StoredTables, options: PruneOptions) -> _Counts:

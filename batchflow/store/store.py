@@ -22,7 +22,7 @@ from batchflow.store.commit import CommitSummary, StepCommit, commit_steps
 from batchflow.store.connection import Connection
 from batchflow.store.instance import MEMORY, Settings
 from batchflow.store.layout import AnyWorkflow, Layout
-from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved, Verb
+from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
 from batchflow.store.load import load
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_report import LoadReport, Placed
@@ -269,7 +269,22 @@ class Store:
         reason: str | None,
         now: datetime,
     ) -> Moved:
-        return lifecycle.move(self._connection, self._layout(workflow), verb, chosen, reason, now)
+        wanted = Move(verb, reason, now, recorded=workflow.record_transitions)
+        return lifecycle.move(self._connection, self._layout(workflow), wanted, chosen)
+
+    def hold(
+        self,
+        verb: str,
+        name: str,
+        *,
+        where: str | None,
+        run_ids: Sequence[UUID] | None,
+        reason: str | None,
+        now: datetime,
+    ) -> Moved:
+        """Pause, resume or cancel runs of the workflow named, without its definition."""
+        chosen = lifecycle.selection(where, run_ids)
+        return lifecycle.move_stored(self._connection, name, VERBS[verb], chosen, reason, now)
 
     def prune(self, names: Sequence[str] | None, options: PruneOptions) -> Pruned:
         """Remove finished runs of the workflows named, or of all in the store; see `prune`.

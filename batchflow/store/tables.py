@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batchflow.errors import QueryError
 from batchflow.store.layout import quote
 from batchflow.store.relation import Relation, Source
 
@@ -75,3 +76,11 @@ def stored_tables(source: Source) -> dict[str, StoredTables]:
     """Return the tables of every workflow that a store holds, by name."""
     rows = Relation(source, STORED_WORKFLOWS).fetchall()
     return {name: StoredTables(name, int(base), tuple(columns)) for name, base, columns in rows}
+
+
+def the_stored(found: Mapping[str, StoredTables], name: str) -> StoredTables:
+    """Return the tables of the workflow that is named, or raise QueryError."""
+    if name not in found:
+        there = ", ".join(map(repr, found)) or "none yet"
+        raise QueryError(f"The store has no workflow {name!r}; its workflows are: {there}.")
+    return found[name]

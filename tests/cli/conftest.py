@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import GATED, Command, Outcome, Start, await_line, begin, call, load_parcels
+
+import batchflow as bf
 
 
 @pytest.fixture
@@ -61,3 +65,35 @@ def ask(parcels_folder: Path) -> Command:
         return call(parcels_folder, *arguments, BATCHFLOW_STORE="parcels.duckdb")
 
     return in_folder
+
+
+@pytest.fixture
+def own_parcels(tmp_path: Path, parcels_folder: Path) -> Path:
+    """That store once more, for this test alone, without its pipeline."""
+    return Path(shutil.copy(parcels_folder / "parcels.duckdb", tmp_path))
+
+
+@pytest.fixture
+def engine(own_parcels: Path, parcels_folder: Path) -> Iterator[bf.Engine]:
+    """An engine in this process that has that store open."""
+    spec = importlib.util.spec_from_file_location(
+        "attended_pipeline", parcels_folder / "parcel_pipeline.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with bf.Engine(own_parcels, module.parcels, workers=0) as engine:
+        yield engine
+
+
+@pytest.fixture(params=["alone", "beside an engine"])
+def tell(request: pytest.FixtureRequest, own_parcels: Path, command: Command) -> Command:
+    """Call a command on that store, while nobody has it and while an engine has."""
+    if request.param == "beside an engine":
+        request.getfixturevalue("engine")
+
+    def about_store(*arguments: object) -> Outcome:
+        return command(*arguments, BATCHFLOW_STORE=str(own_parcels))
+
+    return about_store

@@ -17,7 +17,13 @@ from batchflow.cli.output import note, prints_to_stderr, write, write_document
 _UNFINISHED = {"INITIATED", "RUNNING"}
 
 
-@click.command(short_help="Move a million made-up orders through a workflow.")
+@click.command(
+    short_help="Move a million made-up orders through a workflow.",
+    epilog="""\b
+Example:
+  batchflow demo --runs 100000 --dir /tmp/demo
+""",
+)
 @click.option(
     "--runs",
     type=click.IntRange(min=1),

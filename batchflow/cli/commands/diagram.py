@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Example:
+  batchflow diagram pipeline.py:orders > orders.mmd
+"""
+)
 @click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW")
 @click.option("--svg", "as_svg", is_flag=True, help="Draw one workflow as an SVG picture instead.")
 @json_option

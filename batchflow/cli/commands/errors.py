@@ -7,17 +7,24 @@ from pathlib import Path
 import click
 
 from batchflow.cli.across import across
-from batchflow.cli.options import json_option, store_option, workflow_option
-from batchflow.cli.output import write_relations
+from batchflow.cli.answering import write_answer
+from batchflow.cli.form import Form, form_option
+from batchflow.cli.options import store_option, workflow_option
 
 
-@click.command(short_help="Tell the failures by fingerprint.")
+@click.command(
+    short_help="Tell the failures by fingerprint.",
+    epilog="""\b
+Example:
+  batchflow errors --store orders.duckdb --csv > errors.csv
+""",
+)
 @store_option
 @workflow_option
-@json_option
-def errors(store: Path, workflow: str | None, *, as_json: bool) -> None:
+@form_option
+def errors(store: Path, workflow: str | None, *, form: Form) -> None:
     """Tell the failures by fingerprint: how many, in which steps, since when, and one message."""
     from batchflow.remote import StoreClient, connect
 
     with connect(store) as reader:
-        write_relations(across(reader, StoreClient.errors, workflow), as_json=as_json)
+        write_answer(across(reader, StoreClient.errors, workflow), form)

@@ -9,19 +9,18 @@ from uuid import UUID
 
 import click
 
-from batchflow.cli.options import json_option, store_option
+from batchflow.cli.across import only
+from batchflow.cli.options import json_option, store_option, workflow_option
 from batchflow.cli.output import rows_of, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchflow.store.lifecycle import Moved, Verb
+    from batchflow.remote import StoreClient
+    from batchflow.store import Moved
 
-_EPILOG = """\b
-Example:
-  batchflow resume pipeline.py:orders --store orders.duckdb --where "status = 'CREATED'" --dry-run
-"""
+_BY_HAND = {"pause": "paused by hand", "resume": "resumed by hand", "cancel": "cancelled by hand"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +28,7 @@ class HoldOptions:
     """What a command was told."""
 
     store: Path
+    workflow: str | None
     where: str | None
     run_ids: tuple[UUID, ...]
     reason: str | None
@@ -49,12 +49,18 @@ class HoldOptions:
             return self.where
         return f"run_id IN ({', '.join(repr(str(run_id)) for run_id in self.run_ids)})"
 
+    def chosen_for(self, verb: str) -> dict[str, Any]:
+        """Answer which runs, and why, as whoever moves them is told."""
+        reason = _BY_HAND[verb] if self.reason is None else self.reason
+        return {"where": self.where, "run_ids": self.run_ids or None, "reason": reason}
+
 
 def _hold_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
-            click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW"),
+            click.argument("target", type=TargetType(), metavar="[FILE:WORKFLOW]", required=False),
             store_option,
+            workflow_option,
             click.option("--where", metavar="SQL", help="A predicate over the runs' columns."),
             click.option(
                 "--run-id", "run_ids", type=click.UUID, multiple=True, help="One run; repeatable."
@@ -68,56 +74,88 @@ def _hold_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(short_help="Hold runs where they stand.", epilog=_EPILOG)
+def _example(verb: str) -> str:
+    return f"""\b
+Example:
+  batchflow {verb} --store orders.duckdb --where "status = 'CREATED'" --dry-run
+
+Where an engine is at work on the store, it does that between its commits. FILE:WORKFLOW says
+which workflow is meant, as --workflow does; no definition is needed.
+"""
+
+
+@click.command(short_help="Hold runs where they stand.", epilog=_example("pause"))
 @_hold_options
-def pause(target: Target, **options: Any) -> None:
+def pause(target: Target | None, **options: Any) -> None:
     """Hold runs where they stand, until somebody resumes or cancels them."""
     _hold("pause", target, HoldOptions(**options))
 
 
-@click.command(short_help="Let paused runs go on.", epilog=_EPILOG)
+@click.command(short_help="Let paused runs go on.", epilog=_example("resume"))
 @_hold_options
-def resume(target: Target, **options: Any) -> None:
+def resume(target: Target | None, **options: Any) -> None:
     """Let paused runs go on where they stand, as on their first attempt."""
     _hold("resume", target, HoldOptions(**options))
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_example("cancel"))
 @_hold_options
-def cancel(target: Target, **options: Any) -> None:
+def cancel(target: Target | None, **options: Any) -> None:
     """End runs where they stand, for good."""
     _hold("cancel", target, HoldOptions(**options))
 
 
-def _hold(verb: str, target: Target, options: HoldOptions) -> None:
+def _hold(verb: str, target: Target | None, options: HoldOptions) -> None:
+    named = options.workflow if target is None else _named_by(target, options)
+    from batchflow.remote import connect
+
+    with connect(options.store) as reader:
+        workflow = named or _meant(reader, options)
+        if options.dry_run:
+            _tell(verb, _foreseen(reader, verb, workflow, options), options)
+            return
+        moved = _moved_by_engine(reader, verb, workflow, options) if reader.served else None
+    _tell(verb, moved or _moved_here(verb, workflow, options), options)
+
+
+def _named_by(target: Target, options: HoldOptions) -> str:
+    if options.workflow is not None:
+        raise click.UsageError(
+            "Say which workflow by FILE:WORKFLOW or by --workflow; give one of the two."
+        )
     workflows = load_workflows(target)
     if len(workflows) > 1:
         raise click.UsageError("Name one workflow; its columns are what --where speaks of.")
-    if options.dry_run:
-        _tell(verb, _foreseen(verb, workflows[0].name, options), options)
-        return
-    from batchflow.engine import Engine
-
-    given = {"reason": options.reason} if options.reason is not None else {}
-    chosen: dict[str, Any] = {"run_ids": options.run_ids} if options.run_ids else {}
-    with Engine(options.store, workflows[0], workers=0) as engine:
-        moved = getattr(engine, verb)(options.where, **chosen, **given)
-    _tell(verb, moved, options)
+    return workflows[0].name
 
 
-def _foreseen(verb: str, workflow: str, options: HoldOptions) -> Moved:
+def _meant(reader: StoreClient, options: HoldOptions) -> str:
+    if options.run_ids:
+        return reader.workflow_of(options.run_ids[0])
+    return only(reader, None)
+
+
+def _moved_by_engine(engine: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
+    moved: Moved = getattr(engine, verb)(workflow=workflow, **options.chosen_for(verb))
+    return moved
+
+
+def _moved_here(verb: str, workflow: str, options: HoldOptions) -> Moved:
+    from batchflow.engine.unattended import hold_stored
+
+    return hold_stored(options.store, verb, workflow, **options.chosen_for(verb))
+
+
+def _foreseen(reader: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
     """Answer what would be moved, by the rules that the store moves runs by."""
-    from batchflow.remote import connect
-    from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, Moved
+    from batchflow.store.lifecycle import VERBS, Moved
 
-    rule: Verb = {"pause": PAUSE, "resume": RESUME, "cancel": CANCEL}[verb]
-    movable = {state.name for state in rule.sources}
-    with connect(options.store) as reader:
-        chosen = reader.runs(options.predicate, workflow=workflow)
-        states = {
-            row["run_state"]: row["runs"]
-            for row in rows_of(chosen.aggregate("run_state, count(*) AS runs"))
-        }
+    movable = {state.name for state in VERBS[verb].sources}
+    chosen = reader.runs(options.predicate, workflow=workflow)
+    states = {
+        row["run_state"]: row["runs"]
+        for row in rows_of(chosen.aggregate("run_state, count(*) AS runs"))
+    }
     moved = sum(runs for state, runs in states.items() if state in movable)
     return Moved(moved, sum(states.values()) - moved)
 

@@ -83,7 +83,7 @@ class RunOptions:
     epilog="""\b
 Example, as often as one likes, as orders that are under way aren't loaded again:
   batchflow run pipeline.py:orders --store orders.duckdb \\
-    --load 'orders-*.parquet' --foreign-id order_id
+    --load 'orders-*.parquet' --foreign-id order_id --until 06:00
 """,
 )
 @click.argument("target", type=TargetType(), metavar="MODULE_OR_FILE:WORKFLOW[,WORKFLOW...]")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.options import json_option, store_option, workflow_option
-from batchflow.cli.output import write_relations
+from batchflow.cli.answering import write_answer
+from batchflow.cli.form import Form, form_option
+from batchflow.cli.options import store_option, workflow_option
 
 
 @click.command(
@@ -22,12 +23,10 @@ Example:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most runs shown."
 )
-@json_option
-def runs(
-    store: Path, workflow: str | None, where: str | None, limit: int, *, as_json: bool
-) -> None:
+@form_option
+def runs(store: Path, workflow: str | None, where: str | None, limit: int, *, form: Form) -> None:
     """List runs with all their columns."""
     from batchflow.remote import connect
 
     with connect(store) as reader:
-        write_relations([reader.runs(where, workflow=workflow).limit(limit)], as_json=as_json)
+        write_answer([reader.runs(where, workflow=workflow).limit(limit)], form)

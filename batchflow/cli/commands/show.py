@@ -11,7 +11,12 @@ from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import rows_of, write, write_document, write_relations
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Example:
+  batchflow show da6e8c20-163c-8e71-bbda-000000000007 --store orders.duckdb
+"""
+)
 @click.argument("run_id", type=click.UUID)
 @store_option
 @json_option

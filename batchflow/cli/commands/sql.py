@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.options import json_option, store_option
-from batchflow.cli.output import write_relations
+from batchflow.cli.answering import write_answer
+from batchflow.cli.form import Form, form_option
+from batchflow.cli.options import store_option
 
 
 @click.command(
@@ -19,8 +20,8 @@ Example:
 )
 @click.argument("query")
 @store_option
-@json_option
-def sql(query: str, store: Path, *, as_json: bool) -> None:
+@form_option
+def sql(query: str, store: Path, *, form: Form) -> None:
     """Ask the store in SQL, read-only.
 
     Each workflow is a schema with the tables runs, transitions and errors.
@@ -28,4 +29,4 @@ def sql(query: str, store: Path, *, as_json: bool) -> None:
     from batchflow.remote import connect
 
     with connect(store) as reader:
-        write_relations([reader.sql(query)], as_json=as_json)
+        write_answer([reader.sql(query)], form)

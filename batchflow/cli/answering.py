@@ -1,0 +1,129 @@
+"""Writing what was found in the form that was asked for, batch by batch."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from batchflow.cli.columns import for_csv, for_parquet, texts_of_enums
+from batchflow.cli.output import write, write_relations
+from batchflow.cli.streams import let_go
+from batchflow.cli.whole import written_whole
+from batchflow.errors import QueryError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from batchflow.cli.form import Form
+    from batchflow.store import Relation
+
+
+def write_answer(relations: Sequence[Relation], form: Form) -> None:
+    """Write queries' results, which have the same columns.
+
+    Raises:
+        QueryError: one failed while it was executed, or has columns that the form can't hold.
+    """
+    if form.as_csv:
+        _write_csv([for_csv(relation) for relation in relations])
+    elif form.parquet is None:
+        write_relations(relations, as_json=form.as_json)
+    else:
+        several = len(relations) > 1
+        answers = [for_parquet(texts_of_enums(each) if several else each) for each in relations]
+        if form.is_stdout:
+            _write_parquet_out(answers)
+        else:
+            with written_whole(form.parquet) as path, path.open("wb") as file:
+                write_parquet(file, answers)
+
+
+def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
+    """Write Parquet to a binary stream; answer how many rows it has."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    try:
+        batches = streamed(relations)
+        schema = next(batches)
+        with pq.ParquetWriter(sink, schema) as writer:
+            for batch in batches:
+                rows += batch.num_rows
+                writer.write_batch(batch)
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise QueryError(
+            f"Parquet can't hold such a column: {error}; cast it to another type in SQL."
+        ) from error
+    return rows
+
+
+def streamed(relations: Sequence[Relation]) -> Iterator[Any]:
+    """Answer a schema, then all record batches."""
+    from batchflow.store.relation import executing
+
+    sent = False
+    for relation in relations:
+        reader = relation.to_arrow_reader()
+        if not sent:
+            yield reader.schema
+            sent = True
+        with executing():
+            yield from reader
+
+
+def csv_texts(relations: Sequence[Relation]) -> Iterator[tuple[int, str]]:
+    """Answer the heading, then the batches' rows, each with how many they are."""
+    batches = streamed(relations)
+    schema = next(batches, None)
+    if schema is None:
+        return
+    # The first rows come before the heading is sent: where they fail, nothing was written.
+    first = next(batches, None)
+    yield 0, _csv(schema.empty_table(), heading=True)
+    if first is not None:
+        yield first.num_rows, _csv(first)
+    for batch in batches:
+        yield batch.num_rows, _csv(batch)
+
+
+def _csv(rows: pa.Table | pa.RecordBatch, *, heading: bool = False) -> str:
+    from pyarrow import csv
+
+    written = io.BytesIO()
+    csv.write_csv(rows, written, csv.WriteOptions(include_header=heading))
+    return written.getvalue().decode()
+
+
+def _write_csv(relations: Sequence[Relation]) -> None:
+    for _, text in csv_texts(relations):
+        if not write(text):
+            return
+
+
+def _write_parquet_out(relations: Sequence[Relation]) -> None:
+    try:
+        write_parquet(_Counted(), relations)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_go(sys.stdout)
+
+
+class _Counted(io.RawIOBase):
+    """Stdout for Arrow, which asks where it is: a pipe can't say."""
+
+    def __init__(self) -> None:
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        written = sys.stdout.buffer.write(data)
+        self._written += written
+        return written
+
+    def tell(self) -> int:
+        return self._written

@@ -1,0 +1,71 @@
+"""Writing one table to files, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchflow.cli.answering import csv_texts, streamed, write_parquet
+from batchflow.cli.columns import for_csv, for_parquet, texts_of
+from batchflow.errors import QueryError
+
+if TYPE_CHECKING:
+    from batchflow.store import Relation
+
+
+def write_out(relation: Relation, path: Path, suffix: str, partition_by: tuple[str, ...]) -> int:
+    """Write ``.parquet`` or ``.csv``, or else a folder; answer how many rows it has."""
+    match suffix:
+        case ".csv":
+            return _write_csv(path, for_csv(relation))
+        case ".parquet":
+            with path.open("wb") as file:
+                return write_parquet(file, [for_parquet(relation)])
+        case _:
+            # Folders are named by text, and statuses aren't.
+            return _write_folder(path, texts_of(for_parquet(relation), partition_by), partition_by)
+
+
+def _write_csv(path: Path, relation: Relation) -> int:
+    rows = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for more, text in csv_texts([relation]):
+            file.write(text)
+            rows += more
+    return rows
+
+
+def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...]) -> int:
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    path.mkdir()
+    counted = _Counted(streamed([relation]))
+    try:
+        dataset.write_dataset(
+            counted,
+            path,
+            schema=counted.schema,
+            format="parquet",
+            partitioning=list(partition_by) or None,
+            partitioning_flavor="hive" if partition_by else None,
+            existing_data_behavior="overwrite_or_ignore",
+        )
+    except pa.ArrowInvalid as error:
+        raise QueryError(f"The folders can't be written: {error}") from error
+    return counted.rows
+
+
+class _Counted:
+    """Record batches that are counted as they pass."""
+
+    def __init__(self, streamed: Iterator[Any]) -> None:
+        self.schema = next(streamed)
+        self.rows = 0
+        self._batches = streamed
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            yield batch

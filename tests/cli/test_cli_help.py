@@ -1,0 +1,59 @@
+"""What a command says of itself, to people and to shells."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from command_line import Command, document, environment
+
+from batchflow.cli.group import batchflow
+
+
+@pytest.mark.parametrize("name", sorted(batchflow.commands))
+def test_the_help_of_each_command_has_an_example_of_it(name: str) -> None:
+    told = CliRunner().invoke(batchflow, [name, "--help"])
+    assert told.exit_code == 0
+    assert "Example" in told.output
+    assert f"batchflow {name} " in told.output.partition("Example")[2]
+
+
+def test_a_run_may_end_at_a_time_of_day(parcels_folder: Path, ask: Command) -> None:
+    taken = ask("run", "parcel_pipeline.py:parcels", "--workers", 0, "--until", "06:00", "--json")
+    assert document(taken)["report"]["paused"] == 1
+    refused = ask("run", "parcel_pipeline.py:parcels", "--until", "26:00")
+    assert refused.returncode == 2
+    assert "give HH:MM" in refused.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_is_printed_for_each_shell(command: Command, shell: str) -> None:
+    outcome = command("completion", shell)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert f"_BATCHFLOW_COMPLETE={shell}_complete" in outcome.stdout
+
+
+def test_bash_completes_commands_by_that_script(command: Command, tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    (tmp_path / "batchflow").write_text(f'#!/bin/sh\nexec {sys.executable} -m batchflow "$@"\n')
+    (tmp_path / "batchflow").chmod(0o755)
+    (tmp_path / "completion.bash").write_text(command("completion", "bash").stdout)
+    asked = (
+        "source completion.bash; COMP_WORDS=(batchflow exp); COMP_CWORD=1; "
+        "_batchflow_completion ./batchflow; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(
+        [bash, "--norc", "-c", asked],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout == "export\n", done.stderr

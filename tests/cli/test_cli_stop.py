@@ -1,0 +1,40 @@
+"""Having whoever moves a store's runs stop, from another shell."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from command_line import Command, document
+
+import batchflow as bf
+
+
+def test_a_drain_is_stopped_in_order(
+    command: Command, guests_at_gate: subprocess.Popen[str]
+) -> None:
+    told = document(command("stop", "--store", "guests.duckdb", "--json"))
+    assert told == {"stopping": True}
+    output, errors = guests_at_gate.communicate()
+    assert guests_at_gate.returncode == 0, errors
+    assert "AT_GATE" in output
+
+
+def test_a_store_that_nobody_has_open_exits_with_3(command: Command, own_parcels: Path) -> None:
+    outcome = command("stop", "--store", own_parcels, "--json")
+    assert (outcome.returncode, outcome.stdout) == (3, "")
+    assert "Nobody has the store" in outcome.stderr
+
+
+def test_an_engine_that_moves_no_runs_exits_with_3(
+    command: Command, own_parcels: Path, engine: bf.Engine
+) -> None:
+    outcome = command("stop", "--store", own_parcels)
+    assert (outcome.returncode, outcome.stdout) == (3, "")
+    assert "moves no runs" in outcome.stderr
+
+
+def test_counts_and_status_say_the_same(tell: Command) -> None:
+    counted = document(tell("counts", "--workflow", "parcels", "--json"))
+    assert sum(row["runs"] for row in counted) == 22
+    assert document(tell("status", "--json")) == counted
