@@ -13,12 +13,16 @@ from command_line import arguments_of, environment
 STORE = ["--store", "parcels.duckdb"]
 PARCELS = ["parcel_pipeline.py:parcels", *STORE]
 MUCH = ["sql", *STORE, "--json", "FROM range(1000000)"]
+CSV = ["sql", *STORE, "--csv", "FROM range(1000000)"]
+PARQUET = ["sql", *STORE, "FROM range(1000000)", "--parquet", "-"]
 RUN = ["run", *PARCELS, "--workers", "0", "--json"]
 WRITING = [
     ["--help"],
     ["status", *STORE],
     ["sql", *STORE, "SELECT range, repeat('x', 1000) FROM range(20000)"],
     MUCH,
+    CSV,
+    PARQUET,
     ["diagram", PARCELS[0]],
     RUN,
     ["pause", *PARCELS, "--where", "weight = 99"],
@@ -59,7 +63,7 @@ def test_a_reader_that_has_gone_is_no_error(parcels_folder: Path, arguments: lis
     assert code == code_where_all_is_well(arguments)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], MUCH, RUN], ids=name_of)
+@pytest.mark.parametrize("arguments", [["--help"], MUCH, CSV, PARQUET, RUN], ids=name_of)
 def test_a_full_disk_for_the_output_is_said_in_one_line(
     parcels_folder: Path, arguments: list[str]
 ) -> None:

@@ -42,7 +42,7 @@ things.sql_step(Status.NEW, to=[Status.DONE], set={"name": "upper(name)"}, statu
 """
 COMMANDS = [
     *("run", "status", "errors", "runs", "show", "sql", "pause", "resume", "cancel", "diagram"),
-    *("demo", "fly", "", "Run", "--", "-", "🎉"),
+    *("stop", "counts", "export", "completion", "demo", "fly", "", "Run", "--", "-", "🎉"),
 ]
 OPTIONS = [
     *("--store", "--load", "--load-into", "--foreign-id", "--at", "--on-conflict", "--on-invalid"),
@@ -58,6 +58,10 @@ OPTIONS = [
         "--reason",
         "--dry-run",
         "--runs",
+        "--csv",
+        "--parquet",
+        "--partition-by",
+        "--force",
     ),
     *("--help", "--version", "--", "-", "---", "--no-such", "--sto", "--store=", "--limit=5", "-x"),
 ]
@@ -113,6 +117,8 @@ NEEDED = {
     "resume": ["fuzz_pipeline.py:things", "--store", "store.duckdb", "--where", "true"],
     "cancel": ["fuzz_pipeline.py:things", "--store", "store.duckdb", "--where", "false"],
     "diagram": ["fuzz_pipeline.py:things"],
+    "stop": ["--store", "store.duckdb"],
+    "export": ["runs", "out.parquet", "--store", "store.duckdb"],
 }
 
 
