@@ -212,14 +212,16 @@ def test_many_runs_leave_no_descriptor_and_no_thread_behind(
     open_engine: Callable[..., bf.Engine],
 ) -> None:
     engine = open_engine()
-    seen = set()
+    seen = []
     for number in range(30):
         engine.trigger(str(number), Thing())
         engine.run()
         if number > 1:
-            seen.add((len(os.listdir("/dev/fd")), threading.active_count()))
+            seen.append((len(os.listdir("/dev/fd")), threading.active_count()))
 
-    assert len(seen) == 1
+    # What other tests have used, like gRPC, may open or close a few of its own meanwhile.
+    for counted in zip(*seen, strict=True):
+        assert max(counted) - min(counted) < 10
 
 
 def test_a_script_that_forgets_to_close_ends_without_a_word(tmp_path: Path) -> None:
