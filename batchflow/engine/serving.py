@@ -19,7 +19,7 @@ log = logging.getLogger("batchflow")
 class Serving:
     """Serves an engine's store until it is closed, or the engine or the interpreter ends.
 
-    Where that can't be done, that is a warning: the engine works all the same.
+    Where the socket beside it can't be, that is a warning: the engine works all the same.
 
     Attributes:
         ports: where it listens for others, beside the store's own socket.

@@ -80,7 +80,8 @@ class Server:
         listen: where else to listen, with TLS.
 
     Raises:
-        OSError: it can't listen there.
+        OSError: it can't listen beside the file.
+        EngineStateError: it can't listen where else it was asked to.
     """
 
     def __init__(
@@ -98,9 +99,13 @@ class Server:
         self._socket = socket_of(path)
         self._pid = os.getpid()
         with cradle(path) as address:
-            self._servers = [_Flight(answering, f"grpc+unix://{address}")]
+            self._servers = [_beside(answering, f"grpc+unix://{address}")]
         if listen is not None:
-            self._servers.append(_beyond(answering, listen))
+            try:
+                self._servers.append(_beyond(answering, listen))
+            except BaseException:
+                self.close()
+                raise
         leak_in_child(self)
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(self)))
 
@@ -135,15 +140,28 @@ def _leave_to_parent(reference: weakref.ref[Server]) -> None:
         server.leave_to_parent()
 
 
+def _beside(answering: _Answering, location: str) -> _Flight:
+    try:
+        return _Flight(answering, location)
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
+
+
 def _beyond(answering: _Answering, listen: Listen) -> _Flight:
-    return _Flight(
-        answering,
-        f"grpc+tls://{listen.host}:{listen.port}",
-        tls_certificates=[
-            (Path(listen.certificate).read_bytes(), Path(listen.key).read_bytes()),
-        ],
-        middleware={"token": _TokenNeeded(listen.token)},
-    )
+    location = f"grpc+tls://{listen.host}:{listen.port}"
+    try:
+        certificate, key = Path(listen.certificate).read_bytes(), Path(listen.key).read_bytes()
+        return _Flight(
+            answering,
+            location,
+            tls_certificates=[(certificate, key)],
+            middleware={"token": _TokenNeeded(listen.token)},
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise EngineStateError(
+            f"The engine can't listen at {location}: {error}; look at the address, the port and "
+            "the files of EngineConfig.listen."
+        ) from error
 
 
 class _Answering:

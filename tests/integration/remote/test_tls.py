@@ -8,7 +8,7 @@ import trustme
 from remote_kit import load, things
 
 import batchflow as bf
-from batchflow.errors import DefinitionError, StoreError
+from batchflow.errors import DefinitionError, EngineStateError, StoreError
 
 TOKEN = "a token that is hard to guess"
 
@@ -56,3 +56,12 @@ def test_a_token_that_is_soon_guessed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="at least 16"):
         bf.Listen(certificate="a", key="b", token="1234")
     assert TOKEN not in repr(bf.Listen(certificate="a", key="b", token=TOKEN))
+
+
+def test_a_certificate_that_is_not_there_is_said_and_the_store_is_let_go(tmp_path: Path) -> None:
+    listen = bf.Listen(certificate=tmp_path / "none.pem", key=tmp_path / "none.pem", token=TOKEN)
+    path = tmp_path / "things.duckdb"
+    with pytest.raises(EngineStateError, match=r"none\.pem"):
+        bf.Engine(path, things(), workers=0, config=bf.EngineConfig(listen=listen))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    bf.Engine(path, things(), workers=0).close()
