@@ -69,7 +69,7 @@ def load_and_run_asked(store: str, source: str, steps: str, workers: int, querie
             engine.run(progress=False)
             seconds = time.perf_counter() - began
             answered = asking.stdout.readline()
-        return Sample(seconds, _counts(engine) | {"answered": int(answered)})
+        return Sample(seconds, _counts(engine), {"answered": float(answered)})
 
 
 def load_and_run_poisoned(
