@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from batchflow.errors import InvalidRowsError as InvalidRowsError
     from batchflow.errors import LoadError as LoadError
     from batchflow.errors import MigrationError as MigrationError
+    from batchflow.errors import PlotError as PlotError
     from batchflow.errors import QueryError as QueryError
     from batchflow.errors import ResourceError as ResourceError
     from batchflow.errors import RunNotFoundError as RunNotFoundError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from batchflow.remote import connect as connect
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
+    from batchflow.store import PlottableRelation as PlottableRelation
     from batchflow.store import Pruned as Pruned
     from batchflow.store import Relation as Relation
 
@@ -70,6 +72,7 @@ _HOMES = {
         "InvalidRowsError",
         "LoadError",
         "MigrationError",
+        "PlotError",
         "QueryError",
         "ResourceError",
         "RunNotFoundError",
@@ -82,7 +85,7 @@ _HOMES = {
         "StoreHeldError",
     ),
     "batchflow.remote": ("Listen", "StoreClient", "connect"),
-    "batchflow.store": ("LoadReport", "Moved", "Pruned", "Relation"),
+    "batchflow.store": ("LoadReport", "Moved", "PlottableRelation", "Pruned", "Relation"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -106,6 +109,8 @@ __all__ = [
     "MigrationError",
     "Moved",
     "Outcome",
+    "PlotError",
+    "PlottableRelation",
     "Precision",
     "Pruned",
     "QueryError",

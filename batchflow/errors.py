@@ -20,6 +20,7 @@
     ├── StepCodeError           a step's code can't be sent to a worker
     ├── ResourceError           a resource didn't open
     ├── EngineStateError        the call doesn't fit what the engine is doing
+    ├── PlotError               a plot can't be drawn, or not written as it was asked to
     └── StepError               becomes the failure of a run, and is seen in ``engine.errors()``
         ├── InvalidOutcome      a step answered with what it hadn't declared
         ├── InvalidObject       a step left a value that doesn't fit its field
@@ -252,6 +253,10 @@ class ResourceError(BatchflowError):
 
 class EngineStateError(BatchflowError):
     """The engine can't do that in its present state; start or stop it first."""
+
+
+class PlotError(BatchflowError):
+    """The plot can't be drawn, or not be written as it was asked to."""
 
 
 class StepError(BatchflowError):

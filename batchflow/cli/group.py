@@ -6,23 +6,31 @@ import click
 
 from batchflow import __version__
 from batchflow.cli.commands.completion import completion
-from batchflow.cli.commands.counts import counts, status
 from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
 from batchflow.cli.commands.export import export
 from batchflow.cli.commands.hold import cancel, pause, resume
 from batchflow.cli.commands.prune import prune
+from batchflow.cli.commands.questions import (
+    ages,
+    counts,
+    durations,
+    funnel,
+    throughput,
+    transitions,
+)
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.runs import runs
 from batchflow.cli.commands.show import show
 from batchflow.cli.commands.sql import sql
+from batchflow.cli.commands.status import status
 from batchflow.cli.commands.stop import stop
 from batchflow.cli.exit_code import EPILOG
 
 _COMMANDS = (
-    *(cancel, completion, counts, demo, diagram, errors, export, pause, prune, resume, run, runs),
-    *(show, sql, status, stop),
+    *(ages, cancel, completion, counts, demo, diagram, durations, errors, export, funnel, pause),
+    *(prune, resume, run, runs, show, sql, status, stop, throughput, transitions),
 )
 
 

@@ -8,6 +8,7 @@ from batchflow.store.commit import CommitSummary, StepCommit
 from batchflow.store.lifecycle import Moved
 from batchflow.store.load_options import LoadOptions
 from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.plottable import PlottableRelation
 from batchflow.store.prune import Pruned, PruneOptions
 from batchflow.store.relation import Relation
 from batchflow.store.store import Store
@@ -20,6 +21,7 @@ __all__ = [
     "LoadReport",
     "Moved",
     "Placed",
+    "PlottableRelation",
     "PruneOptions",
     "Pruned",
     "Relation",

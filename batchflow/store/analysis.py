@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from batchflow import chart
 from batchflow.definition.run_state import RunState
 from batchflow.errors import QueryError
 from batchflow.store.layout import literal
+from batchflow.store.plottable import PlottableRelation
 from batchflow.store.queries import has_transitions
 from batchflow.store.relation import Params, Relation, Source
 from batchflow.store.tables import Tables
 
+if TYPE_CHECKING:
+    from batchflow.chart import Chart
+
 _MICROSECONDS: Final = 1_000_000
 
+# Lengths that begin at full minutes, hours and days.
+_BUCKET_SECONDS: Final = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
+)
+_MOST_BUCKETS: Final = 120
+
 _UNFINISHED: Final = ", ".join(literal(state.name) for state in RunState if not state.finished)
+
+RECORDED_SECONDS: Final = """
+    SELECT (epoch_us(max(committed_at)) - epoch_us(min(committed_at))) / 1e6 FROM {transitions}"""
 
 THROUGHPUT: Final = """
     SELECT to_timestamp(floor(epoch_us(committed_at) / $bucket) * $bucket / 1e6) AS bucket,
@@ -97,50 +113,58 @@ STANDING: Final = """
     ORDER BY status, run_state"""
 
 
-def throughput(source: Source, tables: Tables, bucket_seconds: float) -> Relation:
+def throughput(
+    source: Source, tables: Tables, bucket_seconds: float | None = None
+) -> PlottableRelation:
     """Return ``bucket`` (its beginning), ``status``, ``runs``, ``runs_per_second``.
+
+    Without a length, buckets get one by which the transitions of now fill a hundred or so.
 
     Raises:
         QueryError: transitions aren't recorded, or the buckets have no length.
     """
+    if bucket_seconds is None:
+        _require_transitions(source, tables)
+        bucket_seconds = _fitting_bucket(source, tables)
     if not _is_length(bucket_seconds):
         raise QueryError(
             f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60."
         )
     bucket = {"bucket": round(bucket_seconds * _MICROSECONDS)}
-    return _of_transitions(source, tables, THROUGHPUT, bucket)
+    return _of_transitions(source, tables, THROUGHPUT, chart.THROUGHPUT, bucket)
 
 
-def durations(source: Source, tables: Tables) -> Relation:
+def durations(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``.
 
     Raises:
         QueryError: transitions aren't recorded.
     """
-    return _of_transitions(source, tables, DURATIONS)
+    return _of_transitions(source, tables, DURATIONS, chart.DURATIONS)
 
 
-def transitions(source: Source, tables: Tables) -> Relation:
+def transitions(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``from_status``, ``to_status``, ``outcome``, ``runs``.
 
     Raises:
         QueryError: transitions aren't recorded.
     """
-    return _of_transitions(source, tables, TRANSITIONS)
+    return _of_transitions(source, tables, TRANSITIONS, chart.TRANSITIONS)
 
 
-def funnel(source: Source, tables: Tables) -> Relation:
+def funnel(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``reached``, ``here``, ``left``: a row for each status there is.
 
     Raises:
         QueryError: transitions aren't recorded.
     """
-    return _of_transitions(source, tables, FUNNEL)
+    return _of_transitions(source, tables, FUNNEL, chart.FUNNEL)
 
 
-def ages(source: Source, tables: Tables) -> Relation:
+def ages(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``runs``, ``oldest``, ``age_seconds``, ``run_id``, of unfinished runs."""
-    return Relation(source, AGES.format(runs=tables.runs, unfinished=_UNFINISHED))
+    query = AGES.format(runs=tables.runs, unfinished=_UNFINISHED)
+    return PlottableRelation(source, query, chart.AGES.of(tables.name))
 
 
 def standing(source: Source, tables: Tables) -> Relation:
@@ -153,11 +177,25 @@ def _is_length(seconds: object) -> bool:
     return isinstance(seconds, int | float) and 1 <= seconds * _MICROSECONDS < 2**53
 
 
-def _of_transitions(source: Source, tables: Tables, query: str, params: Params = None) -> Relation:
+def _fitting_bucket(source: Source, tables: Tables) -> float:
+    """Return the shortest of the usual lengths that makes no more buckets than a chart can show."""
+    query = RECORDED_SECONDS.format(transitions=tables.transitions)
+    [(recorded,)] = Relation(source, query).fetchall()
+    fitting = (length for length in _BUCKET_SECONDS if (recorded or 0) <= length * _MOST_BUCKETS)
+    return next(fitting, _BUCKET_SECONDS[-1])
+
+
+def _of_transitions(
+    source: Source, tables: Tables, query: str, drawn_as: Chart, params: Params = None
+) -> PlottableRelation:
+    _require_transitions(source, tables)
+    text = query.format(runs=tables.runs, transitions=tables.transitions)
+    return PlottableRelation(source, text, drawn_as.of(tables.name), params)
+
+
+def _require_transitions(source: Source, tables: Tables) -> None:
     if not has_transitions(source, tables):
         raise QueryError(
             f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
             "counted from its transitions; leave that option out to have them recorded from now on."
         )
-    text = query.format(runs=tables.runs, transitions=tables.transitions)
-    return Relation(source, text, params)

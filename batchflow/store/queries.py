@@ -7,12 +7,14 @@ from uuid import UUID
 
 import duckdb
 
+from batchflow.chart import COUNTS
 from batchflow.chunk.reading import read_values
 from batchflow.errors import QueryError, RunNotFoundError
 from batchflow.store.fetching import fetch
 from batchflow.store.instance import Cursor
 from batchflow.store.layout import SEQ_BITS, Layout
 from batchflow.store.local_source import require_text
+from batchflow.store.plottable import PlottableRelation
 from batchflow.store.relation import Relation, Source
 from batchflow.store.tables import Tables
 from batchflow.store.wording import cause, said
@@ -66,13 +68,13 @@ def runs(source: Source, tables: Tables, where: str | None) -> Relation:
         raise refused_predicate(tables, where, error.found) from error.__cause__
 
 
-def counts(source: Source, tables: Tables) -> Relation:
+def counts(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
-    return Relation(
-        source,
+    query = (
         f"SELECT status, run_state, count(*) AS runs FROM {tables.runs} "
-        "GROUP BY ALL ORDER BY status, run_state",
+        "GROUP BY ALL ORDER BY status, run_state"
     )
+    return PlottableRelation(source, query, COUNTS.of(tables.name))
 
 
 def errors(source: Source, tables: Tables) -> Relation:

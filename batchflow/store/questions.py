@@ -8,6 +8,7 @@ from uuid import UUID
 
 from batchflow.store import analysis, queries
 from batchflow.store.local_source import require_text
+from batchflow.store.plottable import PlottableRelation
 from batchflow.store.relation import Params, Relation, Source
 from batchflow.store.run_id import run_id_of
 
@@ -43,7 +44,7 @@ class Questions(ABC):
         """
         return queries.runs(self._source, self._tables(workflow), where)
 
-    def counts(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def counts(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Answer how many runs stand at each status, in each run state."""
         return queries.counts(self._source, self._tables(workflow))
 
@@ -63,20 +64,25 @@ class Questions(ABC):
     # How runs move.
 
     def throughput(
-        self, bucket_seconds: float = 60.0, *, workflow: AnyWorkflow | str | None = None
-    ) -> Relation:
+        self,
+        bucket_seconds: float | None = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
         """Answer how many transitions there were a second, by the status they started from.
 
         Its columns are ``bucket`` (TIMESTAMPTZ, where the bucket begins, counted from the epoch),
         ``status``, ``runs`` (transitions of any outcome) and ``runs_per_second``, over the whole
-        bucket also where it isn't over yet. Buckets in which nothing moved are left out.
+        bucket also where it isn't over yet. Buckets in which nothing moved are left out. Without
+        ``bucket_seconds`` they have a usual length, from a second to a day, of which a hundred or
+        so hold all transitions that there are now.
 
         Raises:
             QueryError: transitions aren't recorded, or the buckets have no length.
         """
         return analysis.throughput(self._source, self._tables(workflow), bucket_seconds)
 
-    def durations(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def durations(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Answer how long runs stayed at each status, those that left it.
 
         Its columns are ``status``, ``runs`` (a run that came back counts each time),
@@ -89,7 +95,7 @@ class Questions(ABC):
         """
         return analysis.durations(self._source, self._tables(workflow))
 
-    def transitions(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def transitions(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Answer how often runs went from where to where.
 
         Its columns are ``from_status``, ``to_status``, ``outcome`` and ``runs``, a run counted each
@@ -100,7 +106,7 @@ class Questions(ABC):
         """
         return analysis.transitions(self._source, self._tables(workflow))
 
-    def funnel(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def funnel(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Answer how far runs got: a row for each status, in the order of their definition.
 
         Its columns are ``status``, ``reached`` (runs that were ever there), ``here`` (that are
@@ -112,7 +118,7 @@ class Questions(ABC):
         """
         return analysis.funnel(self._source, self._tables(workflow))
 
-    def ages(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def ages(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Answer how long nothing happened to the oldest unfinished run at each status.
 
         Its columns are ``status``, ``runs``, ``oldest`` (its ``updated_at``), ``age_seconds`` (by

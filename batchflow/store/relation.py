@@ -6,7 +6,8 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from copy import copy
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import duckdb
 
@@ -74,9 +75,12 @@ class Relation:
 
     def __init__(self, source: Source, query: str, params: Params = None) -> None:
         self._source = source
-        self._query = query
         self._params = params
-        self._bound = source.bind(query, params)
+        self._ask(query)
+
+    def _ask(self, query: str) -> None:
+        self._query = query
+        self._bound = self._source.bind(query, self._params)
 
     @property
     def columns(self) -> list[str]:
@@ -90,30 +94,38 @@ class Relation:
 
     # What narrows it.
 
-    def filter(self, condition: str) -> Relation:
+    def filter(self, condition: str) -> Self:
         """Keep the rows that an SQL condition chooses."""
-        return self._around("SELECT * FROM", f"WHERE (\n{condition}\n)")
+        return self._with_its_columns(f"WHERE (\n{condition}\n)")
 
     def select(self, *expressions: str) -> Relation:
         """Compute columns: names, or SQL expressions like ``"total * 2 AS twice"``."""
-        return self._around(f"SELECT {', '.join(expressions)} FROM")
+        return self._other(self._around(f"SELECT {', '.join(expressions)} FROM"))
 
-    def order(self, expressions: str) -> Relation:
+    def order(self, expressions: str) -> Self:
         """Sort by SQL expressions, like ``"total DESC, run_id"``."""
-        return self._around("SELECT * FROM", f"ORDER BY {expressions}")
+        return self._with_its_columns(f"ORDER BY {expressions}")
 
-    def limit(self, rows: int, offset: int = 0) -> Relation:
+    def limit(self, rows: int, offset: int = 0) -> Self:
         """Keep at most so many rows, after the first ``offset``."""
-        return self._around("SELECT * FROM", f"LIMIT {int(rows)} OFFSET {int(offset)}")
+        return self._with_its_columns(f"LIMIT {int(rows)} OFFSET {int(offset)}")
 
     def aggregate(self, expressions: str, group: str = "ALL") -> Relation:
         """Aggregate by SQL expressions, grouped by those of them that aggregate nothing."""
-        return self._around(f"SELECT {expressions} FROM", f"GROUP BY {group}")
+        return self._other(self._around(f"SELECT {expressions} FROM", f"GROUP BY {group}"))
 
-    def _around(self, before: str, after: str = "") -> Relation:
+    def _with_its_columns(self, after: str) -> Self:
+        """Return what is still the same question, of fewer rows or in another order."""
+        narrowed = copy(self)
+        narrowed._ask(self._around("SELECT * FROM", after))
+        return narrowed
+
+    def _other(self, query: str) -> Relation:
+        return Relation(self._source, query, self._params)
+
+    def _around(self, before: str, after: str = "") -> str:
         # The query stands on lines of its own, where a comment at its end hides nothing.
-        text = f"{before} (\n{self._within}\n) {after}"
-        return Relation(self._source, text.rstrip(), self._params)
+        return f"{before} (\n{self._within}\n) {after}".rstrip()
 
     @property
     def _within(self) -> str:
@@ -201,7 +213,7 @@ class Relation:
             f"SELECT {', '.join(f'{name}::VARCHAR' for name in names)} "
             f"FROM (\n{self._within}\n) AS shown({', '.join(names)}) LIMIT {rows}"
         )
-        return Relation(self._source, text, self._params)
+        return self._other(text)
 
     def _without_enums(self) -> Relation:
         """Turn statuses into plain text: the heading of an ENUM column lists all its members."""

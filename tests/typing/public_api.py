@@ -229,12 +229,12 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
 
 
 def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
-    assert_type(asked.throughput(), bf.Relation)
-    assert_type(asked.throughput(0.5, workflow="orders"), bf.Relation)
-    assert_type(asked.durations(workflow=orders), bf.Relation)
-    assert_type(asked.transitions(workflow=orders), bf.Relation)
-    assert_type(asked.funnel(workflow=orders), bf.Relation)
-    assert_type(asked.ages(workflow=refunds), bf.Relation)
+    assert_type(asked.throughput(), bf.PlottableRelation)
+    assert_type(asked.throughput(0.5, workflow="orders"), bf.PlottableRelation)
+    assert_type(asked.durations(workflow=orders), bf.PlottableRelation)
+    assert_type(asked.transitions(workflow=orders), bf.PlottableRelation)
+    assert_type(asked.funnel(workflow=orders), bf.PlottableRelation)
+    assert_type(asked.ages(workflow=refunds), bf.PlottableRelation)
 
 
 def read_only(path: Path) -> None:

@@ -29,6 +29,8 @@ PUBLIC = [
     "MigrationError",
     "Moved",
     "Outcome",
+    "PlotError",
+    "PlottableRelation",
     "Precision",
     "Pruned",
     "QueryError",

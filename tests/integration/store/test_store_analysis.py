@@ -90,7 +90,7 @@ def test_buckets_may_be_shorter_than_a_second(moving: Bench) -> None:
     assert fetched(buckets.select("runs_per_second"))[-1] == (4.0,)
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1, float("nan"), float("inf"), 1e-9, 1e300, "60", None])
+@pytest.mark.parametrize("seconds", [0.0, -1, float("nan"), float("inf"), 1e-9, 1e300, "60"])
 def test_buckets_without_a_length_are_refused(bench: Bench, seconds: Any) -> None:
     with pytest.raises(QueryError, match="above 0"):
         bench.questions.throughput(seconds)

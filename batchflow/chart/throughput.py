@@ -1,0 +1,54 @@
+"""Runs a second over time: a line for each status that they left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from batchflow.chart.columns import members, microseconds, places, values
+from batchflow.chart.ink import IN_TURN
+from batchflow.chart.style import WIDTH_INCHES, explained, ruled
+from batchflow.chart.time_axis import days, moments
+from batchflow.chart.wording import short_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+
+_DASHES: Final = ("-", "--", ":")
+_HEIGHT_INCHES: Final = 3.6
+
+
+def size(_: pa.Table) -> tuple[float, float]:
+    """Return how wide and high the chart is, in inches."""
+    return WIDTH_INCHES, _HEIGHT_INCHES
+
+
+def draw(axes: Axes, rows: pa.Table) -> None:
+    """Draw ``bucket``, ``status``, ``runs``, ``runs_per_second``."""
+    rows = rows.sort_by("bucket")
+    begins, pace = microseconds(rows["bucket"]), values(rows["runs_per_second"])
+    length = round(1e6 * float(values(rows["runs"])[0] / pace[0]))
+    statuses = members(rows["status"])
+    at = places(rows["status"], statuses)
+    for place, status in enumerate(statuses):
+        x, y = _outline(begins[at == place], pace[at == place], length)
+        colour, dashes = IN_TURN[place % len(IN_TURN)], _DASHES[place // len(IN_TURN) % 3]
+        axes.plot(days(x), y, color=colour, linestyle=dashes, linewidth=1.8, label=status)
+        axes.fill_between(days(x), y, color=colour, alpha=0.08, linewidth=0)
+    moments(axes)
+    ruled(axes, "y")
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{short_number(value)}/s")
+    explained(axes)
+
+
+def _outline(begins: np.ndarray, pace: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of steps that fall to 0 where buckets are missing, and at both ends."""
+    ends = begins + length
+    x, y = np.column_stack([begins, ends]).ravel(), np.repeat(pace, 2)
+    broken = 2 * (1 + np.flatnonzero(begins[1:] > ends[:-1]))
+    falls = np.concatenate([[0], broken, broken, [len(x)]])
+    moments = np.concatenate([begins[:1], x[broken - 1], x[broken], ends[-1:]])
+    return np.insert(x, falls, moments), np.insert(y, falls, 0.0)

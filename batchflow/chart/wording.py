@@ -1,0 +1,35 @@
+"""Numbers and spans of time as a person reads them at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+_Scale: TypeAlias = Sequence[tuple[float, str]]
+
+_SIZES: Final[_Scale] = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (0.0, ""))
+_UNITS: Final[_Scale] = (
+    (86_400.0, " d"),
+    (3_600.0, " h"),
+    (60.0, " min"),
+    (1.0, " s"),
+    (1e-3, " ms"),
+    (0.0, " µs"),
+)
+
+
+def short_number(value: float) -> str:
+    """Return a number in three digits: ``987``, ``1.2M``."""
+    return _scaled(value, _SIZES, least=1.0)
+
+
+def short_seconds(seconds: float) -> str:
+    """Return a span of time in three digits, in its largest unit: ``250 ms``, ``1.5 h``."""
+    return _scaled(seconds, _UNITS, least=1e-6)
+
+
+def _scaled(value: float, scale: _Scale, *, least: float) -> str:
+    # What is rounded up to a thousand is one of the next size.
+    rounded = float(f"{value:.3g}")
+    size, suffix = next(each for each in scale if rounded >= each[0])
+    return f"{rounded / (size or least):.3g}{suffix}"

@@ -1,0 +1,106 @@
+"""The commands that ask one question of each workflow, named like the Python methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchflow.cli.across import across
+from batchflow.cli.answering import write_answer
+from batchflow.cli.form import Form, form_option
+from batchflow.cli.options import store_option, workflow_option
+from batchflow.cli.plotting import plot_answer, plot_option
+
+if TYPE_CHECKING:
+    from batchflow.store import PlottableRelation
+
+
+def answer(
+    ask: Callable[..., PlottableRelation],
+    store: Path,
+    workflow: str | None,
+    plot: Path | None,
+    form: Form,
+) -> None:
+    """Ask, and write or draw what is answered."""
+    if plot is not None and form != Form():
+        raise click.UsageError("Give --plot or one of --json, --csv and --parquet.")
+    from batchflow.remote import connect
+
+    with connect(store) as reader:
+        if plot is None:
+            write_answer(across(reader, ask, workflow), form)
+        else:
+            plot_answer(reader, ask, workflow, plot)
+
+
+def _question(name: str, told: str, example: str) -> click.Command:
+    @click.command(
+        name,
+        help=told,
+        short_help=f"{told.partition('.')[0]}.",
+        epilog=f"\b\nExample:\n  batchflow {name} --store orders.duckdb {example}\n",
+    )
+    @store_option
+    @workflow_option
+    @plot_option
+    @form_option
+    def ask(store: Path, workflow: str | None, plot: Path | None, *, form: Form) -> None:
+        from batchflow.remote import StoreClient
+
+        answer(getattr(StoreClient, name), store, workflow, plot, form)
+
+    return ask
+
+
+counts = _question(
+    "counts", "Count the runs by workflow, status and run state.", "--workflow orders --json"
+)
+durations = _question(
+    "durations",
+    "Tell how long runs stayed at each status. Median, 95th and 99th percentile and the longest, "
+    "in seconds, of those that left it.",
+    "--plot durations.svg",
+)
+transitions = _question(
+    "transitions",
+    "Count how often runs went from where to where. By outcome; export transitions writes each.",
+    "--csv > transitions.csv",
+)
+funnel = _question(
+    "funnel",
+    "Tell how far runs got. For each status how many were ever there, are there, and left it.",
+    "--plot funnel.png",
+)
+ages = _question(
+    "ages",
+    "Tell how long nothing happened to the oldest unfinished run. At each status, in seconds.",
+    "--json",
+)
+
+
+@click.command(
+    epilog="""\b
+Example:
+  batchflow throughput --store orders.duckdb --bucket 60 --plot tonight.svg
+""",
+)
+@store_option
+@workflow_option
+@click.option(
+    "--bucket",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Over how long each rate is taken.  [default: fitting]",
+)
+@plot_option
+@form_option
+def throughput(bucket: float | None, **options: Any) -> None:
+    """Tell how many runs a second left each status, over time."""
+    from batchflow.remote import StoreClient
+
+    answer(partial(StoreClient.throughput, bucket_seconds=bucket), **options)

@@ -1,0 +1,51 @@
+"""The questions about how runs move, and their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import Command, document
+
+QUESTIONS = {
+    "ages": {"oldest", "age_seconds"},
+    "durations": {"p50_seconds", "max_seconds"},
+    "funnel": {"reached", "here", "left"},
+    "throughput": {"bucket", "runs_per_second"},
+    "transitions": {"from_status", "to_status", "outcome"},
+}
+
+
+def test_each_question_is_a_command_of_its_name(tell: Command) -> None:
+    for name, columns in QUESTIONS.items():
+        rows = document(tell(name, "--json"))
+        assert rows
+        assert {"workflow", *columns} <= set(rows[0])
+
+
+def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
+    drawn = tell("throughput", "--bucket", 3600, "--plot", "out.svg")
+
+    assert (drawn.returncode, drawn.stdout) == (0, "")
+    assert drawn.stderr == "plot: written to out.svg\n"
+    assert "parcels: runs a second" in (tmp_path / "out.svg").read_text()
+
+    assert tell("counts", "--plot", "out.png").returncode == 0
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["counts", "--plot", "out.pdf"], "'out.pdf' has to end with .svg or .png"),
+        (["status", "--plot", "out.svg", "--csv"], "Give --plot or one of --json"),
+        (["throughput", "--bucket", "0"], "x>0"),
+    ],
+)
+def test_what_can_not_be_drawn_is_refused(
+    ask: Command, arguments: list[str], expected: str
+) -> None:
+    refused = ask(*arguments)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert expected in refused.stderr

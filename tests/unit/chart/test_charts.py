@@ -1,0 +1,167 @@
+"""What is drawn of rows, as the text and the marks that are in the picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from batchflow import chart
+from batchflow.chart import Chart, Plot
+from batchflow.chart.throughput import _outline
+from batchflow.errors import PlotError
+
+MINUTE = 60_000_000
+NAMES = ["NEW", "PAID", "DONE"]
+
+# A question's columns, with texts that mean something to XML and to matplotlib's mathematics.
+ROWS: dict[str, tuple[Chart, dict[str, list[object]]]] = {
+    "counts": (
+        chart.COUNTS,
+        {
+            "status": ["<$x$>", "<$x$>", "DONE"],
+            "run_state": ["RUNNING", "PAUSED", "COMPLETED"],
+            "runs": [1_200_000, 3, 8],
+        },
+    ),
+    "throughput": (
+        chart.THROUGHPUT,
+        {
+            "bucket": [0, MINUTE, 5 * MINUTE],
+            "status": ["<$x$>", "PAID", "<$x$>"],
+            "runs": [600, 60, 6],
+            "runs_per_second": [10.0, 1.0, 0.1],
+        },
+    ),
+    "durations": (
+        chart.DURATIONS,
+        {
+            "status": ["<$x$>", "PAID"],
+            "p50_seconds": [0.0, 5.0],
+            "p95_seconds": [1.0, 6.0],
+            "p99_seconds": [2.0, 7.0],
+            "max_seconds": [90.0, 7.5],
+        },
+    ),
+    "transitions": (
+        chart.TRANSITIONS,
+        {
+            "from_status": ["<$x$>", "<$x$>", "PAID"],
+            "to_status": ["<$x$>", "PAID", "DONE"],
+            "outcome": ["failed", "advanced", "advanced"],
+            "runs": [3, 1_200_000, 8],
+        },
+    ),
+    "funnel": (
+        chart.FUNNEL,
+        {"status": ["<$x$>", "DONE"], "reached": [10, 0], "here": [4, 0], "left": [6, 0]},
+    ),
+    "ages": (chart.AGES, {"status": ["<$x$>"], "runs": [12_000], "age_seconds": [5_400.0]}),
+}
+
+
+def plot_of(name: str) -> Plot:
+    drawn_as, columns = ROWS[name]
+    table = pa.table(columns)
+    if "bucket" in columns:
+        moments = table["bucket"].cast(pa.timestamp("us", tz="UTC"))
+        table = table.set_column(0, "bucket", moments)
+    return drawn_as.of("orders").plot(table)
+
+
+def texts_in(svg: str) -> list[str]:
+    return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter() if each.text]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_names_its_workflow_and_its_statuses(name: str) -> None:
+    said = texts_in(plot_of(name).svg())
+
+    assert any(text.startswith("orders: ") for text in said)
+    assert "<$x$>" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("counts", "1.2M running, 3 paused"),
+        ("durations", "1 ms, at most 1.5 min"),
+        ("transitions", "1.2M advanced"),
+        ("funnel", "10 reached, 4 here"),
+        ("ages", "1.5 h, 12k runs wait"),
+    ],
+)
+def test_bars_say_what_they_are(name: str, said: str) -> None:
+    assert said in texts_in(plot_of(name).svg())
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_without_rows_each_says_so(name: str) -> None:
+    drawn_as, columns = ROWS[name]
+    nothing = pa.table({column: pa.array([], pa.string()) for column in columns})
+
+    assert "nothing to show yet" in texts_in(drawn_as.plot(nothing).svg())
+
+
+def test_in_a_page_it_has_the_ink_of_the_page_and_as_a_file_the_light_of_its_reader() -> None:
+    drawn = plot_of("counts")
+
+    assert "currentColor" in drawn.svg()
+    assert "#1f2328" not in drawn.svg()
+    assert "prefers-color-scheme" not in drawn.svg()
+    assert "prefers-color-scheme:dark" in drawn.svg(alone=True)
+    assert "<script" not in drawn.svg(alone=True)
+    assert drawn._repr_html_().count("<svg") == 1
+
+
+def test_the_same_rows_make_the_same_picture() -> None:
+    assert plot_of("throughput").svg() == plot_of("throughput").svg()
+
+
+def test_it_is_saved_by_its_name(tmp_path: Path) -> None:
+    drawn = plot_of("funnel")
+    drawn.save(tmp_path / "funnel.svg")
+    drawn.save(tmp_path / "funnel.png")
+
+    assert (tmp_path / "funnel.svg").read_text().startswith("<svg")
+    assert (tmp_path / "funnel.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlotError, match=r"\.svg or \.png, and this one's ends with '.pdf'"):
+        plot_of("funnel").save(tmp_path / "funnel.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_statuses_keep_their_order_and_not_that_of_the_rows() -> None:
+    in_order = pa.dictionary(pa.int8(), pa.string())
+    statuses = pa.DictionaryArray.from_arrays(pa.array([2, 0], pa.int8()), pa.array(NAMES))
+    assert statuses.type == in_order
+    rows = pa.table({"status": statuses, "run_state": ["COMPLETED", "RUNNING"], "runs": [1, 2]})
+
+    said = texts_in(chart.COUNTS.plot(rows).svg())
+    assert said.index("NEW") < said.index("DONE")
+
+
+def test_pace_falls_to_zero_where_nothing_moved() -> None:
+    begins = np.array([0, 10, 40])
+    x, y = _outline(begins, np.array([5.0, 6.0, 7.0]), 10)
+
+    assert x.tolist() == [0, 0, 10, 10, 20, 20, 40, 40, 50, 50]
+    assert y.tolist() == [0, 5, 5, 6, 6, 0, 0, 7, 7, 0]
+
+
+def test_it_grows_with_the_statuses() -> None:
+    many = pa.table({"status": [f"S{n}" for n in range(40)]})
+    few = many.slice(0, 2)
+    assert chart.FUNNEL.size(many)[1] > 4 * chart.FUNNEL.size(few)[1]
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PlotError, match=r"pip install 'batchflow\[notebook\]'"):
+        plot_of("counts")
