@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from batchflow.chunk import Run as Run
     from batchflow.clock import Clock as Clock
     from batchflow.clock import SystemClock as SystemClock
+    from batchflow.coordinator import Progress as Progress
     from batchflow.definition import UTC as UTC
     from batchflow.definition import Outcome as Outcome
     from batchflow.definition import Precision as Precision
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "batchflow.chunk": ("Batch", "Run"),
     "batchflow.clock": ("Clock", "SystemClock"),
+    "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
     "batchflow.engine": ("Engine", "EngineConfig", "Report", "StoredRun"),
     "batchflow.errors": (
@@ -112,6 +114,7 @@ __all__ = [
     "PlotError",
     "PlottableRelation",
     "Precision",
+    "Progress",
     "Pruned",
     "QueryError",
     "Relation",

@@ -11,7 +11,7 @@ from batchflow.chart.columns import texts, values
 from batchflow.chart.ink import BLUE
 from batchflow.chart.style import rows_named
 from batchflow.chart.time_axis import SHORTEST_SECONDS, spans
-from batchflow.chart.wording import short_number, short_seconds
+from batchflow.short_form import short_number, short_seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from batchflow.chart.style import WIDTH_INCHES, beside
-from batchflow.chart.wording import short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import numpy as np

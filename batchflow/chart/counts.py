@@ -11,7 +11,7 @@ from batchflow.chart.bars import counted, labelled, stacked
 from batchflow.chart.columns import members, places, values
 from batchflow.chart.ink import BY_RUN_STATE
 from batchflow.chart.style import explained, rows_named
-from batchflow.chart.wording import short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from batchflow.chart.bars import BAR, counted, labelled
 from batchflow.chart.columns import texts, values
 from batchflow.chart.ink import BLUE, INK
 from batchflow.chart.style import FAINT, explained, rows_named
-from batchflow.chart.wording import short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from batchflow.chart.columns import members, microseconds, places, values
 from batchflow.chart.ink import IN_TURN
 from batchflow.chart.style import WIDTH_INCHES, explained, ruled
 from batchflow.chart.time_axis import days, moments
-from batchflow.chart.wording import short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa

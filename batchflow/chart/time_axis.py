@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchflow.chart.style import ruled
-from batchflow.chart.wording import short_seconds
+from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from batchflow.chart.columns import members, places, texts, values
 from batchflow.chart.ink import BLUE, INK
 from batchflow.chart.style import WIDTH_INCHES, rows_named
-from batchflow.chart.wording import short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa

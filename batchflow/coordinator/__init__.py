@@ -5,7 +5,19 @@ from __future__ import annotations
 from batchflow.coordinator.config import CoordinatorConfig
 from batchflow.coordinator.coordinator import Coordinator
 from batchflow.coordinator.drain import Drain
+from batchflow.coordinator.forecast import Forecast
+from batchflow.coordinator.progress import Progress, StepProgress
 from batchflow.coordinator.stop import Stop
 from batchflow.coordinator.tally import StepTally, Tally
 
-__all__ = ["Coordinator", "CoordinatorConfig", "Drain", "StepTally", "Stop", "Tally"]
+__all__ = [
+    "Coordinator",
+    "CoordinatorConfig",
+    "Drain",
+    "Forecast",
+    "Progress",
+    "StepProgress",
+    "StepTally",
+    "Stop",
+    "Tally",
+]

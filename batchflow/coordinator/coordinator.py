@@ -7,6 +7,7 @@ never speaks SQL and never starts a process. Others talk to it through ``loaded`
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -116,7 +117,6 @@ class Coordinator:
 
     def _begin(self, drain: Drain) -> None:
         self._drain = drain
-        self._tally = Tally(self._workflows)
         self._intake = Intake(
             self._store,
             self._workflows,
@@ -129,9 +129,10 @@ class Coordinator:
         self._collected: list[Settled] = []
         self._committer: Committer[Written] = Committer(self._executor.wake)
         self._executor.request_stop(stop=self.stop.requested)
-        self._intake.refresh(self._clock.now())
-        self._tally.expected = self._intake.waiting
-        self._tally.expected_steps = self._intake.steps_ahead
+        self._recount()
+        standing = {name: queue.standing for name, queue in self._intake.queues.items()}
+        self._tally = Tally(self._workflows, standing)
+        self._tell()
         self._committed_since_refresh = False
         self._refusal: CommitError | None = None
 
@@ -229,7 +230,8 @@ class Coordinator:
         executed = chunk.rows.num_rows - int(settled.counts[Outcome.RETURNED])
         if not chunk.suspect:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
-        self._intake.queues[claim.workflow.name].skipped(settled.skipped)
+        queue = self._intake.queues[claim.workflow.name]
+        queue.skipped(claim.step.from_code, settled.skipped)
         self._intake.give_back(chunk, settled.returned)
         if settled.commit is None:
             self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
@@ -254,8 +256,7 @@ class Coordinator:
             return
         self._committed_since_refresh = True
         for commit, summary in zip(written.commits, written.summaries, strict=False):
-            finished = self._intake.queues[commit.workflow.name].stored(commit, summary)
-            self._tally.add_finished(finished)
+            self._intake.queues[commit.workflow.name].stored(commit, summary)
             refused = refused_by_outcome(commit, summary)
             self._tally.add_refused(commit.workflow, commit.step, refused)
         self._note_refused(written)
@@ -265,6 +266,9 @@ class Coordinator:
             self._intake.done(settled.chunk)
         if written.in_store is not None:
             self._note_written_in_store(written)
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in self.listeners:
             listener(self._tally)
 
@@ -273,7 +277,8 @@ class Coordinator:
         for commit in written.refused:
             self._tally.add_returned(commit.workflow, commit.step, by_outcome(commit))
             for rows in (commit.moved, commit.held):
-                self._intake.queues[commit.workflow.name].skipped(rows)
+                queue = self._intake.queues[commit.workflow.name]
+                queue.skipped(commit.step.from_code, rows)
         if written.refused or written.refused_in_store:
             self._refusal = written.error
 
@@ -281,7 +286,7 @@ class Coordinator:
         assert written.in_store is not None
         task = written.in_store
         for summary in written.summaries:
-            self._tally.add_finished(task.queue.stored_in_place(task.step, summary))
+            task.queue.stored_in_place(task.step, summary)
             self._tally.add(task.queue.workflow, task.step, summary.counts, 0.0)
         self._tally.steps[task.queue.workflow.name, task.step.from_code].seconds += written.seconds
         if not written.refused_in_store:
@@ -306,8 +311,15 @@ class Coordinator:
         if not self._committed_since_refresh or self._drain.forever:
             return False
         self._committed_since_refresh = False
-        self._intake.refresh(self._clock.now())
+        self._recount()
         return True
+
+    def _recount(self) -> None:
+        """Count in the store who waits where; what was said of it until now is in that."""
+        with contextlib.suppress(Empty):
+            while True:
+                self._inbox.get_nowait()
+        self._intake.refresh(self._clock.now())
 
     @property
     def _waits(self) -> bool:

@@ -146,18 +146,6 @@ class Intake:
         return self._left == 0
 
     @property
-    def waiting(self) -> int:
-        """How many runs wait to be claimed."""
-        return sum(int(queue.waiting.sum()) for queue in self.queues.values())
-
-    @property
-    def steps_ahead(self) -> int:
-        """How many steps the waiting runs have ahead of them at most."""
-        return sum(
-            int(queue.waiting @ queue.workflow.graph.steps_ahead) for queue in self.queues.values()
-        )
-
-    @property
     def due_at(self) -> datetime | None:
         """When the next retry falls due."""
         return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)

@@ -14,6 +14,7 @@ from batchflow.coordinator.backlog import Backlog, Span
 from batchflow.coordinator.claim import Claim
 from batchflow.coordinator.deferral import Deferral
 from batchflow.coordinator.outcomes import earliest
+from batchflow.coordinator.standing import Standing
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
 from batchflow.store.claim import longest_wait_seconds
@@ -37,11 +38,17 @@ class Room:
 
 
 class RunQueue:
-    """Claims for one workflow, later statuses first, so that work drains and doesn't pile up."""
+    """Claims for one workflow, later statuses first, so that work drains and doesn't pile up.
+
+    Attributes:
+        due_at: when the next retry falls due.
+        standing: where the drain's runs are.
+    """
 
     def __init__(self, workflow: AnyWorkflow, store: Store) -> None:
         self.workflow = workflow
         self.due_at: datetime | None = None
+        self.standing = Standing(workflow)
         self._store = store
         self._backlog = Backlog(len(workflow.statuses))
         self._skipped = Deferral()
@@ -57,6 +64,7 @@ class RunQueue:
         """Count anew, in the store, who waits where and when the next retry is due."""
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
+        self.standing.recounted(self._backlog.waiting)
         self.due_at = _with_slack(counted.next_attempt_at)
 
     def refresh_due(self, now: datetime) -> None:
@@ -69,6 +77,7 @@ class RunQueue:
         """Take note of newly triggered runs."""
         if self._has_step[code]:
             self._backlog.add_range(code, first_seq, last_seq)
+            self.standing.loaded(code, last_seq - first_seq + 1)
 
     def next_span(self, room: Callable[[Step], Room], *, may_turn: bool) -> Span | None:
         """Choose what to claim next; ``None`` when nothing is claimable now.
@@ -101,8 +110,9 @@ class RunQueue:
         """Make a span claimable again, once all that was taken of it is committed or given back."""
         self._backlog.release(span)
 
-    def skipped(self, rows: pa.Table) -> None:
+    def skipped(self, code: int, rows: pa.Table) -> None:
         """Leave these runs alone until something changes them."""
+        self.standing.let_go(code, rows.num_rows)
         self._skipped.add(rows["#seq"].to_numpy(), rows["#version"].to_numpy())
 
     def ended_worker(self, code: int, rows: pa.Table) -> None:
@@ -120,8 +130,8 @@ class RunQueue:
         """Count these runs as waiting, as if they hadn't been claimed."""
         self._backlog.add(code, rows["#seq"].to_numpy())
 
-    def stored(self, commit: StepCommit, summary: CommitSummary) -> int:
-        """Take note of what a commit moved to where; answer how many runs it finished."""
+    def stored(self, commit: StepCommit, summary: CommitSummary) -> None:
+        """Take note of what a commit moved to where."""
         moved = commit.moved
         seqs = moved["#seq"].to_numpy()
         codes = moved["#to"].to_numpy()
@@ -137,19 +147,15 @@ class RunQueue:
             versions = moved["#version"].to_numpy() + 1
             self._repeated.add(seqs[repeated], versions[repeated])
         self._heed(earliest(commit.held))
-        return self._add(codes, seqs, self._later(commit.step))
+        self._add(codes, seqs, self._later(commit.step))
+        self.standing.stored(commit, np.bincount(codes, minlength=len(self._has_step)))
 
-    def stored_in_place(self, step: Step, summary: CommitSummary) -> int:
-        """Take note of what a step in the store moved; answer how many runs it finished."""
+    def stored_in_place(self, step: Step, summary: CommitSummary) -> None:
+        """Take note of what a step in the store moved."""
         waits = self._has_step[summary.landed["to"].to_numpy()]
         self._backlog.add_counted(summary.landed.filter(pa.array(waits)), later=self._later(step))
         self._heed(summary.next_attempt_at)
-        return int(summary.landed["rows"].to_numpy()[~waits].sum())
-
-    @property
-    def waiting(self) -> np.ndarray:
-        """Runs that wait at each status, int64 of shape (statuses,)."""
-        return self._backlog.waiting
+        self.standing.stored_in_place(step, summary)
 
     def _next_in_this_turn(self, room: Callable[[Step], Room]) -> Span | None:
         for code in self._by_rank:
@@ -181,14 +187,13 @@ class RunQueue:
         self._backlog.add(span.code, seqs[repeated], next_turn=True)
         return rows.filter(pa.array(~repeated & ~self._skipped.contains(seqs, versions)))
 
-    def _add(self, codes: np.ndarray, seqs: np.ndarray, later: np.ndarray) -> int:
-        """Count runs where a step waits for them; answer how many are finished instead."""
+    def _add(self, codes: np.ndarray, seqs: np.ndarray, later: np.ndarray) -> None:
+        """Count runs where a step waits for them."""
         arrived = np.bincount(codes, minlength=len(later))
         for code in np.flatnonzero(arrived):
             if self._has_step[code]:
                 here = seqs if arrived[code] == len(seqs) else seqs[codes == code]
                 self._backlog.add(int(code), here, next_turn=bool(later[code]))
-        return int(arrived[~self._has_step].sum())
 
     def _later(self, step: Step) -> np.ndarray:
         """Tell for each status whether who comes there from ``step`` waits for the next turn."""

@@ -10,6 +10,9 @@ import numpy as np
 from batchflow.definition import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchflow.coordinator.standing import Standing
     from batchflow.definition import AnyWorkflow, Step
 
 
@@ -39,22 +42,22 @@ class StepTally:
 class Tally:
     """Adds up, step by step; complete only once the drain has ended.
 
+    Args:
+        workflows: whose runs are moved.
+        standing: where these are, by workflow.
+
     Attributes:
         steps: what each step has done, by workflow and status code.
-        expected: unfinished runs when the drain began.
-        expected_steps: the most steps that these had ahead of them, if none goes back.
-        finished: runs that have got to a terminal status since.
+        standing: as given; the coordinator keeps it up.
     """
 
-    def __init__(self, workflows: list[AnyWorkflow]) -> None:
+    def __init__(self, workflows: list[AnyWorkflow], standing: Mapping[str, Standing]) -> None:
         self.steps: dict[tuple[str, int], StepTally] = {
             (workflow.name, code): StepTally(workflow.name, step.name, workflow.statuses[code].name)
             for workflow in workflows
             for code, step in workflow.steps.items()
         }
-        self.expected = 0
-        self.expected_steps = 0
-        self.finished = 0
+        self.standing = standing
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:
         """Add a chunk's or a batch's outcomes."""
@@ -73,10 +76,6 @@ class Tally:
         entry = self.steps[workflow.name, step.from_code]
         entry.counts -= counts
         entry.counts[Outcome.RETURNED] += counts.sum()
-
-    def add_finished(self, runs: int) -> None:
-        """Count runs that got to a terminal status."""
-        self.finished += runs
 
     @property
     def advanced(self) -> int:

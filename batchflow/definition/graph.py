@@ -84,6 +84,19 @@ class StatusGraph:
         ahead.setflags(write=False)
         return ahead
 
+    @cached_property
+    def leads_to(self) -> NDArray[np.bool_]:
+        """Return whether a way forward leads from one status to another, shape (size, size).
+
+        It is indexed by [from, to]; each status leads to itself.
+        """
+        leads = np.eye(self.size, dtype=np.bool_)
+        for code in sorted(self.edges, key=self.rank.__getitem__, reverse=True):
+            onward = [to for to in self.edges[code] if self.rank[to] > self.rank[code]]
+            leads[code] |= leads[onward].any(axis=0)
+        leads.setflags(write=False)
+        return leads
+
     def _ordered(self) -> list[int]:
         """Return all statuses so that only edges of a cycle lead to an earlier one."""
         finished: dict[int, None] = {}

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from batchflow import crash_point
 from batchflow.clock import Clock, SystemClock
-from batchflow.coordinator import Coordinator, Drain
+from batchflow.coordinator import Coordinator, Drain, Forecast
 from batchflow.definition import StepKind
 from batchflow.engine.arguments import aware, limit_of, worker_count
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
+from batchflow.engine.display import Showing
 from batchflow.engine.holding import Holding
-from batchflow.engine.progress import Progress
 from batchflow.engine.report import Report, reported
 from batchflow.engine.selection import Selection
 from batchflow.engine.serving import Serving
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from batchflow.coordinator import Progress
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.stored_run import StoredRun
     from batchflow.executor import Executor
@@ -88,8 +89,8 @@ class Engine(Holding):
         self._coordinator = Coordinator(
             self._store, self._executor, workflows, self._clock, self._config
         )
-        self._waiting = Waiting(self._store)
-        self._coordinator.listeners.append(self._waiting.notify)
+        self._waiting, self._forecast = Waiting(self._store), Forecast(workflows)
+        self._coordinator.listeners += [self._waiting.notify, self._forecast.update]
         self._background: Background | None = None
         self._draining = threading.Lock()
         self._switching = threading.Lock()
@@ -249,7 +250,7 @@ class Engine(Holding):
             grace_seconds = self._config.grace_seconds
             with (
                 StopOnSignals(self._coordinator.stop, self._executor.interrupt, grace_seconds),
-                Progress(self._coordinator, progress),
+                Showing(self._coordinator, self._forecast, progress),
             ):
                 tally = self._coordinator.drain(drain)
             seconds = time.monotonic() - began
@@ -257,6 +258,7 @@ class Engine(Holding):
                 self._store, self._workflows.all, tally, seconds, self._config.log_values
             )
         finally:
+            self._forecast.forget()
             self._draining.release()
 
     def start(self) -> None:
@@ -297,7 +299,15 @@ class Engine(Holding):
         try:
             background.end()
         finally:
+            self._forecast.forget()
             self._draining.release()
+
+    def progress(self) -> Progress | None:
+        """Answer how far the drain under way is, as of its last commit; None where there is none.
+
+        It asks nothing of the store, and may be called from any thread as often as one likes.
+        """
+        return self._forecast.progress
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -15,16 +15,18 @@ import pyarrow as pa
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import EngineStateError, QueryError, SourceError
+from batchflow.remote.answers import load_report_of, progress_of
 from batchflow.remote.commands import FOREIGN_ID, Commands
 from batchflow.store.lifecycle import Moved
-from batchflow.store.load_report import InvalidColumn, LoadReport
 from batchflow.store.queries import is_of, not_found
 from batchflow.store.questions import Questions
 from batchflow.store.relation import Source
 from batchflow.store.tables import StoredTables, stored_tables
 
 if TYPE_CHECKING:
+    from batchflow.coordinator import Progress
     from batchflow.store.layout import AnyWorkflow
+    from batchflow.store.load_report import LoadReport
 
 
 class StoreClient(Questions):
@@ -113,13 +115,15 @@ class StoreClient(Questions):
         """
         given = {"foreign_id": foreign_id, **_where_to(at, workflow), **options}
         if isinstance(source, str | os.PathLike):
-            return _report(self._engine.load_file(_as_seen_elsewhere(source), given))
+            return load_report_of(self._engine.load_file(_as_seen_elsewhere(source), given))
         if not hasattr(source, "__arrow_c_stream__"):
             raise SourceError(
                 f"A source of type {type(source).__name__} can't be sent to the engine; give a "
                 "path, or an Arrow table, a frame or a relation."
             )
-        return _report(self._engine.load_rows(pa.RecordBatchReader.from_stream(source), given))
+        return load_report_of(
+            self._engine.load_rows(pa.RecordBatchReader.from_stream(source), given)
+        )
 
     def pause(self, where: str | None = None, **options: Any) -> Moved:
         """Pause runs; see `Engine.pause`."""
@@ -139,6 +143,16 @@ class StoreClient(Questions):
         Answers whether there was one; doesn't wait for its end.
         """
         return bool(self._engine.command("stop", {})["stopping"])
+
+    def progress(self) -> Progress | None:
+        """Answer how far the drain under way is, as of its last commit; None where there is none.
+
+        It asks nothing of the store.
+        """
+        if self._commands is None:
+            return None
+        told = self._commands.command("progress", {})["progress"]
+        return None if told is None else progress_of(told)
 
     def _moved(self, verb: str, where: str | None, options: Mapping[str, Any]) -> Moved:
         given = dict(options)
@@ -216,13 +230,3 @@ def _as_seen_elsewhere(source: str | os.PathLike[str]) -> str:
     text = os.fspath(source)
     looks_like_sql = isinstance(source, str) and any(mark in text for mark in "\n (")
     return text if looks_like_sql and not Path(text).exists() else os.path.abspath(text)
-
-
-def _report(told: Mapping[str, Any]) -> LoadReport:
-    invalid = tuple(
-        InvalidColumn(**{**each, "sample": tuple(each["sample"])}) for each in told["invalid"]
-    )
-    named = {field.name: told[field.name] for field in dataclasses.fields(LoadReport)}
-    return LoadReport(
-        **{**named, "conflict_sample": tuple(told["conflict_sample"]), "invalid": invalid}
-    )

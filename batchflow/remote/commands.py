@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-COMMANDS: Final = frozenset({"pause", "resume", "cancel", "stop"})
+COMMANDS: Final = frozenset({"pause", "resume", "cancel", "progress", "stop"})
 
 FOREIGN_ID: Final = "#foreign_id"
 """The column of the foreign id of a run that is triggered by itself."""

@@ -29,6 +29,7 @@ from batchflow.store.relation import BATCH_ROWS, executing
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from batchflow.coordinator import Progress
     from batchflow.remote.listen import Listen
     from batchflow.store import LoadReport, Moved
 
@@ -60,6 +61,9 @@ class Served(Protocol):
 
     def run_id_at(self, workflow: str, seq: int) -> UUID:
         """Return the id of the run with this number."""
+
+    def progress(self) -> Progress | None:
+        """Tell how far the drain under way is, if there is one."""
 
     def wind_down(self) -> bool:
         """End the drain under way, if there is one."""
@@ -210,6 +214,9 @@ class _Answering:
         engine = self._alive()
         if name == "stop":
             return {"stopping": engine.wind_down()}
+        if name == "progress":
+            progress = engine.progress()
+            return {"progress": None if progress is None else asdict(progress)}
         return asdict(getattr(engine, name)(**options))
 
     def loaded(self, source: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class CommitSummary:
         counts: of a step in the store, runs by outcome, int64 of shape (len(Outcome),).
         landed: of a step in the store, how many runs came to which status: ``to`` (uint8),
             ``bucket`` (int64), ``rows`` (int64).
+        paused: of a step in the store, how many of its failures paused their run.
         next_attempt_at: of a step in the store, when the first of its failed runs is due again.
     """
 
@@ -71,6 +72,7 @@ class CommitSummary:
     refused_seqs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
     landed: pa.Table = field(default_factory=LANDED_SCHEMA.empty_table)
+    paused: int = 0
     next_attempt_at: datetime | None = None
 
 

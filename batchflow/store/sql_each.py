@@ -176,6 +176,7 @@ def _summary(commit: StepCommit) -> CommitSummary:
         applied=int(counts.sum()),
         counts=counts,
         landed=_landed(commit.moved),
+        paused=int((commit.held["#run_state"].to_numpy() == RunState.PAUSED).sum()),
         next_attempt_at=pc.min(commit.held["#next_attempt_at"]).as_py(),
     )
 

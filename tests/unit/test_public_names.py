@@ -32,6 +32,7 @@ PUBLIC = [
     "PlotError",
     "PlottableRelation",
     "Precision",
+    "Progress",
     "Pruned",
     "QueryError",
     "Relation",

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-from batchflow.engine import progress
-from batchflow.engine.progress import forecast_seconds
+from batchflow.engine import display
 from batchflow.testing import FakeClock, inline_engine
 
 
@@ -183,20 +182,58 @@ def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
     assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "done")}
 
 
-def test_what_is_left_is_forecast_at_the_pace_so_far() -> None:
-    assert forecast_seconds(expected=300, done=100, elapsed_seconds=60.0) == 120.0
-    assert forecast_seconds(expected=100, done=150, elapsed_seconds=60.0) == 0.0
-    assert forecast_seconds(expected=100, done=0, elapsed_seconds=60.0) == 0.0
-
-
 def test_a_drain_that_nobody_watches_logs_when_it_will_be_done(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(display, "_LINES_EVERY_SECONDS", 0.0)
     with inline_engine(workflow_of(done)) as engine, caplog.at_level(logging.INFO, "batchflow"):
         engine.trigger_many(things(10), foreign_id="number")
         engine.run(progress=False)
 
     lines = [line for line in caplog.records if getattr(line, "action", "") == "progress"]
-    assert "0 left at most, done by " in lines[-1].getMessage()
+    assert lines[0].getMessage().startswith("0 of 10 runs finished; 0 steps, 0 a second")
+    assert lines[1].getMessage() == "NEW → DONE: 10 left at most, 0 a second"
+    assert (lines[1].left, lines[1].step) == (10, "done")
+    assert len(lines) == 3
+    assert lines[-1].getMessage().startswith("10 of 10 runs finished; 10 steps, ")
     assert lines[-1].done_by.tzinfo is not None
+
+
+def test_how_far_a_drain_is_can_be_asked_while_it_is_under_way() -> None:
+    seen: list[bf.Progress | None] = []
+
+    def finish(run: bf.Run[Thing, Stage]) -> Any:
+        seen.append(engine.progress())
+        if run.object.number == 3:
+            return run.pause("look")
+        if run.object.number == 4:
+            raise ValueError("no")
+        return run.repeat() if run.object.number == 5 and len(seen) < 20 else Stage.DONE
+
+    with inline_engine(workflow_of(finish, chunk_rows=1)) as engine:
+        assert engine.progress() is None
+        engine.trigger_many(things(10), foreign_id="number")
+        engine.run()
+        assert engine.progress() is None
+
+    first, last = seen[0], seen[-1]
+    assert first is not None
+    assert last is not None
+    assert (first.finished, first.left, first.paused) == (0, 10, 0)
+    assert (last.finished, last.left, last.paused, last.failed) == (7, 1, 1, 1)
+    assert last.standing == {"things": {"NEW": 1, "DONE": 7}}
+
+
+def test_steps_in_the_store_count_as_well() -> None:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
+    seen: list[bf.Progress | None] = []
+    with inline_engine(workflow) as engine:
+        engine.trigger_many(things(100_000), foreign_id="number")
+        engine._coordinator.listeners.append(lambda _: seen.append(engine.progress()))
+        engine.run()
+
+    assert [each and (each.finished, each.left) for each in (seen[0], seen[-1])] == [
+        (0, 100_000),
+        (100_000, 0),
+    ]

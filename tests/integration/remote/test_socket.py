@@ -26,22 +26,40 @@ from batchflow.errors import (
     StoreError,
 )
 
+# Each round connects anew, and asks one more question than how many there are.
 ASK_UNTIL_DONE = """
-import sys
+import collections, itertools, sys
 import batchflow as bf
 
-asked = 0
-while True:
+QUESTIONS = [
+    lambda store: store.runs("number % 1000 = 7").limit(5),
+    lambda store: store.errors(),
+    lambda store: store.transitions(),
+    lambda store: store.throughput(),
+    lambda store: store.ages(),
+    lambda store: store.funnel(),
+    lambda store: store.durations(),
+    lambda store: store.sql("SELECT max(version), sum(doubled) FROM things.runs"),
+]
+expected, asked, finished = int(sys.argv[2]), collections.Counter(), [0]
+for question in itertools.cycle(QUESTIONS):
     with bf.connect(sys.argv[1]) as store:
-        if asked == 0:
+        if not asked:
             print("ready", flush=True)
-        asked += 1
-        counts = store.counts(workflow="things").fetchall() if store.workflows else []
-        total = sum(runs for *_, runs in counts)
-        assert total in (0, int(sys.argv[2])), counts
-        if total and all(status == "DONE" for status, *_ in counts):
+        asked["questions"] += 1
+        if not store.workflows:
+            continue
+        counts = store.counts().fetchall()
+        assert sum(runs for *_, runs in counts) in (0, expected), counts
+        question(store).fetchall()
+        progress = store.progress()
+        if progress is not None and counts:
+            finished.append(progress.finished)
+            asked["under way"] += progress.left > 0
+        if counts and all(status == "DONE" for status, *_ in counts):
             break
-print(asked)
+assert finished == sorted(finished), finished
+print(asked["under way"])
 """
 
 
@@ -101,8 +119,9 @@ def test_a_history_is_found_by_the_run_id(engine: bf.Engine, client: bf.StoreCli
         client.history("00000000-0000-0000-0000-000000000000")
 
 
-def test_another_process_asks_throughout_a_drain_without_an_error(path: Path) -> None:
-    runs = 100_000
+@pytest.mark.alone
+def test_another_process_asks_throughout_a_drain_of_a_million_runs(path: Path) -> None:
+    runs = 1_000_000
     with bf.Engine(path, things(), workers=2) as engine:
         asking = elsewhere(ASK_UNTIL_DONE, path, runs)
         assert asking.stdout is not None
@@ -114,6 +133,29 @@ def test_another_process_asks_throughout_a_drain_without_an_error(path: Path) ->
     assert report.count("DONE") == runs
     assert asking.returncode == 0, said
     assert int(said) > 3
+
+
+def test_how_far_a_drain_is_is_told_to_others(path: Path) -> None:
+    with bf.Engine(path, things(), workers=1) as engine:
+        load(engine, 300_000)
+        engine.start()
+        with bf.connect(path) as client:
+            while (told := client.progress()) is None or not told.finished:
+                pass
+            engine.stop()
+            assert client.progress() is None
+
+    assert 0 < told.finished <= 300_000
+    assert told.finished + told.left == sum(told.standing["things"].values())
+    assert [step.to_statuses for step in told.steps] == [("DOUBLED",), ("DONE",)]
+    assert told.at.tzinfo is not None
+    assert str(told).startswith(f"{told.finished:,} of ")
+
+
+def test_where_no_engine_is_no_drain_is(path: Path) -> None:
+    bf.Engine(path, things(), workers=0).close()
+    with bf.connect(path) as client:
+        assert client.progress() is None
 
 
 def test_a_million_rows_are_streamed(engine: bf.Engine, client: bf.StoreClient) -> None:

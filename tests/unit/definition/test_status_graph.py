@@ -81,3 +81,10 @@ def test_starting_reachable_and_unreachable_account_for_each_step(graph: StatusG
 def test_the_steps_ahead_are_those_of_the_longest_way_without_going_back() -> None:
     graph = StatusGraph(5, {0: (1, 4), 1: (2, 0), 2: (3, 1), 4: (4,)})
     assert graph.steps_ahead.tolist() == [3, 2, 1, 0, 1]
+
+
+def test_a_status_leads_to_itself_and_to_what_comes_later() -> None:
+    graph = StatusGraph(5, {0: (1, 4), 1: (2, 0), 2: (3, 1), 4: (4,)})
+    assert [set(row.nonzero()[0].tolist()) for row in graph.leads_to] == [
+        {0, 1, 2, 3, 4}, {1, 2, 3}, {2, 3}, {3}, {4}
+    ]  # fmt: skip

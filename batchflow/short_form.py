@@ -1,8 +1,9 @@
-"""Numbers and spans of time as a person reads them at a glance."""
+"""Numbers, spans of time and moments as a person reads them at a glance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 _Scale: TypeAlias = Sequence[tuple[float, str]]
@@ -26,6 +27,14 @@ def short_number(value: float) -> str:
 def short_seconds(seconds: float) -> str:
     """Return a span of time in three digits, in its largest unit: ``250 ms``, ``1.5 h``."""
     return _scaled(seconds, _UNITS, least=1e-6)
+
+
+def short_moment(moment: datetime, now: datetime) -> str:
+    """Return a moment as seen from now: ``05:40``, ``Thu 05:40``, ``24 Dec 05:40``."""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}"
+    soon = abs(moment - now) < timedelta(days=6)
+    return f"{moment:%a %H:%M}" if soon else f"{moment:%d %b %H:%M}"
 
 
 def _scaled(value: float, scale: _Scale, *, least: float) -> str:

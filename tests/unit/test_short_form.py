@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from batchflow.chart.wording import short_number, short_seconds
+from batchflow.short_form import short_moment, short_number, short_seconds
+
+NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,16 @@ def test_numbers_have_three_digits(number: float, said: str) -> None:
 )  # fmt: skip
 def test_spans_are_said_in_their_largest_unit(seconds: float, said: str) -> None:
     assert short_seconds(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (timedelta(hours=1), "13:00"),
+        (timedelta(hours=13), "Tue 01:00"),
+        (timedelta(days=-1), "Sun 12:00"),
+        (timedelta(days=10), "16 May 12:00"),
+    ],
+)
+def test_moments_say_their_day_where_it_is_another(later: timedelta, said: str) -> None:
+    assert short_moment(NOON + later, NOON) == said

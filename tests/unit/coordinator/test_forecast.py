@@ -1,0 +1,180 @@
+"""What is left of a drain, and when it will be done, from plain numbers."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+from batchflow.coordinator import Forecast, Progress, Tally
+from batchflow.coordinator.standing import Standing
+from batchflow.definition import Outcome
+
+NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
+
+
+class Stage(enum.Enum):
+    NEW = "new"
+    PRICED = "priced"
+    PAID = "paid"
+    REFUSED = "refused"
+    SENT = "sent"
+
+
+@dataclass
+class Thing:
+    number: int = 0
+
+
+def parcels(name: str = "parcels") -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow(name, Thing, Stage)
+
+    def price(run: Any) -> Stage:
+        return Stage.PRICED
+
+    def pay(run: Any) -> Stage:
+        return Stage.PAID
+
+    def send(run: Any) -> Stage:
+        return Stage.SENT
+
+    workflow.add_step(Stage.NEW, price, Stage.PRICED)
+    workflow.add_step(Stage.PRICED, pay, Stage.PAID, Stage.REFUSED, Stage.NEW)
+    workflow.add_step(Stage.PAID, send, Stage.SENT)
+    return workflow
+
+
+class Followed:
+    """A drain of some workflows, as a forecast hears of it."""
+
+    def __init__(self, *workflows: bf.Workflow[Thing, Stage]) -> None:
+        self.workflows = workflows
+        self.standing = {each.name: Standing(each) for each in workflows}
+        self.tally = Tally(list(workflows), self.standing)
+        self.forecast = Forecast(workflows)
+
+    def advance(self, code: int, to: int, runs: int, name: str = "parcels") -> None:
+        self.standing[name].runs[[code, to]] += [-runs, runs]
+        self.tally.steps[name, code].counts[Outcome.ADVANCED] += runs
+
+    def at(self, seconds: float) -> Progress:
+        self.forecast.observe(self.tally, seconds, NOON + timedelta(seconds=seconds))
+        assert self.forecast.progress is not None
+        return self.forecast.progress
+
+
+@pytest.fixture
+def followed() -> Followed:
+    followed = Followed(parcels())
+    followed.standing["parcels"].runs[:] = [100, 20, 3, 0, 0]
+    return followed
+
+
+def test_a_step_has_those_at_its_status_and_those_on_their_way_there(followed: Followed) -> None:
+    told = followed.at(0)
+
+    assert [step.left for step in told.steps] == [100, 120, 123]
+    assert [step.to_statuses for step in told.steps] == [
+        ("PRICED",), ("PAID", "REFUSED", "NEW"), ("SENT",)
+    ]  # fmt: skip
+    assert told.left == 123
+    assert told.steps_left == 3 * 100 + 2 * 20 + 3
+
+
+def test_before_anything_is_done_there_is_no_telling(followed: Followed) -> None:
+    told = followed.at(0)
+
+    assert told.done_by is None
+    assert [step.done_by for step in told.steps] == [None] * 3
+    assert str(told).splitlines() == [
+        "0 of 123 runs finished; 0 steps, 0 a second",
+        "NEW → PRICED: 100 left at most, 0 a second",
+        "PRICED → PAID | REFUSED | NEW: 120 left at most, 0 a second",
+        "PAID → SENT: 123 left at most, 0 a second",
+    ]
+
+
+def test_each_step_is_done_at_its_own_pace(followed: Followed) -> None:
+    followed.at(0)
+    followed.advance(0, 1, 50)
+    followed.advance(1, 2, 10)
+    followed.advance(2, 4, 1)
+    told = followed.at(10)
+
+    assert [step.per_second for step in told.steps] == [5.0, 1.0, 0.1]
+    assert [step.left for step in told.steps] == [50, 110, 122]
+    assert told.steps[0].done_by == NOON + timedelta(seconds=20)
+    assert told.steps[1].done_by == NOON + timedelta(seconds=120)
+    assert told.done_by == told.steps[2].done_by == NOON + timedelta(seconds=10 + 1220)
+    assert (told.finished, told.executed, told.per_second) == (1, 61, 6.1)
+
+
+def test_a_branch_that_ends_early_is_left_to_nobody(followed: Followed) -> None:
+    followed.at(0)
+    followed.advance(1, 3, 20)
+    told = followed.at(1)
+
+    assert [step.left for step in told.steps] == [100, 100, 103]
+    assert told.finished == 20
+
+
+def test_the_pace_is_that_of_the_last_half_minute(followed: Followed) -> None:
+    followed.standing["parcels"].runs[0] = 1_000_000
+    for second in range(100):
+        followed.at(second)
+        followed.advance(0, 1, 10 if second < 50 else 1_000)
+
+    assert followed.at(100).steps[0].per_second == pytest.approx(1_000)
+
+
+def test_time_without_work_does_not_count(followed: Followed) -> None:
+    followed.standing["parcels"].runs[:] = [0, 0, 1, 0, 0]
+    followed.at(0)
+    followed.advance(2, 4, 1)
+    assert followed.at(1).left == 0
+
+    followed.standing["parcels"].runs[2] = 500
+    followed.at(1_000)
+    followed.advance(2, 4, 100)
+    assert followed.at(1_001).steps[2].per_second == 100
+
+
+def test_another_drain_begins_anew(followed: Followed) -> None:
+    followed.at(0)
+    followed.advance(0, 1, 50)
+    followed.at(1)
+    followed.tally = Tally(list(followed.workflows), followed.standing)
+
+    assert followed.at(2).steps[0].per_second == 0
+
+
+def test_when_nothing_is_left_it_is_done() -> None:
+    followed = Followed(parcels())
+    told = followed.at(0)
+
+    assert told.done_by == NOON
+    assert not told.lines
+
+
+def test_of_several_workflows_each_line_says_whose_step_it_is() -> None:
+    followed = Followed(parcels(), parcels("letters"))
+    followed.standing["letters"].runs[2] = 7
+    told = followed.at(0)
+
+    assert [line for _, line in told.lines] == ["letters: PAID → SENT: 7 left at most, 0 a second"]
+    assert told.standing["letters"] == {
+        "NEW": 0, "PRICED": 0, "PAID": 7, "REFUSED": 0, "SENT": 0
+    }  # fmt: skip
+
+
+def test_paused_runs_and_failures_are_told(followed: Followed) -> None:
+    followed.tally.steps["parcels", 0].counts[Outcome.FAILED] = 5
+    followed.standing["parcels"].paused = 2
+    told = followed.at(0)
+
+    assert (told.paused, told.failed) == (2, 5)
+    assert "; 2 paused; " in told.summary
