@@ -40,5 +40,5 @@ def short_moment(moment: datetime, now: datetime) -> str:
 def _scaled(value: float, scale: _Scale, *, least: float) -> str:
     # What is rounded up to a thousand is one of the next size.
     rounded = float(f"{value:.3g}")
-    size, suffix = next(each for each in scale if rounded >= each[0])
+    size, suffix = next(each for each in scale if abs(rounded) >= each[0])
     return f"{rounded / (size or least):.3g}{suffix}"

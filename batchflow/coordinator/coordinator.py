@@ -150,6 +150,7 @@ class Coordinator:
         """Do all that can be done now, then wait for news; tell whether to go on."""
         self._hear()
         self._note_written()
+        self._refresh()
         self._write()
         self._submit()
         self._write()
@@ -175,10 +176,14 @@ class Coordinator:
                 break
             queue = self._intake.queues[workflow]
             if runs is None:
-                queue.refresh(self._clock.now())
+                queue.changed()
             else:
                 queue.loaded(*runs)
-        self._intake.refresh_due(self._clock.now())
+
+    def _refresh(self) -> None:
+        # Of a commit under way nobody can tell whether the store's counts have it already.
+        if not self._committer.busy:
+            self._intake.refresh_due(self._clock.now())
 
     def _submit(self) -> None:
         if self._stopping:
@@ -336,7 +341,9 @@ class Coordinator:
         if left is not None:
             # With no time left the wait is for a commit alone, which says itself when it is done.
             return None if left == 0.0 and self._committer.busy else left
-        known = [moment for moment in (self._intake.due_at, self._drain.until) if moment]
+        # While results are being written nobody looks for retries; the end of that is news itself.
+        due_at = None if self._committer.busy else self._intake.due_at
+        known = [moment for moment in (due_at, self._drain.until) if moment]
         if not known:
             return None
         if self._at_work:

@@ -49,6 +49,7 @@ class RunQueue:
         self.workflow = workflow
         self.due_at: datetime | None = None
         self.standing = Standing(workflow)
+        self._outdated = False
         self._store = store
         self._backlog = Backlog(len(workflow.statuses))
         self._skipped = Deferral()
@@ -66,12 +67,21 @@ class RunQueue:
         self._backlog.replace(counted.waiting)
         self.standing.recounted(self._backlog.waiting)
         self.due_at = _with_slack(counted.next_attempt_at)
+        self._outdated = False
 
     def refresh_due(self, now: datetime) -> None:
-        """Count anew where a retry has fallen due, or the clock was set back since it was to."""
+        """Count anew what others changed, or where a retry has fallen due.
+
+        The clock may have been set back since that was foreseen.
+        """
         due_at = self.due_at
-        if due_at is not None and (due_at <= now or due_at > now + self._longest_wait):
+        is_due = due_at is not None and (due_at <= now or due_at > now + self._longest_wait)
+        if is_due or self._outdated:
             self.refresh(now)
+
+    def changed(self) -> None:
+        """Take note that others changed runs."""
+        self._outdated = True
 
     def loaded(self, code: int, first_seq: int, last_seq: int) -> None:
         """Take note of newly triggered runs."""

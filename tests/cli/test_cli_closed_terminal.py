@@ -4,47 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import GATED, Command, arguments_of, document, environment
+from command_line import GATED, Command, document
+from terminal import Terminal
 
 GUESTS = ["run", "gated_pipeline.py:guests", "--store", "guests.duckdb"]
 ROWS = 300
 
-Run = Callable[..., "Terminal"]
-
-
-class Terminal:
-    """A command on a terminal of its own, which can be closed."""
-
-    def __init__(self, folder: Path, *arguments: object, before: str = "") -> None:
-        self.master, self._slave = pty.openpty()
-        self.process = subprocess.Popen(
-            # The shell makes the terminal the session's own by opening it.
-            ["sh", "-c", f'{before} exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._slave),
-             *arguments_of(arguments)],
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-        self.shown = ""
-
-    def await_text(self, text: str) -> None:
-        while text not in self.shown:
-            read = os.read(self.master, 4096)
-            self.shown += read.decode(errors="replace")
-
-    def close(self) -> None:
-        if self.master >= 0:
-            os.close(self.master)
-            os.close(self._slave)
-            self.master = -1
+Run = Callable[..., Terminal]
 
 
 @pytest.fixture

@@ -15,15 +15,38 @@ from batchflow.cli.plotting import plot_option
 @click.command(
     epilog="""\b
 Example:
-  batchflow status --store orders.duckdb --workflow orders --json
+  batchflow status --store orders.duckdb --watch
 """
 )
 @store_option
 @workflow_option
+@click.option(
+    "--watch",
+    "every_seconds",
+    metavar="[SECONDS]",
+    is_flag=False,
+    flag_value=2.0,
+    type=click.FloatRange(min=0.1),
+    help="Refresh it in place, with rates and forecasts, until Ctrl-C.  [every 2 seconds]",
+)
 @plot_option
 @form_option
-def status(store: Path, workflow: str | None, plot: Path | None, *, form: Form) -> None:
+def status(
+    store: Path,
+    workflow: str | None,
+    every_seconds: float | None,
+    plot: Path | None,
+    *,
+    form: Form,
+) -> None:
     """Count the runs by workflow, status and run state."""
+    if every_seconds is not None:
+        if plot is not None or form != Form():
+            raise click.UsageError("--watch shows a table; leave out the other forms.")
+        from batchflow.cli.watching import watch
+
+        watch(store, workflow, every_seconds)
+        return
     from batchflow.remote import StoreClient
 
     answer(StoreClient.counts, store, workflow, plot, form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -237,3 +238,38 @@ def test_steps_in_the_store_count_as_well() -> None:
         (0, 100_000),
         (100_000, 0),
     ]
+
+
+def test_counts_stay_right_while_retries_fall_due_and_others_change_runs() -> None:
+    """They are counted anew again and again, with commits under way."""
+    seen: list[tuple[int, int]] = []
+    over = threading.Event()
+
+    def finish(run: bf.Run[Thing, Stage]) -> Stage:
+        if run.object.number % 50 == 0 and run.attempt < 3:
+            raise ValueError("no")
+        return Stage.DONE
+
+    def note(_: object) -> None:
+        progress = engine.progress()
+        assert progress is not None
+        seen.append((progress.finished, progress.left))
+
+    def change() -> None:
+        while not over.wait(0.0002):
+            engine._coordinator.changed("things")
+
+    retry = bf.Retry(backoff_seconds=0.01, pause_after=None)
+    workflow = workflow_of(finish, retry=retry, chunk_rows=2_000)
+    changing = threading.Thread(target=change)
+    with bf.Engine(":memory:", workflow, workers=2) as engine:
+        engine.trigger_many(things(60_000), foreign_id="number")
+        engine._coordinator.listeners.append(note)
+        changing.start()
+        engine.run(wait_for_retries=True)
+        over.set()
+        changing.join()
+
+    assert seen[-1] == (60_000, 0)
+    # Those that wait for their retry aren't left to any step; all others are.
+    assert all(60_000 - 1_200 <= finished + left <= 60_000 for finished, left in seen)

@@ -1,0 +1,123 @@
+"""A store's status on a terminal, refreshed in place."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from batchflow.cli.looking import Look, look
+from batchflow.definition import RunState
+from batchflow.short_form import short_moment, short_number
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from batchflow.coordinator import Progress, StepProgress
+
+_STYLES: Final = {"PAUSED": "bold yellow", "COMPLETED": "green", "CANCELLED": "dim"}
+
+
+def watch(store: Path, workflow: str | None, every_seconds: float) -> None:
+    """Show where the runs are until Ctrl-C; the last that was shown stays there.
+
+    Raises:
+        StoreError: there is no such store, or it can't be asked.
+    """
+    if not sys.stdout.isatty():
+        raise click.UsageError(
+            "--watch refreshes a terminal, and the output is none; leave it out, or repeat the "
+            "command for --json."
+        )
+    # Imported where it is needed, like all that only some commands use.
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(screen(store, look(store, workflow)), refresh=True)
+                time.sleep(every_seconds)
+        except KeyboardInterrupt:
+            # That is how watching ends.
+            return
+
+
+def screen(store: Path, seen: Look) -> RenderableType:
+    """Return what is shown of one look."""
+    from rich.console import Group
+    from rich.text import Text
+
+    head = Text.assemble((str(store), "bold"), f" at {seen.at:%H:%M:%S}: {_who(seen)}")
+    return Group(head, *_overall(seen.progress), "", *_tables(seen))
+
+
+def _who(seen: Look) -> str:
+    if seen.held:
+        return seen.held
+    if not seen.served:
+        return "nobody is at work"
+    return (
+        "an engine has it, and moves no runs" if seen.progress is None else "an engine is at work"
+    )
+
+
+def _overall(progress: Progress | None) -> Iterator[RenderableType]:
+    from rich.progress_bar import ProgressBar
+
+    if progress is not None:
+        yield progress.summary
+        yield ProgressBar(max(progress.finished + progress.left, 1), progress.finished, width=60)
+
+
+def _tables(seen: Look) -> Iterator[Table]:
+    steps = {} if seen.progress is None else _by_status(seen.progress)
+    for name, counts in seen.counts.items():
+        yield _table(name, counts, steps.get(name))
+
+
+def _by_status(progress: Progress) -> dict[str, dict[str, StepProgress]]:
+    steps: dict[str, dict[str, StepProgress]] = {}
+    for step in progress.steps:
+        steps.setdefault(step.workflow, {})[step.from_status] = step
+    return steps
+
+
+def _table(
+    name: str,
+    counts: Mapping[str, Mapping[str, int]],
+    steps: Mapping[str, StepProgress] | None,
+) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    there = {state for runs in counts.values() for state in runs}
+    states = [state.name for state in RunState if state.name in there]
+    table = Table(box=box.SIMPLE_HEAD, title=name, title_justify="left", title_style="bold")
+    table.add_column("status", no_wrap=True)
+    for state in states:
+        table.add_column(
+            state.lower().replace("_", " "), justify="right", style=_STYLES.get(state, "")
+        )
+    if steps is not None:
+        for heading in ("left at most", "a second", "done by"):
+            table.add_column(heading, justify="right", no_wrap=True)
+    for status, runs in counts.items():
+        numbers = [f"{runs[state]:,}" if state in runs else "" for state in states]
+        table.add_row(status, *numbers, *_forecast(steps, status))
+    return table
+
+
+def _forecast(steps: Mapping[str, StepProgress] | None, status: str) -> tuple[str, ...]:
+    if steps is None:
+        return ()
+    step = steps.get(status)
+    if step is None or not step.left:
+        return "", "", ""
+    done_by = "" if step.done_by is None else short_moment(step.done_by, step.at)
+    return short_number(step.left), short_number(step.per_second), done_by

@@ -1,0 +1,72 @@
+"""``status --watch``, on a terminal."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Command
+from terminal import Terminal
+
+Watch = Callable[..., Terminal]
+
+UP = "\x1b[1A"
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    opened: list[Terminal] = []
+
+    def begin(store: str) -> Terminal:
+        opened.append(Terminal(tmp_path, "status", "--store", store, "--watch", 0.1))
+        return opened[-1]
+
+    yield begin
+    for terminal in opened:
+        terminal.process.kill()
+        terminal.process.wait()
+        terminal.close()
+
+
+def test_a_run_at_work_is_followed_until_it_has_ended(
+    command: Command, guests_at_gate: subprocess.Popen[str], watch: Watch
+) -> None:
+    watching = watch("guests.duckdb")
+    watching.await_text("an engine is at work")
+    watching.await_text("0 of 300 runs finished; ")
+    watching.await_text("left at most")
+
+    assert command("stop", "--store", "guests.duckdb").returncode == 0
+    watching.await_text("nobody is at work")
+    guests_at_gate.communicate()
+
+    watching.shown = ""
+    watching.await_text("AT_GATE")
+    watching.press_ctrl_c()
+    assert watching.process.wait() == 0
+    assert UP in watching.shown
+
+
+def test_watching_ends_where_there_is_no_store(tmp_path: Path, watch: Watch) -> None:
+    (tmp_path / "other.duckdb").write_text("not a store")
+    watching = watch("other.duckdb")
+    watching.await_text("is no batchflow store")
+
+    assert watching.process.wait() == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "the output is none"),
+        (["--json"], "leave out the other forms"),
+        (["0.001"], "0.1"),
+    ],
+)
+def test_only_a_terminal_is_refreshed(ask: Command, more: list[str], said: str) -> None:
+    refused = ask("status", "--watch", *more)
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr
