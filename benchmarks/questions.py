@@ -1,0 +1,51 @@
+"""The questions that people ask of a store, each timed until its last row is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import batchflow as bf
+import orders
+from sample import Sample
+
+Store: TypeAlias = "bf.Engine | bf.StoreClient"
+
+QUESTIONS: Final[Mapping[str, Callable[[Store, str], bf.Relation]]] = {
+    "counts()": lambda store, _: store.counts(),
+    "runs(where).limit(20)": lambda store, _: store.runs("items = 3").limit(20),
+    "history(run_id)": lambda store, run_id: store.history(run_id),
+    "errors()": lambda store, _: store.errors(),
+    "transitions()": lambda store, _: store.transitions(),
+    "throughput()": lambda store, _: store.throughput(),
+    "durations()": lambda store, _: store.durations(),
+    "funnel()": lambda store, _: store.funnel(),
+    "ages()": lambda store, _: store.ages(),
+}
+
+
+def ask(store: str, question: str) -> Sample:
+    """Ask the engine itself; what the same takes by way of its socket is told beside it."""
+    with bf.Engine(store, orders.sql_orders(), workers=0) as engine:
+        query = "SELECT max(run_id)::VARCHAR, count(*) FROM orders.runs"
+        [(run_id, runs)] = engine.sql(query).fetchall()
+        seconds = _seconds(engine, question, run_id)
+        with bf.connect(store) as client:
+            by_socket = _seconds(client, question, run_id)
+    return Sample(seconds, {"runs": runs}, {"by_socket": by_socket})
+
+
+def show(store: str) -> Sample:
+    """Have the engine draw what a notebook shows of it."""
+    with bf.Engine(store, orders.sql_orders(), workers=0) as engine:
+        began = time.perf_counter()
+        drawn = engine._repr_html_()
+        seconds = time.perf_counter() - began
+    return Sample(seconds, {"characters": len(drawn)})
+
+
+def _seconds(store: Store, question: str, run_id: str) -> float:
+    began = time.perf_counter()
+    QUESTIONS[question](store, run_id).to_arrow_table()
+    return time.perf_counter() - began
