@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batchflow.engine.picture import shown
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.selection import Selection
-    from batchflow.store import Store
+    from batchflow.store import Relation, Store
     from batchflow.store.tables import Tables
 
 
@@ -46,7 +47,11 @@ class Asking(Questions):
         """
         wanted = run_id_of(run_id)
         workflow = self._store.workflow_of(wanted)
-        return stored_run(workflow, self._store.get(workflow, wanted))
+        row = self._store.get(workflow, wanted)
+        return stored_run(workflow, row, partial(self._history_until, wanted, row["version"]))
+
+    def _history_until(self, run_id: UUID, version: int) -> Relation:
+        return self.history(run_id).filter(f"version IS NULL OR version <= {int(version)}")
 
     def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:
         return self._store.tables(self._workflows.only(workflow))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from batchflow.definition import RunState
+from batchflow.engine.life import History, life_shown
 from batchflow.picture import html_table
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ StatusT = TypeVar("StatusT", bound=enum.Enum)
 class StoredRun(Generic[ObjectT, StatusT]):
     """A run as it was when it was asked for; it doesn't follow what happens later.
 
-    Its repr leaves out the object, as logs are no place for that; in a notebook it is shown.
+    Its repr leaves out the object, as logs are no place for that. A notebook shows it, and what
+    happened to the run until then, as long as its engine is open.
 
     Attributes:
         version: rises by one with each stored change, from 1.
@@ -44,12 +46,22 @@ class StoredRun(Generic[ObjectT, StatusT]):
     reason: str | None
     created_at: datetime
     updated_at: datetime
+    _history: History | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The engine that knows its history stays where it is.
+        return {**self.__dict__, "_history": None}
 
     def _repr_html_(self) -> str:
         # Two tables, as the object's fields may have the names of the run's.
-        own = html_table(("run", ""), [row for row in _rows(self) if row[0] != "object"])
+        own = html_table(("run", ""), [row for row in _rows(self) if row[0] not in _NOT_SAID])
         values = html_table((type(self.object).__name__, ""), _rows(self.object))
-        return f"<div>{own}{values}</div>"
+        life = "" if self._history is None else life_shown(self.created_at, self._history)
+        beside = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
+        return f'<div><div style="{beside}">{own}{values}</div>{life}</div>'
+
+
+_NOT_SAID: Final = {"object", "_history"}
 
 
 def _rows(instance: Any) -> list[tuple[str, str | None]]:
@@ -62,7 +74,9 @@ def _said(value: Any) -> str | None:
     return value.name if isinstance(value, enum.Enum) else str(value)
 
 
-def stored_run(workflow: AnyWorkflow, row: Mapping[str, Any]) -> StoredRun[Any, Any]:
+def stored_run(
+    workflow: AnyWorkflow, row: Mapping[str, Any], history: History
+) -> StoredRun[Any, Any]:
     """Build a run from the columns of its row, by name."""
     values = {field.name: row[field.column] for field in workflow.fields}
     return StoredRun(
@@ -77,4 +91,5 @@ def stored_run(workflow: AnyWorkflow, row: Mapping[str, Any]) -> StoredRun[Any, 
         reason=row["reason"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        _history=history,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -135,6 +137,69 @@ def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Eng
     assert (rows["foreign_id"], rows["status"], rows["run_state"]) == ("<a>", "NEW", "INITIATED")
     assert (rows["number"], rows["text"]) == ("7", "NULL")
     assert "number" not in repr(run)
+
+
+def test_a_run_is_shown_with_its_life_and_its_errors() -> None:
+    def finish(run: bf.Run[Note, Stage]) -> Stage:
+        if run.attempt < 3:
+            raise ValueError(f"not <yet>: {run.attempt}")
+        return Stage.DONE
+
+    workflow = bf.Workflow("notes", Note, Stage, retry=bf.Retry(backoff_seconds=60, jitter=0))
+    workflow.add_step(Stage.NEW, finish, Stage.DONE)
+    with inline_engine(workflow, clock=FakeClock()) as engine:
+        run_id = engine.trigger("a", Note(7))
+        engine.run()
+        early = engine.get(run_id)
+        engine.run(wait_for_retries=True)
+        shown, shown_early = engine.get(run_id)._repr_html_(), early._repr_html_()
+
+    assert "NEW → DONE" in shown
+    assert "+1 min" in shown
+    assert shown.count("failed: ValueError<") == 2
+    assert "not &lt;yet&gt;: 2" in shown
+    # A run is a value: what happened later is no part of it.
+    assert "NEW → DONE" not in shown_early
+    assert "not &lt;yet&gt;: 2" not in shown_early
+
+
+def test_a_long_life_is_shown_by_its_beginning_and_its_end() -> None:
+    def finish(run: bf.Run[Note, Stage]) -> Any:
+        run.object.number += 1
+        return run.repeat() if run.object.number < 100 else Stage.DONE
+
+    workflow = bf.Workflow("notes", Note, Stage)
+    workflow.add_step(Stage.NEW, finish, Stage.DONE)
+    with inline_engine(workflow, clock=FakeClock()) as engine:
+        run_id = engine.trigger("a", Note())
+        engine.run()
+        shown = engine.get(run_id)._repr_html_()
+
+    assert "… 70 more …" in shown
+    assert "NEW → DONE" in shown
+
+
+def test_where_transitions_are_not_recorded_failures_are_shown() -> None:
+    def finish(run: bf.Run[Note, Stage]) -> Stage:
+        raise ValueError("no")
+
+    workflow = bf.Workflow("notes", Note, Stage, record_transitions=False)
+    workflow.add_step(Stage.NEW, finish, Stage.DONE)
+    with inline_engine(workflow, clock=FakeClock()) as engine:
+        run_id = engine.trigger("a", Note())
+        engine.run()
+        shown = engine.get(run_id)._repr_html_()
+
+    assert "Its transitions aren't recorded" in shown
+    assert "failed: ValueError" in shown
+
+
+def test_a_run_can_be_pickled_and_compared(engine: bf.Engine) -> None:
+    run = engine.get(engine.trigger("a", Note(7)))
+    again = pickle.loads(pickle.dumps(run))
+
+    assert again == run == engine.get(run.run_id)
+    assert "7" in again._repr_html_()
 
 
 def test_a_report_is_shown_with_its_numbers_to_the_right(engine: bf.Engine) -> None:
