@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,8 +17,9 @@ import pyarrow as pa
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import EngineStateError, QueryError, SourceError
 from batchflow.remote.answers import load_report_of, progress_of
-from batchflow.remote.commands import FOREIGN_ID, Commands
+from batchflow.remote.commands import FOREIGN_ID, Commands, sent_moment
 from batchflow.store.lifecycle import Moved
+from batchflow.store.prune import Pruned
 from batchflow.store.queries import is_of, not_found
 from batchflow.store.questions import Questions
 from batchflow.store.relation import Source
@@ -136,6 +138,23 @@ class StoreClient(Questions):
     def cancel(self, where: str | None = None, **options: Any) -> Moved:
         """End runs where they stand, for good; see `Engine.cancel`."""
         return self._moved("cancel", where, options)
+
+    def prune(
+        self,
+        finished_before: timedelta | datetime,
+        where: str | None = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Remove finished runs of the engine's workflows; see `Engine.prune`."""
+        options = {
+            **sent_moment(finished_before),
+            "where": where,
+            "workflow": workflow.name if isinstance(workflow, Workflow) else workflow,
+            "dry_run": dry_run,
+        }
+        return Pruned(**self._engine.command("prune", options))
 
     def stop(self) -> bool:
         """Have the drain under way end: chunks in flight finish within its grace time.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-COMMANDS: Final = frozenset({"pause", "resume", "cancel", "progress", "stop"})
+from batchflow.errors import EngineStateError
+
+COMMANDS: Final = frozenset({"pause", "resume", "cancel", "progress", "prune", "stop"})
 
 FOREIGN_ID: Final = "#foreign_id"
 """The column of the foreign id of a run that is triggered by itself."""
@@ -24,3 +27,28 @@ class Commands(Protocol):
 
     def load_rows(self, rows: pa.RecordBatchReader, options: Mapping[str, Any]) -> dict[str, Any]:
         """Have these rows loaded."""
+
+
+def sent_moment(moment: timedelta | datetime) -> dict[str, Any]:
+    """Return a moment, or how long ago it was, as it is sent.
+
+    Raises:
+        EngineStateError: it is neither.
+    """
+    match moment:
+        case timedelta():
+            return {"ago": (moment.days, moment.seconds, moment.microseconds)}
+        case datetime():
+            # A naive one is meant in this process's local time, which may not be the engine's.
+            return {"moment": moment.astimezone().isoformat()}
+        case _:
+            raise EngineStateError(
+                f"finished_before is {moment!r}; give a datetime, or a timedelta for how long ago."
+            )
+
+
+def received_moment(sent: Mapping[str, Any]) -> timedelta | datetime:
+    """Return what `sent_moment` was given."""
+    if "moment" in sent:
+        return datetime.fromisoformat(sent["moment"])
+    return timedelta(*sent["ago"])

@@ -19,7 +19,7 @@ from pyarrow import flight
 
 from batchflow.errors import BatchflowError, EngineStateError, QueryError, StoreError
 from batchflow.remote.address import cradle, socket_of
-from batchflow.remote.commands import COMMANDS, FOREIGN_ID
+from batchflow.remote.commands import COMMANDS, FOREIGN_ID, received_moment
 from batchflow.remote.watch import Watch
 from batchflow.remote.wire import refusal, unpacked_query
 from batchflow.store.forks import leak_in_child
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator import Progress
     from batchflow.remote.listen import Listen
-    from batchflow.store import LoadReport, Moved
+    from batchflow.store import LoadReport, Moved, Pruned
 
 log = logging.getLogger("batchflow")
 
@@ -58,6 +58,10 @@ class Served(Protocol):
     @property
     def cancel(self) -> Callable[..., Moved]:
         """Ends runs."""
+
+    @property
+    def prune(self) -> Callable[..., Pruned]:
+        """Removes finished runs."""
 
     def run_id_at(self, workflow: str, seq: int) -> UUID:
         """Return the id of the run with this number."""
@@ -217,6 +221,9 @@ class _Answering:
         if name == "progress":
             progress = engine.progress()
             return {"progress": None if progress is None else asdict(progress)}
+        if name == "prune":
+            chosen = {key: options[key] for key in ("where", "workflow", "dry_run")}
+            return asdict(engine.prune(received_moment(options), **chosen))
         return asdict(getattr(engine, name)(**options))
 
     def loaded(self, source: Any, options: Mapping[str, Any]) -> dict[str, Any]:

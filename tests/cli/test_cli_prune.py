@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,10 +86,24 @@ def test_what_can_not_be_done_exits_with_3(
     assert said in outcome.stderr
 
 
-def test_a_store_that_is_held_exits_with_75(guests_at_gate: object, command: Command) -> None:
-    outcome = command("prune", "--store", "guests.duckdb", "--finished-before", "0m")
+def test_beside_a_run_at_work_it_removes_what_has_finished(
+    guests_at_gate: object, command: Command
+) -> None:
+    before = ("prune", "--store", "guests.duckdb", "--finished-before")
+    assert (
+        command("cancel", "--store", "guests.duckdb", "--where", "name < 'guest 2'").returncode == 0
+    )
 
-    assert outcome.returncode == 75
+    foreseen = document(command(*before, "0m", "--dry-run", "--json"))
+    pruned = command(*before, "0m", "--where", "name < 'guest 10'", "--workflow", "guests")
+
+    assert pruned.stderr == ""
+    assert 0 < int(re.findall(r"prune: (\d+) runs", pruned.stdout)[0]) < foreseen["runs"]
+    assert document(command(*before, "30d", "--json"))["runs"] == 0
+
+    refused = command(*before, "0m", "--workflow", "others")
+    assert refused.returncode == 3
+    assert "'others'" in refused.stderr
 
 
 def test_a_store_that_is_not_there_is_not_made(command: Command, tmp_path: Path) -> None:

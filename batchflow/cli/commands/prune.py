@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,15 +52,25 @@ def prune(
     """Remove runs that were completed or cancelled long ago, with their transitions and errors.
 
     Each workflow's are removed at once: all of them, or none. The file uses their space again. No
-    workflow's definition is needed.
+    workflow's definition is needed. Where an engine has the store, it removes those of its own
+    workflows, and its commits wait meanwhile.
     """
-    from batchflow.engine.pruning import prune_store
-
-    pruned = prune_store(store, finished_before, where, workflow=workflow, dry_run=dry_run)
+    pruned = _pruned(store, finished_before, where, workflow=workflow, dry_run=dry_run)
     if as_json:
         write_document({"dry_run": dry_run, **asdict(pruned)})
     else:
         write(_told(pruned, dry_run=dry_run))
+
+
+def _pruned(store: Path, finished_before: timedelta | datetime, *what: Any, **how: Any) -> Pruned:
+    from batchflow.remote import connect
+
+    with connect(store) as reader:
+        if reader.served:
+            return reader.prune(finished_before, *what, **how)
+    from batchflow.engine.pruning import prune_store
+
+    return prune_store(store, finished_before, *what, **how)
 
 
 def _told(pruned: Pruned, *, dry_run: bool) -> str:

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -269,6 +271,33 @@ def test_runs_are_held_by_others(engine: bf.Engine, client: bf.StoreClient) -> N
         client.pause("nope")
     states = client.counts().select("run_state::VARCHAR, runs").fetchall()
     assert sorted(states) == [("CANCELLED", 1), ("INITIATED", 6), ("RUNNING", 3)]
+
+
+def test_finished_runs_are_removed_by_others_while_a_drain_goes_on(path: Path) -> None:
+    """Each run is either done or removed, whatever was under way when it was asked for."""
+    runs, removed = 200_000, 0
+    with bf.Engine(path, things(), workers=2) as engine, bf.connect(path) as client:
+        engine.start()
+        load(engine, runs)
+        while removed < runs // 2:
+            pruned = client.prune(timedelta(0))
+            assert pruned.transitions == 2 * pruned.runs
+            removed += pruned.runs
+        while (left := engine.progress()) is None or left.left:
+            pass
+        engine.stop()
+        assert not engine.runs("status <> 'DONE'").fetchall()
+        assert len(engine.runs()) == runs - removed
+
+        dry = client.prune(datetime.now(UTC).replace(tzinfo=None), "number >= 0", dry_run=True)
+        assert dry.runs in (0, runs - removed)
+        assert client.prune(timedelta(days=1), workflow="things").runs == 0
+
+
+@pytest.mark.parametrize("moment", ["yesterday", timedelta(days=-1), timedelta.max])
+def test_a_moment_that_is_none_is_refused(client: bf.StoreClient, moment: Any) -> None:
+    with pytest.raises(EngineStateError, match="finished_before is"):
+        client.prune(moment)
 
 
 def test_a_drain_is_ended_by_others(path: Path) -> None:
