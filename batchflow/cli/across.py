@@ -18,7 +18,7 @@ def across(
     workflow: str | None,
 ) -> list[Relation]:
     """Ask about each workflow, or the one that is named; the column ``workflow`` comes first."""
-    from batchflow.store.layout import literal
+    from batchflow.store.schema.layout import literal
 
     names = store.workflows if workflow is None else (workflow,)
     return [ask(store, workflow=name).select(f"{literal(name)} AS workflow", "*") for name in names]

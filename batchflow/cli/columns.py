@@ -55,7 +55,7 @@ def texts_of_enums(relation: Relation) -> Relation:
 
 def texts_of(relation: Relation, columns: tuple[str, ...]) -> Relation:
     """Turn the columns that are named into text."""
-    from batchflow.store.layout import quote
+    from batchflow.store.schema.layout import quote
 
     quoted = {quote(column) for column in columns}
     return _each(relation, lambda name, _: as_text(name) if name in quoted else name)
@@ -68,7 +68,7 @@ def _in_csv(name: str, kind: str) -> str:
 
 
 def _each(relation: Relation, turned: Callable[[str, str], str]) -> Relation:
-    from batchflow.store.layout import quote
+    from batchflow.store.schema.layout import quote
 
     named = [quote(name) for name in relation.columns]
     turns = [turned(name, kind) for name, kind in zip(named, relation.types, strict=True)]

@@ -99,8 +99,8 @@ def _encoded(relation: Relation) -> Iterator[list[str]]:
     """Answer each row as a JSON object, in batches; DuckDB writes them, so all types are known."""
     import pyarrow.compute as pc
 
-    from batchflow.store.layout import quote
-    from batchflow.store.relation import executing
+    from batchflow.store.asking.relation import executing
+    from batchflow.store.schema.layout import quote
 
     refuse_namesakes(relation, "JSON")
     members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)

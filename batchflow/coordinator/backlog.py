@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchflow.store.layout import BUCKET_BITS
+from batchflow.store.schema.layout import BUCKET_BITS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from batchflow.store.layout import BUCKET_BITS
+from batchflow.store.schema.layout import BUCKET_BITS
 
 _MASK = (1 << BUCKET_BITS) - 1
 

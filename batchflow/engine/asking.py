@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from batchflow.engine.picture import shown
 from batchflow.engine.stored_run import StoredRun, stored_run
-from batchflow.store.questions import Questions
-from batchflow.store.run_id import run_id_of
+from batchflow.store.asking.questions import Questions
+from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.selection import Selection
     from batchflow.store import Relation, Store
-    from batchflow.store.tables import Tables
+    from batchflow.store.asking.tables import Tables
 
 
 class Asking(Questions):

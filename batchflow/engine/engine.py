@@ -25,7 +25,7 @@ from batchflow.engine.worker_memory import worker_memory_bytes
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
 from batchflow.executor import InlineExecutor, ProcessPool
 from batchflow.store import LoadOptions, Store
-from batchflow.store.run_id import run_id_of
+from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
     import enum

@@ -9,7 +9,7 @@ from batchflow.engine.arguments import finished_by
 from batchflow.engine.asking import Asking
 from batchflow.engine.signals import CtrlC
 from batchflow.store import PruneOptions
-from batchflow.store.run_id import run_id_of
+from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING
 
-from batchflow.store.instance import MEMORY
+from batchflow.store.database.instance import MEMORY
 
 if TYPE_CHECKING:
     from batchflow.engine.config import EngineConfig

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from batchflow.store.load_report import InvalidColumn, LoadReport
+from batchflow.store.loading.load_report import InvalidColumn, LoadReport
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress

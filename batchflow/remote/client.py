@@ -18,17 +18,17 @@ from batchflow.definition.workflow import Workflow
 from batchflow.errors import EngineStateError, QueryError, SourceError
 from batchflow.remote.answers import load_report_of, progress_of
 from batchflow.remote.commands import FOREIGN_ID, Commands, sent_moment
-from batchflow.store.lifecycle import Moved
-from batchflow.store.prune import Pruned
-from batchflow.store.queries import is_of, not_found
-from batchflow.store.questions import Questions
-from batchflow.store.relation import Source
-from batchflow.store.tables import StoredTables, stored_tables
+from batchflow.store.asking.queries import is_of, not_found
+from batchflow.store.asking.questions import Questions
+from batchflow.store.asking.relation import Source
+from batchflow.store.asking.tables import StoredTables, stored_tables
+from batchflow.store.runs.lifecycle import Moved
+from batchflow.store.runs.prune import Pruned
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
-    from batchflow.store.layout import AnyWorkflow
-    from batchflow.store.load_report import LoadReport
+    from batchflow.store.loading.load_report import LoadReport
+    from batchflow.store.schema.layout import AnyWorkflow
 
 
 class StoreClient(Questions):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from batchflow.errors import StoreError, StoreHeldError
 from batchflow.remote.address import is_served, reachable, socket_of
 from batchflow.remote.client import StoreClient
-from batchflow.store.reader import ReadOnlyStore
+from batchflow.store.asking.reader import ReadOnlyStore
 
 if TYPE_CHECKING:
     from batchflow.remote.source import RemoteSource

@@ -22,9 +22,9 @@ from batchflow.remote.address import cradle, socket_of
 from batchflow.remote.commands import COMMANDS, FOREIGN_ID, received_moment
 from batchflow.remote.watch import Watch
 from batchflow.remote.wire import refusal, unpacked_query
-from batchflow.store.forks import leak_in_child
-from batchflow.store.local_source import LocalSource
-from batchflow.store.relation import BATCH_ROWS, executing
+from batchflow.store.asking.local_source import LocalSource
+from batchflow.store.asking.relation import BATCH_ROWS, executing
+from batchflow.store.database.forks import leak_in_child
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pyarrow import flight
 
 from batchflow.remote.wire import packed_query, refused
-from batchflow.store.instance import in_memory
-from batchflow.store.layout import quote
-from batchflow.store.relation import Params
+from batchflow.store.asking.relation import Params
+from batchflow.store.database.instance import in_memory
+from batchflow.store.schema.layout import quote
 
 
 class RemoteSource:

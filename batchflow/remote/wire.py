@@ -11,7 +11,7 @@ from pyarrow import flight
 
 from batchflow import errors
 from batchflow.errors import BatchflowError, QueryError, StoreError
-from batchflow.store.relation import Params
+from batchflow.store.asking.relation import Params
 
 _QUERY: Final = b"query"
 _NAMED: Final = b"named"

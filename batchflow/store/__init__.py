@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from batchflow.store.arrival import Arrival
-from batchflow.store.backlog import Backlog
-from batchflow.store.commit import CommitSummary, StepCommit
-from batchflow.store.lifecycle import Moved
-from batchflow.store.load_options import LoadOptions
-from batchflow.store.load_report import LoadReport, Placed
-from batchflow.store.plottable import PlottableRelation
-from batchflow.store.prune import Pruned, PruneOptions
-from batchflow.store.relation import Relation
+from batchflow.store.asking.plottable import PlottableRelation
+from batchflow.store.asking.relation import Relation
+from batchflow.store.loading.load_options import LoadOptions
+from batchflow.store.loading.load_report import LoadReport, Placed
+from batchflow.store.runs.arrival import Arrival
+from batchflow.store.runs.backlog import Backlog
+from batchflow.store.runs.commit import CommitSummary, StepCommit
+from batchflow.store.runs.lifecycle import Moved
+from batchflow.store.runs.prune import Pruned, PruneOptions
 from batchflow.store.store import Store
 
 __all__ = [

@@ -14,27 +14,30 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from batchflow.definition.step import Step
-from batchflow.store import database, lifecycle, queries, sql_step
-from batchflow.store.arrival import Arrival, arrival
-from batchflow.store.backlog import Backlog, count_backlog, count_retries
-from batchflow.store.claim import claim_runs
-from batchflow.store.commit import CommitSummary, StepCommit, commit_steps
-from batchflow.store.connection import Connection
-from batchflow.store.instance import MEMORY, Settings
-from batchflow.store.layout import AnyWorkflow, Layout
-from batchflow.store.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
-from batchflow.store.load import load
-from batchflow.store.load_options import LoadOptions
-from batchflow.store.load_report import LoadReport, Placed
-from batchflow.store.local_source import LocalSource
-from batchflow.store.lock import StoreLock
-from batchflow.store.migrate import lay_out
-from batchflow.store.prune import Pruned, PruneOptions, prune
-from batchflow.store.spill import SpillFolder
-from batchflow.store.sql_task import SqlTask
-from batchflow.store.suspects import suspects
-from batchflow.store.tables import Tables
-from batchflow.store.trigger import Trigger
+from batchflow.store.asking import queries
+from batchflow.store.asking.local_source import LocalSource
+from batchflow.store.asking.tables import Tables
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.instance import MEMORY, Settings
+from batchflow.store.database.lock import StoreLock
+from batchflow.store.database.spill import SpillFolder
+from batchflow.store.loading.load import load
+from batchflow.store.loading.load_options import LoadOptions
+from batchflow.store.loading.load_report import LoadReport, Placed
+from batchflow.store.loading.trigger import Trigger
+from batchflow.store.runs import lifecycle
+from batchflow.store.runs.arrival import Arrival, arrival
+from batchflow.store.runs.backlog import Backlog, count_backlog, count_retries
+from batchflow.store.runs.claim import claim_runs
+from batchflow.store.runs.commit import CommitSummary, StepCommit, commit_steps
+from batchflow.store.runs.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
+from batchflow.store.runs.prune import Pruned, PruneOptions, prune
+from batchflow.store.runs.suspects import suspects
+from batchflow.store.schema import file as database
+from batchflow.store.schema.layout import AnyWorkflow, Layout
+from batchflow.store.schema.migrate import lay_out
+from batchflow.store.sql_steps import sql_step
+from batchflow.store.sql_steps.sql_task import SqlTask
 
 if TYPE_CHECKING:
     import numpy as np

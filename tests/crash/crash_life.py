@@ -23,7 +23,7 @@ from crash_workflow import Thing, build
 import batchflow as bf
 from batchflow.crash_point import CrashPoint
 from batchflow.errors import StepCodeError
-from batchflow.store import connection
+from batchflow.store.database import connection
 from batchflow.testing import arm_crash, inline_engine
 
 BY_HAND = "by hand"

@@ -116,7 +116,7 @@ def _export(options: ExportOptions) -> None:
 
 def _chosen(reader: StoreClient, options: ExportOptions) -> Relation:
     from batchflow.cli.across import only
-    from batchflow.store.layout import quote
+    from batchflow.store.schema.layout import quote
 
     workflow = only(reader, options.workflow)
     if options.table == "runs":

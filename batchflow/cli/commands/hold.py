@@ -148,7 +148,7 @@ def _moved_here(verb: str, workflow: str, options: HoldOptions) -> Moved:
 
 def _foreseen(reader: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
     """Answer what would be moved, by the rules that the store moves runs by."""
-    from batchflow.store.lifecycle import VERBS, Moved
+    from batchflow.store.runs.lifecycle import VERBS, Moved
 
     movable = {state.name for state in VERBS[verb].sources}
     chosen = reader.runs(options.predicate, workflow=workflow)

@@ -11,7 +11,7 @@ from orders_kit import Order, Stage, is_clean, load, orders, outcome, undisturbe
 from small_disk import Ballast, on_small_disk
 
 import batchflow as bf
-from batchflow.store import connection
+from batchflow.store.database import connection
 
 ROWS = 20_000
 

@@ -13,7 +13,7 @@ from orders_kit import is_clean, load, orders, outcome, undisturbed
 from own_process import in_own_process, killed_in_own_process
 
 import batchflow as bf
-from batchflow.store.connection import Connection
+from batchflow.store.database.connection import Connection
 
 ROWS = 20_000
 KEPT = 1_000

@@ -15,7 +15,7 @@ from orders_kit import is_clean, load, orders, outcome, undisturbed
 
 import batchflow as bf
 from batchflow import crash_point
-from batchflow.store.checkpoint import HEADER_BYTES, journal_of
+from batchflow.store.database.checkpoint import HEADER_BYTES, journal_of
 
 ROWS = 5_000
 BLOCK_BYTES = 262_144

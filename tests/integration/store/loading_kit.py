@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from batchflow.definition.workflow import Workflow
-from batchflow.store.layout import Layout
-from batchflow.store.load import load
-from batchflow.store.load_options import LoadOptions
-from batchflow.store.load_report import LoadReport, Placed
+from batchflow.store.loading.load import load
+from batchflow.store.loading.load_options import LoadOptions
+from batchflow.store.loading.load_report import LoadReport, Placed
+from batchflow.store.loading.trigger import Trigger
+from batchflow.store.schema.layout import Layout
 from batchflow.store.store import Store
-from batchflow.store.trigger import Trigger
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

@@ -20,7 +20,7 @@ from batchflow.definition.workflow import Workflow
 from batchflow.engine.asking import Asking
 from batchflow.engine.selection import Selection
 from batchflow.store import CommitSummary, Relation, StepCommit, Store
-from batchflow.store.layout import quote
+from batchflow.store.schema.layout import quote
 
 NOW = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)

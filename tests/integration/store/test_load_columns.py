@@ -16,7 +16,7 @@ from loading_kit import Item, Loader, Stage, opened, workflow_of
 from batchflow.definition.fields import Precision
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import DefinitionError, LoadError, SourceError
-from batchflow.store.load_options import LoadOptions, starting_code
+from batchflow.store.loading.load_options import LoadOptions, starting_code
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from loading_kit import Loader, opened
 
 from batchflow.errors import ConflictError, SourceError
-from batchflow.store.source_instance import Outside, source_instance
+from batchflow.store.loading.source_instance import Outside, source_instance
 
 MIB = 1024 * 1024
 

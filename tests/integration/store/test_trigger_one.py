@@ -12,7 +12,7 @@ from test_load_values import Everything, columns_of, everything
 
 from batchflow.definition.run_state import RunState
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
-from batchflow.store import unfinished
+from batchflow.store.runs import unfinished
 from batchflow.store.store import Store
 
 

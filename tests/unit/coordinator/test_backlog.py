@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchflow.coordinator.backlog import Backlog, Span
-from batchflow.store.layout import BUCKET_BITS
+from batchflow.store.schema.layout import BUCKET_BITS
 
 BUCKET = 1 << BUCKET_BITS
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from batchflow.picture import Gap, Happening, timeline
 from batchflow.picture.timeline import _MARKS
-from batchflow.store.layout import TRANSITION_OUTCOMES
+from batchflow.store.schema.layout import TRANSITION_OUTCOMES
 
 SVG = "{http://www.w3.org/2000/svg}"
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)

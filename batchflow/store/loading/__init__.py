@@ -1,0 +1,1 @@
+"""Starting a run for each row of a source."""

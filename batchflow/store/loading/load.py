@@ -1,0 +1,159 @@
+"""Trigger a run for each row of a source, in one transaction and without looking at single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from batchflow import crash_point
+from batchflow.errors import StoreError
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.trouble import trouble_of
+from batchflow.store.database.wording import cause, said
+from batchflow.store.loading import load_checks
+from batchflow.store.loading.column_match import match_columns, refuse_alike
+from batchflow.store.loading.load_checks import STAGE, Load
+from batchflow.store.loading.load_keys import KeyWatch, UncleanKeysError
+from batchflow.store.loading.load_options import LoadOptions, starting_code
+from batchflow.store.loading.load_plan import FOREIGN_ID, defaults, engine_values, plan_columns
+from batchflow.store.loading.load_report import LoadReport
+from batchflow.store.loading.source_instance import Outside
+from batchflow.store.loading.sources import open_source
+from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
+
+
+def load(
+    connection: Connection, layout: Layout, given: Any, options: LoadOptions, now: datetime
+) -> LoadReport:
+    """Trigger a run for each row of a source, all or none.
+
+    A foreign id that has an unfinished run isn't triggered again, so loading the same source
+    twice does no harm. Values are brought to their fields' types where nothing is lost by it;
+    columns that the source lacks take their fields' defaults, a factory's value once for all.
+
+    Args:
+        connection: to the store; this waits for its write lock.
+        layout: of the workflow whose runs they become.
+        given: a path or glob of files, a list of these, a table, frame, reader or relation, SQL
+            text, or an iterable of objects.
+        options: what is to be done with rows that can't be loaded, and where the runs begin.
+        now: the time that the runs are created at.
+
+    Raises:
+        SourceError: the source can't be read, lacks columns, or has some of other types.
+        InvalidRowsError: rows don't fit the fields' types, and aren't to be skipped.
+        ConflictError: foreign ids have an unfinished run or come twice, and aren't to be skipped.
+        LoadError: it can't be told where the runs begin, or a default doesn't fit its field.
+    """
+    code = starting_code(layout.workflow, options.at)
+    cursor = connection.cursor()
+    with open_source(cursor, layout.workflow, given, connection.log_values) as source:
+        refuse_alike(source.label, source.written, layout.fields, options.foreign_id)
+        names = list(source.columns)
+        match = match_columns(
+            source.label, names, layout.fields, options.foreign_id, options.strict
+        )
+        columns = plan_columns(source, match, layout)
+        missing = [field for field in layout.fields if field.name not in match.columns]
+        with defaults(cursor, missing) as values:
+            log_values = connection.log_values
+            loading = Load(layout, source, columns, values, options, code, now, log_values)
+            return _load(connection, loading)
+
+
+def _load(connection: Connection, load: Load) -> LoadReport:
+    if load.source.outside is not None and load_checks.is_repeatable(load):
+        report = _load_directly(connection, load, load.source.outside)
+        if report is not None:
+            return report
+    with connection.write() as cursor:
+        return _load_staged(cursor, load)
+
+
+def _load_directly(connection: Connection, load: Load, outside: Outside) -> LoadReport | None:
+    """Store the rows right from the source if nothing is wrong with any of them.
+
+    A third faster than by way of a temporary table; which rows are wrong is found out there.
+    """
+    try:
+        with connection.write() as cursor:
+            if load_checks.source_conflicts(cursor, load):
+                return None
+            return _insert_from_source(cursor, load, outside)
+    except (duckdb.ConstraintException, UncleanKeysError):
+        return None
+
+
+def _insert_from_source(cursor: Cursor, load: Load, outside: Outside) -> LoadReport:
+    values = {column.into: column.value for column in load.columns}
+    watch = KeyWatch(outside, load.columns[0])
+    with load.source.tables(cursor, load.source_columns, watch) as tables:
+        report = _insert(cursor, load, values, quote(outside.position), tables)
+    watch.check_rows(report.loaded, load.source.label)
+    return report
+
+
+def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
+    profile = load_checks.stage(cursor, load)
+    wrong = profile.rows - profile.valid
+    invalid = load_checks.check_valid(cursor, load, profile) if wrong else ()
+    conflicts = load_checks.find_conflicts(cursor, load, profile)
+    sample = load_checks.conflict_sample(cursor, load, conflicts) if conflicts else ()
+    report = _insert_staged(cursor, load, load_checks.keep(cursor) if wrong or conflicts else STAGE)
+    load_checks.drop_stages(cursor)
+    return replace(
+        report,
+        skipped_conflicts=conflicts,
+        conflict_sample=sample,
+        skipped_invalid=wrong,
+        invalid=invalid,
+    )
+
+
+def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
+    values = {column.into: column.into for column in load.columns}
+    position = load_checks.staged_position(cursor, table)
+    try:
+        return _insert(cursor, load, values, position, [table])
+    except duckdb.Error as error:
+        if trouble_of(error) is not None:
+            raise
+        raise StoreError(
+            f"The runs can't be stored, so nothing was loaded: {said(error)}"
+        ) from cause(error)
+
+
+def _insert(
+    cursor: Cursor, load: Load, values: dict[str, str], position: str, tables: Iterable[str]
+) -> LoadReport:
+    """Insert the rows of `tables` as runs, numbered by their `position` in all, from 0."""
+    layout = load.layout
+    first = next_seq(cursor, layout.name)
+    of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
+    of_runs["foreign_id"] = of_runs.pop(FOREIGN_ID)
+    loaded = 0
+    for table in tables:
+        [(inserted,)] = cursor.execute(
+            f"INSERT INTO {layout.runs} (seq, {', '.join(of_runs)}) "
+            f"SELECT {first} + {position}, {', '.join(of_runs.values())} FROM {table}"
+        ).fetchall()
+        loaded += inserted
+        crash_point.reached("within_load")
+    set_next_seq(cursor, layout.name, first + loaded)
+    return _report(load, first, loaded)
+
+
+def _report(load: Load, first_seq: int, loaded: int) -> LoadReport:
+    return LoadReport(
+        workflow=load.layout.name,
+        status=load.layout.workflow.status_names[load.code],
+        code=load.code,
+        loaded=loaded,
+        first_seq=first_seq,
+        last_seq=first_seq + loaded - 1,
+    )

@@ -1,0 +1,139 @@
+"""What a load reads from files: in a DuckDB of its own, as the store's may open none.
+
+Its rows come as Arrow tables of a bounded size, the next of which is read while one is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from batchflow.store.database.instance import MEMORY, NO_EXTENSIONS, Cursor, in_utc
+from batchflow.store.schema.layout import quote
+
+# A batch is what one thread of DuckDB's takes at a time, and fills a row group of its own: with
+# fewer rows than these a load takes half as long again.
+_BATCH_ROWS: Final = 122_880
+_BATCH_BYTES: Final = 16 * 1024 * 1024
+_BATCHES: Final = 4
+# What is fetched at once, as the width of a row isn't known before.
+_FETCHED_ROWS: Final = 10_240
+
+_POSITION: Final = "#position"
+_INTERVAL: Final = str(pa.month_day_nano_interval())
+
+
+@contextmanager
+def source_instance(store: Cursor) -> Iterator[Cursor]:
+    """Open a DuckDB that may read files, with as much memory as the store's has, for a while."""
+    settings = "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
+    [(memory_limit, temp_directory)] = store.execute(settings).fetchall()
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **NO_EXTENSIONS,
+        "memory_limit": memory_limit,
+        "temp_directory": temp_directory,
+        "python_enable_replacements": "false",
+    }
+    instance = duckdb.connect(MEMORY, config=config)
+    try:
+        in_utc(instance)
+        yield instance
+    finally:
+        instance.close()
+
+
+class Outside:
+    """Rows of a source instance: whatever a piece of SQL selects there.
+
+    Args:
+        cursor: of the source instance.
+        table: the SQL that stands after FROM.
+    """
+
+    def __init__(self, cursor: Cursor, table: str) -> None:
+        self.cursor = cursor
+        schema = _schema(cursor, table)
+        intervals = [quote(field.name) for field in schema if _INTERVAL in str(field.type)]
+        if intervals:
+            table = _with_texts(table, intervals)
+            schema = _schema(cursor, table)
+        self.table = table
+        self.sample: pa.Table = schema.empty_table()
+        taken = set(map(str.lower, schema.names))
+        marks = (_POSITION + "#" * extra for extra in range(len(taken) + 1))
+        self.position: str = next(name for name in marks if name not in taken)
+
+    @contextmanager
+    def tables(self, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
+        """Give the rows in their order, as tables of at most some 64 MB; at least one, if empty.
+
+        After `columns` each has ``position``: int64, a row's place among all, from 0.
+        """
+        chosen = ", ".join(map(quote, dict.fromkeys(columns)))
+        with ThreadPoolExecutor(1, "batchflow-source") as thread:
+            try:
+                rows = self.cursor.sql(f"SELECT {chosen} FROM {self.table}")
+                reader = rows.to_arrow_reader(_FETCHED_ROWS)
+                yield _read_ahead(thread, self._tables(reader))
+            except BaseException:
+                self.cursor.interrupt()
+                raise
+
+    def _tables(self, reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+        start = 0
+        for table in _in_pieces(reader):
+            places = pa.array(np.arange(start, start + table.num_rows))
+            start += table.num_rows
+            yield table.append_column(self.position, places)
+
+
+def _schema(cursor: Cursor, table: str) -> pa.Schema:
+    return cursor.sql(f"FROM {table}").limit(0).to_arrow_table().schema
+
+
+def _with_texts(table: str, intervals: Iterable[str]) -> str:
+    # Arrow's count nanoseconds, so those beyond 292 years would come out as others.
+    texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in intervals)
+    return f"(SELECT * REPLACE ({texts}) FROM {table})"
+
+
+def _read_ahead(thread: ThreadPoolExecutor, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    coming = thread.submit(next, tables, None)
+    while (table := coming.result()) is not None:
+        coming = thread.submit(next, tables, None)
+        yield table
+
+
+def _in_pieces(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    pieces: list[pa.RecordBatch] = []
+    for batch in _in_batches(reader):
+        pieces.append(batch)
+        if len(pieces) == _BATCHES:
+            yield pa.Table.from_batches(pieces)
+            pieces = []
+    if pieces:
+        yield pa.Table.from_batches(pieces)
+
+
+def _in_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    fetched: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in reader:
+        fetched.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+        if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield _as_one(reader.schema, fetched)
+            fetched, rows, size = [], 0, 0
+    yield _as_one(reader.schema, fetched)
+
+
+def _as_one(schema: pa.Schema, fetched: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    table = pa.Table.from_batches(fetched, schema).combine_chunks()
+    return table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], schema)

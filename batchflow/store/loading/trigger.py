@@ -1,0 +1,132 @@
+"""Trigger the run of one record."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import pyarrow as pa
+
+from batchflow import crash_point
+from batchflow.chunk.misfit import told_of
+from batchflow.chunk.writing import write_values
+from batchflow.definition.field_type import SCALARS
+from batchflow.definition.fields import Field
+from batchflow.errors import ConflictError, InvalidRowsError, LoadError
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import registered
+from batchflow.store.loading.load_options import starting_code
+from batchflow.store.loading.load_plan import engine_values
+from batchflow.store.loading.load_report import Placed
+from batchflow.store.runs.unfinished import UnfinishedIds
+from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
+
+_VIEW: Final = "batchflow_object"
+_FOREIGN_ID: Final = "#foreign_id"
+
+
+class Trigger:
+    """Trigger runs of one workflow, one at a time.
+
+    Args:
+        connection: to the store.
+        layout: of the workflow.
+    """
+
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self._connection = connection
+        self._layout = layout
+        self._unfinished = UnfinishedIds(layout)
+
+    def __call__(
+        self, foreign_id: str, given: Any, at: enum.Enum | str | None, now: datetime
+    ) -> Placed:
+        """Trigger a run of an object, whose foreign id must have no unfinished one.
+
+        Args:
+            foreign_id: the user's key of the record.
+            given: an instance of the workflow's object type.
+            at: the status where the run begins; None for the only starting point.
+            now: the time that the run is created at.
+
+        Raises:
+            ConflictError: the foreign id has an unfinished run.
+            InvalidRowsError: a field's value doesn't fit its type.
+            LoadError: the object or the foreign id is of another class, or it can't be told where
+                the run begins.
+        """
+        code = starting_code(self._layout.workflow, at)
+        row = _row(self._layout, foreign_id, given, self._connection.log_values)
+        with self._connection.write() as cursor:
+            seq = next_seq(cursor, self._layout.name)
+            if self._unfinished.find(cursor, foreign_id, seq):
+                raise _conflict(self._layout, foreign_id)
+            self._insert(cursor, row, seq, engine_values(self._layout, code, now))
+            crash_point.reached("within_load")
+            set_next_seq(cursor, self._layout.name, seq + 1)
+        return Placed(UUID(int=self._layout.run_id_base + seq), code, seq, seq)
+
+    def _insert(self, cursor: Cursor, row: pa.Table, seq: int, engine: dict[str, str]) -> None:
+        values = {
+            "seq": str(seq),
+            "foreign_id": quote(_FOREIGN_ID),
+            **engine,
+            **{
+                quote(field.column): f"CAST({quote(field.name)} AS {field.type.sql})"
+                for field in self._layout.fields
+            },
+        }
+        with registered(cursor, _VIEW, row):
+            cursor.execute(
+                f"INSERT INTO {self._layout.runs} ({', '.join(values)}) "
+                f"SELECT {', '.join(values.values())} FROM {_VIEW}"
+            )
+
+
+def _conflict(layout: Layout, foreign_id: str) -> ConflictError:
+    return ConflictError(
+        f"Foreign id {foreign_id!r} has an unfinished run in workflow {layout.name!r}; let it "
+        "finish, or cancel it, before you trigger another.",
+        count=1,
+        foreign_ids=[foreign_id],
+    )
+
+
+def _row(layout: Layout, foreign_id: str, given: Any, log_values: bool) -> pa.Table:
+    expected = layout.workflow.object_type
+    if not isinstance(given, expected):
+        raise LoadError(
+            f"Workflow {layout.name!r} carries objects of {expected.__name__}, and this one is of "
+            f"{type(given).__name__}; give the object itself."
+        )
+    columns = _object_columns(layout.fields, given, log_values)
+    return pa.table({_FOREIGN_ID: _text(foreign_id), **columns})
+
+
+def _text(foreign_id: object) -> pa.Array:
+    written = write_values([foreign_id], SCALARS[str])
+    if written.problems:
+        raise LoadError(f"The foreign id is {written.problems[0]}; give a text.")
+    return written.array
+
+
+def _object_columns(fields: Sequence[Field], given: Any, log_values: bool) -> dict[str, pa.Array]:
+    written = {f: write_values([getattr(given, f.name, None)], f.type) for f in fields}
+    unfit = [
+        f"field {field.name!r} is {told_of(column.problems[0], log_values=log_values)}, "
+        f"and not {field.type}"
+        for field, column in written.items()
+        if column.problems
+    ]
+    if unfit:
+        raise InvalidRowsError(
+            f"The object doesn't fit its columns, so no run was triggered: {'; '.join(unfit)}.",
+            column=next(field.name for field, column in written.items() if column.problems),
+            count=1,
+            sample=unfit,
+        )
+    return {field.name: column.array for field, column in written.items()}

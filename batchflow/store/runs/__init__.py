@@ -1,0 +1,1 @@
+"""Selecting and changing runs by the set: claims, commits, holds, pruning."""

@@ -1,0 +1,56 @@
+"""Who waits where: a count for each status and bucket of consecutive runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.runs.claim import IS_RUNNABLE, is_due
+from batchflow.store.schema.layout import BUCKET_BITS, Layout
+
+_WAITING_TYPES = {"status": pa.uint8(), "bucket": pa.int64(), "rows": pa.int64()}
+
+
+@dataclass(frozen=True, eq=False)
+class Backlog:
+    """Count the runs that a step may be given.
+
+    Attributes:
+        waiting: those due now: ``status`` (uint8, its code), ``bucket`` (int64, 16,384 seqs
+            each), ``rows`` (int64).
+        next_attempt_at: when the first of those that back off is due.
+    """
+
+    waiting: pa.Table
+    next_attempt_at: datetime | None
+
+
+def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> Backlog:
+    """Count the runnable runs at statuses that have a step."""
+    codes = sorted(layout.workflow.steps)
+    statuses, due = ", ".join(map(layout.status, codes)), is_due(layout, codes)
+    query = f"""
+        SELECT enum_code(status) AS status, seq >> {BUCKET_BITS} AS bucket,
+               count(*) FILTER ({due}) AS rows,
+               min(next_attempt_at) FILTER (NOT {due}) AS later
+        FROM {layout.runs}
+        WHERE status IN ({statuses}) AND {IS_RUNNABLE}
+        GROUP BY ALL"""
+    counted = fetch(cursor.sql(query, params={"now": now}))
+    waiting = counted.filter(pc.greater(counted["rows"], 0))
+    columns = {name: waiting[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
+    return Backlog(pa.table(columns), pc.min(counted["later"]).as_py())
+
+
+def count_retries(cursor: Cursor, layout: Layout) -> int:
+    """Count the runs that back off after a failure, or are due again after one."""
+    query = (
+        f"SELECT count(*) FROM {layout.runs} WHERE {IS_RUNNABLE} AND next_attempt_at IS NOT NULL"
+    )
+    [(count,)] = cursor.execute(query).fetchall()
+    return int(count)

@@ -1,0 +1,91 @@
+"""Taking a batch: the runs of one status that a step may be given now.
+
+A claim lives in the coordinator's memory alone, so a crash leaves nothing to undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from batchflow.definition.run_state import RUNNABLE
+from batchflow.definition.step import Step
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.schema.layout import Layout, literal, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RUNNABLE = ", ".join(literal(state.name) for state in RUNNABLE)
+
+IS_RUNNABLE = f"run_state IN ({_RUNNABLE})"
+
+# By parts of a second clocks are set all the time.
+_GRACE_SECONDS = 1.0
+# What a timedelta holds is some 86,000 times as much.
+_LONGEST_SECONDS = 1e9
+
+CLAIMED_COLUMNS = (
+    'seq AS "#seq"',
+    'version AS "#version"',
+    'attempt AS "#attempt"',
+    'enum_code(run_state) AS "#run_state"',
+    'foreign_id AS "#foreign_id"',
+    'created_at AS "#created_at"',
+)
+
+
+def is_due(layout: Layout, codes: Iterable[int]) -> str:
+    """Return the condition that a run at one of these statuses, which have steps, is due.
+
+    So is one that would still have to wait for longer than its step ever lets it: the clock was set
+    back since.
+    """
+    steps = layout.workflow.steps
+    longest = {
+        layout.status(code): int(longest_wait_seconds(steps[code]) * 1_000_000) for code in codes
+    }
+    bounds = set(longest.values())
+    cases = " ".join(f"WHEN {status} THEN {bound}" for status, bound in longest.items())
+    bound = bounds.pop() if len(bounds) == 1 else f"CASE status {cases} END"
+    return (
+        "(next_attempt_at IS NULL OR next_attempt_at <= $now "
+        f"OR epoch_us(next_attempt_at) - epoch_us($now) > {bound})"
+    )
+
+
+def longest_wait_seconds(step: Step) -> float:
+    """Return beyond which wait for its next attempt a run is due all the same."""
+    longest = step.options.retry.max_backoff_seconds + _GRACE_SECONDS
+    return float(min(longest, _LONGEST_SECONDS))
+
+
+def claimable(layout: Layout, from_code: int) -> str:
+    """Return the condition that a run of ``$first`` to ``$last`` may be given to its step now."""
+    return (
+        f"seq BETWEEN $first AND $last AND status = {layout.status(from_code)} "
+        f"AND {IS_RUNNABLE} AND {is_due(layout, [from_code])}"
+    )
+
+
+def claim_runs(
+    cursor: Cursor,
+    layout: Layout,
+    from_code: int,
+    seqs: tuple[int, int],
+    now: datetime,
+    fields: Sequence[str],
+) -> pa.Table:
+    """Return the runs with these seqs that are at a status, runnable and due, in no order.
+
+    Its columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
+    (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields` by name.
+    """
+    chosen = (layout.workflow.field(name) for name in fields)
+    columns = [*CLAIMED_COLUMNS, *(f"{quote(f.column)} AS {quote(f.name)}" for f in chosen)]
+    query = f"SELECT {', '.join(columns)} FROM {layout.runs} WHERE {claimable(layout, from_code)}"
+    first, last = seqs
+    parameters = {"first": first, "last": last, "now": now}
+    return fetch(cursor.sql(query, params=parameters))

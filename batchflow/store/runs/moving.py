@@ -1,0 +1,164 @@
+"""The statements that move runs: what is updated, and what is written of it to the history.
+
+Each reads ``batchflow_staged AS s``. Only columns that change are named, as a commit's time goes
+with the bytes that it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.run_state import RunState
+from batchflow.definition.step import Step
+from batchflow.store.database.staging import STAGED, codes_in, named, seq_range
+from batchflow.store.schema.layout import (
+    OUTCOME_TYPE,
+    RUN_STATE_TYPE,
+    TRANSITION_OUTCOMES,
+    Layout,
+    literal,
+    quote,
+)
+
+# Typed, as a CASE of bare texts is turned into the ENUM row by row: four times as slow.
+RUN_STATES = {int(state): f"{literal(state.name)}::{RUN_STATE_TYPE}" for state in RunState}
+OUTCOMES = {
+    int(outcome): f"{literal(outcome.name.lower())}::{OUTCOME_TYPE}"
+    for outcome in Outcome
+    if outcome.name.lower() in TRANSITION_OUTCOMES
+}
+# What a run that moves leaves behind of its failures.
+RESET_ATTEMPT = ("attempt = 1", "next_attempt_at = NULL", "reason = NULL")
+TRANSITION_COLUMNS = (
+    "seq, from_status, to_status, outcome, run_state, attempt, version, committed_at"
+)
+ERROR_COLUMNS = "seq, status, step, attempt, type, message, traceback, fingerprint, committed_at"
+
+
+def as_claimed(layout: Layout, step: Step, table: pa.Table) -> str:
+    """Return the condition that ``r`` is still what it was when `table` was claimed."""
+    first, last = seq_range(table)
+    return (
+        f'r.seq = s."#seq" AND r.version = {_version(table)} '
+        f"AND r.status = {layout.status(step.from_code)} AND r.seq BETWEEN {first} AND {last}"
+    )
+
+
+def update_moved(layout: Layout, step: Step, moved: pa.Table) -> str:
+    """Return what moves the runs that advanced or repeated."""
+    if not moved.num_rows:
+        return ""
+    return _update(layout, step, moved, _moved_assignments(layout, moved))
+
+
+def update_held(layout: Layout, step: Step, held: pa.Table) -> str:
+    """Return what holds back the runs that failed, or were paused or cancelled."""
+    if not held.num_rows:
+        return ""
+    run_state = named('s."#run_state"', codes_in(held, "#run_state"), RUN_STATES)
+    assignments = (
+        f"run_state = {run_state}",
+        'attempt = s."#next_attempt"',
+        'next_attempt_at = s."#next_attempt_at"',
+        'reason = s."#reason"',
+    )
+    return _update(layout, step, held, assignments)
+
+
+def insert_moved_transitions(layout: Layout, step: Step, moved: pa.Table) -> str:
+    """Return what records the moves of runs that advanced or repeated."""
+    if not moved.num_rows:
+        return ""
+    run_state = _state_after(layout, codes_in(moved, "#to"))
+    return _insert_transitions(layout, step, moved, _status_after(layout, moved), run_state)
+
+
+def insert_held_transitions(layout: Layout, step: Step, held: pa.Table) -> str:
+    """Return what records that runs failed, or were paused or cancelled."""
+    if not held.num_rows:
+        return ""
+    run_state = named('s."#run_state"', codes_in(held, "#run_state"), RUN_STATES)
+    return _insert_transitions(layout, step, held, layout.status(step.from_code), run_state)
+
+
+def insert_errors(layout: Layout, step: Step) -> str:
+    """Return what records the failures."""
+    return (
+        f"INSERT INTO {layout.errors} ({ERROR_COLUMNS}) "
+        f'SELECT "#seq", {layout.status(step.from_code)}, {literal(step.name)}, "#attempt", '
+        f"type, message, traceback, fingerprint, $now FROM {STAGED}"
+    )
+
+
+def _update(
+    layout: Layout, step: Step, table: pa.Table, assignments: Iterator[str] | tuple[str, ...]
+) -> str:
+    every = ", ".join([f"version = {_version(table)} + 1", "updated_at = $now", *assignments])
+    return (
+        f"UPDATE {layout.runs} AS r SET {every} FROM {STAGED} AS s "
+        f"WHERE {as_claimed(layout, step, table)}"
+    )
+
+
+def _moved_assignments(layout: Layout, moved: pa.Table) -> Iterator[str]:
+    to_codes = codes_in(moved, "#to")
+    yield f"status = {_status_after(layout, moved)}"
+    if RunState.INITIATED in codes_in(moved, "#run_state") or _ends_any(layout, to_codes):
+        yield f"run_state = {_state_after(layout, to_codes)}"
+    if _was_retried(moved):
+        yield from RESET_ATTEMPT
+    for field in layout.fields:
+        if field.name in moved.column_names:
+            yield f"{quote(field.column)} = {_value_after(moved, field.name, field.column)}"
+
+
+def _status_after(layout: Layout, moved: pa.Table) -> str:
+    to_codes = codes_in(moved, "#to")
+    names = {code: layout.status(code) for code in to_codes}
+    return named('s."#to"', to_codes, names)
+
+
+def _ends_any(layout: Layout, to_codes: tuple[int, ...]) -> bool:
+    return not layout.workflow.terminal_codes.isdisjoint(to_codes)
+
+
+def _state_after(layout: Layout, to_codes: tuple[int, ...]) -> str:
+    terminal = layout.workflow.terminal_codes
+    ends = {code: RunState.COMPLETED if code in terminal else RunState.RUNNING for code in to_codes}
+    if len(set(ends.values())) == 1:
+        return RUN_STATES[ends[to_codes[0]]]
+    return named('s."#to"', to_codes, {code: RUN_STATES[state] for code, state in ends.items()})
+
+
+def _version(table: pa.Table) -> str:
+    """Return the version as claimed: runs that were loaded together mostly share it."""
+    bounds = pc.min_max(table["#version"]).as_py()
+    return str(bounds["min"]) if bounds["min"] == bounds["max"] else 's."#version"'
+
+
+def _was_retried(table: pa.Table) -> bool:
+    return bool(pc.max(table["#attempt"]).as_py() > 1)
+
+
+def _value_after(moved: pa.Table, name: str, column: str) -> str:
+    mask = f"#set:{name}"
+    value = f"s.{quote(name)}"
+    if mask not in moved.column_names:
+        return value
+    return f"CASE WHEN s.{quote(mask)} THEN {value} ELSE r.{quote(column)} END"
+
+
+def _insert_transitions(
+    layout: Layout, step: Step, table: pa.Table, to_status: str, run_state: str
+) -> str:
+    outcome = named('s."#outcome"', codes_in(table, "#outcome"), OUTCOMES)
+    attempt = 's."#attempt"' if _was_retried(table) else "1"
+    return (
+        f"INSERT INTO {layout.transitions} ({TRANSITION_COLUMNS}) "
+        f'SELECT s."#seq", {layout.status(step.from_code)}, {to_status}, {outcome}, {run_state}, '
+        f"{attempt}, {_version(table)} + 1, $now FROM {STAGED} AS s"
+    )

@@ -1,0 +1,29 @@
+"""Which runs ended the worker that executed their step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from batchflow.errors import StepTimeout, WorkerDied
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.runs.unfinished import UNFINISHED
+from batchflow.store.schema.layout import Layout, literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ENDED_A_WORKER: Final = ", ".join(literal(kind.__name__) for kind in (WorkerDied, StepTimeout))
+
+
+def suspects(cursor: Cursor, layout: Layout) -> pa.Table:
+    """Return the unfinished runs that ended a worker at the status where they stand.
+
+    Its columns are ``status`` (uint8, its code) and ``seq`` (int64).
+    """
+    query = f"""
+        SELECT DISTINCT enum_code(r.status) AS status, r.seq
+        FROM {layout.runs} AS r
+        JOIN {layout.errors} AS e ON e.seq = r.seq AND e.status = r.status
+        WHERE e.type IN ({_ENDED_A_WORKER}) AND {UNFINISHED}"""
+    return fetch(cursor.sql(query))

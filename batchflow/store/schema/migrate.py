@@ -1,0 +1,268 @@
+"""Bring a store's tables to what its workflows are now, in place, or refuse with differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from batchflow.chunk.writing import write_values
+from batchflow.definition.fields import Field, FieldType, Kind
+from batchflow.errors import MigrationError
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, staged
+from batchflow.store.schema.layout import (
+    AnyWorkflow,
+    Column,
+    Layout,
+    literal,
+    new_run_id_base,
+    object_column,
+    quote,
+)
+
+FILLED_ROWS = 100_000
+
+# What a column that can't be null holds, as text, until it gets its default.
+PLACEHOLDERS = {
+    Kind.BOOL: "false",
+    Kind.INT: "0",
+    Kind.FLOAT: "0",
+    Kind.DECIMAL: "0",
+    Kind.STR: "",
+    Kind.BYTES: "",
+    Kind.DATE: "1970-01-01",
+    Kind.DATETIME: "1970-01-01",
+    Kind.DATETIME_UTC: "1970-01-01",
+    Kind.TIMEDELTA: "0 days",
+    Kind.UUID: "00000000-0000-0000-0000-000000000000",
+    Kind.STRUCT: "{}",
+    Kind.LIST: "[]",
+    Kind.MAP: "{}",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a store has of one workflow.
+
+    Attributes:
+        status_names: the members of its ENUM of statuses.
+        columns: the columns of ``runs`` by their name in lower case, as DuckDB ignores case.
+        records_transitions: whether it has a table of transitions.
+    """
+
+    run_id_base: int
+    status_names: tuple[str, ...]
+    columns: dict[str, Column]
+    records_transitions: bool
+
+
+def lay_out(cursor: Cursor, workflows: Sequence[AnyWorkflow]) -> dict[str, Layout]:
+    """Create or migrate the tables of all workflows, within the caller's transaction.
+
+    Raises:
+        MigrationError: a workflow changed in a way that can't be followed; lists every difference.
+    """
+    return {workflow.name: _lay_out(cursor, workflow) for workflow in workflows}
+
+
+def _lay_out(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
+    found = _found(cursor, workflow.name)
+    if found is None:
+        return _create(cursor, workflow)
+    layout = Layout(workflow, found.run_id_base, _status_names(workflow, found))
+    _refuse_differences(cursor, layout, found)
+    _migrate(cursor, layout, found)
+    return layout
+
+
+def _create(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
+    _refuse_foreign_schema(cursor, workflow.name)
+    layout = Layout(workflow, new_run_id_base(), workflow.status_names)
+    for statement in layout.create_statements():
+        cursor.execute(statement)
+    cursor.execute(
+        "INSERT INTO batchflow.workflows VALUES (?, ?::UHUGEINT, 0)",
+        [layout.name, str(layout.run_id_base)],
+    )
+    return layout
+
+
+def _refuse_foreign_schema(cursor: Cursor, name: str) -> None:
+    query = (
+        "SELECT schema_name FROM duckdb_schemas() "
+        "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
+    )
+    for (schema,) in cursor.execute(query, [name]).fetchall():
+        raise MigrationError(
+            f"Workflow {name!r} needs a schema of its own, and the store has one named {schema!r} "
+            "already: rename the workflow, or use another store."
+        )
+
+
+def _found(cursor: Cursor, name: str) -> Found | None:
+    bases = cursor.execute(
+        "SELECT run_id_base FROM batchflow.workflows WHERE name = ?", [name]
+    ).fetchall()
+    if not bases:
+        return None
+    tables = _tables(cursor, name)
+    runs = tables["runs"]
+    return Found(
+        run_id_base=int(bases[0][0]),
+        status_names=_members(cursor, runs["status"].sql_type),
+        columns=runs,
+        records_transitions="transitions" in tables,
+    )
+
+
+def _tables(cursor: Cursor, schema: str) -> dict[str, dict[str, Column]]:
+    rows = cursor.execute(
+        "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = ? ORDER BY column_index",
+        [schema],
+    ).fetchall()
+    tables: dict[str, dict[str, Column]] = {}
+    for table, column, sql_type, nullable in rows:
+        tables.setdefault(table, {})[column.lower()] = Column(column, sql_type, nullable)
+    return tables
+
+
+def _members(cursor: Cursor, enum_type: str) -> tuple[str, ...]:
+    [(names,)] = cursor.execute(f"SELECT enum_range(NULL::{enum_type})::VARCHAR[]").fetchall()
+    return tuple(names)
+
+
+def _status_names(workflow: AnyWorkflow, found: Found) -> tuple[str, ...]:
+    """Return the workflow's statuses, then those that it lost: the history may still name them."""
+    lost = (name for name in found.status_names if name not in workflow.status_names)
+    return (*workflow.status_names, *lost)
+
+
+def _refuse_differences(cursor: Cursor, layout: Layout, found: Found) -> None:
+    differences = [
+        *_abandoned(cursor, layout),
+        *_removed_fields(layout, found),
+        *_unfillable_fields(layout, found),
+        *_retyped_fields(cursor, layout, found),
+    ]
+    if differences:
+        raise MigrationError(
+            f"Workflow {layout.name!r} changed in a way that this store can't follow; undo it, or "
+            "use a new store:",
+            differences=differences,
+        )
+
+
+def _abandoned(cursor: Cursor, layout: Layout) -> Iterator[str]:
+    lost = layout.status_names[len(layout.workflow.statuses) :]
+    if not lost:
+        return
+    query = (
+        f"SELECT status, count(*) FROM {layout.runs} "
+        f"WHERE status IN ({', '.join(map(literal, lost))}) GROUP BY status ORDER BY status"
+    )
+    for status, count in cursor.execute(query).fetchall():
+        yield f"status {status} was removed, but {count:,} runs stand on it"
+
+
+def _removed_fields(layout: Layout, found: Found) -> Iterator[str]:
+    engine = {"run_id", *(column.name for column in layout.engine_columns())}
+    wanted = {field.column.lower() for field in layout.fields}
+    for name, column in found.columns.items():
+        if name not in engine and name not in wanted:
+            yield f"field {column.name!r} ({column.sql_type}) was removed"
+
+
+def _unfillable_fields(layout: Layout, found: Found) -> Iterator[str]:
+    for field in _new_fields(layout, found):
+        if field.required:
+            yield f"field {field.name!r} ({field.type}) is new and has no default; give it one"
+
+
+def _retyped_fields(cursor: Cursor, layout: Layout, found: Found) -> Iterator[str]:
+    kept = [field for field in layout.fields if field.column.lower() in found.columns]
+    if not kept:
+        return
+    types = ", ".join(f"typeof(CAST(NULL AS {field.type.sql}))" for field in kept)
+    [expected] = cursor.execute(f"SELECT {types}").fetchall()
+    for field, sql_type in zip(kept, expected, strict=True):
+        before = found.columns[field.column.lower()]
+        old, new = (
+            _described(before.sql_type, before.nullable),
+            _described(sql_type, field.nullable),
+        )
+        if old != new:
+            yield f"field {field.name!r} was {old} and is now {new}"
+
+
+def _described(sql_type: str, nullable: bool) -> str:
+    return f"{sql_type} or NULL" if nullable else sql_type
+
+
+def _new_fields(layout: Layout, found: Found) -> list[Field]:
+    return [field for field in layout.fields if field.column.lower() not in found.columns]
+
+
+def _migrate(cursor: Cursor, layout: Layout, found: Found) -> None:
+    if layout.status_names != found.status_names:
+        _widen_statuses(cursor, layout, found)
+    new = _new_fields(layout, found)
+    for field in new:
+        _add_column(cursor, layout, field)
+    # DuckDB alters no table that was updated in the same transaction, so the values come last.
+    for field in new:
+        _fill(cursor, layout, field)
+    if layout.workflow.record_transitions and not found.records_transitions:
+        cursor.execute(layout.create_transitions())
+
+
+def _widen_statuses(cursor: Cursor, layout: Layout, found: Found) -> None:
+    columns = [(layout.runs, "status"), (layout.errors, "status")]
+    if found.records_transitions:
+        columns += [(layout.transitions, "from_status"), (layout.transitions, "to_status")]
+    for table, column in columns:
+        cursor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {layout.status_type}")
+
+
+def _add_column(cursor: Cursor, layout: Layout, field: Field) -> None:
+    column = object_column(field)
+    if column.nullable:
+        cursor.execute(f"ALTER TABLE {layout.runs} ADD COLUMN {column.ddl}")
+        return
+    placeholder = f"CAST({literal(_placeholder(field.type))} AS {column.sql_type})"
+    cursor.execute(f"ALTER TABLE {layout.runs} ADD COLUMN {column.ddl} DEFAULT {placeholder}")
+    cursor.execute(f"ALTER TABLE {layout.runs} ALTER COLUMN {quote(column.name)} DROP DEFAULT")
+
+
+def _placeholder(field_type: FieldType) -> str:
+    if field_type.kind is Kind.ENUM:
+        return str(next(iter(field_type.python.__members__.values())).name)
+    return PLACEHOLDERS[field_type.kind]
+
+
+def _fill(cursor: Cursor, layout: Layout, field: Field) -> None:
+    # A factory that never answers the same twice (an id, say) has to be asked for each run.
+    if field.default_factory is not None and field.default_value() != field.default_value():
+        _fill_each(cursor, layout, field)
+        return
+    value = field.default_value()
+    if value is not None:
+        with staged(cursor, pa.table({"value": write_values([value], field.type).array})):
+            cursor.execute(
+                f"UPDATE {layout.runs} SET {quote(field.column)} = (SELECT value FROM {STAGED})"
+            )
+
+
+def _fill_each(cursor: Cursor, layout: Layout, field: Field) -> None:
+    seqs = cursor.sql(f'SELECT seq AS "#seq" FROM {layout.runs}').to_arrow_table()
+    for start in range(0, seqs.num_rows, FILLED_ROWS):
+        rows = seqs.slice(start, FILLED_ROWS)
+        values = [field.default_value() for _ in range(rows.num_rows)]
+        with staged(cursor, rows.append_column("value", write_values(values, field.type).array)):
+            cursor.execute(
+                f"UPDATE {layout.runs} AS r SET {quote(field.column)} = s.value "
+                f'FROM {STAGED} AS s WHERE r.seq = s."#seq"'
+            )

@@ -1,0 +1,1 @@
+"""Steps that are executed where the runs lie."""

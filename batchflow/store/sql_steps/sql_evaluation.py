@@ -1,0 +1,115 @@
+"""What the expressions of a SQL step yield, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow.errors import InvalidObject
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.wording import said
+from batchflow.store.runs.claim import CLAIMED_COLUMNS
+from batchflow.store.schema.layout import quote
+from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
+
+ASKED_MESSAGES = 200
+RESULT = "#result"
+STATUS = "#status"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Say how one run failed; `row` is its place among the evaluated ones."""
+
+    row: int
+    error: type[BaseException]
+    message: str
+
+
+def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[Failure]]:
+    """Evaluate a step's expressions once for each of its runs, and find where one of them raised.
+
+    Returns the runs as claimed with a column ``#result``: a struct of ``#status`` and each field
+    that is set, null where an expression raised.
+    """
+    try:
+        evaluated = _evaluated(reader, task, f"TRY({_result(task)})")
+    except duckdb.BinderException:
+        # TRY takes neither volatile functions nor subqueries.
+        return _evaluate_by_halves(reader, task)
+    rows = np.flatnonzero(evaluated[RESULT].is_null().to_numpy()).tolist()
+    return evaluated, list(_raised(reader, task, evaluated["#seq"], rows))
+
+
+def _result(task: SqlTask) -> str:
+    parts = [f"{quote(STATUS)} := {task.status}"]
+    parts += [f"{quote(name)} := {value}" for name, value in task.values.items()]
+    return f"struct_pack({', '.join(parts)})"
+
+
+def _evaluated(reader: Cursor, task: SqlTask, result: str, also: str = "") -> pa.Table:
+    columns = ", ".join([*CLAIMED_COLUMNS, f"{result} AS {quote(RESULT)}"])
+    query = f"SELECT {columns} FROM {task.layout.runs} WHERE {task.claimable} {also}"
+    return fetch(reader.sql(query, params=task.parameters)).combine_chunks()
+
+
+def _raised(
+    reader: Cursor, task: SqlTask, seqs: pa.ChunkedArray, rows: list[int]
+) -> Iterator[Failure]:
+    """Ask DuckDB once more for the error of each run, which TRY doesn't tell; not for too many."""
+    asked = [_asked(reader, task, seqs[row].as_py(), row) for row in rows[:ASKED_MESSAGES]]
+    yield from asked
+    for row in rows[ASKED_MESSAGES:]:
+        yield Failure(row, asked[-1].error, f"as in other runs, such as: {asked[-1].message}")
+
+
+def _asked(reader: Cursor, task: SqlTask, seq: int, row: int) -> Failure:
+    try:
+        _evaluated(reader, task, _result(task), f"AND seq = {seq}")
+    except STORAGE_ERRORS:
+        raise
+    except duckdb.Error as error:
+        return _failure(task, row, error)
+    return Failure(row, InvalidObject, "an expression raised, but not when it was asked again")
+
+
+def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[Failure]]:
+    claimed = _evaluated(reader, task, "NULL").drop_columns([RESULT])
+    # None of the runs: for the struct's type, should every run fail.
+    pieces = [_evaluated(reader, task, _result(task), "AND false")]
+    errors: dict[int, duckdb.Error] = {}
+    pending = [np.sort(claimed["#seq"].to_numpy())]
+    while pending:
+        seqs = pending.pop()
+        bounds = f"AND seq BETWEEN {seqs[0]} AND {seqs[-1]}"
+        try:
+            pieces.append(_evaluated(reader, task, _result(task), bounds))
+        except STORAGE_ERRORS:
+            raise
+        except duckdb.Error as error:
+            if len(seqs) > 1:
+                pending += np.array_split(seqs, 2)
+            else:
+                errors[int(seqs[0])] = error
+    return _with_raised(task, claimed, pieces, errors)
+
+
+def _with_raised(
+    task: SqlTask, claimed: pa.Table, pieces: list[pa.Table], errors: dict[int, duckdb.Error]
+) -> tuple[pa.Table, list[Failure]]:
+    raised = claimed.filter(pc.is_in(claimed["#seq"], value_set=pa.array(list(errors), pa.int64())))
+    evaluated = pa.concat_tables([raised, *pieces], promote_options="default").combine_chunks()
+    found = [errors[seq] for seq in raised["#seq"].to_pylist()]
+    return evaluated, [_failure(task, row, error) for row, error in enumerate(found)]
+
+
+def _failure(task: SqlTask, row: int, error: duckdb.Error) -> Failure:
+    # What a step says of itself, with SQL's error(), is kept as it is.
+    own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
+    return Failure(row, type(error), said(error, values=task.log_values or own))
