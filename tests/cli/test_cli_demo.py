@@ -6,7 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from command_line import Command, Start, document
 
+import batchflow as bf
 from batchflow.demo.generate import UNKNOWN_COUPON, write_orders
+from batchflow.demo.orders import orders
 
 SMALL = ["demo", "--runs", 3_000, "--dir", "here", "--workers", 1]
 
@@ -48,6 +50,12 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(
     assert {entry["run_state"] for entry in told["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
 
 
+def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path, command: Command) -> None:
+    with bf.Engine(tmp_path / "orders-3000.duckdb", orders, workers=0):
+        outcome = command("demo", "--runs", 3_000, "--dir", ".")
+    assert (outcome.returncode, outcome.stdout) == (75, "")
+
+
 def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_orders(tmp_path / name, 5_000)
@@ -56,11 +64,11 @@ def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
 
 def test_orders_have_the_faults_that_the_demo_shows(tmp_path: Path) -> None:
     write_orders(tmp_path / "orders", 100_000)
-    orders = pq.read_table(tmp_path / "orders").to_pydict()
-    assert orders["coupon"].count(UNKNOWN_COUPON) == 2
-    assert 1_500 < orders["items"].count(0) < 2_500
-    assert 700 < orders["method"].count("invalid") < 1_300
-    assert len(set(orders["order_id"])) == 100_000
+    made = pq.read_table(tmp_path / "orders").to_pydict()
+    assert made["coupon"].count(UNKNOWN_COUPON) == 2
+    assert 1_500 < made["items"].count(0) < 2_500
+    assert 700 < made["method"].count("invalid") < 1_300
+    assert len(set(made["order_id"])) == 100_000
 
 
 def _await_commit(process: subprocess.Popen[str]) -> None:
