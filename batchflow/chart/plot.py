@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +72,12 @@ class Plot:
 
         written = io.StringIO()
         # Text stays text, to be found and copied; the same picture has the same names within.
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "batchflow"}):
+        with (
+            matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "batchflow"}),
+            warnings.catch_warnings(),
+        ):
+            # What matplotlib's own font lacks, the reader's has.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
             self.figure.savefig(written, format="svg", transparent=True, metadata=_UNDATED)
         text = _METADATA.sub("", _BEFORE_SVG.sub("", written.getvalue(), count=1))
         text = text.replace(INK, "currentColor")

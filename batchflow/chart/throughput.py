@@ -35,7 +35,9 @@ def draw(axes: Axes, rows: pa.Table) -> None:
     for place, status in enumerate(statuses):
         x, y = _outline(begins[at == place], pace[at == place], length)
         colour, dashes = IN_TURN[place % len(IN_TURN)], _DASHES[place // len(IN_TURN) % 3]
-        axes.plot(days(x), y, color=colour, linestyle=dashes, linewidth=1.8, label=status)
+        # A name that begins with an underscore is kept out of legends.
+        label = f" {status}" if status.startswith("_") else status
+        axes.plot(days(x), y, color=colour, linestyle=dashes, linewidth=1.8, label=label)
         axes.fill_between(days(x), y, color=colour, alpha=0.08, linewidth=0)
     moments(axes)
     ruled(axes, "y")

@@ -59,8 +59,8 @@ def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
         return Isolated(others, (still,))
     blamed, after = rows.slice(first, 1), rows.slice(stop, last - stop)
     neighbours = (Suspects(after, Search(0, 1)),) if after.num_rows else ()
-    if lost.exhausted and rows.num_rows > 1:
-        # Those before it may have taken the memory.
+    if lost.exhausted and (rows.num_rows > 1 or lost.used):
+        # Those before it may have taken the memory. It is convicted where nobody was.
         return Isolated(others, (Suspects(blamed, Search(1, 1)), *neighbours))
     return Isolated(others, neighbours, blamed)
 

@@ -103,6 +103,9 @@ class Bar:
     def _draw(self, progress: Progress) -> None:
         total = progress.advanced + progress.steps_left
         if self._bar is None:
+            if not total:
+                # Nothing is to be done, and nothing shown.
+                return
             self._bar = _bar(total)
         self._bar.total = total
         self._bar.set_postfix_str(said_of_runs(progress), refresh=False)
@@ -171,8 +174,14 @@ def _bar(total: int) -> Any:
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-    return tqdm(total=total, unit=" steps", unit_scale=True, dynamic_ncols=True, bar_format=_FORMAT)
+    # A notebook's own bar stands where there is a bar without a length.
+    form = _FORMAT.replace("{bar:10}", "{bar}") if _in_notebook() else _FORMAT
+    return tqdm(total=total, unit=" steps", unit_scale=True, dynamic_ncols=True, bar_format=form)
 
 
 def _is_watched() -> bool:
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from batchflow import crash_point
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain, Forecast
 from batchflow.definition import StepKind
@@ -15,16 +14,16 @@ from batchflow.engine.arguments import aware, limit_of, worker_count
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.display import Showing
-from batchflow.engine.holding import Holding
 from batchflow.engine.report import Report, reported
 from batchflow.engine.selection import Selection
 from batchflow.engine.serving import Serving
-from batchflow.engine.signals import CtrlC, StopOnSignals
+from batchflow.engine.signals import StopOnSignals
+from batchflow.engine.triggering import Triggering
 from batchflow.engine.waiting import Waiting
 from batchflow.engine.worker_memory import worker_memory_bytes
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
 from batchflow.executor import InlineExecutor, ProcessPool
-from batchflow.store import LoadOptions, Store
+from batchflow.store import Store
 from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
@@ -38,10 +37,9 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.stored_run import StoredRun
     from batchflow.executor import Executor
-    from batchflow.store import LoadReport
 
 
-class Engine(Holding):
+class Engine(Triggering):
     """Runs workflows over one store: load, run, ask, pause.
 
     Open it in a ``with`` block, or call ``close``. Methods may be called from any thread.
@@ -131,80 +129,6 @@ class Engine(Holding):
             with self._draining:
                 self._executor.close()
                 self._store.close()
-
-    # Putting runs in.
-
-    def trigger(
-        self,
-        foreign_id: str,
-        object: Any,
-        *,
-        at: enum.Enum | str | None = None,
-        workflow: AnyWorkflow | str | None = None,
-    ) -> UUID:
-        """Start a run of one record and answer its run id.
-
-        Args:
-            foreign_id: your own key of the record.
-            object: an instance of the workflow's object type.
-            at: the status to begin at; may be left out where there is one starting point.
-            workflow: which workflow; may be left out where the object's type tells.
-
-        Raises:
-            ConflictError: an unfinished run has this foreign id.
-            InvalidRowsError: a field's value doesn't fit its type.
-        """
-        chosen = self._workflows.of_object(object, workflow)
-        placed = self._store.trigger(chosen, foreign_id, object, at, self._clock.now())
-        crash_point.reached("after_load")
-        self._coordinator.loaded(chosen.name, placed.code, placed.first_seq, placed.last_seq)
-        return placed.run_id
-
-    def trigger_many(
-        self,
-        source: Any,
-        *,
-        foreign_id: str | None = None,
-        at: enum.Enum | str | None = None,
-        workflow: AnyWorkflow | str | None = None,
-        on_conflict: str = "skip",
-        on_invalid: str = "refuse",
-        strict: bool = False,
-    ) -> LoadReport:
-        """Start a run for each row of a source, all in one transaction.
-
-        Args:
-            source: a path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a
-                pandas or Polars frame, a DuckDB relation, SQL text, or an iterable of objects.
-                SQL text reads the store's tables, or files, but not both at once.
-            foreign_id: the source's column with your own key of a record.
-            at: the status to begin at; may be left out where there is one starting point.
-            workflow: which workflow; may be left out where the engine has one.
-            on_conflict: rows whose foreign id has an unfinished run, or comes twice in the source:
-                ``"skip"`` leaves them out and counts them, ``"error"`` loads nothing and raises.
-            on_invalid: rows that don't fit the fields' types: ``"refuse"`` loads nothing and
-                raises, ``"skip"`` leaves them out and counts them.
-            strict: refuse a source with columns that are no fields.
-
-        Raises:
-            SourceError: the source can't be read, lacks a column, or has one twice.
-            InvalidRowsError, ConflictError: as said above; nothing was loaded.
-        """
-        chosen = self._workflows.only(workflow)
-        options = LoadOptions(
-            foreign_id=foreign_id,
-            at=at,
-            on_conflict=on_conflict,
-            on_invalid=on_invalid,
-            strict=strict,
-        )
-        self._warm_up(chosen)
-        with CtrlC():
-            report = self._store.load(chosen, source, options, self._clock.now())
-        crash_point.reached("after_load")
-        if report.loaded:
-            self._coordinator.loaded(chosen.name, report.code, report.first_seq, report.last_seq)
-        return report
 
     # Moving them.
 

@@ -33,6 +33,7 @@ class WorkerProcess:
     ) -> None:
         """Have it forked; it takes chunks at once and executes them when it is ready."""
         self.ready = False
+        self._used = False
         self._capacity = capacity
         self._timeouts: dict[int, float | None] = {}
         self._overdue_since: float | None = None
@@ -69,6 +70,7 @@ class WorkerProcess:
         message = receive(self.channel)
         if message is not None and message.kind is Kind.RESULT:
             del self._timeouts[message.number]
+            self._used = True
         return message
 
     def request_stop(self, *, stop: bool) -> None:
@@ -105,6 +107,7 @@ class WorkerProcess:
                 error_type="StepTimeout" if timed_out else "WorkerDied",
                 cause=cause,
                 exhausted=exhausted,
+                used=self._used,
             )
             for chunk_id in self._timeouts
         ]

@@ -22,6 +22,7 @@ class LostChunk:
         error_type: ``WorkerDied`` or ``StepTimeout``.
         cause: how the worker ended, for the error of the run that it is traced to.
         exhausted: whether it had no memory left, which earlier calls may have taken.
+        used: whether it had executed other chunks before.
     """
 
     chunk_id: int
@@ -30,6 +31,7 @@ class LostChunk:
     error_type: str
     cause: str
     exhausted: bool = False
+    used: bool = False
 
 
 class Executor(Protocol):

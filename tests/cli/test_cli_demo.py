@@ -35,11 +35,13 @@ def test_a_second_demo_begins_a_new_store(tmp_path: Path, command: Command) -> N
     assert first["report"]["statuses"] == second["report"]["statuses"]
 
 
-def test_a_demo_that_was_killed_goes_on_where_it_was(
+def test_a_demo_is_alone_with_its_store_and_goes_on_where_it_was_killed(
     tmp_path: Path, command: Command, start: Start
 ) -> None:
     process = start("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--verbose")
     _await_commit(process)
+    beside = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1)
+    assert beside.returncode == 75, beside.stderr
     process.kill()
     process.communicate()
     outcome = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--json")

@@ -78,7 +78,9 @@ def test_ten_million_runs_are_shown_with_what_they_cost(
     assert "Moved(moved=2, refused=0)" in shown.printed
     assert shown.number_before("runs removed") == 200_000
     assert shown.number_before("MB of memory at most") < 2_000
-    assert "Traceback" not in shown.told
+    # A bar draws over itself, and leaves one line; a kernel without widgets says nothing of them.
+    assert shown.told.count("\n") <= 1
+    assert "idget" not in shown.told
 
     titles = " ".join(shown.pictures)
     for title in ("runs by status", "runs a second by status", "time at each", "how far runs got"):

@@ -107,6 +107,16 @@ def test_without_rows_each_says_so(name: str) -> None:
     assert "nothing to show yet" in texts_in(drawn_as.plot(nothing).svg())
 
 
+@pytest.mark.parametrize("status", ["支払い済み", "😀", "_kept", "a_{b}$"])
+def test_a_status_may_have_any_name(status: str) -> None:
+    drawn_as, columns = ROWS["throughput"]
+    moments = pa.array(columns["bucket"], pa.timestamp("us", tz="UTC"))
+    table = pa.table({**columns, "bucket": moments, "status": [status] * 3})
+
+    said = texts_in(drawn_as.of(status).plot(table).svg())
+    assert status in [text.strip() for text in said]
+
+
 def test_in_a_page_it_has_the_ink_of_the_page_and_as_a_file_the_light_of_its_reader() -> None:
     drawn = plot_of("counts")
 

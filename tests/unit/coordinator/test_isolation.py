@@ -23,7 +23,7 @@ def seqs(part: pa.Table | None) -> list[int]:
     return [] if part is None else part["#seq"].to_pylist()
 
 
-def lost(called: range | None, *, exhausted: bool = False) -> LostChunk:
+def lost(called: range | None, *, exhausted: bool = False, used: bool = False) -> LostChunk:
     return LostChunk(
         chunk_id=0,
         blamed=True,
@@ -31,6 +31,7 @@ def lost(called: range | None, *, exhausted: bool = False) -> LostChunk:
         error_type="WorkerDied",
         cause="it died",
         exhausted=exhausted,
+        used=used,
     )
 
 
@@ -72,10 +73,13 @@ def test_apart_a_run_that_was_alone_in_its_call_is_convicted() -> None:
 
 def test_where_memory_ran_out_a_run_is_convicted_only_if_nobody_was_called_before_it() -> None:
     among_others = isolate(rows(3), lost(range(1, 2), exhausted=True), Search(3, 1))
+    after_others = isolate(rows(1), lost(range(1), exhausted=True, used=True), Search(1, 1))
     by_itself = isolate(rows(1), lost(range(1), exhausted=True), Search(1, 1))
 
     assert among_others.convicted is None
     assert suspects(among_others) == [[1], [2]]
+    assert after_others.convicted is None
+    assert suspects(after_others) == [[0]]
     assert seqs(by_itself.convicted) == [0]
 
 
