@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from batchflow.engine.life import History
 from batchflow.engine.picture import shown
 from batchflow.engine.stored_run import StoredRun, stored_run
 from batchflow.store.asking.questions import Questions
+from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from batchflow.definition import AnyWorkflow
@@ -48,10 +51,14 @@ class Asking(Questions):
         wanted = run_id_of(run_id)
         workflow = self._store.workflow_of(wanted)
         row = self._store.get(workflow, wanted)
-        return stored_run(workflow, row, partial(self._history_until, wanted, row["version"]))
+        until = partial(self._history_until, wanted, row["version"], row["updated_at"])
+        return stored_run(workflow, row, History(until))
 
-    def _history_until(self, run_id: UUID, version: int) -> Relation:
-        return self.history(run_id).filter(f"version IS NULL OR version <= {int(version)}")
+    def _history_until(self, run_id: UUID, version: int, moment: datetime) -> Relation:
+        # Failures have no version where transitions aren't recorded.
+        by_then = f"committed_at <= TIMESTAMPTZ {literal(moment.isoformat())}"
+        until = f"coalesce(version <= {version}, {by_then})"
+        return self.history(run_id).filter(until).order("version, committed_at, attempt")
 
     def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:
         return self._store.tables(self._workflows.only(workflow))

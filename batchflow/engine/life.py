@@ -3,47 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from batchflow.errors import BatchflowError
-from batchflow.picture import Gap, Happening, escaped, html_table, timeline
+from batchflow.picture import Gap, Happening, escaped, html_table, moment_of, timeline
+from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from batchflow.store import Relation
 
-History: TypeAlias = "Callable[[], Relation]"
-"""Asks for the history of one run."""
-
 _SHOWN_AT_EITHER_END: Final = 15
 _SHOWN_ERRORS: Final = 10
 _HEADING: Final = ("when", "step", "attempt", "error", "message")
 
 
-def life_shown(created_at: datetime, history: History) -> str:
-    """Return the life of a run as HTML; or why it can't be told."""
+@dataclass(frozen=True)
+class History:
+    """What happened to one run, asked for once it is to be shown.
+
+    Attributes:
+        ask: answers it.
+    """
+
+    ask: Callable[[], Relation]
+
+
+def life_shown(created_at: datetime, version: int, history: History) -> str:
+    """Return the life of a run until a version as HTML; or why it can't be told."""
     try:
-        rows = history().to_arrow_table()
+        rows = history.ask().to_arrow_table()
     except BatchflowError as error:
         return f"<p>What happened to it can't be told: {escaped(str(error))}</p>"
-    # A failure has no version where the other transitions aren't recorded.
-    unrecorded = rows["version"].null_count
-    alone = "<p>Its transitions aren't recorded, these are its failures.</p>" if unrecorded else ""
-    return f"{alone}{timeline(_life(created_at, rows))}{_errors(rows)}"
+    return f"{_missing(version, rows)}{timeline(_life(created_at, rows))}{_errors(rows)}"
+
+
+def _missing(version: int, rows: pa.Table) -> str:
+    """Say what can't be seen below: each transition is a version, and the first one has none."""
+    if rows.num_rows - rows["version"].null_count == version - 1:
+        return ""
+    if rows["version"].null_count == rows.num_rows:
+        return "<p>Its transitions aren't recorded; below are its failures alone.</p>"
+    return "<p>Not all of its transitions are recorded.</p>"
 
 
 def _life(created_at: datetime, rows: pa.Table) -> list[Happening | Gap]:
-    first = Happening(created_at.astimezone(), "triggered", "")
+    first = Happening(created_at.astimezone(UTC), "triggered", "")
     left_out = rows.num_rows - 2 * _SHOWN_AT_EITHER_END
     if left_out <= 1:
         return [first, *_happenings(rows)]
-    head, tail = (
-        rows.slice(0, _SHOWN_AT_EITHER_END),
-        rows.slice(rows.num_rows - _SHOWN_AT_EITHER_END),
-    )
-    return [first, *_happenings(head), Gap(left_out), *_happenings(tail)]
+    end = _SHOWN_AT_EITHER_END + left_out
+    gap = _gap(rows.slice(_SHOWN_AT_EITHER_END - 1, left_out + 2))
+    head, tail = rows.slice(0, _SHOWN_AT_EITHER_END), rows.slice(end)
+    return [first, *_happenings(head), gap, *_happenings(tail)]
+
+
+def _gap(rows: pa.Table) -> Gap:
+    """Say what is left out between the first of these rows and the last."""
+    left_out, moments = rows.slice(1, rows.num_rows - 2), rows["committed_at"]
+    counted = left_out["outcome"].cast("string").value_counts().to_pylist()
+    counted.sort(key=lambda each: -each["counts"])
+    told = ", ".join(f"{each['counts']:,} {each['values']}" for each in counted)
+    passed = (moments[-1].as_py() - moments[0].as_py()).total_seconds()
+    within = f" within {short_seconds(passed)}" if passed > 0 else ""
+    return Gap(f"… {left_out.num_rows:,} more{within}: {told} …")
 
 
 def _happenings(rows: pa.Table) -> Sequence[Happening]:
@@ -54,14 +80,15 @@ def _happening(row: Mapping[str, Any]) -> Happening:
     text = row["from_status"]
     if row["to_status"] != row["from_status"] or row["outcome"] == "advanced":
         text = f"{row['from_status']} → {row['to_status']}"
-    return Happening(row["committed_at"].astimezone(), row["outcome"], text, _detail(row))
+    return Happening(row["committed_at"].astimezone(UTC), row["outcome"], text, _detail(row))
 
 
 def _detail(row: Mapping[str, Any]) -> str:
     if row["error_type"] is None:
         return ""
-    paused = ", and paused" if row["run_state"] == "PAUSED" else ""
-    return f"{row['error_type']}{paused}"
+    # What matters most comes first, as long names are cut off.
+    paused = " and paused" if row["run_state"] == "PAUSED" else ""
+    return f"{row['outcome']}{paused}: {row['error_type']}"
 
 
 def _errors(rows: pa.Table) -> str:
@@ -73,7 +100,7 @@ def _errors(rows: pa.Table) -> str:
         return ""
     told = [
         (
-            f"{row['committed_at'].astimezone():%d %b %H:%M:%S}",
+            moment_of(row["committed_at"].astimezone(UTC)),
             row["failed_step"],
             str(row["attempt"]),
             row["error_type"],

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from batchflow.definition import RunState
 from batchflow.engine.life import History, life_shown
-from batchflow.picture import html_table
+from batchflow.picture import LONGEST_CELL, escaped, html_table, moment_of, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -46,22 +47,38 @@ class StoredRun(Generic[ObjectT, StatusT]):
     reason: str | None
     created_at: datetime
     updated_at: datetime
-    _history: History | None = field(default=None, repr=False, compare=False)
+    # No field, as the engine that knows it is no part of the value.
+    _history: ClassVar[History | None] = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # The engine that knows its history stays where it is.
-        return {**self.__dict__, "_history": None}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def _repr_html_(self) -> str:
-        # Two tables, as the object's fields may have the names of the run's.
-        own = html_table(("run", ""), [row for row in _rows(self) if row[0] not in _NOT_SAID])
         values = html_table((type(self.object).__name__, ""), _rows(self.object))
-        life = "" if self._history is None else life_shown(self.created_at, self._history)
-        beside = "display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start"
-        return f'<div><div style="{beside}">{own}{values}</div>{life}</div>'
+        history = self._history
+        life = "" if history is None else life_shown(self.created_at, self.version, history)
+        return f"<div>{_head(self)}{values}{life}</div>"
 
 
-_NOT_SAID: Final = {"object", "_history"}
+def _head(run: StoredRun[Any, Any]) -> str:
+    """Say what the run is, and how it is; what is left out is as it is with most runs."""
+    reason = "" if run.reason is None else f": {run.reason}"
+    how = [run.foreign_id, run.status.name, f"{run.run_state.name}{reason}"]
+    if run.next_attempt_at is not None and run.run_state is RunState.RUNNING:
+        how.append(f"attempt {run.attempt} at {moment_of(run.next_attempt_at.astimezone(UTC))}")
+    which = [
+        f"run {run.run_id}",
+        f"version {run.version}",
+        f"triggered {moment_of(run.created_at.astimezone(UTC))}",
+        f"changed {moment_of(run.updated_at.astimezone(UTC))}",
+    ]
+    said = f"<b>{_in_a_line(how)}</b><br/><small>{_in_a_line(which)}</small>"
+    return f'<div style="margin:.3em .6em .8em;overflow-wrap:anywhere">{said}</div>'
+
+
+def _in_a_line(parts: Iterable[str]) -> str:
+    # Each apart from the others, also where one is written from right to left.
+    return " · ".join(f"<bdi>{escaped(shortened(part, LONGEST_CELL))}</bdi>" for part in parts)
 
 
 def _rows(instance: Any) -> list[tuple[str, str | None]]:
@@ -79,7 +96,7 @@ def stored_run(
 ) -> StoredRun[Any, Any]:
     """Build a run from the columns of its row, by name."""
     values = {field.name: row[field.column] for field in workflow.fields}
-    return StoredRun(
+    run: StoredRun[Any, Any] = StoredRun(
         run_id=row["run_id"],
         foreign_id=row["foreign_id"],
         status=workflow.status_type[row["status"]],
@@ -91,5 +108,6 @@ def stored_run(
         reason=row["reason"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
-        _history=history,
     )
+    object.__setattr__(run, "_history", history)
+    return run

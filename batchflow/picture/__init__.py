@@ -4,12 +4,13 @@ Nothing in it is executed.
 """
 
 from batchflow.picture.graph import Box, StatusPicture
-from batchflow.picture.markup import escaped
-from batchflow.picture.table import Cell, html_table
-from batchflow.picture.timeline import Gap, Happening, timeline
+from batchflow.picture.markup import escaped, shortened
+from batchflow.picture.table import LONGEST_CELL, Cell, html_table
+from batchflow.picture.timeline import Gap, Happening, moment_of, timeline
 from batchflow.picture.workflow import Counts, picture_of
 
 __all__ = [
+    "LONGEST_CELL",
     "Box",
     "Cell",
     "Counts",
@@ -18,6 +19,8 @@ __all__ = [
     "StatusPicture",
     "escaped",
     "html_table",
+    "moment_of",
     "picture_of",
+    "shortened",
     "timeline",
 ]

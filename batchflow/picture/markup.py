@@ -8,14 +8,17 @@ import unicodedata
 from typing import Final
 
 # XML has no way to say these, not even escaped.
-_UNSAYABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNSAYABLE: Final = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+# These turn around what stands after them, also beyond the text that they are in.
+_TURNING: Final = "[\u202a-\u202e\u2066-\u2069]"
+_UNSHOWN: Final = re.compile(f"{_UNSAYABLE}|{_TURNING}")
 # How wide characters of 12 pixels are at most, but for rare ones.
 _FULL, _CAPITAL, _SMALL = 12.0, 9.0, 7.0
 
 
 def escaped(text: str) -> str:
     """Return text that is read as itself in an element and in a quoted attribute."""
-    return html.escape(_UNSAYABLE.sub("\ufffd", text))
+    return html.escape(_UNSHOWN.sub("\ufffd", text))
 
 
 def shortened(text: str, characters: int) -> str:
@@ -31,6 +34,11 @@ def fitting(text: str, pixels: float) -> str:
         if room < 0:
             return text[: max(at - 1, 0)] + "…"
     return text
+
+
+def width(text: str) -> float:
+    """Return how many pixels a text takes at most at a size of 12."""
+    return sum(map(_width, text))
 
 
 def _width(character: str) -> float:

@@ -11,14 +11,18 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from batchflow.picture.markup import escaped, fitting
+from batchflow.picture.markup import escaped, fitting, width
 from batchflow.short_form import short_seconds
 
-_WIDTH: Final = 720.0
+_WIDTH: Final = 760.0
 _ROW: Final = 30.0
-_TIME_X: Final = 148.0
-_LINE_X: Final = 164.0
-_TEXT_X: Final = 182.0
+_TIME_X: Final = 172.0
+_LINE_X: Final = 188.0
+_TEXT_X: Final = 206.0
+# How much wider than other letters bold ones are.
+_BOLD: Final = 1.15
+_APART: Final = 8
+_TO_THE_LEFT: Final = 'text-anchor="end"'
 _AMBER: Final = "#c77d1e"
 _BLUE: Final = "#4a86d8"
 _GREEN: Final = "#3f9d63"
@@ -42,10 +46,10 @@ class Happening:
     """One thing that happened to a run.
 
     Attributes:
-        at: when.
+        at: when, in UTC.
         outcome: what kind of thing it was, like ``failed``.
         text: what it was.
-        detail: what more is to be told of it.
+        detail: what is said beside that; the outcome where it is empty.
     """
 
     at: datetime
@@ -59,25 +63,27 @@ class Gap:
     """Where happenings are left out.
 
     Attributes:
-        happenings: how many.
+        text: what is said of them.
     """
 
-    happenings: int
+    text: str
+
+
+def moment_of(at: datetime) -> str:
+    """Return a moment in UTC as relations write it, to the millisecond."""
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}+00"
 
 
 def timeline(life: Sequence[Happening | Gap]) -> str:
     """Return a life as an ``svg`` element, the first happening at the top."""
     height = _ROW * len(life) + 12
     drawn = "".join(_row(place, each) for place, each in enumerate(life))
-    passed = "".join(_passed(place, *pair) for place, pair in enumerate(pairwise(life)))
-    bottom = _y(len(life) - 1)
+    between = "".join(_between(place, *pair) for place, pair in enumerate(pairwise(life)))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" '
+        f'viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" style="max-width:100%;height:auto" '
         'font-family="system-ui,sans-serif" font-size="12" fill="none" stroke="none">'
-        f"<title>what happened to the run</title>"
-        f'<path d="M{_LINE_X} {_y(0):.1f}V{bottom:.1f}" stroke="currentColor" opacity=".35"/>'
-        f"{passed}{drawn}</svg>"
+        f"<title>what happened to the run</title>{between}{drawn}</svg>"
     )
 
 
@@ -86,45 +92,47 @@ def _y(place: int) -> float:
 
 
 def _row(place: int, each: Happening | Gap) -> str:
-    return "".join(_gap(place, each) if isinstance(each, Gap) else _happening(place, each))
+    return _gap(place, each) if isinstance(each, Gap) else "".join(_happening(place, each))
 
 
 def _happening(place: int, each: Happening) -> Iterator[str]:
-    y = _y(place)
-    moment = f"{each.at:%d %b %H:%M:%S}.{each.at.microsecond // 1000:03d}"
-    yield f"<g><title>{escaped(_told(each))}</title>"
-    yield _text(_TIME_X, y + 4, moment, 'text-anchor="end" opacity=".8" font-size="11"')
+    y, detail = _y(place), each.detail or each.outcome
+    told = "\n".join(filter(None, (each.at.isoformat(), each.text, detail)))
+    yield f"<g><title>{escaped(told)}</title>"
+    yield _text(_TIME_X, y + 4, moment_of(each.at), f'{_TO_THE_LEFT} opacity=".8" font-size="11"')
     yield f'<g transform="translate({_LINE_X} {y:.1f})">{_MARKS.get(each.outcome, _OTHER)}</g>'
-    room = _WIDTH - _TEXT_X
-    yield _text(_TEXT_X, y + 4, fitting(each.text, room), 'font-weight="600"')
-    beside = _TEXT_X + (min(room, _wide(each.text) + 12) if each.text else 0)
-    said = ": ".join(filter(None, (each.outcome, each.detail)))
-    yield _text(beside, y + 4, fitting(said, _WIDTH - beside), 'opacity=".8"')
+    yield from _words(y + 4, each.text, detail)
     yield "</g>"
 
 
-def _gap(place: int, each: Gap) -> Iterator[str]:
-    yield _text(_TEXT_X, _y(place) + 4, f"… {each.happenings:,} more …", 'font-style="italic"')
+def _words(y: float, text: str, detail: str) -> Iterator[str]:
+    """Write both in one line, as only who draws them knows where the first one ends."""
+    room = _WIDTH - _TEXT_X
+    first = fitting(text, room / 2 / _BOLD)
+    apart = f' dx="{_APART}"' if first else ""
+    room -= _BOLD * width(first) + _APART
+    yield f'<text x="{_TEXT_X:.1f}" y="{y:.1f}" fill="currentColor">'
+    yield f'<tspan font-weight="600">{escaped(first)}</tspan>' if first else ""
+    yield f'<tspan{apart} opacity=".8">{escaped(fitting(detail, room))}</tspan></text>'
 
 
-def _passed(place: int, before: Happening | Gap, after: Happening | Gap) -> str:
-    """Write how much time passed between two happenings, halfway between them."""
+def _gap(place: int, each: Gap) -> str:
+    said = fitting(each.text, _WIDTH - _TEXT_X)
+    return _text(_TEXT_X, _y(place) + 4, said, 'font-style="italic"')
+
+
+def _between(place: int, before: Happening | Gap, after: Happening | Gap) -> str:
+    """Draw the line from one to the next, and write how much time passed, halfway."""
+    gap = isinstance(before, Gap) or isinstance(after, Gap)
+    style = ' stroke-dasharray="2 4"' if gap else ""
+    line = (
+        f'<path d="M{_LINE_X} {_y(place):.1f}v{_ROW}" stroke="currentColor" opacity=".35"{style}/>'
+    )
     if isinstance(before, Gap) or isinstance(after, Gap) or after.at <= before.at:
-        return ""
-    seconds = (after.at - before.at).total_seconds()
-    said = f"+{short_seconds(seconds)}"
-    style = 'text-anchor="end" opacity=".6" font-size="10"'
-    return _text(_TIME_X, _y(place) + 4 + _ROW / 2, said, style)
-
-
-def _told(each: Happening) -> str:
-    detail = f"\n{each.detail}" if each.detail else ""
-    return f"{each.at.isoformat()}\n{each.text}\n{each.outcome}{detail}"
-
-
-def _wide(text: str) -> float:
-    """Return how many pixels a bold text takes at most."""
-    return 9.2 * len(text)
+        return line
+    said = f"+{short_seconds((after.at - before.at).total_seconds())}"
+    style = f'{_TO_THE_LEFT} opacity=".7" font-size="10"'
+    return line + _text(_TIME_X, _y(place) + 4 + _ROW / 2, said, style)
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

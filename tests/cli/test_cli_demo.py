@@ -50,10 +50,10 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(
     assert {entry["run_state"] for entry in told["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
 
 
-def test_a_demo_whose_store_an_engine_has_exits_with_75(tmp_path: Path, command: Command) -> None:
-    (tmp_path / "here").mkdir()
-    with bf.Engine(tmp_path / "here" / "orders-3000.duckdb", orders, workers=0):
-        assert command(*SMALL).returncode == 75
+def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path, command: Command) -> None:
+    with bf.Engine(tmp_path / "orders-3000.duckdb", orders, workers=0):
+        outcome = command("demo", "--runs", 3_000, "--dir", ".")
+    assert (outcome.returncode, outcome.stdout) == (75, "")
 
 
 def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
 
 def test_orders_have_the_faults_that_the_demo_shows(tmp_path: Path) -> None:
     write_orders(tmp_path / "orders", 100_000)
-    written = pq.read_table(tmp_path / "orders").to_pydict()
-    assert written["coupon"].count(UNKNOWN_COUPON) == 2
-    assert 1_500 < written["items"].count(0) < 2_500
-    assert 700 < written["method"].count("invalid") < 1_300
-    assert len(set(written["order_id"])) == 100_000
+    made = pq.read_table(tmp_path / "orders").to_pydict()
+    assert made["coupon"].count(UNKNOWN_COUPON) == 2
+    assert 1_500 < made["items"].count(0) < 2_500
+    assert 700 < made["method"].count("invalid") < 1_300
+    assert len(set(made["order_id"])) == 100_000
 
 
 def _await_commit(process: subprocess.Popen[str]) -> None:

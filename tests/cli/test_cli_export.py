@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -86,12 +85,3 @@ def test_wrong_columns_are_told_with_those_that_are_there(tell: Command) -> None
     assert "weight" in outcome.stderr
     assert tell("export", "runs", "out.csv", "--partition-by", "status").returncode == 2
     assert tell("export", "errors", "out.csv", "--where", "mass > 1").returncode == 3
-
-
-def test_what_a_run_at_work_has_committed_is_exported(
-    command: Command, tmp_path: Path, guests_at_gate: subprocess.Popen[str]
-) -> None:
-    outcome = command("export", "transitions", "out.parquet", "--store", "guests.duckdb")
-    assert outcome.returncode == 0, outcome.stderr
-    assert pq.read_table(tmp_path / "out.parquet").num_rows == 300
-    assert guests_at_gate.poll() is None

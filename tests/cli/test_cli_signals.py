@@ -40,23 +40,6 @@ def test_a_signal_ends_a_run_in_order_and_the_same_command_finishes_it(
     assert told == [{"all": 600, "once": 600}]
 
 
-def test_a_held_store_exits_with_75_and_says_who_holds_it(
-    command: Command, guests_at_gate: subprocess.Popen[str]
-) -> None:
-    outcome = command(*GUESTS)
-    assert outcome.returncode == 75, outcome.stderr
-    assert f"process {guests_at_gate.pid} " in outcome.stderr
-    assert "gated_pipeline.py:guests" in outcome.stderr
-    assert outcome.stdout == ""
-
-
-def test_questions_are_answered_while_a_run_is_at_work(
-    command: Command, guests_at_gate: subprocess.Popen[str]
-) -> None:
-    told = document(command("status", "--store", "guests.duckdb", "--json"))
-    assert [(row["status"], row["runs"]) for row in told] == [("AT_GATE", 300)]
-
-
 def test_what_a_killed_run_has_committed_can_be_read(
     command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
 
@@ -24,6 +26,9 @@ class Stage(enum.Enum):
 class Note:
     number: int = 0
     text: str | None = None
+
+
+NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -132,11 +137,26 @@ def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Eng
     engine.close()
 
     shown = run._repr_html_()
-    rows = dict(zip(cells(shown)[::2], cells(shown)[1::2], strict=True))
-    assert cells(shown, "th") == ["run", "", "Note", ""]
-    assert (rows["foreign_id"], rows["status"], rows["run_state"]) == ("<a>", "NEW", "INITIATED")
-    assert (rows["number"], rows["text"]) == ("7", "NULL")
+    assert cells(shown, "th") == ["Note", ""]
+    assert cells(shown) == ["number", "7", "text", "NULL"]
+    assert cells(shown, "b") == ["<a> · NEW · INITIATED"]
+    assert f"run {run.run_id} · version 1" in cells(shown, "small")[0]
+    assert "What happened to it can't be told: The store is closed" in shown
     assert "number" not in repr(run)
+
+
+def test_a_run_that_is_held_or_waits_says_so_first(engine: bf.Engine) -> None:
+    run_id = engine.trigger("a", Note(7, None))
+    engine.pause("true", reason="the <provider> is down")
+    paused = engine.get(run_id)
+    waiting = replace(
+        paused, run_state=bf.RunState.RUNNING, reason=None, attempt=2, next_attempt_at=NOON
+    )
+
+    assert cells(paused._repr_html_(), "b") == ["a · NEW · PAUSED: the <provider> is down"]
+    assert cells(waiting._repr_html_(), "b") == [
+        "a · NEW · RUNNING · attempt 2 at 2030-05-06 12:00:00.000+00"
+    ]
 
 
 def test_a_run_is_shown_with_its_life_and_its_errors() -> None:
@@ -156,7 +176,7 @@ def test_a_run_is_shown_with_its_life_and_its_errors() -> None:
 
     assert "NEW → DONE" in shown
     assert "+1 min" in shown
-    assert shown.count("failed: ValueError<") == 2
+    assert shown.count("failed: ValueError</tspan>") == 2
     assert "not &lt;yet&gt;: 2" in shown
     # A run is a value: what happened later is no part of it.
     assert "NEW → DONE" not in shown_early
@@ -175,31 +195,40 @@ def test_a_long_life_is_shown_by_its_beginning_and_its_end() -> None:
         engine.run()
         shown = engine.get(run_id)._repr_html_()
 
-    assert "… 70 more …" in shown
+    assert "… 70 more: 70 repeated …" in shown
     assert "NEW → DONE" in shown
 
 
 def test_where_transitions_are_not_recorded_failures_are_shown() -> None:
     def finish(run: bf.Run[Note, Stage]) -> Stage:
-        raise ValueError("no")
+        if run.object.number < run.attempt:
+            raise ValueError("no")
+        return Stage.DONE
 
     workflow = bf.Workflow("notes", Note, Stage, record_transitions=False)
     workflow.add_step(Stage.NEW, finish, Stage.DONE)
     with inline_engine(workflow, clock=FakeClock()) as engine:
-        run_id = engine.trigger("a", Note())
+        failing, passing = engine.trigger("a", Note(0)), engine.trigger("b", Note(1))
+        new = engine.get(passing)._repr_html_()
         engine.run()
-        shown = engine.get(run_id)._repr_html_()
+        failed, passed = (engine.get(run_id) for run_id in (failing, passing))
+        engine.run(wait_for_retries=True, limit=1)
+        shown, shown_passed = failed._repr_html_(), passed._repr_html_()
 
+    assert "aren't recorded" not in new
+    assert "Its transitions aren't recorded" in shown_passed
     assert "Its transitions aren't recorded" in shown
-    assert "failed: ValueError" in shown
+    # The failure of the second attempt came later.
+    assert shown.count("failed: ValueError</tspan>") == 1
 
 
 def test_a_run_can_be_pickled_and_compared(engine: bf.Engine) -> None:
     run = engine.get(engine.trigger("a", Note(7)))
     again = pickle.loads(pickle.dumps(run))
 
-    assert again == run == engine.get(run.run_id)
+    assert again == run == engine.get(run.run_id) == copy.deepcopy(run)
     assert "7" in again._repr_html_()
+    assert asdict(run)["object"] == {"number": 7, "text": None}
 
 
 def test_a_report_is_shown_with_its_numbers_to_the_right(engine: bf.Engine) -> None:

@@ -39,9 +39,24 @@ def finish(run: bf.Run[Thing, Stage]) -> Stage:
     return Stage.DONE
 
 
-def load(engine: bf.Engine, runs: int) -> None:
+def picky_things() -> bf.Workflow[Thing, Stage]:
+    """One run in a thousand fails at the second step, and is paused there."""
+    workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
+    workflow.add_step(Stage.NEW, double, Stage.DOUBLED)
+    workflow.add_step(Stage.DOUBLED, finish_most, Stage.DONE)
+    return workflow
+
+
+def finish_most(run: bf.Run[Thing, Stage]) -> Stage:
+    if run.object.number % 1000 == 7:
+        raise ValueError(f"{run.object.number} isn't liked")
+    return Stage.DONE
+
+
+def load(engine: bf.Engine | bf.StoreClient, runs: int, first: int = 0) -> None:
     engine.trigger_many(
-        f"SELECT range AS number, 0 AS doubled FROM range({runs})", foreign_id="number"
+        f"SELECT range AS number, 0 AS doubled FROM range({first}, {first + runs})",
+        foreign_id="number",
     )
 
 
@@ -49,6 +64,7 @@ def elsewhere(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Execute code in another process, which has nothing of this one."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -28,42 +28,6 @@ from batchflow.errors import (
     StoreError,
 )
 
-# Each round connects anew, and asks one more question than how many there are.
-ASK_UNTIL_DONE = """
-import collections, itertools, sys
-import batchflow as bf
-
-QUESTIONS = [
-    lambda store: store.runs("number % 1000 = 7").limit(5),
-    lambda store: store.errors(),
-    lambda store: store.transitions(),
-    lambda store: store.throughput(),
-    lambda store: store.ages(),
-    lambda store: store.funnel(),
-    lambda store: store.durations(),
-    lambda store: store.sql("SELECT max(version), sum(doubled) FROM things.runs"),
-]
-expected, asked, finished = int(sys.argv[2]), collections.Counter(), [0]
-for question in itertools.cycle(QUESTIONS):
-    with bf.connect(sys.argv[1]) as store:
-        if not asked:
-            print("ready", flush=True)
-        asked["questions"] += 1
-        if not store.workflows:
-            continue
-        counts = store.counts().fetchall()
-        assert sum(runs for *_, runs in counts) in (0, expected), counts
-        question(store).fetchall()
-        progress = store.progress()
-        if progress is not None and counts:
-            finished.append(progress.finished)
-            asked["under way"] += progress.left > 0
-        if counts and all(status == "DONE" for status, *_ in counts):
-            break
-assert finished == sorted(finished), finished
-print(asked["under way"])
-"""
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -119,22 +83,6 @@ def test_a_history_is_found_by_the_run_id(engine: bf.Engine, client: bf.StoreCli
     ]
     with pytest.raises(RunNotFoundError):
         client.history("00000000-0000-0000-0000-000000000000")
-
-
-@pytest.mark.alone
-def test_another_process_asks_throughout_a_drain_of_a_million_runs(path: Path) -> None:
-    runs = 1_000_000
-    with bf.Engine(path, things(), workers=2) as engine:
-        asking = elsewhere(ASK_UNTIL_DONE, path, runs)
-        assert asking.stdout is not None
-        assert asking.stdout.readline() == "ready\n"
-        load(engine, runs)
-        report = engine.run()
-        said, _ = asking.communicate(timeout=60)
-
-    assert report.count("DONE") == runs
-    assert asking.returncode == 0, said
-    assert int(said) > 3
 
 
 def test_how_far_a_drain_is_is_told_to_others(path: Path) -> None:
@@ -273,25 +221,19 @@ def test_runs_are_held_by_others(engine: bf.Engine, client: bf.StoreClient) -> N
     assert sorted(states) == [("CANCELLED", 1), ("INITIATED", 6), ("RUNNING", 3)]
 
 
-def test_finished_runs_are_removed_by_others_while_a_drain_goes_on(path: Path) -> None:
-    """Each run is either done or removed, whatever was under way when it was asked for."""
-    runs, removed = 200_000, 0
-    with bf.Engine(path, things(), workers=2) as engine, bf.connect(path) as client:
-        engine.start()
-        load(engine, runs)
-        while removed < runs // 2:
-            pruned = client.prune(timedelta(0))
-            assert pruned.transitions == 2 * pruned.runs
-            removed += pruned.runs
-        while (left := engine.progress()) is None or left.left:
-            pass
-        engine.stop()
-        assert not engine.runs("status <> 'DONE'").fetchall()
-        assert len(engine.runs()) == runs - removed
+def test_finished_runs_are_removed_by_others(engine: bf.Engine, client: bf.StoreClient) -> None:
+    load(engine, 10)
+    engine.run(limit=10)
+    engine.run(limit=4)
+    now = datetime.now(UTC).replace(tzinfo=None)
 
-        dry = client.prune(datetime.now(UTC).replace(tzinfo=None), "number >= 0", dry_run=True)
-        assert dry.runs in (0, runs - removed)
-        assert client.prune(timedelta(days=1), workflow="things").runs == 0
+    assert client.prune(timedelta(days=1), workflow="things").runs == 0
+    foreseen = client.prune(now, "number >= 0", dry_run=True)
+    assert (foreseen.runs, foreseen.transitions, foreseen.errors) == (4, 8, 0)
+    assert client.prune(timedelta(0)).runs == 4
+    with pytest.raises(QueryError, match="nope"):
+        client.prune(timedelta(0), "nope")
+    assert len(engine.runs()) == 6
 
 
 @pytest.mark.parametrize("moment", ["yesterday", timedelta(days=-1), timedelta.max])

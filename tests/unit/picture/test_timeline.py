@@ -12,30 +12,32 @@ NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
 
 def texts(svg: str) -> list[str]:
-    return [each.text or "" for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
 def test_each_happening_has_its_moment_its_text_and_its_outcome() -> None:
     drawn = timeline(
         [
             Happening(NOON, "triggered", ""),
-            Happening(NOON + timedelta(seconds=90), "failed", "NEW", "ValueError"),
+            Happening(NOON + timedelta(seconds=90), "failed", "NEW", "failed: ValueError"),
             Happening(NOON + timedelta(seconds=90), "advanced", "NEW → PAID"),
         ]
     )
 
     assert texts(drawn) == [
         "+1.5 min",
-        *("06 May 12:00:00.000", "", "triggered"),
-        *("06 May 12:01:30.000", "NEW", "failed: ValueError"),
-        *("06 May 12:01:30.000", "NEW → PAID", "advanced"),
+        *("2030-05-06 12:00:00.000+00", "triggered"),
+        *("2030-05-06 12:01:30.000+00", "NEWfailed: ValueError"),
+        *("2030-05-06 12:01:30.000+00", "NEW → PAIDadvanced"),
     ]
 
 
-def test_what_is_left_out_is_counted() -> None:
-    life = [Happening(NOON, "advanced", "A"), Gap(1_234), Happening(NOON, "advanced", "B")]
+def test_where_happenings_are_left_out_the_line_is_broken() -> None:
+    before, after = Happening(NOON, "advanced", "A"), Happening(NOON, "advanced", "B")
 
-    assert "… 1,234 more …" in texts(timeline(life))
+    assert "… 1,234 more …" in texts(timeline([before, Gap("… 1,234 more …"), after]))
+    assert timeline([before, Gap("…"), after]).count("stroke-dasharray") == 2
+    assert "stroke-dasharray" not in timeline([before, after])
 
 
 def test_each_outcome_has_a_mark_of_its_own() -> None:
@@ -44,9 +46,10 @@ def test_each_outcome_has_a_mark_of_its_own() -> None:
 
 
 def test_what_it_tells_is_no_markup_and_stays_within() -> None:
-    hostile = "</text><script>alert(1)</script>" * 20
+    hostile = "</text>\u202e<script>alert(1)</script>" * 20
     drawn = timeline([Happening(NOON, "failed", hostile, hostile)])
 
     assert "<script" not in drawn
+    assert "\u202e" not in drawn
     assert all(len(text) < 120 for text in texts(drawn))
     assert "currentColor" in drawn

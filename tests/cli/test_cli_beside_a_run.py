@@ -1,0 +1,70 @@
+"""Each command beside a ``batchflow run`` at work; what they do alone stands in its own module."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from command_line import Command
+
+import batchflow as bf
+from batchflow.cli.group import batchflow as commands
+
+STORE = ["--store", "guests.duckdb"]
+ONE = ["--where", "name = 'guest 7'"]
+FEW = ["--where", "name IN ('guest 11', 'guest 12', 'guest 13')"]
+BEFORE = ["--finished-before", "0m"]
+RUN_ID = "the id of guest 7"
+
+# What is said where it goes well, in this order.
+SAID = [
+    (["status"], "AT_GATE"),
+    (["counts"], "300"),
+    (["runs", *ONE], "guest 7"),
+    (["show", RUN_ID], "AT_GATE"),
+    (["errors"], "fingerprint"),
+    (["sql", "SELECT 1000 + count(*) FROM guests.transitions"], "1300"),
+    (["ages"], "age_seconds"),
+    (["durations"], "p50_seconds"),
+    (["funnel"], "reached"),
+    (["throughput"], "runs_per_second"),
+    (["transitions"], "OUTSIDE"),
+    (["export", "transitions", "out.parquet"], "export: 300 transitions written to out.parquet"),
+    (["pause", *ONE], "pause: 1 runs moved, 0 refused"),
+    (["resume", *ONE], "resume: 1 runs moved, 0 refused"),
+    (["cancel", *FEW], "cancel: 3 runs moved, 0 refused"),
+    (["prune", *BEFORE, "--dry-run"], "prune: 3 runs, 6 transitions and 0 errors would be"),
+    (["prune", *BEFORE, *FEW], "prune: 3 runs, 6 transitions and 0 errors removed"),
+    (["stop"], "stop"),
+]
+# The demo has a store of its own.
+WITHOUT_A_STORE = {"completion", "demo", "diagram"}
+
+
+def test_all_commands_are_tried() -> None:
+    tried = {"run", *(words[0] for words, _ in SAID)}
+    assert tried == set(commands.commands) - WITHOUT_A_STORE
+
+
+def test_each_command_does_its_work_beside_a_run(
+    tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
+) -> None:
+    refused = command("run", "gated_pipeline.py:guests", *STORE)
+    assert (refused.returncode, refused.stdout) == (75, "")
+    assert f"process {guests_at_gate.pid} " in refused.stderr
+    assert "gated_pipeline.py:guests" in refused.stderr
+
+    with bf.connect(tmp_path / "guests.duckdb") as client:
+        [(run_id,)] = client.runs("name = 'guest 7'").select("run_id").fetchall()
+    for words, said in SAID:
+        outcome = command(*(run_id if word == RUN_ID else word for word in words), *STORE)
+        assert (outcome.returncode, outcome.stderr) == (0, ""), words
+        assert said in outcome.stdout, words
+    output, errors = guests_at_gate.communicate()
+    assert guests_at_gate.returncode == 0, errors
+
+    assert "AT_GATE" in output
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 300
+    with bf.connect(tmp_path / "guests.duckdb") as client:
+        assert client.counts().select("runs").fetchall() == [(297,)]
