@@ -52,21 +52,24 @@ soak: $(VENV)/.ready-dev
 	$(BIN)/python tests/crash/crash_driver.py $(SOAK)
 
 # The tests are copied to where no batchflow folder is in sight, so they can only find the wheel's;
-# the flights they read lie beside the tree, as ever.
+# the flights they read lie beside the tree, as ever. All else is that of the tests' environment, whose
+# own link to the tree isn't followed from there.
 wheel-test: $(VENV)/.ready-dev
 	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT; \
 	$(BIN)/python -m build --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
 		|| { cat "$$outside/build.log"; exit 1; }; \
 	$(BIN)/python -m venv "$$outside/venv"; \
-	wheel=$$(echo "$$outside"/dist/*.whl); \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) "$$wheel[dev]"; \
+	"$$outside/venv/bin/python" $(PIP_INSTALL) --no-deps "$$outside"/dist/*.whl; \
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$("$$outside/venv/bin/python" -c \
+			'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth"; \
 	mkdir "$$outside/tree"; \
 	cp -r tests $(wildcard notebooks) *.md pyproject.toml "$$outside/tree"; \
 	ln -s "$(abspath ..)/shared" "$$outside/shared"; \
 	cd "$$outside/tree"; \
 	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
 		assert batchflow.__file__.startswith(sys.prefix), batchflow.__file__'; \
-	"$$outside/venv/bin/pytest" --numprocesses=2 $(TESTS)
+	"$$outside/venv/bin/python" -m pytest --numprocesses=2 $(TESTS)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build dist

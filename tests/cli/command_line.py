@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import batchflow
 
 PARCELS = '''
@@ -98,6 +100,9 @@ def pass_gate(run):
         time.sleep(0.01)
     return run.skip()
 """
+
+# For a test that has nothing new to say beside an engine, where each command is tried once.
+alone = pytest.mark.parametrize("tell", ["alone"], indirect=True)
 
 Outcome = subprocess.CompletedProcess[str]
 Command = Callable[..., Outcome]

@@ -7,12 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import Command, document
+from command_line import Command, alone, document
 from pyarrow import csv, dataset
 
 ROWS = {"runs": 22, "transitions": 41, "errors": 2}
 
 
+@alone
 @pytest.mark.parametrize("table", ROWS)
 def test_a_table_is_written_to_parquet_with_its_types(
     tell: Command, tmp_path: Path, table: str
@@ -24,6 +25,7 @@ def test_a_table_is_written_to_parquet_with_its_types(
     assert pa.types.is_dictionary(written.schema.field(3 if table != "errors" else 2).type)
 
 
+@alone
 def test_a_predicate_chooses_what_is_written_to_csv(tell: Command, tmp_path: Path) -> None:
     outcome = tell("export", "runs", "out.csv", "--where", "weight > 15")
     assert outcome.stdout == "export: 4 runs written to out.csv\n"
@@ -42,6 +44,7 @@ def test_a_folder_is_partitioned_by_columns(tell: Command, tmp_path: Path) -> No
     assert read.count_rows(filter=dataset.field("to_status") == "SENT") == 19
 
 
+@alone
 def test_what_is_there_stays_without_force(tell: Command, tmp_path: Path) -> None:
     for out in ("out.parquet", "out.csv", "folder"):
         assert tell("export", "runs", out).returncode == 0
@@ -79,6 +82,7 @@ def test_an_export_that_fails_leaves_what_was_there(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@alone
 def test_wrong_columns_are_told_with_those_that_are_there(tell: Command) -> None:
     outcome = tell("export", "runs", "folder", "--partition-by", "mass")
     assert outcome.returncode == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import Command, arguments_of, begin, document, environment
+from command_line import Command, alone, arguments_of, begin, document, environment
 
 READING = [["status"], ["counts"], ["runs"], ["errors"], ["sql", "FROM parcels.transitions"]]
 
@@ -19,6 +19,7 @@ def csv_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@alone
 @pytest.mark.parametrize("arguments", READING, ids=lambda words: words[0])
 def test_each_reading_command_writes_the_same_in_all_forms(
     tell: Command, tmp_path: Path, arguments: list[str]
@@ -47,6 +48,7 @@ def test_csv_has_texts_as_json_has_them_and_tells_null_from_empty(tell: Command)
     ]
 
 
+@alone
 def test_csv_without_rows_has_its_heading(tell: Command) -> None:
     assert tell("runs", "--where", "false", "--csv").stdout.startswith('"seq","run_id",')
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import Command, document
+from command_line import Command, alone, document
 
 QUESTIONS = {
     "ages": {"oldest", "age_seconds"},
@@ -16,6 +16,7 @@ QUESTIONS = {
 }
 
 
+@alone
 def test_each_question_is_a_command_of_its_name(tell: Command) -> None:
     for name, columns in QUESTIONS.items():
         rows = document(tell(name, "--json"))

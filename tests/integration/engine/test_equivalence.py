@@ -173,7 +173,7 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(plans(), st.integers(1, 5), st.permutations(["row", "batch"]))
 def test_any_mix_of_outcomes_ends_as_with_chunks_of_one(

@@ -120,7 +120,6 @@ def test_the_second_is_refused_and_told_of_the_first(
 ) -> None:
     path = way(store)
     refused(path, holder.pid)
-    refused(path, holder.pid)
     if way is by_hard_link:
         # The socket lies beside the other name.
         with pytest.raises(bf.StoreHeldError, match=f"process {holder.pid} "):
