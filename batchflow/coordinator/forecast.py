@@ -86,7 +86,7 @@ class Forecast:
         paces = (last.advanced - first.advanced) / elapsed
         counts = np.sum([step.counts for step in steps], axis=0)
         finished, left, steps_left = np.sum(
-            [_parted(each, tally.standing[each.name].runs) for each in self._workflows], axis=0
+            [_parted(each, tally.standing[each.name].known) for each in self._workflows], axis=0
         ).tolist()
         return Progress(
             at=at,
@@ -100,7 +100,7 @@ class Forecast:
             steps_left=steps_left,
             standing={
                 each.name: dict(
-                    zip(each.status_names, tally.standing[each.name].runs.tolist(), strict=True)
+                    zip(each.status_names, tally.standing[each.name].known.tolist(), strict=True)
                 )
                 for each in self._workflows
             },
@@ -125,7 +125,7 @@ def _steps(
     paces: Mapping[tuple[str, int], float],
     at: datetime,
 ) -> Iterator[StepProgress]:
-    left = tally.standing[workflow.name].runs @ workflow.graph.leads_to
+    left = tally.standing[workflow.name].known @ workflow.graph.leads_to
     for code in sorted(workflow.steps, key=workflow.rank.__getitem__):
         step = workflow.steps[code]
         yield StepProgress(

@@ -29,6 +29,11 @@ class Standing:
         self.paused = 0
         self._with_step = list(workflow.steps)
 
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """``runs`` without what a load that was counted twice, or too early, left below zero."""
+        return np.maximum(self.runs, 0)
+
     def recounted(self, waiting: NDArray[np.int64]) -> None:
         """Take over how many wait or are being executed at each status."""
         self.runs[self._with_step] = waiting[self._with_step]

@@ -229,9 +229,10 @@ class Engine(Triggering):
     def progress(self) -> Progress | None:
         """Answer how far the drain under way is, as of its last commit; None where there is none.
 
-        It asks nothing of the store, and may be called from any thread as often as one likes.
+        It asks nothing of the store, and may be called from any thread as often as one likes. In a
+        forked child, where all of that is the parent's, it answers None.
         """
-        return self._forecast.progress
+        return None if self._store.inherited else self._forecast.progress
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -109,6 +109,18 @@ def test_a_child_that_closes_the_engine_ends_nobodys_workers(engine: bf.Engine, 
     assert_unharmed(engine)
 
 
+def test_a_child_tells_of_no_drain(engine: bf.Engine) -> None:
+    def ask() -> None:
+        assert engine.progress() is None
+
+    engine.start()
+    while engine.progress() is None:
+        pass
+    assert in_child(ask) == UNHARMED
+    engine.stop()
+    assert_unharmed(engine)
+
+
 def test_a_child_that_is_killed_harms_nothing(engine: bf.Engine) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
