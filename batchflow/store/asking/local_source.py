@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -88,6 +88,10 @@ class LocalBound:
     def relation(self) -> duckdb.DuckDBPyRelation:
         """Return its rows, for one use."""
         return self._relation
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return its rows as Python's values."""
+        return self._relation.fetchall()
 
     def reader(self, batch_rows: int) -> pa.RecordBatchReader:
         """Return its rows as a stream of record batches."""

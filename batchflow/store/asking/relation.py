@@ -48,6 +48,9 @@ class Bound(Protocol):
     def relation(self) -> duckdb.DuckDBPyRelation:
         """Return its rows, for one use."""
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return its rows as Python's values."""
+
     def reader(self, batch_rows: int) -> pa.RecordBatchReader:
         """Return its rows as a stream of record batches."""
 
@@ -137,7 +140,7 @@ class Relation:
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows as tuples."""
         with executing():
-            return self._bound.relation().fetchall()
+            return self._bound.rows()
 
     def df(self) -> pd.DataFrame:
         """Return all rows as a pandas frame."""
