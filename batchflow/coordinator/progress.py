@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from batchflow.picture import escaped, html_table
 from batchflow.short_form import short_moment, short_number
 
 
@@ -106,6 +107,21 @@ class Progress:
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *(line for _, line in self.lines)])
+
+    def _repr_html_(self) -> str:
+        heading = ("workflow", "step", "from", "left at most", "a second", "done by")
+        rows = [
+            (
+                step.workflow,
+                step.step,
+                step.from_status,
+                f"{step.left:,}",
+                f"{step.per_second:,.0f}",
+                "" if step.done_by is None else short_moment(step.done_by, step.at),
+            )
+            for step in self.steps
+        ]
+        return f"<div><p>{escaped(self.summary)}</p>{html_table(heading, rows, {3, 4})}</div>"
 
 
 def _by(moment: datetime | None, now: datetime) -> str:

@@ -178,3 +178,13 @@ def test_paused_runs_and_failures_are_told(followed: Followed) -> None:
 
     assert (told.paused, told.failed) == (2, 5)
     assert "; 2 paused; " in told.summary
+
+
+def test_a_notebook_shows_it_as_a_table(followed: Followed) -> None:
+    followed.at(0)
+    followed.advance(0, 1, 50)
+    shown = followed.at(10)._repr_html_()
+
+    assert "0 of 123 runs finished; 50 steps, 5 a second" in shown
+    assert [shown.count(f">{name}</td>") for name in ("price", "pay", "send")] == [1, 1, 1]
+    assert ">12:00</td>" in shown
