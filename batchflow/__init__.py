@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from batchflow.chunk import Batch as Batch
-    from batchflow.chunk import Run as Run
+    from batchflow.access import Listen as Listen
+    from batchflow.access import StoreClient as StoreClient
+    from batchflow.access import connect as connect
     from batchflow.clock import Clock as Clock
     from batchflow.clock import SystemClock as SystemClock
     from batchflow.coordinator import Progress as Progress
@@ -48,17 +49,16 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreError as StoreError
     from batchflow.errors import StoreFormatError as StoreFormatError
     from batchflow.errors import StoreHeldError as StoreHeldError
-    from batchflow.remote import Listen as Listen
-    from batchflow.remote import StoreClient as StoreClient
-    from batchflow.remote import connect as connect
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
     from batchflow.store import PlottableRelation as PlottableRelation
     from batchflow.store import Pruned as Pruned
     from batchflow.store import Relation as Relation
+    from batchflow.view import Batch as Batch
+    from batchflow.view import Run as Run
 
 _HOMES = {
-    "batchflow.chunk": ("Batch", "Run"),
+    "batchflow.view": ("Batch", "Run"),
     "batchflow.clock": ("Clock", "SystemClock"),
     "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
@@ -86,7 +86,7 @@ _HOMES = {
         "StoreFormatError",
         "StoreHeldError",
     ),
-    "batchflow.remote": ("Listen", "StoreClient", "connect"),
+    "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.store": ("LoadReport", "Moved", "PlottableRelation", "Pruned", "Relation"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

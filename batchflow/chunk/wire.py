@@ -14,6 +14,7 @@ import pyarrow as pa
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import Change, ChunkResult
 from batchflow.chunk.search import Search
+from batchflow.columns.arrays import one_array
 
 _HEADER = b"batchflow"
 _OUTCOME = "#outcome"
@@ -72,11 +73,6 @@ def read_result(buffer: pa.Buffer) -> ChunkResult:
         reasons=_without_header(reasons),
         seconds=header["seconds"],
     )
-
-
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """Return `column` as a single array, copied only when it has several pieces."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _result_columns(result: ChunkResult) -> Iterator[tuple[str, pa.Array]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
     from batchflow.store import Relation
 
 

@@ -62,7 +62,7 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
 
 def streamed(relations: Sequence[Relation]) -> Iterator[Any]:
     """Answer a schema, then all record batches."""
-    from batchflow.store.asking.relation import executing
+    from batchflow.store.query.relation import executing
 
     sent = False
     for relation in relations:

@@ -42,7 +42,7 @@ def look(store: Path, workflow: str | None) -> Look:
     Raises:
         StoreError: it is none, or has no such workflow.
     """
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     now = datetime.now(UTC).astimezone()
     try:

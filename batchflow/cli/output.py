@@ -99,7 +99,7 @@ def _encoded(relation: Relation) -> Iterator[list[str]]:
     """Answer each row as a JSON object, in batches; DuckDB writes them, so all types are known."""
     import pyarrow.compute as pc
 
-    from batchflow.store.asking.relation import executing
+    from batchflow.store.query.relation import executing
     from batchflow.store.schema.layout import quote
 
     refuse_namesakes(relation, "JSON")

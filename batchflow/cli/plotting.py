@@ -13,7 +13,7 @@ from batchflow.cli.output import note
 from batchflow.cli.whole import written_whole
 
 if TYPE_CHECKING:
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
     from batchflow.store import PlottableRelation
 
 

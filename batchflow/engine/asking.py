@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from batchflow.engine.life import History
 from batchflow.engine.picture import shown
 from batchflow.engine.stored_run import StoredRun, stored_run
-from batchflow.store.asking.questions import Questions
+from batchflow.store.query.questions import Questions
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_id_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.selection import Selection
     from batchflow.store import Relation, Store
-    from batchflow.store.asking.tables import Tables
+    from batchflow.store.query.tables import Tables
 
 
 class Asking(Questions):

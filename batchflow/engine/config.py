@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchflow.access.listening import Listen
 from batchflow.coordinator.config import CoordinatorConfig
-from batchflow.remote.listen import Listen
 
 
 @dataclass(frozen=True, kw_only=True)

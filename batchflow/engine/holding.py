@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from batchflow.chunk.answer import checked_reason
+from batchflow.definition.reason import checked_reason
 from batchflow.engine.arguments import finished_by
 from batchflow.engine.asking import Asking
 from batchflow.engine.signals import CtrlC

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from batchflow.errors import StoreError
 from batchflow.picture import Counts, escaped, picture_of
-from batchflow.store.asking.analysis import standing
+from batchflow.store.query.analysis import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from batchflow.definition import Outcome
 from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
 from batchflow.picture import escaped, html_table
-from batchflow.store.asking.queries import counts, errors
+from batchflow.store.query.queries import counts, errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

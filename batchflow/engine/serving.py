@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from batchflow.store.database.instance import MEMORY
 
 if TYPE_CHECKING:
+    from batchflow.access.server import Served
     from batchflow.engine.config import EngineConfig
-    from batchflow.remote.server import Served
     from batchflow.store import Store
 
 log = logging.getLogger("batchflow")
@@ -31,7 +31,7 @@ class Serving:
         if store.path == MEMORY or not config.serve:
             return
         # Imported where it is needed: Flight isn't free, and nobody asks a store in memory.
-        from batchflow.remote.server import Server
+        from batchflow.access.server import Server
 
         try:
             server = Server(

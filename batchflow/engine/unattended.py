@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from batchflow.chunk.answer import checked_reason
 from batchflow.clock import SystemClock
+from batchflow.definition.reason import checked_reason
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.signals import CtrlC
 from batchflow.store import Store

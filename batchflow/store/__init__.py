@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from batchflow.store.asking.plottable import PlottableRelation
-from batchflow.store.asking.relation import Relation
 from batchflow.store.loading.load_options import LoadOptions
 from batchflow.store.loading.load_report import LoadReport, Placed
+from batchflow.store.query.plottable import PlottableRelation
+from batchflow.store.query.relation import Relation
 from batchflow.store.runs.arrival import Arrival
 from batchflow.store.runs.backlog import Backlog
 from batchflow.store.runs.commit import CommitSummary, StepCommit

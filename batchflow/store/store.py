@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from batchflow.definition.step import Step
-from batchflow.store.asking import queries
-from batchflow.store.asking.local_source import LocalSource
-from batchflow.store.asking.tables import Tables
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import MEMORY, Settings
 from batchflow.store.database.lock import StoreLock
@@ -25,6 +22,9 @@ from batchflow.store.loading.load import load
 from batchflow.store.loading.load_options import LoadOptions
 from batchflow.store.loading.load_report import LoadReport, Placed
 from batchflow.store.loading.trigger import Trigger
+from batchflow.store.query import queries
+from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.tables import Tables
 from batchflow.store.runs import lifecycle
 from batchflow.store.runs.arrival import Arrival, arrival
 from batchflow.store.runs.backlog import Backlog, count_backlog, count_retries

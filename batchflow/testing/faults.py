@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.chunk import Batch
-from batchflow.chunk.array_writing import to_array
-from batchflow.chunk.arrays import object_array
+from batchflow.columns.array_writing import to_array
+from batchflow.columns.arrays import object_array
+from batchflow.view import Batch
 
 _LONGEST_SLEEP_SECONDS = 60.0
 _MEMORY_STEP_BYTES = 16 * 1024 * 1024

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pyarrow as pa
 
-from batchflow.chunk import Chunk, Run
+from batchflow.chunk import Chunk
 from batchflow.chunk.chunk import ATTEMPT, CREATED_AT, FOREIGN_ID, SEQ
-from batchflow.chunk.context import ChunkContext
+from batchflow.view import Run
+from batchflow.view.context import ChunkContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

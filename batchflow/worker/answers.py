@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from batchflow.chunk.answer import Answer
-from batchflow.chunk.arrays import object_array
-from batchflow.chunk.class_names import class_name
-from batchflow.chunk.identity import Identities
 from batchflow.chunk.result import NO_DESTINATION
+from batchflow.columns.arrays import object_array
+from batchflow.columns.class_names import class_name
+from batchflow.columns.identity import Identities
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step, StepKind
 from batchflow.errors import InvalidOutcome
+from batchflow.view.answer import Answer
 
 
 class NoAnswer:

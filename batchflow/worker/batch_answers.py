@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.chunk.array_writing import WrongLengthError, to_array
-from batchflow.chunk.arrays import object_array
-from batchflow.chunk.identity import Identities
-from batchflow.chunk.marks import UNMARKED, Marks
+from batchflow.columns.array_writing import WrongLengthError, to_array
+from batchflow.columns.arrays import object_array
+from batchflow.columns.identity import Identities
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
+from batchflow.view.marks import UNMARKED, Marks
 from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
 
 _STAY: Final = -1

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from batchflow.chunk.batch import Batch, marks_of, written_by
-from batchflow.chunk.context import ChunkContext
 from batchflow.chunk.result import ChunkResult
-from batchflow.chunk.size_limits import MOST_BYTES_TOGETHER, TooMuchTogether
-from batchflow.chunk.writing import Written
+from batchflow.columns.size_limits import MOST_BYTES_TOGETHER, TooMuchTogether
+from batchflow.columns.writing import Written
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
+from batchflow.view.batch import Batch, marks_of, written_by
+from batchflow.view.context import ChunkContext
 from batchflow.worker.answers import Verdict
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchflow.chunk.chunk import Chunk
-from batchflow.chunk.context import ChunkContext
 from batchflow.chunk.result import ChunkResult
-from batchflow.chunk.size_limits import TooMuchTogether
+from batchflow.columns.size_limits import TooMuchTogether
 from batchflow.definition.step import StepKind
 from batchflow.definition.workflow import Workflow
+from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
 from batchflow.worker.control import Control
 from batchflow.worker.event_loop import EventLoop

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Final
 
-from batchflow.chunk.class_names import qualified_class_name, storable
+from batchflow.columns.class_names import qualified_class_name, storable
 from batchflow.definition.retry import Retry
 
 MESSAGE_CHARACTERS: Final = 2_000

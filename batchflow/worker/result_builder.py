@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.chunk.misfit import told_of
 from batchflow.chunk.result import (
     FAILURE_SCHEMA,
     NO_DESTINATION,
@@ -18,7 +17,8 @@ from batchflow.chunk.result import (
     Change,
     ChunkResult,
 )
-from batchflow.chunk.writing import Written
+from batchflow.columns.misfit import told_of
+from batchflow.columns.writing import Written
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step

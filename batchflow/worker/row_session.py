@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from batchflow.chunk.context import ChunkContext
-from batchflow.chunk.object_view import view_type
 from batchflow.chunk.result import ChunkResult
-from batchflow.chunk.row_columns import RowColumns
-from batchflow.chunk.run import Run
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject
+from batchflow.view.context import ChunkContext
+from batchflow.view.object_view import view_type
+from batchflow.view.row_columns import RowColumns
+from batchflow.view.run import Run
 from batchflow.worker.answers import NOT_EXECUTED, RAISED, judge
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from batchflow.chunk.run import Run
+from batchflow.view.run import Run
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from batchflow.chunk.run import Run
 from batchflow.errors import StepTimeout
+from batchflow.view.run import Run
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.row_session import RowSession
 

@@ -88,7 +88,7 @@ def _is_open(store: Path) -> bool:
     """Tell whether there is anything left to do in this store."""
     if not store.exists():
         return True
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         counts = reader.counts(workflow="orders").fetchall() if reader.workflows else []

@@ -24,7 +24,7 @@ Example:
 @form_option
 def errors(store: Path, workflow: str | None, *, form: Form) -> None:
     """Tell the failures by fingerprint: how many, in which steps, since when, and one message."""
-    from batchflow.remote import StoreClient, connect
+    from batchflow.access import StoreClient, connect
 
     with connect(store) as reader:
         write_answer(across(reader, StoreClient.errors, workflow), form)

@@ -15,7 +15,7 @@ from batchflow.cli.output import write, write_document
 from batchflow.cli.whole import is_parquet, written_whole
 
 if TYPE_CHECKING:
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
     from batchflow.store import Relation
 
 _FILES = {".parquet", ".csv"}
@@ -96,7 +96,7 @@ def export(**options: Any) -> None:
 
 
 def _export(options: ExportOptions) -> None:
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(options.store) as reader:
         relation = _chosen(reader, options)

@@ -17,7 +17,7 @@ from batchflow.cli.target import Target, TargetType, load_workflows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
     from batchflow.store import Moved
 
 _BY_HAND = {"pause": "paused by hand", "resume": "resumed by hand", "cancel": "cancelled by hand"}
@@ -107,7 +107,7 @@ def cancel(target: Target | None, **options: Any) -> None:
 
 def _hold(verb: str, target: Target | None, options: HoldOptions) -> None:
     named = options.workflow if target is None else _named_by(target, options)
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(options.store) as reader:
         workflow = named or _meant(reader, options)

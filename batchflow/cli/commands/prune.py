@@ -63,7 +63,7 @@ def prune(
 
 
 def _pruned(store: Path, finished_before: timedelta | datetime, *what: Any, **how: Any) -> Pruned:
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         if reader.served:

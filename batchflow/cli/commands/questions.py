@@ -29,7 +29,7 @@ def answer(
     """Ask, and write or draw what is answered."""
     if plot is not None and form != Form():
         raise click.UsageError("Give --plot or one of --json, --csv and --parquet.")
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         if plot is None:
@@ -50,7 +50,7 @@ def _question(name: str, told: str, example: str) -> click.Command:
     @plot_option
     @form_option
     def ask(store: Path, workflow: str | None, plot: Path | None, *, form: Form) -> None:
-        from batchflow.remote import StoreClient
+        from batchflow.access import StoreClient
 
         answer(getattr(StoreClient, name), store, workflow, plot, form)
 
@@ -101,6 +101,6 @@ Example:
 @form_option
 def throughput(bucket: float | None, **options: Any) -> None:
     """Tell how many runs a second left each status, over time."""
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
 
     answer(partial(StoreClient.throughput, bucket_seconds=bucket), **options)

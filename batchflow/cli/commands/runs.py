@@ -26,7 +26,7 @@ Example:
 @form_option
 def runs(store: Path, workflow: str | None, where: str | None, limit: int, *, form: Form) -> None:
     """List runs with all their columns."""
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         write_answer([reader.runs(where, workflow=workflow).limit(limit)], form)

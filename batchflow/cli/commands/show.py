@@ -22,7 +22,7 @@ Example:
 @json_option
 def show(run_id: UUID, store: Path, *, as_json: bool) -> None:
     """Show one run: its columns, and its transitions in their order."""
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         history = reader.history(run_id)

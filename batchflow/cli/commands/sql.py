@@ -26,7 +26,7 @@ def sql(query: str, store: Path, *, form: Form) -> None:
 
     Each workflow is a schema with the tables runs, transitions and errors.
     """
-    from batchflow.remote import connect
+    from batchflow.access import connect
 
     with connect(store) as reader:
         write_answer([reader.sql(query)], form)

@@ -47,6 +47,6 @@ def status(
 
         watch(store, workflow, every_seconds)
         return
-    from batchflow.remote import StoreClient
+    from batchflow.access import StoreClient
 
     answer(StoreClient.counts, store, workflow, plot, form)

@@ -25,8 +25,8 @@ def stop(store: Path, *, as_json: bool) -> None:
     What is in flight is finished within its grace time, and committed; this doesn't wait for that.
     Where no engine moves runs, there is nothing to stop, and the exit code is 3.
     """
+    from batchflow.access import connect
     from batchflow.errors import EngineStateError
-    from batchflow.remote import connect
 
     with connect(store) as engine:
         if not engine.served:

@@ -14,10 +14,15 @@ import duckdb
 from batchflow import crash_point
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
 from batchflow.store.database.checkpoint import checkpoint
+from batchflow.store.database.duckdb_message import cause
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor
-from batchflow.store.database.trouble import has_given_up, refused_commit, told, trouble_of
-from batchflow.store.database.wording import cause
+from batchflow.store.database.store_error import (
+    clause_of,
+    has_given_up,
+    refused_commit,
+    store_error_of,
+)
 
 log = logging.getLogger("batchflow")
 
@@ -120,7 +125,7 @@ class Connection:
             with self._watched():
                 yield self.cursor()
         except duckdb.Error as error:
-            raise StoreError(f"DuckDB can't read the store: {told(error)}.") from error
+            raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from error
 
     def fold_log(self) -> None:
         """Fold the log into the file if that can be done now; what can't be stays in the log.
@@ -190,7 +195,7 @@ class Connection:
             yield
         except duckdb.Error as error:
             self._given_up = self._given_up or has_given_up(error)
-            trouble = trouble_of(error)
+            trouble = store_error_of(error)
             if trouble is None:
                 raise
             raise trouble from error

@@ -13,7 +13,7 @@ from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
 
-from batchflow.chunk.times import LONGEST_MICROSECONDS
+from batchflow.columns.times import LONGEST_MICROSECONDS
 from batchflow.definition.fields import FieldType, Kind
 from batchflow.store.schema.layout import literal, quote
 

@@ -12,9 +12,9 @@ import duckdb
 from batchflow import crash_point
 from batchflow.errors import StoreError
 from batchflow.store.database.connection import Connection
+from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.trouble import trouble_of
-from batchflow.store.database.wording import cause, said
+from batchflow.store.database.store_error import store_error_of
 from batchflow.store.loading import load_checks
 from batchflow.store.loading.column_match import match_columns, refuse_alike
 from batchflow.store.loading.load_checks import STAGE, Load
@@ -121,10 +121,10 @@ def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
     try:
         return _insert(cursor, load, values, position, [table])
     except duckdb.Error as error:
-        if trouble_of(error) is not None:
+        if store_error_of(error) is not None:
             raise
         raise StoreError(
-            f"The runs can't be stored, so nothing was loaded: {said(error)}"
+            f"The runs can't be stored, so nothing was loaded: {message_of(error)}"
         ) from cause(error)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from batchflow.chunk.writing import write_values
+from batchflow.columns.writing import write_values
 from batchflow.definition.fields import Field
 from batchflow.definition.run_state import RunState
 from batchflow.errors import LoadError, SourceError

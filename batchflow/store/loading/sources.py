@@ -14,9 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from batchflow.errors import SourceError
+from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
-from batchflow.store.database.wording import in_short, said
 from batchflow.store.loading.source_files import files_table, is_file
 from batchflow.store.loading.source_instance import Outside, source_instance
 from batchflow.store.loading.source_objects import MISFIT, ObjectStream
@@ -147,7 +147,7 @@ def _query(text: str) -> str:
 @contextmanager
 def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[Source]:
     label = "The SQL"
-    with translated(label, partial(said, values=log_values)):
+    with translated(label, partial(message_of, values=log_values)):
         query = _query(given)
         source = _within_store(cursor, label, query)
         if source is not None:
@@ -223,7 +223,7 @@ def _checked(source: Source) -> Source:
 def _registered(
     cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool
 ) -> Iterator[Source]:
-    say = partial(said, values=log_values)
+    say = partial(message_of, values=log_values)
     label = f"The {type(given).__name__}"
     stream = None
     with translated(label, say):

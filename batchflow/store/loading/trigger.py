@@ -11,8 +11,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from batchflow import crash_point
-from batchflow.chunk.misfit import told_of
-from batchflow.chunk.writing import write_values
+from batchflow.columns.misfit import told_of
+from batchflow.columns.writing import write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError

@@ -18,10 +18,10 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import CommitError
 from batchflow.store.database.connection import Connection
+from batchflow.store.database.duckdb_message import cause
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
-from batchflow.store.database.trouble import refused_commit
-from batchflow.store.database.wording import cause
+from batchflow.store.database.store_error import refused_commit
 from batchflow.store.runs import moving
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 

@@ -17,20 +17,20 @@ from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState, sources_of
 from batchflow.errors import QueryError, RunNotFoundError
-from batchflow.store.asking.local_source import LocalSource
-from batchflow.store.asking.queries import (
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.duckdb_message import cause, message_of
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, seq_range, staged
+from batchflow.store.database.store_error import store_error_of
+from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.queries import (
     has_transitions,
     predicate,
     refused_predicate,
     require_run_id,
 )
-from batchflow.store.asking.tables import Tables, stored_tables, the_stored
-from batchflow.store.database.connection import Connection
-from batchflow.store.database.fetching import fetch
-from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import STAGED, seq_range, staged
-from batchflow.store.database.trouble import trouble_of
-from batchflow.store.database.wording import cause, said
+from batchflow.store.query.tables import Tables, stored_tables, the_stored
 from batchflow.store.runs.moving import TRANSITION_COLUMNS
 from batchflow.store.schema.layout import RESUMED, SEQ_BITS, literal
 
@@ -180,9 +180,9 @@ def _found_where(cursor: Cursor, tables: Tables, query: str, where: str) -> pa.T
     try:
         return fetch(cursor.sql(f"{query} WHERE {condition}"))
     except duckdb.Error as error:
-        if trouble_of(error) is not None:
+        if store_error_of(error) is not None:
             raise
-        raise refused_predicate(tables, where, said(error)) from cause(error)
+        raise refused_predicate(tables, where, message_of(error)) from cause(error)
 
 
 def _found_by_id(cursor: Cursor, tables: Tables, query: str, run_ids: Sequence[UUID]) -> pa.Table:

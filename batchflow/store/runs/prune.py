@@ -13,13 +13,13 @@ import duckdb
 from batchflow import crash_point
 from batchflow.definition.run_state import RunState
 from batchflow.errors import CommitError, QueryError
-from batchflow.store.asking.local_source import LocalSource
-from batchflow.store.asking.queries import HAS_TABLE, predicate, refused_predicate
-from batchflow.store.asking.tables import StoredTables, stored_tables, the_stored
 from batchflow.store.database.connection import Connection
+from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.trouble import refused_commit, told, trouble_of
-from batchflow.store.database.wording import cause, said
+from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
+from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.queries import HAS_TABLE, predicate, refused_predicate
+from batchflow.store.query.tables import StoredTables, stored_tables, the_stored
 from batchflow.store.schema.layout import literal
 
 CHOSEN: Final = "batchflow_pruned"
@@ -126,9 +126,9 @@ def _choose(cursor: Cursor, tables: StoredTables, options: PruneOptions) -> None
         cursor.execute(statement, {"before": options.before}).fetchall()
     except duckdb.Error as error:
         lacks_memory = isinstance(error, duckdb.OutOfMemoryException)
-        if options.where is None or lacks_memory or trouble_of(error) is not None:
+        if options.where is None or lacks_memory or store_error_of(error) is not None:
             raise
-        raise refused_predicate(tables, options.where, said(error)) from cause(error)
+        raise refused_predicate(tables, options.where, message_of(error)) from cause(error)
 
 
 def _each_table(cursor: Cursor, tables: StoredTables, verb: str) -> _Counts:
@@ -162,17 +162,17 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        if trouble_of(error) is not None:
+        if store_error_of(error) is not None:
             raise
         # DuckDB marks the rows of a vector before it notes how to undo that; where it lacks memory
         # in between, the marks stay, and another DELETE conflicts with them.
         raise CommitError(
-            f"DuckDB lacks the memory to remove so many runs at once ({told(error)}), and all are "
-            "still there. Open the store again, as DuckDB lets go of them only then, and remove "
-            "fewer, with an earlier moment first, or give it more with "
+            f"DuckDB lacks the memory to remove so many runs at once ({clause_of(error)}), and all "
+            "are still there. Open the store again, as DuckDB lets go of them only then, and "
+            "remove fewer, with an earlier moment first, or give it more with "
             "EngineConfig(memory_limit=…)."
         ) from error
     except duckdb.Error as error:
-        if trouble_of(error) is not None:
+        if store_error_of(error) is not None:
             raise
         raise refused_commit(error) from cause(error)

@@ -16,7 +16,7 @@ from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
 from batchflow.store.database.checkpoint import HEADER_BYTES, repair
 from batchflow.store.database.instance import Cursor, Settings, connect
 from batchflow.store.database.lock import held_error, holder_by_duckdb
-from batchflow.store.database.trouble import told, trouble_of
+from batchflow.store.database.store_error import clause_of, store_error_of
 from batchflow.store.schema.layout import FORMAT_VERSION
 
 MAGIC = b"DUCK"
@@ -100,8 +100,8 @@ def _create(path: Path, now: datetime, settings: Settings) -> None:
             root.execute("CHECKPOINT")
         unborn.rename(path)
     except duckdb.Error as error:
-        raise trouble_of(error) or StoreError(
-            f"The store {str(path)!r} can't be made: {told(error)}."
+        raise store_error_of(error) or StoreError(
+            f"The store {str(path)!r} can't be made: {clause_of(error)}."
         ) from error
     finally:
         _remove_cradle(path)
@@ -220,20 +220,20 @@ def _connect(path: Path, settings: Settings) -> Cursor:
     try:
         return connect(str(path), settings)
     except duckdb.InvalidInputException as error:
-        raise StoreError(f"The store {str(path)!r} can't be opened: {told(error)}.") from error
+        raise StoreError(f"The store {str(path)!r} can't be opened: {clause_of(error)}.") from error
     except duckdb.Error as error:
-        trouble = trouble_of(error)
+        trouble = store_error_of(error)
         if trouble is not None:
             raise trouble from error
         if not settings.read_only and path.exists() and not os.access(path, os.W_OK):
             raise StoreError(
-                f"The store {str(path)!r} can't be written ({told(error)}); open it where you may "
-                "write to it, or only to read, with connect()."
+                f"The store {str(path)!r} can't be written ({clause_of(error)}); open it where you "
+                "may write to it, or only to read, with connect()."
             ) from error
         if "lock" in str(error) and isinstance(error, duckdb.IOException):
             raise held_error(path, holder_by_duckdb(path, str(error))) from error
         raise _not_a_store(
-            path, f"DuckDB {duckdb.__version__} can't read it ({told(error)})"
+            path, f"DuckDB {duckdb.__version__} can't read it ({clause_of(error)})"
         ) from error
 
 
@@ -254,7 +254,7 @@ def _check_header(root: Cursor, path: Path) -> None:
     except duckdb.CatalogException:
         raise _not_a_store(path, "it is a DuckDB file that batchflow didn't make") from None
     except duckdb.Error as error:
-        raise _not_a_store(path, f"its header can't be read ({told(error)})") from error
+        raise _not_a_store(path, f"its header can't be read ({clause_of(error)})") from error
     if versions != [(FORMAT_VERSION,)]:
         found = versions[0][0] if versions else "none"
         raise StoreFormatError(

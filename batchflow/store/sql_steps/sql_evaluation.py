@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow.errors import InvalidObject
+from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.wording import said
 from batchflow.store.runs.claim import CLAIMED_COLUMNS
 from batchflow.store.schema.layout import quote
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
@@ -112,4 +112,4 @@ def _with_raised(
 def _failure(task: SqlTask, row: int, error: duckdb.Error) -> Failure:
     # What a step says of itself, with SQL's error(), is kept as it is.
     own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
-    return Failure(row, type(error), said(error, values=task.log_values or own))
+    return Failure(row, type(error), message_of(error, values=task.log_values or own))

@@ -13,8 +13,8 @@ import pytest
 from loading_kit import Item, Loader, opened
 from store_kit import NOW, Bench, Status, sql_parcels
 
+from batchflow.access import connect
 from batchflow.errors import BatchflowError, CommitError, DefinitionError, QueryError, SourceError
-from batchflow.remote import connect
 from batchflow.store import Relation, Store
 
 SECRET = "hunter2-of-somebody-else"

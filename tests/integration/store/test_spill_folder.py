@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from store_kit import NOW, Bench, parcels
 
+from batchflow.access import connect
 from batchflow.errors import StoreError
-from batchflow.remote import connect
 from batchflow.store import Store
 
 SPILLING = "CREATE TEMP TABLE big AS SELECT range AS n, repeat('x' || range, 9) FROM range(1500000)"

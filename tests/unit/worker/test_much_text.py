@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from step_harness import Execute, Item, Status
 
-from batchflow.chunk.size_limits import MOST_BYTES_OF_A_VALUE, MOST_BYTES_TOGETHER
+from batchflow.columns.size_limits import MOST_BYTES_OF_A_VALUE, MOST_BYTES_TOGETHER
 
 LONG = "x" * MOST_BYTES_OF_A_VALUE
 TOO_LONG = LONG + "x"

@@ -1,0 +1,52 @@
+"""Compare and copy nested values by their field's type, so that a change in place is noticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchflow.columns.writing import GONE, StructSnapshot
+from batchflow.definition.field_type import FieldType, Kind
+
+
+def same(value: Any, stored: Any, field_type: FieldType) -> bool:
+    """Tell whether `value` holds just what is stored; by its fields, not by its own ``__eq__``."""
+    if value is None or stored is None:
+        return value is stored
+    match field_type.kind:
+        case Kind.STRUCT:
+            return isinstance(value, field_type.python) and all(
+                same(getattr(value, name, GONE), getattr(stored, name), child)
+                for name, child in field_type.children
+            )
+        case Kind.LIST:
+            return _same_lists(value, stored, field_type.child("item"))
+        case Kind.MAP:
+            return _same_maps(value, stored, field_type.child("value"))
+    return type(value) is type(stored) and bool(value == stored)
+
+
+def snapshot(value: Any, field_type: FieldType) -> Any:
+    """Copy `value` as deep as its field's type goes; what is of another type stays what it is."""
+    match field_type.kind:
+        case Kind.STRUCT if isinstance(value, field_type.python):
+            return StructSnapshot(
+                snapshot(getattr(value, name, GONE), child) for name, child in field_type.children
+            )
+        case Kind.LIST if isinstance(value, list):
+            return [snapshot(item, field_type.child("item")) for item in value]
+        case Kind.MAP if isinstance(value, dict):
+            child = field_type.child("value")
+            return {key: snapshot(item, child) for key, item in value.items()}
+    return value
+
+
+def _same_lists(value: Any, stored: list[Any], item: FieldType) -> bool:
+    if not isinstance(value, list) or len(value) != len(stored):
+        return False
+    return all(same(ours, theirs, item) for ours, theirs in zip(value, stored, strict=True))
+
+
+def _same_maps(value: Any, stored: dict[Any, Any], child: FieldType) -> bool:
+    if not isinstance(value, dict) or list(value) != list(stored):
+        return False
+    return all(same(ours, stored[key], child) for key, ours in value.items())

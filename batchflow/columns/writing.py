@@ -1,0 +1,330 @@
+"""Turn the Python values that a step left into Arrow columns, and find those that don't fit.
+
+Nothing is coerced silently: a value is stored as what it is, or is a problem of its own run. A
+column whose values all have just the field's type is converted at once; only where that fails are
+its values looked at one by one, to find which are to blame.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from batchflow.columns.class_names import class_name
+from batchflow.columns.misfit import Misfit
+from batchflow.columns.size_limits import (
+    TooMuchTogether,
+    are_all,
+    require_room,
+    without_long_values,
+)
+from batchflow.columns.times import (
+    has_odd_offset,
+    in_range,
+    to_datetime,
+    to_timedelta,
+    to_utc,
+)
+from batchflow.definition.field_type import UTC, FieldType, Kind
+
+_Writer = Callable[[Sequence[Any], FieldType], "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Hold a column in its field's Arrow type, and by row what was found that doesn't fit it.
+
+    At the rows of `problems` the column means nothing.
+    """
+
+    array: pa.Array
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+class StructSnapshot(tuple[Any, ...]):
+    """The values of a nested dataclass's fields in their order, as they were at one time."""
+
+    __slots__ = ()
+
+
+class Gone:
+    """Stand for an attribute that the step deleted; it fits no field."""
+
+
+GONE = Gone()
+
+
+class Unfit(ValueError):
+    """Say what was found in place of a value that fits."""
+
+
+def write_values(values: Sequence[Any], field_type: FieldType) -> Written:
+    """Convert `values` to a column of ``field_type.arrow``."""
+    try:
+        if _have_exact_types(values, field_type):
+            return bounded(_writer(field_type)(values, field_type), field_type)
+    except TooMuchTogether:
+        if len(values) > 1:
+            raise
+    except MemoryError:
+        raise
+    except Exception:
+        # Looking at a value may raise anything; whose fault it was is found one by one.
+        pass
+    return _write_one_by_one(values, field_type)
+
+
+def describe(value: Any) -> str:
+    """Name what was found, without its value: that may be nobody else's business."""
+    if value is None:
+        return "None"
+    if value is GONE:
+        return "nothing"
+    name = class_name(value)
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _have_exact_types(values: Sequence[Any], field_type: FieldType) -> bool:
+    empty = _EMPTY.get(field_type.kind)
+    if empty is not None:
+        require_room(values, empty)
+        if not field_type.nullable:
+            return are_all(values, empty)
+    return set(map(type, values)) <= _exact_types(field_type)
+
+
+def bounded(written: Written, field_type: FieldType) -> Written:
+    """Return what was written, without the values that are too long."""
+    if field_type.kind not in _EMPTY:
+        return written
+    array, problems = without_long_values(written.array)
+    return Written(array, {**written.problems, **problems})
+
+
+def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> Written:
+    # A loop over rows, as each is to be judged by itself; it runs only where something is odd.
+    problems: dict[int, str] = {}
+    fitting = [_fitted(row, value, field_type, problems) for row, value in enumerate(values)]
+    written = bounded(_writer(field_type)(fitting, field_type), field_type)
+    return Written(written.array, {**written.problems, **problems})
+
+
+def _fitted(row: int, value: Any, field_type: FieldType, problems: dict[int, str]) -> Any:
+    try:
+        return fit(value, field_type)
+    except Unfit as unfit:
+        problems[row] = Misfit.of(str(unfit), value)
+    except MemoryError:
+        raise
+    except Exception:
+        problems[row] = f"{describe(value)} that can't be read"
+    return None
+
+
+def fit(value: Any, field_type: FieldType) -> Any:
+    """Return `value` as the field's own Python type.
+
+    Raises:
+        Unfit: it is of another type, or the column can't hold it.
+    """
+    if value is None:
+        if field_type.nullable:
+            return None
+        raise Unfit("None")
+    converted = _converted(value, field_type)
+    _require_time_zone(converted, field_type)
+    try:
+        bounded(_writer(field_type)([converted], field_type), field_type)
+    except (Unfit, MemoryError):
+        raise
+    except UnicodeEncodeError:
+        raise Unfit("a str with half a surrogate pair, which UTF-8 can't hold") from None
+    except Exception:
+        raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
+    return converted
+
+
+def _converted(value: Any, field_type: FieldType) -> Any:
+    accepted, refused, convert = _ACCEPTED.get(field_type.kind, (field_type.python, (), None))
+    if isinstance(value, StructSnapshot) and field_type.kind is Kind.STRUCT:
+        return value
+    # By its class: the object itself may claim to be of any.
+    if not issubclass(type(value), accepted) or issubclass(type(value), refused):
+        raise Unfit(describe(value))
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except (ValueError, OverflowError, TypeError):
+        raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
+
+
+def _require_time_zone(value: Any, field_type: FieldType) -> None:
+    if field_type.kind is Kind.DATETIME and value.tzinfo is not None:
+        raise Unfit("a datetime with a time zone, not a naive one")
+    if field_type.kind is Kind.DATETIME_UTC and value.utcoffset() is None:
+        raise Unfit("a naive datetime, not one with a time zone")
+
+
+def _exact_types(field_type: FieldType) -> frozenset[type]:
+    exact = _EXACT.get(field_type.kind, ())
+    nothing = (type(None),) if field_type.nullable else ()
+    return frozenset((field_type.python, *exact, *nothing))
+
+
+def _writer(field_type: FieldType) -> _Writer:
+    return _WRITERS.get(field_type.kind, _plain)
+
+
+def _plain(values: Sequence[Any], field_type: FieldType) -> Written:
+    return Written(pa.array(values, field_type.arrow))
+
+
+def _naive(values: Sequence[Any], field_type: FieldType) -> Written:
+    if any(value is not None and value.tzinfo is not None for value in values):
+        raise Unfit("a datetime with a time zone")
+    return _plain(values, field_type)
+
+
+def _utc(values: Sequence[Any], field_type: FieldType) -> Written:
+    if any(one is not None and one.tzinfo is not UTC and has_odd_offset(one) for one in values):
+        raise Unfit("an odd time zone")
+    return _in_range(values, field_type)
+
+
+def _in_range(values: Sequence[Any], field_type: FieldType) -> Written:
+    array = pa.array(values, field_type.arrow)
+    if not in_range(array.to_numpy(zero_copy_only=False)).all():
+        raise OverflowError
+    return Written(array)
+
+
+def _enums(values: Sequence[Any], field_type: FieldType) -> Written:
+    members = field_type.python.__members__
+    names = [None if value is None else value._name_ for value in values]
+    if not set(names) <= {None, *members}:
+        raise Unfit(f"no single member of {field_type.python.__name__}")
+    return Written(pa.array(names, pa.string()))
+
+
+def _structs(values: Sequence[Any], field_type: FieldType) -> Written:
+    parts, problems = [], {}
+    missing = [value is None for value in values]
+    for position, (name, child) in enumerate(field_type.children):
+        column = [_part(value, position, name) for value in values]
+        # A struct that is null has null parts, whatever the parts' own types say.
+        part = write_values(column, child.or_none() if any(missing) else child)
+        parts.append(part.array)
+        bad = {**part.problems, **_nulls_inside(column, missing, child)}
+        problems.update({row: f"{found} as {name!r}" for row, found in bad.items()})
+    mask = pa.array(missing, pa.bool_())
+    array = pa.StructArray.from_arrays(parts, fields=list(field_type.arrow), mask=mask)
+    return Written(array, problems)
+
+
+def _part(value: Any, position: int, name: str) -> Any:
+    if isinstance(value, StructSnapshot):
+        return value[position]
+    return None if value is None else getattr(value, name, GONE)
+
+
+def _nulls_inside(column: list[Any], missing: list[bool], child: FieldType) -> dict[int, str]:
+    if child.nullable or not any(missing):
+        return {}
+    rows = enumerate(zip(column, missing, strict=True))
+    return {row: "None" for row, (part, absent) in rows if part is None and not absent}
+
+
+def _lists(values: Sequence[Any], field_type: FieldType) -> Written:
+    items = [item for value in values if value is not None for item in value]
+    written = write_values(items, field_type.child("item"))
+    offsets, mask = _offsets(values)
+    array = pa.ListArray.from_arrays(
+        pa.array(offsets), written.array, type=field_type.arrow, mask=mask
+    )
+    return Written(array, _of_parents(written.problems, offsets, "item"))
+
+
+def _maps(values: Sequence[Any], field_type: FieldType) -> Written:
+    filled = [value for value in values if value is not None]
+    keys = write_values([key for value in filled for key in value], field_type.child("key"))
+    items = write_values(
+        [item for value in filled for item in value.values()], field_type.child("value")
+    )
+    offsets, mask = _offsets(values)
+    problems = _of_parents(items.problems, offsets, "value")
+    problems.update(_of_parents(keys.problems, offsets, "key"))
+    if keys.problems:
+        # A map's keys can't be null, and these rows mean nothing anyway.
+        kept = [None if row in problems else value for row, value in enumerate(values)]
+        return Written(_maps(kept, field_type).array, problems)
+    array = pa.MapArray.from_arrays(
+        pa.array(offsets), keys.array, items.array, type=field_type.arrow, mask=mask
+    )
+    return Written(array, problems)
+
+
+def _offsets(values: Sequence[Any]) -> tuple[np.ndarray[Any, np.dtype[np.int32]], pa.Array]:
+    lengths = [0 if value is None else len(value) for value in values]
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int32)
+    return offsets, pa.array([value is None for value in values], pa.bool_())
+
+
+def _of_parents(problems: dict[int, str], offsets: Any, part: str) -> dict[int, str]:
+    parents = np.searchsorted(offsets, list(problems), side="right") - 1
+    found: Iterable[tuple[int, str]] = zip(parents.tolist(), problems.values(), strict=True)
+    return {row: f"{text} as {part}" for row, text in found}
+
+
+def _to_float(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, int | np.integer) and int(number) != value:
+        raise OverflowError
+    return number
+
+
+def _to_text(value: str) -> str:
+    # An enum's members may be strings, whose own str() is another text.
+    return str.__str__(value)
+
+
+_Accepted = tuple[Any, Any, Callable[[Any], Any] | None]
+
+# By kind: which classes are taken, which of their subclasses aren't, and what makes them plain.
+_ACCEPTED: dict[Kind, _Accepted] = {
+    Kind.BOOL: ((bool, np.bool_), (), bool),
+    Kind.INT: ((int, np.integer), (bool, np.timedelta64), int),
+    Kind.FLOAT: ((float, int, np.floating, np.integer), (bool, np.timedelta64), _to_float),
+    Kind.DECIMAL: ((decimal.Decimal, int), bool, decimal.Decimal),
+    Kind.STR: (str, (), _to_text),
+    Kind.BYTES: ((bytes, bytearray, memoryview), (), bytes),
+    Kind.DATE: (datetime.date, datetime.datetime, None),
+    Kind.DATETIME: ((datetime.datetime, np.datetime64), (), to_datetime),
+    Kind.DATETIME_UTC: (datetime.datetime, (), to_utc),
+    Kind.TIMEDELTA: ((datetime.timedelta, np.timedelta64), (), to_timedelta),
+    Kind.UUID: (uuid.UUID, (), None),
+    # Subclasses may say what they like of their length and items; it is what they hold that counts.
+    Kind.LIST: (list, (), list.copy),
+    Kind.MAP: (dict, (), dict.copy),
+}
+_EXACT: dict[Kind, tuple[type, ...]] = {
+    Kind.FLOAT: (int, np.float64),
+    Kind.STRUCT: (StructSnapshot,),
+}
+_EMPTY: dict[Kind, str | bytes] = {Kind.STR: "", Kind.BYTES: b""}
+_WRITERS: dict[Kind, _Writer] = {
+    Kind.DATETIME: _naive,
+    Kind.DATETIME_UTC: _utc,
+    Kind.TIMEDELTA: _in_range,
+    Kind.ENUM: _enums,
+    Kind.STRUCT: _structs,
+    Kind.LIST: _lists,
+    Kind.MAP: _maps,
+}

@@ -1,0 +1,201 @@
+"""How runs move through their workflow, as counted over all of them in SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from batchflow import chart
+from batchflow.definition.run_state import RunState
+from batchflow.errors import QueryError
+from batchflow.store.query.plottable import PlottableRelation
+from batchflow.store.query.queries import has_transitions
+from batchflow.store.query.relation import Params, Relation, Source
+from batchflow.store.query.tables import Tables
+from batchflow.store.schema.layout import literal
+
+if TYPE_CHECKING:
+    from batchflow.chart import Chart
+
+_MICROSECONDS: Final = 1_000_000
+
+# Lengths that begin at full minutes, hours and days.
+_BUCKET_SECONDS: Final = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
+)
+_MOST_BUCKETS: Final = 120
+
+_UNFINISHED: Final = ", ".join(literal(state.name) for state in RunState if not state.finished)
+
+RECORDED_SECONDS: Final = """
+    SELECT (epoch_us(max(committed_at)) - epoch_us(min(committed_at))) / 1e6 FROM {transitions}"""
+
+THROUGHPUT: Final = """
+    SELECT to_timestamp(floor(epoch_us(committed_at) / $bucket) * $bucket / 1e6) AS bucket,
+           from_status AS status, count(*) AS runs,
+           count(*) / ($bucket / 1e6) AS runs_per_second
+    FROM {transitions}
+    GROUP BY bucket, status
+    ORDER BY bucket, status"""
+
+# A run's creation is its first arrival, so one window over both kinds of moments finds, for each
+# departure, the arrival before it.
+DURATIONS: Final = """
+    WITH moments AS (
+        SELECT seq, NULL AS status, 0 AS version, created_at AS moment FROM {runs}
+        UNION ALL
+        SELECT seq, from_status, version, committed_at FROM {transitions}
+        WHERE outcome = 'advanced'
+    ),
+    stays AS (
+        SELECT status, (epoch_us(moment) - epoch_us(lag(moment) OVER (
+            PARTITION BY seq ORDER BY version))) / 1e6 AS seconds
+        FROM moments
+    ),
+    measured AS (
+        SELECT status, count(*) AS runs, max(seconds) AS longest,
+               approx_quantile(seconds, [0.5, 0.95, 0.99]) AS quantiles
+        FROM stays WHERE status IS NOT NULL GROUP BY status
+    )
+    SELECT status, runs, quantiles[1] AS p50_seconds, quantiles[2] AS p95_seconds,
+           quantiles[3] AS p99_seconds, longest AS max_seconds
+    FROM measured
+    ORDER BY status"""
+
+TRANSITIONS: Final = """
+    SELECT from_status, to_status, outcome, count(*) AS runs
+    FROM {transitions}
+    GROUP BY ALL
+    ORDER BY from_status, to_status, outcome"""
+
+# Who ever was at a status is there now or has left it, so arrivals needn't be looked at.
+FUNNEL: Final = """
+    WITH kind AS (SELECT (SELECT status FROM {runs} LIMIT 0) AS status),
+    statuses AS (
+        SELECT cast_to_type(name, (SELECT status FROM kind)) AS status
+        FROM (SELECT unnest(enum_range(status)) AS name FROM kind)
+    ),
+    seen AS (
+        SELECT seq, status, true AS stands, false AS gone FROM {runs}
+        UNION ALL
+        SELECT seq, from_status, false, true FROM {transitions}
+        WHERE outcome = 'advanced' AND from_status <> to_status
+    ),
+    visits AS (
+        SELECT status, seq, bool_or(stands) AS stands, bool_or(gone) AS gone
+        FROM seen GROUP BY status, seq
+    ),
+    counted AS (
+        SELECT status, count(*) AS reached, count(*) FILTER (stands) AS here,
+               count(*) FILTER (gone) AS gone
+        FROM visits GROUP BY status
+    )
+    SELECT status, coalesce(reached, 0) AS reached, coalesce(here, 0) AS here,
+           coalesce(gone, 0) AS "left"
+    FROM statuses LEFT JOIN counted USING (status)
+    ORDER BY status"""
+
+AGES: Final = """
+    SELECT status, count(*) AS runs, min(updated_at) AS oldest,
+           (epoch_us(now()) - epoch_us(min(updated_at))) / 1e6 AS age_seconds,
+           arg_min(run_id, updated_at) AS run_id
+    FROM {runs}
+    WHERE run_state IN ({unfinished})
+    GROUP BY status
+    ORDER BY status"""
+
+STANDING: Final = """
+    SELECT status, run_state, count(*) AS runs,
+           count(*) FILTER (attempt > 1 AND run_state IN ({unfinished})) AS failing
+    FROM {runs}
+    GROUP BY status, run_state
+    ORDER BY status, run_state"""
+
+
+def throughput(
+    source: Source, tables: Tables, bucket_seconds: float | None = None
+) -> PlottableRelation:
+    """Return ``bucket`` (its beginning), ``status``, ``runs``, ``runs_per_second``.
+
+    Without a length, buckets get one by which the transitions of now fill a hundred or so.
+
+    Raises:
+        QueryError: transitions aren't recorded, or the buckets have no length.
+    """
+    if bucket_seconds is None:
+        _require_transitions(source, tables)
+        bucket_seconds = _fitting_bucket(source, tables)
+    if not _is_length(bucket_seconds):
+        raise QueryError(
+            f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60."
+        )
+    bucket = {"bucket": round(bucket_seconds * _MICROSECONDS)}
+    return _of_transitions(source, tables, THROUGHPUT, chart.THROUGHPUT, bucket)
+
+
+def durations(source: Source, tables: Tables) -> PlottableRelation:
+    """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``.
+
+    Raises:
+        QueryError: transitions aren't recorded.
+    """
+    return _of_transitions(source, tables, DURATIONS, chart.DURATIONS)
+
+
+def transitions(source: Source, tables: Tables) -> PlottableRelation:
+    """Return ``from_status``, ``to_status``, ``outcome``, ``runs``.
+
+    Raises:
+        QueryError: transitions aren't recorded.
+    """
+    return _of_transitions(source, tables, TRANSITIONS, chart.TRANSITIONS)
+
+
+def funnel(source: Source, tables: Tables) -> PlottableRelation:
+    """Return ``status``, ``reached``, ``here``, ``left``: a row for each status there is.
+
+    Raises:
+        QueryError: transitions aren't recorded.
+    """
+    return _of_transitions(source, tables, FUNNEL, chart.FUNNEL)
+
+
+def ages(source: Source, tables: Tables) -> PlottableRelation:
+    """Return ``status``, ``runs``, ``oldest``, ``age_seconds``, ``run_id``, of unfinished runs."""
+    query = AGES.format(runs=tables.runs, unfinished=_UNFINISHED)
+    return PlottableRelation(source, query, chart.AGES.of(tables.name))
+
+
+def standing(source: Source, tables: Tables) -> Relation:
+    """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
+    return Relation(source, STANDING.format(runs=tables.runs, unfinished=_UNFINISHED))
+
+
+def _is_length(seconds: object) -> bool:
+    # DuckDB divides as a DOUBLE, which counts whole microseconds up to there.
+    return isinstance(seconds, int | float) and 1 <= seconds * _MICROSECONDS < 2**53
+
+
+def _fitting_bucket(source: Source, tables: Tables) -> float:
+    """Return the shortest of the usual lengths that makes no more buckets than a chart can show."""
+    query = RECORDED_SECONDS.format(transitions=tables.transitions)
+    [(recorded,)] = Relation(source, query).fetchall()
+    fitting = (length for length in _BUCKET_SECONDS if (recorded or 0) <= length * _MOST_BUCKETS)
+    return next(fitting, _BUCKET_SECONDS[-1])
+
+
+def _of_transitions(
+    source: Source, tables: Tables, query: str, drawn_as: Chart, params: Params = None
+) -> PlottableRelation:
+    _require_transitions(source, tables)
+    text = query.format(runs=tables.runs, transitions=tables.transitions)
+    return PlottableRelation(source, text, drawn_as.of(tables.name), params)
+
+
+def _require_transitions(source: Source, tables: Tables) -> None:
+    if not has_transitions(source, tables):
+        raise QueryError(
+            f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
+            "counted from its transitions; leave that option out to have them recorded from now on."
+        )

@@ -1,0 +1,181 @@
+"""What people ask of a workflow's runs, wherever they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import duckdb
+
+from batchflow.chart import COUNTS
+from batchflow.columns.reading import read_values
+from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.store.database.duckdb_message import cause, message_of
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.query.local_source import require_text
+from batchflow.store.query.plottable import PlottableRelation
+from batchflow.store.query.relation import Relation, Source
+from batchflow.store.query.tables import Tables
+from batchflow.store.schema.layout import SEQ_BITS, Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TRANSITIONS_OF_RUN = """
+    SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
+           t.version, e.step AS failed_step, e.type AS error_type, e.message AS error_message
+    FROM {transitions} AS t
+    LEFT JOIN {errors} AS e
+      ON e.seq = t.seq AND e.status = t.from_status AND e.attempt = t.attempt
+     AND e.committed_at = t.committed_at AND t.outcome = 'failed'
+    WHERE t.seq = $seq
+    ORDER BY t.version"""
+
+# The same columns, for a store in which failures alone are recorded.
+FAILURES_OF_RUN = """
+    SELECT e.committed_at, e.status AS from_status, e.status AS to_status, 'failed' AS outcome,
+           NULL::VARCHAR AS run_state, e.attempt, NULL::INTEGER AS version,
+           e.step AS failed_step, e.type AS error_type, e.message AS error_message
+    FROM {errors} AS e
+    WHERE e.seq = $seq
+    ORDER BY e.committed_at, e.attempt"""
+
+HAS_TABLE = """
+    SELECT 1 FROM duckdb_tables()
+    WHERE database_name = current_database()
+      AND lower(schema_name) = lower(?) AND table_name = ?"""
+
+ERRORS_BY_FINGERPRINT = """
+    SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
+           min(committed_at) AS first_seen, max(committed_at) AS last_seen,
+           list_sort(list(DISTINCT step)) AS steps, any_value(type) AS type,
+           arg_max(message, committed_at) AS message
+    FROM {errors}
+    GROUP BY fingerprint
+    ORDER BY count DESC, last_seen DESC, fingerprint"""
+
+
+def runs(source: Source, tables: Tables, where: str | None) -> Relation:
+    """Return the runs that a predicate over their columns chooses, or all."""
+    query = f"SELECT * FROM {tables.runs}"
+    if where is None:
+        return Relation(source, query)
+    require_text(where, "predicate")
+    try:
+        return Relation(source, f"{query} WHERE {condition(where)}")
+    except QueryError as error:
+        raise refused_predicate(tables, where, error.found) from error.__cause__
+
+
+def counts(source: Source, tables: Tables) -> PlottableRelation:
+    """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
+    query = (
+        f"SELECT status, run_state, count(*) AS runs FROM {tables.runs} "
+        "GROUP BY ALL ORDER BY status, run_state"
+    )
+    return PlottableRelation(source, query, COUNTS.of(tables.name))
+
+
+def errors(source: Source, tables: Tables) -> Relation:
+    """Return the failures by fingerprint, the most frequent first.
+
+    Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
+    ``type``, and ``message``, which is that of the latest.
+    """
+    return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
+
+
+def history(source: Source, tables: Tables, run_id: UUID) -> Relation:
+    """Return the transitions of one run in their order, with the error of each that failed.
+
+    Where transitions aren't recorded, these are its failures alone.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    seq = seq_of(tables, run_id)
+    if not Relation(source, f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
+        raise not_found(run_id)
+    recorded = has_transitions(source, tables)
+    query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
+    text = query.format(transitions=tables.transitions, errors=tables.errors)
+    return Relation(source, text, {"seq": seq})
+
+
+def has_transitions(source: Source, tables: Tables) -> bool:
+    """Tell whether the workflow's transitions are recorded."""
+    return bool(Relation(source, HAS_TABLE, [tables.name, "transitions"]).fetchall())
+
+
+def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
+    """Return a run's columns by name; those of the object as the values that a step sees.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+    """
+    query = f"SELECT * FROM {layout.runs} WHERE seq = $seq"
+    row = fetch(cursor.sql(query, params={"seq": seq_of(layout, run_id)}))
+    if not row.num_rows:
+        raise not_found(run_id)
+    fields = {field.column: field.type for field in layout.fields}
+    return {
+        name: read_values(column, fields[name])[0] if name in fields else column[0].as_py()
+        for name, column in zip(row.column_names, _arrays(row), strict=True)
+    }
+
+
+def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
+    """Return a user's predicate as one condition, or raise QueryError."""
+    require_text(where, "predicate")
+    try:
+        statements = cursor.extract_statements(f"SELECT 1 WHERE {condition(where)}")
+    except duckdb.Error as error:
+        raise refused_predicate(tables, where, message_of(error)) from cause(error)
+    if len(statements) != 1:
+        raise refused_predicate(tables, where, "it is more than one condition")
+    return condition(where)
+
+
+def condition(where: str) -> str:
+    """Return a predicate in parentheses, on lines of its own, as its end may be a comment."""
+    return f"(\n{where}\n)"
+
+
+def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
+    """Build the error that says what DuckDB found, and which columns there are."""
+    return QueryError(
+        f"The predicate {where!r} can't be executed: {found}. The runs of "
+        f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
+        found=found,
+    )
+
+
+def not_found(run_id: UUID) -> RunNotFoundError:
+    """Build the error that there is no such run."""
+    return RunNotFoundError(
+        f"There is no run {run_id} in this store; check the run id and the store's path."
+    )
+
+
+def is_of(tables: Tables, run_id: UUID) -> bool:
+    """Tell whether the id is one that this workflow's runs could have."""
+    require_run_id(run_id)
+    return run_id.int >> SEQ_BITS == tables.run_id_base >> SEQ_BITS
+
+
+def require_run_id(run_id: object) -> None:
+    """Raise QueryError unless it is an id."""
+    if not isinstance(run_id, UUID):
+        raise QueryError(f"The run id is {run_id!r}; give a uuid.UUID, as trigger answers.")
+
+
+def seq_of(tables: Tables, run_id: UUID) -> int:
+    """Return the seq of a run with this id, whether there is one or not."""
+    if not is_of(tables, run_id):
+        raise not_found(run_id)
+    return run_id.int - tables.run_id_base
+
+
+def _arrays(row: pa.Table) -> list[pa.Array]:
+    return [column.combine_chunks() for column in row.columns]

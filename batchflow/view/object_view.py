@@ -1,0 +1,94 @@
+"""Objects whose fields are read from, and written to, a chunk's columns on demand.
+
+A view's class is a subclass of the user's, with a property for each field; ``__class__`` answers
+with the user's own class, so that what the user's code sees is an instance of it. Once anything
+needs the object as a whole (``vars``, deleting a field, writing to it when its step is over), the
+view becomes a plain instance for good: its fields move to its dict, and its class is changed.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from typing import Any
+
+from batchflow.definition.fields import Field
+from batchflow.view.row_columns import SealedError
+
+ROW = "_batchflow_row"
+COLUMNS = "_batchflow_columns"
+NO_FIELD = (ROW, COLUMNS)
+
+_SET_CLASS = object.__dict__["__class__"].__set__
+
+
+def view_type(object_type: type, fields: Sequence[Field]) -> type[Any]:
+    """Return the class of views over the columns of `fields`.
+
+    An instance is made by ``object.__new__``, and then given its ``_batchflow_row`` and its
+    ``_batchflow_columns``: those of the chunk, and their ``sealed`` when its step is over.
+    """
+    shape = _Shape(object_type, fields)
+    namespace = {
+        "__slots__": (),
+        "__module__": object_type.__module__,
+        "__qualname__": object_type.__qualname__,
+        "__doc__": object_type.__doc__,
+        "__class__": property(lambda _: object_type),
+        "__dict__": property(lambda view: vars(shape.become_real(view))),
+        "__reduce_ex__": lambda view, protocol: shape.copy(view).__reduce_ex__(protocol),
+        **{field.name: _property(place, shape) for place, field in enumerate(fields)},
+    }
+    name = object_type.__name__
+    return types.new_class(name, (object_type,), {}, lambda body: body.update(namespace))
+
+
+class _Shape:
+    """Know how to turn views of one class into plain instances."""
+
+    def __init__(self, object_type: type, fields: Sequence[Field]) -> None:
+        self.object_type = object_type
+        self.names = [field.name for field in fields]
+        owner = next(base for base in object_type.__mro__ if "__dict__" in vars(base))
+        # The class's own way to an instance's dict; the view's property stands before it.
+        self._dict_of = vars(owner)["__dict__"].__get__
+
+    def become_real(self, view: Any) -> Any:
+        """Make the view itself a plain instance, and return it."""
+        attributes = self._dict_of(view)
+        row, columns = attributes[ROW], attributes[COLUMNS]
+        known = self._attributes(view)
+        attributes.clear()
+        attributes.update(known)
+        _SET_CLASS(view, self.object_type)
+        columns.touch_object(row)
+        return view
+
+    def copy(self, view: Any) -> Any:
+        """Return a plain instance with the same attributes, which are not copied."""
+        real: Any = object.__new__(self.object_type)
+        vars(real).update(self._attributes(view))
+        return real
+
+    def _attributes(self, view: Any) -> dict[str, Any]:
+        fields = {name: getattr(view, name) for name in self.names}
+        others = self._dict_of(view).items()
+        return fields | {name: value for name, value in others if name not in NO_FIELD}
+
+
+def _property(place: int, shape: _Shape) -> property:
+    name = shape.names[place]
+
+    def read(view: Any) -> Any:
+        return view._batchflow_columns.values[place][view._batchflow_row]
+
+    def write(view: Any, value: Any) -> None:
+        try:
+            view._batchflow_columns.writes[place][view._batchflow_row] = value
+        except SealedError:
+            setattr(shape.become_real(view), name, value)
+
+    def delete(view: Any) -> None:
+        delattr(shape.become_real(view), name)
+
+    return property(read, write, delete)
