@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from batchflow.errors import DiskFullError as DiskFullError
     from batchflow.errors import EngineStateError as EngineStateError
     from batchflow.errors import ForkedStoreError as ForkedStoreError
+    from batchflow.errors import InvalidOptionError as InvalidOptionError
     from batchflow.errors import InvalidRowsError as InvalidRowsError
     from batchflow.errors import LoadError as LoadError
     from batchflow.errors import MigrationError as MigrationError
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreError as StoreError
     from batchflow.errors import StoreFormatError as StoreFormatError
     from batchflow.errors import StoreHeldError as StoreHeldError
+    from batchflow.errors import WorkflowNotFoundError as WorkflowNotFoundError
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
     from batchflow.store import PlottableRelation as PlottableRelation
@@ -71,6 +73,7 @@ _HOMES = {
         "DiskFullError",
         "EngineStateError",
         "ForkedStoreError",
+        "InvalidOptionError",
         "InvalidRowsError",
         "LoadError",
         "MigrationError",
@@ -85,6 +88,7 @@ _HOMES = {
         "StoreError",
         "StoreFormatError",
         "StoreHeldError",
+        "WorkflowNotFoundError",
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.store": ("LoadReport", "Moved", "PlottableRelation", "Pruned", "Relation"),
@@ -104,6 +108,7 @@ __all__ = [
     "EngineConfig",
     "EngineStateError",
     "ForkedStoreError",
+    "InvalidOptionError",
     "InvalidRowsError",
     "Listen",
     "LoadError",
@@ -135,6 +140,7 @@ __all__ = [
     "StoredRun",
     "SystemClock",
     "Workflow",
+    "WorkflowNotFoundError",
     "connect",
 ]
 

@@ -15,6 +15,8 @@
     │   ├── SourceError         the source can't be read, or lacks a column
     │   ├── InvalidRowsError    rows don't fit the fields' types
     │   └── ConflictError       foreign ids have an unfinished run already
+    ├── InvalidOptionError      an option has a value that isn't allowed (a ValueError too)
+    ├── WorkflowNotFoundError   no such workflow (a LookupError too)
     ├── RunNotFoundError        no such run (a LookupError too)
     ├── RunUnreachableError     a run can't get to the awaited status any more
     ├── StepCodeError           a step's code can't be sent to a worker
@@ -203,6 +205,22 @@ class ConflictError(LoadError):
         super().__init__(message)
         self.count = count
         self.foreign_ids: tuple[str, ...] = tuple(foreign_ids)
+
+
+class InvalidOptionError(BatchflowError, ValueError):
+    """An option has a value that isn't allowed; give one that is.
+
+    Attributes:
+        option: The option's name.
+    """
+
+    def __init__(self, message: str | None = None, *, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
+
+
+class WorkflowNotFoundError(BatchflowError, LookupError):
+    """There is no such workflow; give the name of one of the store's workflows."""
 
 
 class RunNotFoundError(BatchflowError, LookupError):

@@ -22,6 +22,7 @@ PUBLIC = [
     "EngineConfig",
     "EngineStateError",
     "ForkedStoreError",
+    "InvalidOptionError",
     "InvalidRowsError",
     "Listen",
     "LoadError",
@@ -53,6 +54,7 @@ PUBLIC = [
     "StoredRun",
     "SystemClock",
     "Workflow",
+    "WorkflowNotFoundError",
     "connect",
 ]
 
