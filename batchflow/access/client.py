@@ -18,12 +18,13 @@ from batchflow.access.answers import load_report_of, progress_of
 from batchflow.access.commands import FOREIGN_ID, Commands, sent_moment
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import EngineStateError, QueryError, SourceError
-from batchflow.store.query.queries import is_of, not_found
 from batchflow.store.query.questions import Questions
 from batchflow.store.query.relation import Source
-from batchflow.store.query.tables import StoredTables, stored_tables
+from batchflow.store.query.stored_tables import stored_tables
 from batchflow.store.runs.lifecycle import Moved
 from batchflow.store.runs.prune import Pruned
+from batchflow.store.schema.run_id import is_of, run_not_found
+from batchflow.store.schema.tables import StoredTables
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
@@ -206,7 +207,7 @@ class StoreClient(Questions):
         for tables in self._stored.values():
             if is_of(tables, run_id):
                 return tables
-        raise not_found(run_id)
+        raise run_not_found(run_id)
 
     def _tables(self, workflow: AnyWorkflow | str | None) -> StoredTables:
         name = workflow.name if isinstance(workflow, Workflow) else workflow

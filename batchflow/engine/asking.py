@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.selection import Selection
     from batchflow.store import Relation, Store
-    from batchflow.store.query.tables import Tables
+    from batchflow.store.schema.tables import Tables
 
 
 class Asking(Questions):

@@ -24,7 +24,6 @@ from batchflow.store.loading.load_report import LoadReport, Placed
 from batchflow.store.loading.trigger import Trigger
 from batchflow.store.query import queries
 from batchflow.store.query.local_source import LocalSource
-from batchflow.store.query.tables import Tables
 from batchflow.store.runs import lifecycle
 from batchflow.store.runs.arrival import Arrival, arrival
 from batchflow.store.runs.backlog import Backlog, count_backlog, count_retries
@@ -36,6 +35,8 @@ from batchflow.store.runs.suspects import suspects
 from batchflow.store.schema import file as database
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out
+from batchflow.store.schema.run_id import is_of, run_not_found, seq_of
+from batchflow.store.schema.tables import Tables
 from batchflow.store.sql_steps import sql_step
 from batchflow.store.sql_steps.sql_task import SqlTask
 
@@ -315,7 +316,7 @@ class Store:
     def arrival(self, workflow: AnyWorkflow, run_id: UUID, code: int) -> Arrival:
         """Return where a run stands, and whether it is or was at the status with this code."""
         layout = self._layout(workflow)
-        seq = queries.seq_of(layout, run_id)
+        seq = seq_of(layout, run_id)
         with self._connection.reading() as cursor:
             return arrival(cursor, layout, seq, code)
 
@@ -326,9 +327,9 @@ class Store:
             RunNotFoundError: no workflow that is open has.
         """
         for layout in self._layouts.values():
-            if queries.is_of(layout, run_id):
+            if is_of(layout, run_id):
                 return layout.workflow
-        raise queries.not_found(run_id)
+        raise run_not_found(run_id)
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]

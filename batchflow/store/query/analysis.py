@@ -10,8 +10,8 @@ from batchflow.errors import QueryError
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import has_transitions
 from batchflow.store.query.relation import Params, Relation, Source
-from batchflow.store.query.tables import Tables
 from batchflow.store.schema.layout import literal
+from batchflow.store.schema.tables import Tables
 
 if TYPE_CHECKING:
     from batchflow.chart import Chart

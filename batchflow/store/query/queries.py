@@ -9,15 +9,16 @@ import duckdb
 
 from batchflow.chart import COUNTS
 from batchflow.columns.reading import read_values
-from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.errors import QueryError
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.query.local_source import require_text
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation, Source
-from batchflow.store.query.tables import Tables
-from batchflow.store.schema.layout import SEQ_BITS, Layout
+from batchflow.store.schema.layout import Layout
+from batchflow.store.schema.run_id import run_not_found, seq_of
+from batchflow.store.schema.tables import Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +97,7 @@ def history(source: Source, tables: Tables, run_id: UUID) -> Relation:
     """
     seq = seq_of(tables, run_id)
     if not Relation(source, f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
-        raise not_found(run_id)
+        raise run_not_found(run_id)
     recorded = has_transitions(source, tables)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
     text = query.format(transitions=tables.transitions, errors=tables.errors)
@@ -117,7 +118,7 @@ def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
     query = f"SELECT * FROM {layout.runs} WHERE seq = $seq"
     row = fetch(cursor.sql(query, params={"seq": seq_of(layout, run_id)}))
     if not row.num_rows:
-        raise not_found(run_id)
+        raise run_not_found(run_id)
     fields = {field.column: field.type for field in layout.fields}
     return {
         name: read_values(column, fields[name])[0] if name in fields else column[0].as_py()
@@ -149,32 +150,6 @@ def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
         f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
         found=found,
     )
-
-
-def not_found(run_id: UUID) -> RunNotFoundError:
-    """Build the error that there is no such run."""
-    return RunNotFoundError(
-        f"There is no run {run_id} in this store; check the run id and the store's path."
-    )
-
-
-def is_of(tables: Tables, run_id: UUID) -> bool:
-    """Tell whether the id is one that this workflow's runs could have."""
-    require_run_id(run_id)
-    return run_id.int >> SEQ_BITS == tables.run_id_base >> SEQ_BITS
-
-
-def require_run_id(run_id: object) -> None:
-    """Raise QueryError unless it is an id."""
-    if not isinstance(run_id, UUID):
-        raise QueryError(f"The run id is {run_id!r}; give a uuid.UUID, as trigger answers.")
-
-
-def seq_of(tables: Tables, run_id: UUID) -> int:
-    """Return the seq of a run with this id, whether there is one or not."""
-    if not is_of(tables, run_id):
-        raise not_found(run_id)
-    return run_id.int - tables.run_id_base
 
 
 def _arrays(row: pa.Table) -> list[pa.Array]:

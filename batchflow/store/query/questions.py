@@ -13,8 +13,8 @@ from batchflow.store.query.relation import Params, Relation, Source
 from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
-    from batchflow.store.query.tables import Tables
     from batchflow.store.schema.layout import AnyWorkflow
+    from batchflow.store.schema.tables import Tables
 
 
 class Questions(ABC):

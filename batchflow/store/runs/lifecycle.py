@@ -28,11 +28,12 @@ from batchflow.store.query.queries import (
     has_transitions,
     predicate,
     refused_predicate,
-    require_run_id,
 )
-from batchflow.store.query.tables import Tables, stored_tables, the_stored
+from batchflow.store.query.stored_tables import stored_tables, the_stored
 from batchflow.store.runs.moving import TRANSITION_COLUMNS
 from batchflow.store.schema.layout import RESUMED, SEQ_BITS, literal
+from batchflow.store.schema.run_id import require_run_id
+from batchflow.store.schema.tables import Tables
 
 SHOWN_RUN_IDS = 3
 

@@ -19,8 +19,9 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.query.queries import HAS_TABLE, predicate, refused_predicate
-from batchflow.store.query.tables import StoredTables, stored_tables, the_stored
+from batchflow.store.query.stored_tables import stored_tables, the_stored
 from batchflow.store.schema.layout import literal
+from batchflow.store.schema.tables import StoredTables
 
 CHOSEN: Final = "batchflow_pruned"
 # A statement removes the runs of 2**20 = 1,048,576 consecutive seqs: the hash table of ten million
