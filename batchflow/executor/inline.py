@@ -44,6 +44,7 @@ class InlineExecutor:
     """One chunk at a time, without any process."""
 
     workers = 1
+    expects_workers = False
 
     def __init__(self, workflows: Mapping[str, AnyWorkflow], *, log_values: bool = False) -> None:
         self._workflows = workflows

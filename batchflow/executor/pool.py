@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from batchflow.chunk.wire import read_result
 from batchflow.errors import DiskFullError, ResourceError, StepCodeError
+from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.process import WorkerProcess
 from batchflow.executor.step_code import pickled, unloadable
-from batchflow.executor.template import Template
 from batchflow.worker.transport import Kind, Message
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ProcessPool:
         self._setup = pickled(workflows)
         self._shared: list[WorkerProcess] = []
         self._apart: list[WorkerProcess] = []
-        self._template = Template(memory_limit_bytes)
+        self._fork_server = ForkServer(memory_limit_bytes)
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -71,6 +71,11 @@ class ProcessPool:
         """How many more chunks the shared workers take."""
         unstarted = self.workers - len(self._shared)
         return sum(worker.slots for worker in self._shared) + unstarted * _CHUNKS_PER_WORKER
+
+    @property
+    def expects_workers(self) -> bool:
+        """False: `start` and the end of a worker start others at once, so none is awaited."""
+        return False
 
     @property
     def suspect_slots(self) -> int:
@@ -136,7 +141,7 @@ class ProcessPool:
         self._selector.close()
         self._wake_sender.close()
         self._wake_receiver.close()
-        self._template.close()
+        self._fork_server.close()
 
     def _timeout_seconds(self, chunk: Chunk) -> float | None:
         return self._workflows[chunk.workflow].steps[chunk.from_code].options.timeout_seconds
@@ -152,7 +157,9 @@ class ProcessPool:
         return idle
 
     def _started(self, capacity: int) -> WorkerProcess:
-        worker = WorkerProcess(self._template, self._setup, capacity, log_values=self._log_values)
+        worker = WorkerProcess(
+            self._fork_server, self._setup, capacity, log_values=self._log_values
+        )
         worker.request_stop(stop=self._stop)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         return worker
@@ -187,8 +194,9 @@ class ProcessPool:
                     "raise the limit on the size of files, then run again; nothing was lost."
                 )
             case _:
+                culprit = unloadable(self._workflows, self._fork_server) or "the code"
                 raise StepCodeError(
-                    f"{unloadable(self._workflows, self._template) or 'the code'} can't be loaded "
+                    f"{culprit} can't be loaded "
                     "in a worker; correct what its module does on import, or where it is looked "
                     f"for:\n{_text(message)}"
                 )
@@ -210,7 +218,7 @@ class ProcessPool:
         self._failed_starts += 1
         if self._failed_starts < _FAILED_STARTS_ALLOWED:
             return
-        culprit = unloadable(self._workflows, self._template)
+        culprit = unloadable(self._workflows, self._fork_server)
         if culprit is not None:
             raise StepCodeError(
                 f"no worker came up in {self._failed_starts} attempts: {cause} while it loaded "

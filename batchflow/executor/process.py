@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchflow.chunk.wire import write_chunk
+from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.protocol import LostChunk
-from batchflow.executor.template import Template
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.memory import OUT_OF_MEMORY
 from batchflow.worker.transport import Kind, Message, anonymous_file, receive, send
@@ -29,7 +29,7 @@ class WorkerProcess:
     """A started worker; it executes the chunks it was given in their order."""
 
     def __init__(
-        self, template: Template, setup: bytes, capacity: int, *, log_values: bool = False
+        self, fork_server: ForkServer, setup: bytes, capacity: int, *, log_values: bool = False
     ) -> None:
         """Have it forked; it takes chunks at once and executes them when it is ready."""
         self.ready = False
@@ -41,7 +41,7 @@ class WorkerProcess:
         lifeline, self._lifeline = os.pipe()
         with anonymous_file("batchflow-control") as page, theirs:
             self._page = ControlPage(page)
-            self._process = template.fork(theirs.fileno(), page.fileno(), lifeline)
+            self._process = fork_server.fork(theirs.fileno(), page.fileno(), lifeline)
         os.close(lifeline)
         self._send(Kind.SETUP, int(log_values), lambda file: _write(file, setup))
 

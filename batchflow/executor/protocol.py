@@ -42,11 +42,23 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many chunks can be executed at the same time."""
+        """How many chunks can be executed at the same time; may change at any time."""
 
     @property
     def slots(self) -> int:
-        """How many more chunks are taken at present."""
+        """How many more chunks are taken at present; may change at any time.
+
+        An executor whose slots grow for another reason than a result makes a waiting `completed`
+        return.
+        """
+
+    @property
+    def expects_workers(self) -> bool:
+        """Whether more slots are expected without further action by the caller.
+
+        While this is true, the coordinator waits in `completed` even if there is no slot and no
+        chunk is under way.
+        """
 
     @property
     def suspect_slots(self) -> int:

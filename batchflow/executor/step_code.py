@@ -13,7 +13,7 @@ from batchflow.worker.transport import Kind
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
-    from batchflow.executor.template import Template
+    from batchflow.executor.fork_server import ForkServer
 
 Workflows = Mapping[str, "AnyWorkflow"]
 
@@ -34,14 +34,14 @@ def pickled(workflows: Workflows) -> bytes:
         ) from error
 
 
-def unloadable(workflows: Workflows, template: Template) -> str | None:
+def unloadable(workflows: Workflows, fork_server: ForkServer) -> str | None:
     """Name what can't be loaded in a worker, by loading each step by itself in one.
 
     ``None`` where all can be: whatever ended the workers wasn't the code.
     """
-    if _can_be_loaded(dict(workflows), template):
+    if _can_be_loaded(dict(workflows), fork_server):
         return None
-    return _first(workflows, lambda function: not _can_be_loaded(function, template))
+    return _first(workflows, lambda function: not _can_be_loaded(function, fork_server))
 
 
 def _first(workflows: Workflows, is_culprit: Callable[[Callable[..., Any]], bool]) -> str:
@@ -67,8 +67,8 @@ def _can_be_dumped(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _can_be_loaded(given: object, template: Template) -> bool:
-    worker = WorkerProcess(template, _dumped(given), capacity=0)
+def _can_be_loaded(given: object, fork_server: ForkServer) -> bool:
+    worker = WorkerProcess(fork_server, _dumped(given), capacity=0)
     message = worker.receive()
     worker.kill()
     return message is not None and message.kind is Kind.READY

@@ -30,7 +30,7 @@ LONGEST_LIFE_SECONDS = 60.0
 LONGEST_KILLED_LIFE_SECONDS = 1.2
 LONGEST_ARMED_LIFE_SECONDS = 8.0
 WORKER_PART = 0.95
-# A template that is still coming up ends when it has, which takes long on a busy machine.
+# A fork server that is still starting ends once it has, which takes long on a busy machine.
 ORPHANS_LIVE_SECONDS = 30.0
 AT_RANDOM = "at a random moment"
 SHARED_MEMORY = Path("/dev/shm")
@@ -176,7 +176,7 @@ def draw_death(chance: random.Random, life: int) -> Death:
 
 
 def _kill_a_worker(pid: int, chance: random.Random) -> None:
-    """Kill one of its workers, or the template that they are forked from; none that only starts."""
-    templates, workers, *_ = *generations(pid), [], []
+    """Kill one of its workers, or the fork server; leave alone what only starts."""
+    fork_servers, workers, *_ = *generations(pid), [], []
     if workers:
-        kill(chance.choice(workers if chance.random() < WORKER_PART else templates))
+        kill(chance.choice(workers if chance.random() < WORKER_PART else fork_servers))

@@ -331,24 +331,24 @@ def test_a_module_that_ends_the_worker_on_import_is_one_clear_error(
     sys.modules.pop("ends_elsewhere")
 
 
-def test_a_worker_is_replaced_also_where_the_process_it_was_forked_from_died(pools: Any) -> None:
+def test_a_worker_is_replaced_after_the_fork_server_died(pools: Any) -> None:
     def step(run: Any) -> Stage:
         run.object.number = os.getppid()
         return Stage.DONE
 
     pool = pools(step, workers=2)
-    templates = []
+    fork_servers = []
     for _ in range(2):
         pool.submit(chunk_of([1]))
         done = next_done(pool)
         assert isinstance(done, ChunkResult)
-        templates += done.changes["number"].values.to_pylist()
+        fork_servers += done.changes["number"].values.to_pylist()
         before = pool.pids
-        os.kill(templates[-1], signal.SIGKILL)
+        os.kill(fork_servers[-1], signal.SIGKILL)
         while set(pool.pids) & set(before):
             pool.completed(30)
 
-    assert len(set(templates)) == 2
+    assert len(set(fork_servers)) == 2
 
 
 def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(pools: Any) -> None:

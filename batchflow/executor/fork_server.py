@@ -1,7 +1,7 @@
-"""The template process as its pool sees it: workers are forked from it within milliseconds.
+"""The pool's handle of the fork server, the process that forks workers within milliseconds.
 
-multiprocessing's forkserver does the same, but is one for the whole interpreter, and imports the
-user's ``__main__`` again.
+The forkserver of multiprocessing does the same, but the whole interpreter shares one, and it
+imports the user's ``__main__`` again.
 """
 
 from __future__ import annotations
@@ -16,71 +16,74 @@ import subprocess
 import sys
 
 from batchflow.executor.launcher import Launcher
-from batchflow.worker.template import ENDED, STARTED
+from batchflow.worker.fork_server_main import ENDED, STARTED
 
 _BOOTSTRAP = (
     "import json, sys; sys.path[:], sys.argv[:], parent, numbers = json.loads(sys.argv[1]); "
-    # First of all, as the imports take a while.
+    # This comes first because the other imports take a while.
     "from batchflow.worker.parent import end_with_parent; end_with_parent(parent); "
-    "from batchflow.worker.template import main; main(*numbers)"
+    "from batchflow.worker.fork_server_main import main; main(*numbers)"
 )
 _EXIT_GRACE_SECONDS = 2.0
 
 
 class ForkedWorker:
-    """A process forked from the template, known by the pipe that tells who it is and how it ended.
+    """A process forked by the fork server, which reports its id and its exit code through a pipe.
 
-    What the template doesn't tell it never will: it ended itself, and its workers with it.
+    If the pipe closes without a report, the fork server has ended, and its workers with it.
     """
 
-    def __init__(self, told: int) -> None:
-        self._told = told
+    def __init__(self, reports: int) -> None:
+        self._reports = reports
         self._pid: int | None = None
         self._exit_code: int | None = None
 
     @property
     def pid(self) -> int | None:
-        """The process's id; below 0 the number of the error that kept it from being forked.
+        """The process id; a negative errno if the fork failed.
 
-        ``None`` where the template ended before it was forked. Waits for the template to come up.
+        ``None`` if the fork server ended before the fork. Waits for the fork server to start.
         """
-        if self._pid is None and self._told >= 0:
-            told = os.read(self._told, STARTED.size)
-            self._pid = STARTED.unpack(told)[0] if told else None
+        if self._pid is None and self._reports >= 0:
+            report = os.read(self._reports, STARTED.size)
+            self._pid = STARTED.unpack(report)[0] if report else None
         return self._pid
 
     def exit_code(self, timeout_seconds: float) -> int | None:
-        """Wait for its end; answer its exit code, as `subprocess` gives it, if it came in time."""
-        if self._exit_code is None and self._tells_within(timeout_seconds):
+        """Wait for the process to end; return its exit code, or None if it is still running.
+
+        The exit code is as in `subprocess`: a negative number is a signal.
+        """
+        if self._exit_code is None and self._reports_within(timeout_seconds):
             pid = self.pid
-            told = os.read(self._told, ENDED.size) if pid is not None and pid > 0 else b""
-            # With the template gone, Linux has killed it.
-            self._exit_code = ENDED.unpack(told)[0] if told else -signal.SIGKILL
+            report = os.read(self._reports, ENDED.size) if pid is not None and pid > 0 else b""
+            # Without the fork server, Linux has killed the worker.
+            self._exit_code = ENDED.unpack(report)[0] if report else -signal.SIGKILL
         return self._exit_code
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal to the process, unless it has ended."""
         pid = self.pid
         if pid is not None and pid > 0 and self.exit_code(0.0) is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def close(self) -> None:
-        """Let go of the pipe."""
-        if self._told >= 0:
-            os.close(self._told)
-            self._told = -1
+        """Close the pipe."""
+        if self._reports >= 0:
+            os.close(self._reports)
+            self._reports = -1
 
-    def _tells_within(self, seconds: float) -> bool:
-        # Who it is comes first, and at once.
+    def _reports_within(self, seconds: float) -> bool:
+        # The process id is the first report, and it comes at once.
         pid = self.pid
         if pid is None or pid < 0:
             return True
-        return bool(select.select([self._told], [], [], max(0.0, seconds))[0])
+        return bool(select.select([self._reports], [], [], max(0.0, seconds))[0])
 
 
-class Template:
-    """Starts the template process at the first fork, and another one where it has died."""
+class ForkServer:
+    """Start the fork server at the first fork, and start another one if it has died."""
 
     def __init__(self, memory_limit_bytes: int) -> None:
         self._memory_limit_bytes = memory_limit_bytes
@@ -89,19 +92,19 @@ class Template:
         self._requests: socket.socket | None = None
 
     def fork(self, channel: int, page: int, lifeline: int) -> ForkedWorker:
-        """Have a worker forked that serves these descriptors; doesn't wait for it."""
-        told, tells = os.pipe()
-        descriptors = [channel, page, lifeline, tells]
+        """Request a worker that serves these descriptors, without waiting for it."""
+        reports, report_to = os.pipe()
+        descriptors = [channel, page, lifeline, report_to]
         try:
             try:
                 self._request(descriptors)
             except (BrokenPipeError, ConnectionResetError):
-                # It has closed its files and isn't gone yet.
+                # The fork server has closed its files and is about to end.
                 self._end()
                 self._request(descriptors)
         finally:
-            os.close(tells)
-        return ForkedWorker(told)
+            os.close(report_to)
+        return ForkedWorker(reports)
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
@@ -116,8 +119,8 @@ class Template:
         with theirs:
             descriptor = theirs.fileno()
             numbers = [descriptor, self._memory_limit_bytes]
-            given = json.dumps([sys.path, sys.argv, os.getpid(), numbers])
-            self._process = self._launcher.start(lambda: _launch(descriptor, given))
+            arguments = json.dumps([sys.path, sys.argv, os.getpid(), numbers])
+            self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 
     def _request(self, descriptors: list[int]) -> None:
         self._start()
@@ -127,7 +130,7 @@ class Template:
     def _end(self) -> None:
         if self._process is None or self._requests is None:
             return
-        # Whoever was forked from this process meanwhile has the socket too.
+        # A process that was forked meanwhile from this one holds the socket too.
         with contextlib.suppress(OSError):
             self._requests.shutdown(socket.SHUT_RDWR)
         self._requests.close()
@@ -139,11 +142,11 @@ class Template:
         self._process = self._requests = None
 
 
-def _launch(requests: int, given: str) -> subprocess.Popen[bytes]:
+def _launch(requests: int, arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", _BOOTSTRAP, given],
+        [sys.executable, "-c", _BOOTSTRAP, arguments],
         pass_fds=[requests],
         stdin=subprocess.DEVNULL,
-        # Ctrl-C on the terminal is the coordinator's to handle.
+        # The coordinator handles Ctrl-C on the terminal.
         process_group=0,
     )
