@@ -15,7 +15,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from batchflow.access.answers import load_report_of, progress_of
-from batchflow.access.commands import FOREIGN_ID, Commands, sent_moment
+from batchflow.access.commands import Commands, sent_moment
+from batchflow.chunk.chunk import FOREIGN_ID
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import EngineStateError, QueryError, SourceError
 from batchflow.store.query.questions import Questions

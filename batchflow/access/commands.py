@@ -12,9 +12,6 @@ from batchflow.errors import EngineStateError
 
 COMMANDS: Final = frozenset({"pause", "resume", "cancel", "progress", "prune", "stop"})
 
-FOREIGN_ID: Final = "#foreign_id"
-"""The column of the foreign id of a run that is triggered by itself."""
-
 
 class Commands(Protocol):
     """Who passes commands on; each raises what the engine raised."""

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pyarrow as pa
 from pyarrow import flight
 
-from batchflow.access.commands import COMMANDS, FOREIGN_ID, received_moment
+from batchflow.access.commands import COMMANDS, received_moment
 from batchflow.access.socket import cradle, socket_of
 from batchflow.access.watch import Watch
 from batchflow.access.wire import refusal, unpacked_query
+from batchflow.chunk.chunk import FOREIGN_ID
 from batchflow.errors import BatchflowError, EngineStateError, QueryError, StoreError
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.query.local_source import LocalSource

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchflow.chart.bars import counted, labelled, stacked
-from batchflow.chart.columns import members, places, values
 from batchflow.chart.ink import BY_RUN_STATE
+from batchflow.chart.result_columns import members, places, values
 from batchflow.chart.style import explained, rows_named
 from batchflow.short_form import short_number
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchflow.chart.bars import labelled
-from batchflow.chart.columns import texts, values
 from batchflow.chart.ink import BLUE, INK
+from batchflow.chart.result_columns import texts, values
 from batchflow.chart.style import explained, rows_named
 from batchflow.chart.time_axis import SHORTEST_SECONDS, spans
 from batchflow.short_form import short_seconds

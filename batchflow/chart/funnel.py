@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchflow.chart.bars import BAR, counted, labelled
-from batchflow.chart.columns import texts, values
 from batchflow.chart.ink import BLUE, INK
+from batchflow.chart.result_columns import texts, values
 from batchflow.chart.style import FAINT, explained, rows_named
 from batchflow.short_form import short_number
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.chart.columns import members, microseconds, places, values
 from batchflow.chart.ink import IN_TURN
+from batchflow.chart.result_columns import members, microseconds, places, values
 from batchflow.chart.style import WIDTH_INCHES, explained, ruled
 from batchflow.chart.time_axis import days, moments
 from batchflow.short_form import short_number

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.chart.columns import members, places, texts, values
 from batchflow.chart.ink import BLUE, INK
+from batchflow.chart.result_columns import members, places, texts, values
 from batchflow.chart.style import WIDTH_INCHES, rows_named
 from batchflow.short_form import short_number
 

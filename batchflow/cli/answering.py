@@ -105,13 +105,13 @@ def _write_csv(relations: Sequence[Relation]) -> None:
 
 def _write_parquet_out(relations: Sequence[Relation]) -> None:
     try:
-        write_parquet(_Counted(), relations)
+        write_parquet(_CountedStdout(), relations)
         sys.stdout.flush()
     except BrokenPipeError:
         let_go(sys.stdout)
 
 
-class _Counted(io.RawIOBase):
+class _CountedStdout(io.RawIOBase):
     """Stdout for Arrow, which asks where it is: a pipe can't say."""
 
     def __init__(self) -> None:

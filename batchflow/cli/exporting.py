@@ -41,7 +41,7 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
     from pyarrow import dataset
 
     path.mkdir()
-    counted = _Counted(streamed([relation]))
+    counted = _CountedBatches(streamed([relation]))
     try:
         dataset.write_dataset(
             counted,
@@ -57,7 +57,7 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
     return counted.rows
 
 
-class _Counted:
+class _CountedBatches:
     """Record batches that are counted as they pass."""
 
     def __init__(self, streamed: Iterator[Any]) -> None:

@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.columns.arrays import object_array, one_array
+from batchflow.columns.arrays import AnyArray, object_array, one_array
 from batchflow.columns.times import in_range
-from batchflow.columns.writing import StructSnapshot, Written, bounded, write_values
+from batchflow.columns.value_writing import StructSnapshot, WrittenColumn, bounded, write_values
 from batchflow.definition.field_type import FieldType, Kind
-
-AnyArray = npt.NDArray[Any]
 
 _UUID_BYTES = 16
 _SCALARS = (str, bytes, bytearray, dict)
@@ -84,7 +82,7 @@ def _listed(column: Iterable[Any], rows: int) -> list[Any]:
     return values
 
 
-def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> Written:
+def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> WrittenColumn:
     """Convert a column of a batch to ``field_type.arrow``, and find the values that don't fit."""
     if isinstance(column, np.ma.MaskedArray):
         return write_values(column.tolist(), field_type)
@@ -109,7 +107,7 @@ def _is_scalar(values: Any, field_type: FieldType) -> bool:
     return not hasattr(values, "__iter__") and not hasattr(values, "__arrow_c_array__")
 
 
-def _write_numpy(column: AnyArray, field_type: FieldType) -> Written:
+def _write_numpy(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     if column.ndim != 1:
         return write_values(list(column), field_type)
     quick = _NUMPY.get((column.dtype.kind, field_type.kind))
@@ -126,16 +124,16 @@ def _python_values(column: AnyArray) -> list[Any]:
     return values
 
 
-def _plain_numbers(column: AnyArray, field_type: FieldType) -> Written:
-    return Written(pa.array(np.ascontiguousarray(column), field_type.arrow))
+def _plain_numbers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
+    return WrittenColumn(pa.array(np.ascontiguousarray(column), field_type.arrow))
 
 
-def _integers(column: AnyArray, field_type: FieldType) -> Written:
+def _integers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     fits = column <= np.iinfo(np.int64).max
     return _checked(np.where(fits, column, 0).astype(np.int64), fits, column, field_type)
 
 
-def _whole_numbers(column: AnyArray, field_type: FieldType) -> Written:
+def _whole_numbers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     """Take floats without a fraction for ints.
 
     NumPy makes floats of ints as soon as one of them has a fraction, so whether it is 1 or 1.0
@@ -147,18 +145,18 @@ def _whole_numbers(column: AnyArray, field_type: FieldType) -> Written:
     return _checked(np.where(fits, column, 0).astype(np.int64), fits, column, field_type)
 
 
-def _floats(column: AnyArray, field_type: FieldType) -> Written:
+def _floats(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     numbers = column.astype(np.float64)
     if column.dtype.kind == "f":
-        return Written(pa.array(numbers))
+        return WrittenColumn(pa.array(numbers))
     limit = 2**53
     surely = (column <= limit) & (column >= -limit if column.dtype.kind == "i" else True)
     if surely.all():
-        return Written(pa.array(numbers))
+        return WrittenColumn(pa.array(numbers))
     return write_values(column.tolist(), field_type)
 
 
-def _texts(column: AnyArray, field_type: FieldType) -> Written:
+def _texts(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     try:
         array = pa.array(column, field_type.arrow)
     except _CAN_HOLD_EACH:
@@ -166,7 +164,7 @@ def _texts(column: AnyArray, field_type: FieldType) -> Written:
     return _with_nulls_found(array, field_type)
 
 
-def _times(column: AnyArray, field_type: FieldType) -> Written:
+def _times(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     unit = _UNITS[field_type.kind]
     possible = in_range(column)
     held = np.where(possible, column, np.array("NaT", column.dtype))
@@ -180,23 +178,23 @@ def _times(column: AnyArray, field_type: FieldType) -> Written:
 
 def _checked(
     numbers: AnyArray, fits: npt.NDArray[np.bool_], column: AnyArray, field_type: FieldType
-) -> Written:
+) -> WrittenColumn:
     found = f"a {column.dtype} that {field_type.arrow} can't hold"
     problems = dict.fromkeys(np.flatnonzero(~fits).tolist(), found)
-    return Written(pa.array(numbers), problems)
+    return WrittenColumn(pa.array(numbers), problems)
 
 
 def _with_nulls_found(
     array: pa.Array, field_type: FieldType, problems: dict[int, str] | None = None
-) -> Written:
+) -> WrittenColumn:
     found = dict(problems or {})
     if array.null_count and not field_type.nullable:
         nulls = array.is_null().to_numpy(zero_copy_only=False)
         found = {**dict.fromkeys(np.flatnonzero(nulls).tolist(), "None"), **found}
-    return Written(array, found)
+    return WrittenColumn(array, found)
 
 
-def _write_arrow(column: pa.Array, field_type: FieldType) -> Written:
+def _write_arrow(column: pa.Array, field_type: FieldType) -> WrittenColumn:
     plain = _without_dictionary(column)
     if not _is_alike(plain.type, field_type):
         return write_values(_python_values_of_arrow(column, field_type), field_type)
@@ -270,7 +268,7 @@ def _struct_from_arrow(value: dict[str, Any], field_type: FieldType) -> Any:
     return StructSnapshot(_from_arrow(value[name], child) for name, child in parts.items())
 
 
-_Quick = Callable[[AnyArray, FieldType], Written]
+_Quick = Callable[[AnyArray, FieldType], WrittenColumn]
 _UNITS = {
     Kind.DATE: "datetime64[D]",
     Kind.DATETIME: "datetime64[us]",

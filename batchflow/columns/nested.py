@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchflow.columns.writing import GONE, StructSnapshot
+from batchflow.columns.value_writing import GONE, StructSnapshot
 from batchflow.definition.field_type import FieldType, Kind
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchflow.chunk.search import Search
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.claim import Claim, ClaimedChunk
-from batchflow.coordinator.isolation import Suspects, isolate
+from batchflow.coordinator.isolation import SuspectRows, isolate
 from batchflow.coordinator.queue import Room, RunQueue
 from batchflow.definition import StepKind
 
@@ -96,7 +96,7 @@ class Intake:
             chunk.claim.give_back(rows)
         elif rows.num_rows:
             executed = chunk.rows.num_rows - rows.num_rows
-            self._suspect(chunk.claim, Suspects(rows, chunk.search.after(executed)))
+            self._suspect(chunk.claim, SuspectRows(rows, chunk.search.after(executed)))
 
     def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
         """Execute a lost chunk again, apart from the others who may be to blame.
@@ -213,9 +213,9 @@ class Intake:
             for first in range(0, suspects.num_rows, most):
                 part = suspects.slice(first, most)
                 # Each is likely to end its worker again, so none is called together with others.
-                self._suspect(claim, Suspects(part, Search(part.num_rows, ends=1)))
+                self._suspect(claim, SuspectRows(part, Search(part.num_rows, ends=1)))
 
-    def _suspect(self, claim: Claim, suspects: Suspects) -> None:
+    def _suspect(self, claim: Claim, suspects: SuspectRows) -> None:
         claim.out += 1
         self._out[_key(claim)] += 1
         self._suspects.append(ClaimedChunk(claim, suspects.rows, suspects.search))

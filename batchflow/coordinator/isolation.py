@@ -18,7 +18,7 @@ _NEIGHBOURS = 1_000
 
 
 @dataclass(frozen=True)
-class Suspects:
+class SuspectRows:
     """Runs that are executed in a worker apart, and how those who end it are looked for there."""
 
     rows: pa.Table
@@ -36,7 +36,7 @@ class Isolated:
     """
 
     innocent: pa.Table | None = None
-    suspects: tuple[Suspects, ...] = ()
+    suspects: tuple[SuspectRows, ...] = ()
     convicted: pa.Table | None = None
 
 
@@ -50,30 +50,32 @@ def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
         return _nobody_known(rows, search)
     first, stop = lost.rows.start, min(lost.rows.stop, rows.num_rows)
     if search is None:
-        suspects = Suspects(rows.slice(first, stop - first), Search.among(stop - first))
+        suspects = SuspectRows(rows.slice(first, stop - first), Search.among(stop - first))
         return Isolated(_without(rows, first, stop), (suspects,))
     last = min(stop + _NEIGHBOURS, rows.num_rows)
     others = _without(rows, first, last)
     if stop - first > 1:
-        still = Suspects(rows.slice(first, last - first), search.within(first, stop))
+        still = SuspectRows(rows.slice(first, last - first), search.within(first, stop))
         return Isolated(others, (still,))
     blamed, after = rows.slice(first, 1), rows.slice(stop, last - stop)
-    neighbours = (Suspects(after, Search(0, 1)),) if after.num_rows else ()
+    neighbours = (SuspectRows(after, Search(0, 1)),) if after.num_rows else ()
     if lost.exhausted and (rows.num_rows > 1 or lost.used):
         # Those before it may have taken the memory. It is convicted where nobody was.
-        return Isolated(others, (Suspects(blamed, Search(1, 1)), *neighbours))
+        return Isolated(others, (SuspectRows(blamed, Search(1, 1)), *neighbours))
     return Isolated(others, neighbours, blamed)
 
 
 def _nobody_known(rows: pa.Table, search: Search | None) -> Isolated:
     """Split a chunk whose worker ended between two calls."""
     if search is None:
-        return Isolated(suspects=(Suspects(rows, Search.among(rows.num_rows)),))
+        return Isolated(suspects=(SuspectRows(rows, Search.among(rows.num_rows)),))
     if rows.num_rows == 1:
         return Isolated(convicted=rows)
     half = rows.num_rows // 2
     halves = (rows.slice(0, half), rows.slice(half))
-    return Isolated(suspects=tuple(Suspects(part, Search.among(part.num_rows)) for part in halves))
+    return Isolated(
+        suspects=tuple(SuspectRows(part, Search.among(part.num_rows)) for part in halves)
+    )
 
 
 def _without(rows: pa.Table, first: int, stop: int) -> pa.Table | None:

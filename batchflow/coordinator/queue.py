@@ -17,7 +17,7 @@ from batchflow.coordinator.outcomes import earliest
 from batchflow.coordinator.standing import Standing
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
-from batchflow.store.runs.claim import longest_wait_seconds
+from batchflow.store.runs.claimable import longest_wait_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from batchflow.chunk.wire import read_result
+from batchflow.chunk.serialization import read_result
 from batchflow.errors import DiskFullError, ResourceError, StepCodeError
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.process import WorkerProcess
 from batchflow.executor.step_code import pickled, unloadable
-from batchflow.worker.transport import Kind, Message
+from batchflow.worker.transport import Message, MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,14 +181,14 @@ class ProcessPool:
         if message is None:
             return self._replaced(worker)
         match message.kind:
-            case Kind.READY:
+            case MessageKind.READY:
                 worker.ready, self._failed_starts = True, 0
-            case Kind.RESULT:
+            case MessageKind.RESULT:
                 assert message.payload is not None
                 return [read_result(message.payload)]
-            case Kind.RESOURCE_FAILED:
+            case MessageKind.RESOURCE_FAILED:
                 raise ResourceError(_text(message))
-            case Kind.NO_ROOM:
+            case MessageKind.NO_ROOM:
                 raise DiskFullError(
                     "A worker has no room left to send its results in: make room in memory, or "
                     "raise the limit on the size of files, then run again; nothing was lost."

@@ -9,12 +9,12 @@ import socket
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
-from batchflow.chunk.wire import write_chunk
+from batchflow.chunk.serialization import write_chunk
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.protocol import LostChunk
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.memory import OUT_OF_MEMORY
-from batchflow.worker.transport import Kind, Message, anonymous_file, receive, send
+from batchflow.worker.transport import Message, MessageKind, anonymous_file, receive, send
 
 if TYPE_CHECKING:
     from batchflow.chunk import Chunk
@@ -43,7 +43,7 @@ class WorkerProcess:
             self._page = ControlPage(page)
             self._process = fork_server.fork(theirs.fileno(), page.fileno(), lifeline)
         os.close(lifeline)
-        self._send(Kind.SETUP, int(log_values), lambda file: _write(file, setup))
+        self._send(MessageKind.SETUP, int(log_values), lambda file: _write(file, setup))
 
     @property
     def pid(self) -> int:
@@ -63,12 +63,12 @@ class WorkerProcess:
     def give(self, chunk: Chunk, timeout_seconds: float | None) -> None:
         """Queue one chunk; a call of its step may take ``timeout_seconds``."""
         self._timeouts[chunk.chunk_id] = timeout_seconds
-        self._send(Kind.CHUNK, chunk.chunk_id, lambda file: write_chunk(chunk, file))
+        self._send(MessageKind.CHUNK, chunk.chunk_id, lambda file: write_chunk(chunk, file))
 
     def receive(self) -> Message | None:
         """Take the next message off the socket; ``None`` when the worker has ended."""
         message = receive(self.channel)
-        if message is not None and message.kind is Kind.RESULT:
+        if message is not None and message.kind is MessageKind.RESULT:
             del self._timeouts[message.number]
             self._used = True
         return message
@@ -117,7 +117,7 @@ class WorkerProcess:
     def end(self) -> None:
         """Ask it to end; it does after the chunk under way."""
         with contextlib.suppress(OSError):
-            send(self.channel, Kind.STOP)
+            send(self.channel, MessageKind.STOP)
 
     def kill(self) -> None:
         """End it now, and wait until it has."""
@@ -132,7 +132,7 @@ class WorkerProcess:
         self._close_descriptors()
         return True
 
-    def _send(self, kind: Kind, number: int, write: object) -> None:
+    def _send(self, kind: MessageKind, number: int, write: object) -> None:
         # A dead worker shows itself by the end of its socket, where its chunks are accounted for.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             send(self.channel, kind, number, write)  # type: ignore[arg-type]

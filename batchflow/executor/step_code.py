@@ -9,7 +9,7 @@ import cloudpickle
 
 from batchflow.errors import StepCodeError
 from batchflow.executor.process import WorkerProcess
-from batchflow.worker.transport import Kind
+from batchflow.worker.transport import MessageKind
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
@@ -71,7 +71,7 @@ def _can_be_loaded(given: object, fork_server: ForkServer) -> bool:
     worker = WorkerProcess(fork_server, _dumped(given), capacity=0)
     message = worker.receive()
     worker.kill()
-    return message is not None and message.kind is Kind.READY
+    return message is not None and message.kind is MessageKind.READY
 
 
 def _dumped(given: object) -> bytes:

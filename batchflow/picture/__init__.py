@@ -3,11 +3,11 @@
 Nothing in it is executed.
 """
 
-from batchflow.picture.graph import Box, StatusPicture
 from batchflow.picture.markup import escaped, shortened
+from batchflow.picture.status_picture import Box, StatusPicture
 from batchflow.picture.table import LONGEST_CELL, Cell, html_table
 from batchflow.picture.timeline import Gap, Happening, moment_of, timeline
-from batchflow.picture.workflow import Counts, picture_of
+from batchflow.picture.workflow_picture import Counts, picture_of
 
 __all__ = [
     "LONGEST_CELL",

@@ -7,7 +7,7 @@ from batchflow.store.loading.load_report import LoadReport, Placed
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.runs.arrival import Arrival
-from batchflow.store.runs.backlog import Backlog
+from batchflow.store.runs.backlog_counts import BacklogCounts
 from batchflow.store.runs.commit import CommitSummary, StepCommit
 from batchflow.store.runs.lifecycle import Moved
 from batchflow.store.runs.prune import Pruned, PruneOptions
@@ -15,7 +15,7 @@ from batchflow.store.store import Store
 
 __all__ = [
     "Arrival",
-    "Backlog",
+    "BacklogCounts",
     "CommitSummary",
     "LoadOptions",
     "LoadReport",

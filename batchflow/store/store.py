@@ -26,12 +26,12 @@ from batchflow.store.query import queries
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.runs import lifecycle
 from batchflow.store.runs.arrival import Arrival, arrival
-from batchflow.store.runs.backlog import Backlog, count_backlog, count_retries
-from batchflow.store.runs.claim import claim_runs
+from batchflow.store.runs.backlog_counts import BacklogCounts, count_backlog, count_retries
+from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.commit import CommitSummary, StepCommit, commit_steps
 from batchflow.store.runs.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
 from batchflow.store.runs.prune import Pruned, PruneOptions, prune
-from batchflow.store.runs.suspects import suspects
+from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema import file as database
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out
@@ -162,7 +162,7 @@ class Store:
 
     # The coordinator's part.
 
-    def backlog(self, workflow: AnyWorkflow, now: datetime) -> Backlog:
+    def backlog(self, workflow: AnyWorkflow, now: datetime) -> BacklogCounts:
         """Count the runs that a step may be given now, by status and bucket."""
         with self._connection.reading() as cursor:
             return count_backlog(cursor, self._layout(workflow), now)

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.columns.array_writing import AnyArray, as_column, write_column
-from batchflow.columns.arrays import object_array, one_array, read_array
-from batchflow.columns.durations import holds_durations, with_durations
-from batchflow.columns.writing import Written
+from batchflow.columns.array_reading import read_array
+from batchflow.columns.array_writing import as_column, write_column
+from batchflow.columns.arrays import AnyArray, object_array, one_array
+from batchflow.columns.intervals import holds_durations, with_durations
+from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.view.context import ChunkContext
 from batchflow.view.marks import Marks
@@ -192,7 +193,7 @@ def marks_of(batch: Batch[Any, Any]) -> Marks:
     return batch._marks
 
 
-def written_by(batch: Batch[Any, Any]) -> list[tuple[Field, Written]]:
+def written_by(batch: Batch[Any, Any]) -> list[tuple[Field, WrittenColumn]]:
     """Return the fields that the step assigned, in their columns' types."""
     fields = batch._fields
     return [

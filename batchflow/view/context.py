@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from batchflow.chunk.chunk import ATTEMPT, CREATED_AT, FOREIGN_ID, SEQ, Chunk
 from batchflow.columns.arrays import one_array
-from batchflow.columns.reading import read_values
+from batchflow.columns.value_reading import read_values
 from batchflow.definition.field_type import SCALARS, UTC_DATETIME
 
 

@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from batchflow.columns.arrays import one_array
 from batchflow.columns.nested import same, snapshot
-from batchflow.columns.reading import (
+from batchflow.columns.value_reading import (
     MAY_BE_UNREADABLE,
     PartlyReadable,
     Unreadable,
     Values,
     read_values,
 )
-from batchflow.columns.writing import GONE, Written, write_values
+from batchflow.columns.value_writing import GONE, WrittenColumn, write_values
 from batchflow.definition.field_type import FieldType
 from batchflow.definition.fields import Field
 
@@ -93,7 +93,7 @@ class RowColumns:
                 self.writes[place][row] = getattr(left, field.name, GONE)
         self.touched.pop(row, None)
 
-    def written(self) -> Iterator[tuple[Field, Written, npt.NDArray[np.bool_] | None]]:
+    def written(self) -> Iterator[tuple[Field, WrittenColumn, npt.NDArray[np.bool_] | None]]:
         """Yield each field that was written, its values, and where they count (None: at all)."""
         for field, column in zip(self._fields, self.writes, strict=True):
             if isinstance(column, NestedColumn) and column.changed:
@@ -190,7 +190,7 @@ class NestedColumn:
         self.changed[row] = snapshot(value, self._type)
         return True
 
-    def written(self) -> tuple[Written, npt.NDArray[np.bool_]]:
+    def written(self) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
         """Return the changed values, and where they are."""
         rows = len(self._array)
         mask = np.zeros(rows, dtype=np.bool_)
@@ -200,7 +200,7 @@ class NestedColumn:
         taken = changed.array.take(pa.array(places, mask=~mask))
         changed_rows = np.flatnonzero(mask)
         problems = {int(changed_rows[at]): found for at, found in changed.problems.items()}
-        return Written(taken, problems), mask
+        return WrittenColumn(taken, problems), mask
 
     def _fresh(self, row: int) -> Any:
         return self._block(row)[0][row % _BLOCK_ROWS]
@@ -261,11 +261,11 @@ def _is_kept(column: Any, row: int, value: Any) -> bool:
 
 def _written_scalars(
     values: list[Any], field_type: FieldType
-) -> tuple[Written, npt.NDArray[np.bool_] | None]:
+) -> tuple[WrittenColumn, npt.NDArray[np.bool_] | None]:
     if not isinstance(values, PartlyReadable):
         return write_values(values, field_type), None
     mask = np.fromiter((not isinstance(value, Unreadable) for value in values), dtype=np.bool_)
     known = [None if isinstance(value, Unreadable) else value for value in values]
     written = write_values(known, field_type)
     problems = {row: found for row, found in written.problems.items() if mask[row]}
-    return Written(written.array, problems), mask
+    return WrittenColumn(written.array, problems), mask

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from batchflow.chunk.result import NO_DESTINATION
 from batchflow.columns.arrays import object_array
 from batchflow.columns.class_names import class_name
-from batchflow.columns.identity import Identities
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step, StepKind
 from batchflow.errors import InvalidOutcome
 from batchflow.view.answer import Answer
+from batchflow.worker.identity import Identities
 
 
 class NoAnswer:

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from batchflow.columns.array_writing import WrongLengthError, to_array
 from batchflow.columns.arrays import object_array
-from batchflow.columns.identity import Identities
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
 from batchflow.view.marks import UNMARKED, Marks
 from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
+from batchflow.worker.identity import Identities
 
 _STAY: Final = -1
 _NONSENSE: Final = -2

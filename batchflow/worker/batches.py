@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.size_limits import MOST_BYTES_TOGETHER, TooMuchTogether
-from batchflow.columns.writing import Written
+from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
@@ -50,7 +50,7 @@ class BatchSession:
         self._slice = Slice(control, context.chunk.slice_seconds)
         self._builder = ResultBuilder(batch_step.step, batch_step.recorder, batch_step.log_values)
         self._verdict = Verdict.of(context.chunk.num_rows, Outcome.RETURNED)
-        self._written: dict[str, list[tuple[int, Written]]] = {}
+        self._written: dict[str, list[tuple[int, WrittenColumn]]] = {}
 
     def execute(self) -> ChunkResult:
         """Call the step for each part of the chunk, and for ever smaller ones where it fails."""
@@ -95,7 +95,7 @@ class BatchSession:
         start: int,
         batch: Batch[Any, Any],
         verdict: Verdict,
-        written: list[tuple[Field, Written]],
+        written: list[tuple[Field, WrittenColumn]],
     ) -> None:
         here = slice(start, start + len(batch))
         self._verdict.outcomes[here] = verdict.outcomes
@@ -125,8 +125,8 @@ class BatchSession:
 
 
 def _joined(
-    parts: list[tuple[int, Written]], rows: int, field: Field
-) -> tuple[Written, np.ndarray[Any, np.dtype[np.bool_]] | None]:
+    parts: list[tuple[int, WrittenColumn]], rows: int, field: Field
+) -> tuple[WrittenColumn, np.ndarray[Any, np.dtype[np.bool_]] | None]:
     """Join the columns of a chunk's parts; nulls stand where the step assigned nothing."""
     if len(parts) == 1 and len(parts[0][1].array) == rows:
         return parts[0][1], None
@@ -140,4 +140,4 @@ def _joined(
         mask[start:end] = True
         problems.update({start + at: found for at, found in part.problems.items()})
     pieces.append(pa.nulls(rows - end, field.type.arrow))
-    return Written(pa.concat_arrays(pieces), problems), mask
+    return WrittenColumn(pa.concat_arrays(pieces), problems), mask

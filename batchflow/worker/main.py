@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import cloudpickle
 
-from batchflow.chunk.wire import read_chunk, write_result
+from batchflow.chunk.serialization import read_chunk, write_result
 from batchflow.errors import DiskFullError, ResourceError
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.execution import Execution
 from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
 from batchflow.worker.parent import end_with_writer
-from batchflow.worker.transport import Kind, Message, receive, send
+from batchflow.worker.transport import Message, MessageKind, receive, send
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
@@ -41,12 +41,12 @@ def main(
     try:
         workflows = _load_workflows(setup)
     except BaseException:
-        _send_text(channel, Kind.CODE_FAILED, traceback.format_exc())
+        _send_text(channel, MessageKind.CODE_FAILED, traceback.format_exc())
         return
     memory = MemoryLimit(memory_limit_bytes)
     memory.apply()
     page.out_of_memory = memory.end_if_exhausted
-    send(channel, Kind.READY, os.getpid())
+    send(channel, MessageKind.READY, os.getpid())
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
         _serve(channel, page, execution)
@@ -58,7 +58,7 @@ def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
     return workflows
 
 
-def _send_text(channel: socket.socket, kind: Kind, text: str) -> None:
+def _send_text(channel: socket.socket, kind: MessageKind, text: str) -> None:
     def write(file: BinaryIO) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))
 
@@ -66,14 +66,14 @@ def _send_text(channel: socket.socket, kind: Kind, text: str) -> None:
 
 
 def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> None:
-    while (message := receive(channel)) is not None and message.kind is Kind.CHUNK:
+    while (message := receive(channel)) is not None and message.kind is MessageKind.CHUNK:
         assert message.payload is not None
         chunk = read_chunk(message.payload)
         page.begin(chunk.chunk_id)
         try:
             result = execution.execute(chunk)
         except ResourceError as error:
-            _send_text(channel, Kind.RESOURCE_FAILED, str(error))
+            _send_text(channel, MessageKind.RESOURCE_FAILED, str(error))
             return
         except MemoryError:
             # Ours, about the step's call: which of the runs takes so much is found as for a death.
@@ -81,8 +81,8 @@ def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> N
         finally:
             page.end()
         try:
-            send(channel, Kind.RESULT, chunk.chunk_id, partial(write_result, result))
+            send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
         except DiskFullError:
             # The runs aren't to blame, nor would others fare better: it ends the drain.
-            send(channel, Kind.NO_ROOM, chunk.chunk_id)
+            send(channel, MessageKind.NO_ROOM, chunk.chunk_id)
             return

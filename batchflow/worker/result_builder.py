@@ -18,7 +18,7 @@ from batchflow.chunk.result import (
     ChunkResult,
 )
 from batchflow.columns.misfit import told_of
-from batchflow.columns.writing import Written
+from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
@@ -26,7 +26,7 @@ from batchflow.errors import InvalidObject
 from batchflow.worker.answers import Verdict
 from batchflow.worker.failure import Failure, FailureRecorder
 
-WrittenField = tuple[Field, Written, npt.NDArray[np.bool_] | None]
+WrittenField = tuple[Field, WrittenColumn, npt.NDArray[np.bool_] | None]
 
 
 class ResultBuilder:
@@ -76,7 +76,7 @@ class ResultBuilder:
         self,
         verdict: Verdict,
         field: Field,
-        column: Written,
+        column: WrittenColumn,
         mask: npt.NDArray[np.bool_] | None,
     ) -> None:
         keeping = _keeping(verdict)

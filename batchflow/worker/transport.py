@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<qq")
 _NO_ROOM = {*DiskFullError.numbers, errno.ENOMEM}
 
 
-class Kind(enum.IntEnum):
+class MessageKind(enum.IntEnum):
     """What a message says."""
 
     SETUP = 1
@@ -43,7 +43,7 @@ class Kind(enum.IntEnum):
 class Message:
     """One message as received; ``payload`` is mapped, not copied."""
 
-    kind: Kind
+    kind: MessageKind
     number: int
     payload: pa.Buffer | None
 
@@ -57,7 +57,7 @@ def anonymous_file(name: str) -> BinaryIO:
 
 def send(
     channel: socket.socket,
-    kind: Kind,
+    kind: MessageKind,
     number: int = 0,
     write_payload: Callable[[BinaryIO], None] | None = None,
 ) -> None:
@@ -100,7 +100,7 @@ def receive(channel: socket.socket) -> Message | None:
     if not header:
         return None
     kind, number = _HEADER.unpack(header)
-    return Message(Kind(kind), number, _mapped(descriptors[0]) if descriptors else None)
+    return Message(MessageKind(kind), number, _mapped(descriptors[0]) if descriptors else None)
 
 
 def _mapped(descriptor: int) -> pa.Buffer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
 
-FOREIGN_ID = "foreign_id"
+FOREIGN_ID_COLUMN = "foreign_id"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def refuse_alike(
 
     DuckDB takes the first of them, whichever is meant.
     """
-    for name in (*(field.name for field in fields), foreign_id or FOREIGN_ID):
+    for name in (*(field.name for field in fields), foreign_id or FOREIGN_ID_COLUMN):
         alike = [one for one in written if one.lower() == name.lower()]
         if len(alike) > 1:
             raise SourceError(
@@ -104,11 +104,11 @@ def _column(names: Sequence[str], wanted: str, problems: list[str]) -> str | Non
 def _foreign_id_column(
     names: Sequence[str], foreign_id: str | None, problems: list[str]
 ) -> str | None:
-    column = _column(names, foreign_id or FOREIGN_ID, problems)
+    column = _column(names, foreign_id or FOREIGN_ID_COLUMN, problems)
     if column is None and foreign_id is None:
         problems.append(
-            f"has no column {FOREIGN_ID!r}, so say which column is your key of a record, with "
-            "foreign_id="
+            f"has no column {FOREIGN_ID_COLUMN!r}, so say which column is your "
+            "key of a record, with foreign_id="
         )
     elif column is None:
         problems.append(f"has no column {foreign_id!r}, which is to be the foreign id")

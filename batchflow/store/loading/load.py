@@ -20,7 +20,12 @@ from batchflow.store.loading.column_match import match_columns, refuse_alike
 from batchflow.store.loading.load_checks import STAGE, Load
 from batchflow.store.loading.load_keys import KeyWatch, UncleanKeysError
 from batchflow.store.loading.load_options import LoadOptions, starting_code
-from batchflow.store.loading.load_plan import FOREIGN_ID, defaults, engine_values, plan_columns
+from batchflow.store.loading.load_plan import (
+    STAGED_ID,
+    defaults,
+    engine_values,
+    plan_columns,
+)
 from batchflow.store.loading.load_report import LoadReport
 from batchflow.store.loading.source_instance import Outside
 from batchflow.store.loading.sources import open_source
@@ -135,7 +140,7 @@ def _insert(
     layout = load.layout
     first = next_seq(cursor, layout.name)
     of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
-    of_runs["foreign_id"] = of_runs.pop(FOREIGN_ID)
+    of_runs["foreign_id"] = of_runs.pop(STAGED_ID)
     loaded = 0
     for table in tables:
         [(inserted,)] = cursor.execute(

@@ -10,9 +10,9 @@ from typing import Final
 from batchflow.errors import ConflictError, InvalidRowsError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.load_options import LoadOptions
-from batchflow.store.loading.load_plan import FOREIGN_ID, LoadedColumn
+from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.load_report import InvalidColumn
-from batchflow.store.loading.sources import Source
+from batchflow.store.loading.sources import LoadSource
 from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
 from batchflow.store.schema.layout import Layout, quote
 
@@ -43,7 +43,7 @@ class Load:
     """
 
     layout: Layout
-    source: Source
+    source: LoadSource
     columns: Sequence[LoadedColumn]
     defaults: dict[str, str]
     options: LoadOptions
@@ -121,7 +121,7 @@ def staged_position(cursor: Cursor, table: str) -> str:
 def _distinct(cursor: Cursor) -> int:
     # Of hashes, as 8 bytes group faster than a text; of a subquery, as that is a quarter faster
     # than count(DISTINCT …). A collision sends the rows on to the exact check.
-    hashes = f"SELECT DISTINCT hash({FOREIGN_ID}) FROM {STAGE} WHERE {_VALID}"
+    hashes = f"SELECT DISTINCT hash({STAGED_ID}) FROM {STAGE} WHERE {_VALID}"
     [(distinct,)] = cursor.execute(f"SELECT count(*) FROM ({hashes})").fetchall()
     return int(distinct)
 
@@ -161,7 +161,7 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
     number = f"rowid - {profile.first_row} + 1"
     rows = cursor.execute(
         f"SELECT {_MISFIT}, count(*), "
-        f"min({{'row': {number}, 'foreign_id': {FOREIGN_ID}, 'found': {_FOUND}}}, {SAMPLE_ROWS}) "
+        f"min({{'row': {number}, 'foreign_id': {STAGED_ID}, 'found': {_FOUND}}}, {SAMPLE_ROWS}) "
         f"FROM {STAGE} WHERE NOT {_VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)
@@ -197,7 +197,7 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> int:
     parts = [f'SELECT rowid AS "row" FROM {STAGE} WHERE false']
     if has_unfinished(cursor, load.layout):
         unfinished = f"SELECT foreign_id FROM {load.layout.runs} WHERE {UNFINISHED}"
-        parts.append(f"SELECT rowid FROM {STAGE} WHERE {_VALID} AND {FOREIGN_ID} IN ({unfinished})")
+        parts.append(f"SELECT rowid FROM {STAGE} WHERE {_VALID} AND {STAGED_ID} IN ({unfinished})")
     if profile.distinct < profile.valid:
         parts.append(_REPEATED)
     cursor.execute(f"CREATE TEMP TABLE {CONFLICTS} AS {' UNION '.join(parts)}")
@@ -207,9 +207,9 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> int:
 
 _REPEATED: Final = (
     f"SELECT s.rowid FROM {STAGE} s JOIN ("
-    f"SELECT {FOREIGN_ID}, min(rowid) AS first FROM {STAGE} WHERE {_VALID} "
-    f"GROUP BY {FOREIGN_ID} HAVING count(*) > 1"
-    f") repeated USING ({FOREIGN_ID}) WHERE {_VALID} AND s.rowid > repeated.first"
+    f"SELECT {STAGED_ID}, min(rowid) AS first FROM {STAGE} WHERE {_VALID} "
+    f"GROUP BY {STAGED_ID} HAVING count(*) > 1"
+    f") repeated USING ({STAGED_ID}) WHERE {_VALID} AND s.rowid > repeated.first"
 )
 
 
@@ -220,7 +220,7 @@ def conflict_sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
         ConflictError: such rows are to refuse the source.
     """
     rows = cursor.execute(
-        f"SELECT {FOREIGN_ID} FROM {STAGE} s JOIN {CONFLICTS} c ON s.rowid = c.row "
+        f"SELECT {STAGED_ID} FROM {STAGE} s JOIN {CONFLICTS} c ON s.rowid = c.row "
         f"ORDER BY c.row LIMIT {SAMPLE_ROWS}"
     ).fetchall()
     sample = tuple(str(foreign_id) for (foreign_id,) in rows)

@@ -11,7 +11,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from batchflow.columns.writing import write_values
+from batchflow.chunk.chunk import FOREIGN_ID
+from batchflow.columns.value_writing import write_values
 from batchflow.definition.fields import Field
 from batchflow.definition.run_state import RunState
 from batchflow.errors import LoadError, SourceError
@@ -19,10 +20,10 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import registered
 from batchflow.store.loading.column_fit import unfit
 from batchflow.store.loading.column_match import ColumnMatch
-from batchflow.store.loading.sources import Source
+from batchflow.store.loading.sources import LoadSource
 from batchflow.store.schema.layout import RUN_STATE_TYPE, Layout, literal, quote
 
-FOREIGN_ID: Final = quote("#foreign_id")
+STAGED_ID: Final = quote(FOREIGN_ID)
 FIRST_VERSION: Final = 1
 FIRST_ATTEMPT: Final = 1
 
@@ -41,7 +42,7 @@ class LoadedColumn:
 
     Attributes:
         column: the source's column.
-        into: the column of ``runs``, or FOREIGN_ID, quoted.
+        into: the column of ``runs``, or STAGED_ID, quoted.
         expected: what it is to hold, as messages say it.
         value: the SQL of the converted value.
         misfit: true where the row can't be loaded for it; None where that can't be.
@@ -56,7 +57,7 @@ class LoadedColumn:
     checked: bool
 
 
-def plan_columns(source: Source, match: ColumnMatch, layout: Layout) -> list[LoadedColumn]:
+def plan_columns(source: LoadSource, match: ColumnMatch, layout: Layout) -> list[LoadedColumn]:
     """Return the columns to load, the foreign id first.
 
     Raises:
@@ -72,18 +73,18 @@ def plan_columns(source: Source, match: ColumnMatch, layout: Layout) -> list[Loa
     return planned
 
 
-def _foreign_id(source: Source, column: str, problems: list[str]) -> LoadedColumn:
+def _foreign_id(source: LoadSource, column: str, problems: list[str]) -> LoadedColumn:
     found = source.columns[column]
     if found.id not in _FOREIGN_ID_TYPES:
         problems.append(f"{column!r} is {found}, and a foreign id is a text or an integer")
     value = quote(column)
     text = value if str(found) == "VARCHAR" else f"CAST({value} AS VARCHAR)"
     # NULLs are counted, as no constraint of the table refuses them.
-    return LoadedColumn(column, FOREIGN_ID, "a foreign id", text, f"{value} IS NULL", checked=False)
+    return LoadedColumn(column, STAGED_ID, "a foreign id", text, f"{value} IS NULL", checked=False)
 
 
 def _planned(
-    source: Source, column: str, field: Field, problems: list[str]
+    source: LoadSource, column: str, field: Field, problems: list[str]
 ) -> Iterator[LoadedColumn]:
     found = source.columns[column]
     fitting = unfit(found, field.type, quote(column))

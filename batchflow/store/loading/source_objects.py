@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from batchflow.columns.writing import write_values
+from batchflow.columns.value_writing import write_values
 from batchflow.errors import SourceError
 from batchflow.store.schema.layout import AnyWorkflow
 

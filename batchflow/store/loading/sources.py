@@ -34,7 +34,7 @@ _SQL: Final = re.compile(r"[\s(]*(select|from|with|values)\b[\s('\"*\[{]", re.IG
 
 
 @dataclass(frozen=True)
-class Source:
+class LoadSource:
     """Rows that can be selected.
 
     Attributes:
@@ -79,7 +79,7 @@ class Source:
 @contextmanager
 def open_source(
     cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool = False
-) -> Iterator[Source]:
+) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor, for as long as the block lasts.
 
     Messages show values of it only with `log_values`.
@@ -145,7 +145,7 @@ def _query(text: str) -> str:
 
 
 @contextmanager
-def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[Source]:
+def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[LoadSource]:
     label = "The SQL"
     with translated(label, partial(message_of, values=log_values)):
         query = _query(given)
@@ -157,7 +157,7 @@ def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[Source]:
             yield _outside(cursor, label, _beyond_store(instance, query))
 
 
-def _within_store(cursor: Cursor, label: str, query: str) -> Source | None:
+def _within_store(cursor: Cursor, label: str, query: str) -> LoadSource | None:
     """Return the source if the query reads nothing but the store."""
     try:
         return _described(cursor, label, query)
@@ -178,7 +178,7 @@ def _beyond_store(instance: Cursor, query: str) -> Outside:
 @contextmanager
 def _files(
     cursor: Cursor, workflow: AnyWorkflow, paths: Sequence[str | os.PathLike[str]]
-) -> Iterator[Source]:
+) -> Iterator[LoadSource]:
     label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
     with translated(label), source_instance(cursor) as instance, _unregistered(cursor):
         table, repeatable = files_table(instance, paths, workflow.fields)
@@ -186,7 +186,7 @@ def _files(
         yield replace(source, repeatable=repeatable)
 
 
-def _outside(cursor: Cursor, label: str, outside: Outside) -> Source:
+def _outside(cursor: Cursor, label: str, outside: Outside) -> LoadSource:
     described = _described(cursor, label, _register(cursor, outside.sample))
     return replace(described, table=None, outside=outside)
 
@@ -209,12 +209,12 @@ def _unregistered(cursor: Cursor) -> Iterator[None]:
         unregister(cursor, _VIEW)
 
 
-def _described(cursor: Cursor, label: str, table: str) -> Source:
+def _described(cursor: Cursor, label: str, table: str) -> LoadSource:
     relation = cursor.sql(f"FROM {table}")
-    return Source(label, dict(zip(relation.columns, relation.types, strict=True)), table)
+    return LoadSource(label, dict(zip(relation.columns, relation.types, strict=True)), table)
 
 
-def _checked(source: Source) -> Source:
+def _checked(source: LoadSource) -> LoadSource:
     columns = {name: kind for name, kind in source.columns.items() if name != MISFIT}
     return replace(source, columns=columns, misfit=MISFIT)
 
@@ -222,7 +222,7 @@ def _checked(source: Source) -> Source:
 @contextmanager
 def _registered(
     cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool
-) -> Iterator[Source]:
+) -> Iterator[LoadSource]:
     say = partial(message_of, values=log_values)
     label = f"The {type(given).__name__}"
     stream = None

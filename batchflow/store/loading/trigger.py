@@ -11,8 +11,9 @@ from uuid import UUID
 import pyarrow as pa
 
 from batchflow import crash_point
+from batchflow.chunk.chunk import FOREIGN_ID
 from batchflow.columns.misfit import told_of
-from batchflow.columns.writing import write_values
+from batchflow.columns.value_writing import write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
@@ -26,7 +27,6 @@ from batchflow.store.runs.unfinished import UnfinishedIds
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
 _VIEW: Final = "batchflow_object"
-_FOREIGN_ID: Final = "#foreign_id"
 
 
 class Trigger:
@@ -73,7 +73,7 @@ class Trigger:
     def _insert(self, cursor: Cursor, row: pa.Table, seq: int, engine: dict[str, str]) -> None:
         values = {
             "seq": str(seq),
-            "foreign_id": quote(_FOREIGN_ID),
+            "foreign_id": quote(FOREIGN_ID),
             **engine,
             **{
                 quote(field.column): f"CAST({quote(field.name)} AS {field.type.sql})"
@@ -104,7 +104,7 @@ def _row(layout: Layout, foreign_id: str, given: Any, log_values: bool) -> pa.Ta
             f"{type(given).__name__}; give the object itself."
         )
     columns = _object_columns(layout.fields, given, log_values)
-    return pa.table({_FOREIGN_ID: _text(foreign_id), **columns})
+    return pa.table({FOREIGN_ID: _text(foreign_id), **columns})
 
 
 def _text(foreign_id: object) -> pa.Array:

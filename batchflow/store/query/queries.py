@@ -8,7 +8,7 @@ from uuid import UUID
 import duckdb
 
 from batchflow.chart import COUNTS
-from batchflow.columns.reading import read_values
+from batchflow.columns.value_reading import read_values
 from batchflow.errors import QueryError
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch

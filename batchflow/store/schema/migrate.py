@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from batchflow.columns.writing import write_values
+from batchflow.columns.value_writing import write_values
 from batchflow.definition.fields import Field, FieldType, Kind
 from batchflow.errors import MigrationError
 from batchflow.store.database.instance import Cursor

@@ -17,7 +17,7 @@ from batchflow.errors import InvalidObject, InvalidOutcome
 from batchflow.store.database.connection import Connection
 from batchflow.store.runs.commit import LANDED_SCHEMA, CommitSummary, StepCommit, apply
 from batchflow.store.schema.layout import BUCKET_BITS
-from batchflow.store.sql_steps.sql_evaluation import RESULT, STATUS, Failure, evaluate
+from batchflow.store.sql_steps.sql_evaluation import RESULT, STATUS, SqlFailure, evaluate
 from batchflow.store.sql_steps.sql_task import SqlTask
 
 MESSAGE_CHARACTERS = 2_000
@@ -38,7 +38,7 @@ def move_each(connection: Connection, task: SqlTask, random: np.random.Generator
 # What they yielded, but the definition doesn't allow.
 
 
-def _unfit(task: SqlTask, evaluated: pa.Table) -> Iterator[Failure]:
+def _unfit(task: SqlTask, evaluated: pa.Table) -> Iterator[SqlFailure]:
     result = evaluated[RESULT].combine_chunks()
     yielded = pc.is_valid(result)
     for name in task.values:
@@ -49,13 +49,15 @@ def _unfit(task: SqlTask, evaluated: pa.Table) -> Iterator[Failure]:
     yield from _undeclared(task, result, _rows(pc.and_(yielded, pc.invert(allowed))))
 
 
-def _null_in(task: SqlTask, name: str, rows: NDArray[np.intp]) -> Iterator[Failure]:
+def _null_in(task: SqlTask, name: str, rows: NDArray[np.intp]) -> Iterator[SqlFailure]:
     field_type = task.layout.workflow.field(name).type
     message = f"step {task.step.name!r} set field {name!r} to NULL, which is no {field_type}"
-    return (Failure(row, InvalidObject, message) for row in rows.tolist())
+    return (SqlFailure(row, InvalidObject, message) for row in rows.tolist())
 
 
-def _undeclared(task: SqlTask, result: pa.StructArray, rows: NDArray[np.intp]) -> Iterator[Failure]:
+def _undeclared(
+    task: SqlTask, result: pa.StructArray, rows: NDArray[np.intp]
+) -> Iterator[SqlFailure]:
     known = set(task.layout.workflow.status_names)
     answers = _part(result, STATUS).take(rows).to_pylist()
     for row, found in zip(rows.tolist(), answers, strict=True):
@@ -63,7 +65,7 @@ def _undeclared(task: SqlTask, result: pa.StructArray, rows: NDArray[np.intp]) -
         what = "NULL" if found is None else repr(found) if found in known else "no status's name"
         allowed = ", ".join(task.destination_names)
         message = f"step {task.step.name!r} answered with {what}; allowed are {allowed}"
-        yield Failure(row, InvalidOutcome, message)
+        yield SqlFailure(row, InvalidOutcome, message)
 
 
 def _part(result: pa.StructArray, name: str) -> pa.Array:
@@ -74,7 +76,7 @@ def _rows(mask: pa.Array) -> NDArray[np.intp]:
     return np.flatnonzero(mask.to_numpy(zero_copy_only=False))
 
 
-def _first_of_each(failures: list[Failure]) -> Iterator[Failure]:
+def _first_of_each(failures: list[SqlFailure]) -> Iterator[SqlFailure]:
     seen: set[int] = set()
     for failure in failures:
         if failure.row not in seen:
@@ -86,7 +88,7 @@ def _first_of_each(failures: list[Failure]) -> Iterator[Failure]:
 
 
 def _commit_of(
-    task: SqlTask, evaluated: pa.Table, failures: list[Failure], random: np.random.Generator
+    task: SqlTask, evaluated: pa.Table, failures: list[SqlFailure], random: np.random.Generator
 ) -> StepCommit:
     rows = np.array([failure.row for failure in failures], np.intp)
     moves = np.ones(evaluated.num_rows, np.bool_)
@@ -113,7 +115,7 @@ def _moved(task: SqlTask, evaluated: pa.Table) -> pa.Table:
 
 
 def _held(
-    task: SqlTask, failed: pa.Table, failures: list[Failure], random: np.random.Generator
+    task: SqlTask, failed: pa.Table, failures: list[SqlFailure], random: np.random.Generator
 ) -> pa.Table:
     retry = task.step.options.retry
     attempts = failed["#attempt"].to_numpy()
@@ -138,7 +140,7 @@ def _moments(now: datetime, waits: NDArray[np.float64], pauses: NDArray[np.bool_
 
 
 def _reasons(
-    attempts: NDArray[np.int32], failures: list[Failure], pauses: NDArray[np.bool_]
+    attempts: NDArray[np.int32], failures: list[SqlFailure], pauses: NDArray[np.bool_]
 ) -> pa.Array:
     texts = [
         f"failed {'once' if attempt == 1 else f'{attempt} times in a row'}, "
@@ -150,7 +152,7 @@ def _reasons(
     return pa.array(texts, pa.string())
 
 
-def _errors(task: SqlTask, failed: pa.Table, failures: list[Failure]) -> pa.Table:
+def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.Table:
     expressions = {"status": task.status, **task.values}
     where = "\n".join(f"{name} = {expression}" for name, expression in expressions.items())
     texts = {

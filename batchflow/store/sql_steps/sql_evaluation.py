@@ -14,7 +14,7 @@ from batchflow.errors import InvalidObject
 from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
-from batchflow.store.runs.claim import CLAIMED_COLUMNS
+from batchflow.store.runs.claimable import CLAIMED_COLUMNS
 from batchflow.store.schema.layout import quote
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
@@ -24,7 +24,7 @@ STATUS = "#status"
 
 
 @dataclass(frozen=True)
-class Failure:
+class SqlFailure:
     """Say how one run failed; `row` is its place among the evaluated ones."""
 
     row: int
@@ -32,7 +32,7 @@ class Failure:
     message: str
 
 
-def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[Failure]]:
+def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
     """Evaluate a step's expressions once for each of its runs, and find where one of them raised.
 
     Returns the runs as claimed with a column ``#result``: a struct of ``#status`` and each field
@@ -61,25 +61,25 @@ def _evaluated(reader: Cursor, task: SqlTask, result: str, also: str = "") -> pa
 
 def _raised(
     reader: Cursor, task: SqlTask, seqs: pa.ChunkedArray, rows: list[int]
-) -> Iterator[Failure]:
+) -> Iterator[SqlFailure]:
     """Ask DuckDB once more for the error of each run, which TRY doesn't tell; not for too many."""
     asked = [_asked(reader, task, seqs[row].as_py(), row) for row in rows[:ASKED_MESSAGES]]
     yield from asked
     for row in rows[ASKED_MESSAGES:]:
-        yield Failure(row, asked[-1].error, f"as in other runs, such as: {asked[-1].message}")
+        yield SqlFailure(row, asked[-1].error, f"as in other runs, such as: {asked[-1].message}")
 
 
-def _asked(reader: Cursor, task: SqlTask, seq: int, row: int) -> Failure:
+def _asked(reader: Cursor, task: SqlTask, seq: int, row: int) -> SqlFailure:
     try:
         _evaluated(reader, task, _result(task), f"AND seq = {seq}")
     except STORAGE_ERRORS:
         raise
     except duckdb.Error as error:
         return _failure(task, row, error)
-    return Failure(row, InvalidObject, "an expression raised, but not when it was asked again")
+    return SqlFailure(row, InvalidObject, "an expression raised, but not when it was asked again")
 
 
-def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[Failure]]:
+def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
     claimed = _evaluated(reader, task, "NULL").drop_columns([RESULT])
     # None of the runs: for the struct's type, should every run fail.
     pieces = [_evaluated(reader, task, _result(task), "AND false")]
@@ -102,14 +102,14 @@ def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[F
 
 def _with_raised(
     task: SqlTask, claimed: pa.Table, pieces: list[pa.Table], errors: dict[int, duckdb.Error]
-) -> tuple[pa.Table, list[Failure]]:
+) -> tuple[pa.Table, list[SqlFailure]]:
     raised = claimed.filter(pc.is_in(claimed["#seq"], value_set=pa.array(list(errors), pa.int64())))
     evaluated = pa.concat_tables([raised, *pieces], promote_options="default").combine_chunks()
     found = [errors[seq] for seq in raised["#seq"].to_pylist()]
     return evaluated, [_failure(task, row, error) for row, error in enumerate(found)]
 
 
-def _failure(task: SqlTask, row: int, error: duckdb.Error) -> Failure:
+def _failure(task: SqlTask, row: int, error: duckdb.Error) -> SqlFailure:
     # What a step says of itself, with SQL's error(), is kept as it is.
     own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
-    return Failure(row, type(error), message_of(error, values=task.log_values or own))
+    return SqlFailure(row, type(error), message_of(error, values=task.log_values or own))

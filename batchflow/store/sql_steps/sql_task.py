@@ -8,7 +8,7 @@ from datetime import datetime
 import duckdb
 
 from batchflow.definition.step import Step
-from batchflow.store.runs.claim import claimable
+from batchflow.store.runs.claimable import claimable
 from batchflow.store.schema.layout import Layout, literal
 
 # Errors of DuckDB that say nothing about an expression or a value.

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchflow.columns.arrays import read_array
-from batchflow.columns.reading import PartlyReadable, Unreadable, read_values
-from batchflow.columns.writing import write_values
+from batchflow.columns.array_reading import read_array
+from batchflow.columns.value_reading import PartlyReadable, Unreadable, read_values
+from batchflow.columns.value_writing import write_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
 
 

@@ -7,8 +7,8 @@ from picture_kit import workflow_of
 
 from batchflow.definition import StatusGraph
 from batchflow.picture import StatusPicture, picture_of
-from batchflow.picture.graph import Box
 from batchflow.picture.markup import fitting
+from batchflow.picture.status_picture import Box
 
 SVG = "{http://www.w3.org/2000/svg}"
 

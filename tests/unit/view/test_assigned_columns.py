@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from batchflow.columns.array_writing import WrongLengthError, as_column, write_column
-from batchflow.columns.reading import read_values
+from batchflow.columns.value_reading import read_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
 
 

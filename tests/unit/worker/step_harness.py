@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchflow.chunk import Chunk, ChunkResult
-from batchflow.columns.writing import write_values
+from batchflow.columns.value_writing import write_values
 from batchflow.definition import Outcome, fields_of
 
 RUN_ID_BASE = 2**100

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from batchflow.columns.reading import microseconds, null_rows, read_values
-from batchflow.columns.writing import write_values
+from batchflow.columns.value_reading import microseconds, null_rows, read_values
+from batchflow.columns.value_writing import write_values
 from batchflow.definition.field_type import FieldType, Kind
 
 

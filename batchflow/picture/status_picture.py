@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from batchflow.picture.layout import BOX_WIDTH, Layout, Line, Point, Spot, laid_out
+from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Line, Point, Spot, laid_out
 from batchflow.picture.markup import escaped, fitting
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ class StatusPicture:
             f"{_ALONE if alone else ''}<title>{escaped(self.name)}</title>{''.join(parts)}</svg>"
         )
 
-    def _edges(self, layout: Layout) -> Iterator[str]:
+    def _edges(self, layout: GraphLayout) -> Iterator[str]:
         for line in layout.lines:
             told = f"{self.boxes[line.start].name} → {self.boxes[line.end].name}"
             yield _edge(line, told)
         for code in layout.loops:
             yield _loop(layout.boxes[code], f"{self.boxes[code].name} → {self.boxes[code].name}")
 
-    def _boxes(self, layout: Layout) -> Iterator[str]:
+    def _boxes(self, layout: GraphLayout) -> Iterator[str]:
         for code, box in self.boxes.items():
             spot = layout.boxes[code]
             drawn = [_frame(spot, box), *_head(spot, box), *_counts(spot, box), *_marks(spot, box)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from batchflow.picture.graph import Box, StatusPicture
+from batchflow.picture.status_picture import Box, StatusPicture
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow

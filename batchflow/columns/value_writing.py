@@ -34,11 +34,11 @@ from batchflow.columns.times import (
 )
 from batchflow.definition.field_type import UTC, FieldType, Kind
 
-_Writer = Callable[[Sequence[Any], FieldType], "Written"]
+_Writer = Callable[[Sequence[Any], FieldType], "WrittenColumn"]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenColumn:
     """Hold a column in its field's Arrow type, and by row what was found that doesn't fit it.
 
     At the rows of `problems` the column means nothing.
@@ -65,7 +65,7 @@ class Unfit(ValueError):
     """Say what was found in place of a value that fits."""
 
 
-def write_values(values: Sequence[Any], field_type: FieldType) -> Written:
+def write_values(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     """Convert `values` to a column of ``field_type.arrow``."""
     try:
         if _have_exact_types(values, field_type):
@@ -100,20 +100,20 @@ def _have_exact_types(values: Sequence[Any], field_type: FieldType) -> bool:
     return set(map(type, values)) <= _exact_types(field_type)
 
 
-def bounded(written: Written, field_type: FieldType) -> Written:
+def bounded(written: WrittenColumn, field_type: FieldType) -> WrittenColumn:
     """Return what was written, without the values that are too long."""
     if field_type.kind not in _EMPTY:
         return written
     array, problems = without_long_values(written.array)
-    return Written(array, {**written.problems, **problems})
+    return WrittenColumn(array, {**written.problems, **problems})
 
 
-def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> Written:
+def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     # A loop over rows, as each is to be judged by itself; it runs only where something is odd.
     problems: dict[int, str] = {}
     fitting = [_fitted(row, value, field_type, problems) for row, value in enumerate(values)]
     written = bounded(_writer(field_type)(fitting, field_type), field_type)
-    return Written(written.array, {**written.problems, **problems})
+    return WrittenColumn(written.array, {**written.problems, **problems})
 
 
 def _fitted(row: int, value: Any, field_type: FieldType, problems: dict[int, str]) -> Any:
@@ -183,38 +183,38 @@ def _writer(field_type: FieldType) -> _Writer:
     return _WRITERS.get(field_type.kind, _plain)
 
 
-def _plain(values: Sequence[Any], field_type: FieldType) -> Written:
-    return Written(pa.array(values, field_type.arrow))
+def _plain(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
+    return WrittenColumn(pa.array(values, field_type.arrow))
 
 
-def _naive(values: Sequence[Any], field_type: FieldType) -> Written:
+def _naive(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     if any(value is not None and value.tzinfo is not None for value in values):
         raise Unfit("a datetime with a time zone")
     return _plain(values, field_type)
 
 
-def _utc(values: Sequence[Any], field_type: FieldType) -> Written:
+def _utc(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     if any(one is not None and one.tzinfo is not UTC and has_odd_offset(one) for one in values):
         raise Unfit("an odd time zone")
     return _in_range(values, field_type)
 
 
-def _in_range(values: Sequence[Any], field_type: FieldType) -> Written:
+def _in_range(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     array = pa.array(values, field_type.arrow)
     if not in_range(array.to_numpy(zero_copy_only=False)).all():
         raise OverflowError
-    return Written(array)
+    return WrittenColumn(array)
 
 
-def _enums(values: Sequence[Any], field_type: FieldType) -> Written:
+def _enums(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     members = field_type.python.__members__
     names = [None if value is None else value._name_ for value in values]
     if not set(names) <= {None, *members}:
         raise Unfit(f"no single member of {field_type.python.__name__}")
-    return Written(pa.array(names, pa.string()))
+    return WrittenColumn(pa.array(names, pa.string()))
 
 
-def _structs(values: Sequence[Any], field_type: FieldType) -> Written:
+def _structs(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     parts, problems = [], {}
     missing = [value is None for value in values]
     for position, (name, child) in enumerate(field_type.children):
@@ -226,7 +226,7 @@ def _structs(values: Sequence[Any], field_type: FieldType) -> Written:
         problems.update({row: f"{found} as {name!r}" for row, found in bad.items()})
     mask = pa.array(missing, pa.bool_())
     array = pa.StructArray.from_arrays(parts, fields=list(field_type.arrow), mask=mask)
-    return Written(array, problems)
+    return WrittenColumn(array, problems)
 
 
 def _part(value: Any, position: int, name: str) -> Any:
@@ -242,17 +242,17 @@ def _nulls_inside(column: list[Any], missing: list[bool], child: FieldType) -> d
     return {row: "None" for row, (part, absent) in rows if part is None and not absent}
 
 
-def _lists(values: Sequence[Any], field_type: FieldType) -> Written:
+def _lists(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     items = [item for value in values if value is not None for item in value]
     written = write_values(items, field_type.child("item"))
     offsets, mask = _offsets(values)
     array = pa.ListArray.from_arrays(
         pa.array(offsets), written.array, type=field_type.arrow, mask=mask
     )
-    return Written(array, _of_parents(written.problems, offsets, "item"))
+    return WrittenColumn(array, _of_parents(written.problems, offsets, "item"))
 
 
-def _maps(values: Sequence[Any], field_type: FieldType) -> Written:
+def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     filled = [value for value in values if value is not None]
     keys = write_values([key for value in filled for key in value], field_type.child("key"))
     items = write_values(
@@ -264,11 +264,11 @@ def _maps(values: Sequence[Any], field_type: FieldType) -> Written:
     if keys.problems:
         # A map's keys can't be null, and these rows mean nothing anyway.
         kept = [None if row in problems else value for row, value in enumerate(values)]
-        return Written(_maps(kept, field_type).array, problems)
+        return WrittenColumn(_maps(kept, field_type).array, problems)
     array = pa.MapArray.from_arrays(
         pa.array(offsets), keys.array, items.array, type=field_type.arrow, mask=mask
     )
-    return Written(array, problems)
+    return WrittenColumn(array, problems)
 
 
 def _offsets(values: Sequence[Any]) -> tuple[np.ndarray[Any, np.dtype[np.int32]], pa.Array]:

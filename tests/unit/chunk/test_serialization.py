@@ -9,7 +9,7 @@ import pytest
 
 from batchflow.chunk import Change, Chunk, ChunkResult
 from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA
-from batchflow.chunk.wire import read_chunk, read_result, write_chunk, write_result
+from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
 
 
 def make_chunk(rows: pa.Table, **changes: object) -> Chunk:

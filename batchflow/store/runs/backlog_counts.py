@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
-from batchflow.store.runs.claim import IS_RUNNABLE, is_due
+from batchflow.store.runs.claimable import IS_RUNNABLE, is_due
 from batchflow.store.schema.layout import BUCKET_BITS, Layout
 
 _WAITING_TYPES = {"status": pa.uint8(), "bucket": pa.int64(), "rows": pa.int64()}
 
 
 @dataclass(frozen=True, eq=False)
-class Backlog:
+class BacklogCounts:
     """Count the runs that a step may be given.
 
     Attributes:
@@ -30,7 +30,7 @@ class Backlog:
     next_attempt_at: datetime | None
 
 
-def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> Backlog:
+def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCounts:
     """Count the runnable runs at statuses that have a step."""
     codes = sorted(layout.workflow.steps)
     statuses, due = ", ".join(map(layout.status, codes)), is_due(layout, codes)
@@ -44,7 +44,7 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> Backlog:
     counted = fetch(cursor.sql(query, params={"now": now}))
     waiting = counted.filter(pc.greater(counted["rows"], 0))
     columns = {name: waiting[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
-    return Backlog(pa.table(columns), pc.min(counted["later"]).as_py())
+    return BacklogCounts(pa.table(columns), pc.min(counted["later"]).as_py())
 
 
 def count_retries(cursor: Cursor, layout: Layout) -> int:

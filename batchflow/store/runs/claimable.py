@@ -1,4 +1,4 @@
-"""Taking a batch: the runs of one status that a step may be given now.
+"""The runs of one status that a step may be given now, and the query that claims a batch of them.
 
 A claim lives in the coordinator's memory alone, so a crash leaves nothing to undo.
 """

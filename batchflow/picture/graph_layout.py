@@ -57,7 +57,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Layout:
+class GraphLayout:
     """Where everything stands.
 
     Attributes:
@@ -74,7 +74,7 @@ class Layout:
     height: float
 
 
-def laid_out(graph: StatusGraph, heights: Mapping[int, float]) -> Layout:
+def laid_out(graph: StatusGraph, heights: Mapping[int, float]) -> GraphLayout:
     """Place the statuses that ``heights`` names, by code, with the height of each one's box."""
     column = {code: int(graph.rank[code]) for code in heights}
     edges = [(code, to) for code in sorted(graph.edges) for to in graph.edges[code] if to != code]
@@ -83,7 +83,7 @@ def laid_out(graph: StatusGraph, heights: Mapping[int, float]) -> Layout:
     columns = _columns(column, chains.values())
     _untangle(columns, [pair for chain in chains.values() for pair in pairwise(chain)])
     spots = _spots(columns, heights)
-    return Layout(
+    return GraphLayout(
         boxes={code: spots[_box(code)] for code in heights},
         lines=tuple(_lines(chains, spots, column)),
         loops=tuple(code for code in sorted(graph.edges) if code in graph.edges[code]),

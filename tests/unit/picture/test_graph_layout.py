@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from picture_kit import workflow_of
 
-from batchflow.picture.layout import BOX_WIDTH, Layout, Spot, laid_out
+from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Spot, laid_out
 
 GRAPHS: dict[str, dict[str, list[str]]] = {
     "chain": {"A": ["B"], "B": ["C"], "C": ["D"]},
@@ -18,7 +18,7 @@ GRAPHS: dict[str, dict[str, list[str]]] = {
 }
 
 
-def drawn(edges: Mapping[str, Sequence[str]]) -> Layout:
+def drawn(edges: Mapping[str, Sequence[str]]) -> GraphLayout:
     names = sorted({*edges, *(target for targets in edges.values() for target in targets)})
     graph = workflow_of(names, edges).graph
     return laid_out(graph, {code: 60.0 + 10 * code for code in range(len(names))})
