@@ -45,8 +45,7 @@ class Chart:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise PlotError(
-                "Plots are drawn by matplotlib, which isn't installed: "
-                "pip install 'batchflow[notebook]'."
+                "Plots need matplotlib, which isn't installed. Run: pip install matplotlib"
             ) from error
         from batchflow.chart.style import said_instead, titled
 

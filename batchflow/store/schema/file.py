@@ -165,7 +165,7 @@ def _create_header(root: Cursor, now: datetime) -> None:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version("batchflow")
+        return importlib.metadata.version("batchflow-engine")
     except importlib.metadata.PackageNotFoundError:  # a source tree that isn't installed
         return "unknown"
 
