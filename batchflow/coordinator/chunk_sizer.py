@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchflow.definition import StepKind
-
 if TYPE_CHECKING:
     from batchflow.definition import Step
 
@@ -44,7 +42,7 @@ class ChunkSizer:
         Where its workers die one after the other, shorter calls tell more of who ended them.
         """
         target = self._targets.get((workflow, step.from_code), _TARGET_SECONDS)
-        often = step.kind is StepKind.BATCH and target < _TARGET_SECONDS / _SHRINKS_BY
+        often = not step.kind.calls_each_run and target < _TARGET_SECONDS / _SHRINKS_BY
         return _CALL_ROWS if often else None
 
     def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:

@@ -30,7 +30,7 @@ from batchflow.coordinator.outcomes import (
 from batchflow.coordinator.stop import Stop
 from batchflow.coordinator.tally import Tally
 from batchflow.coordinator.writing import Written, write_in_store, write_results
-from batchflow.definition import Outcome, StepKind
+from batchflow.definition import Outcome
 from batchflow.errors import CommitError
 
 if TYPE_CHECKING:
@@ -355,4 +355,4 @@ class Coordinator:
 def _slice_seconds(chunk: ClaimedChunk) -> float | None:
     if chunk.suspect:
         return _SUSPECTS_SLICE_SECONDS
-    return _SLICE_SECONDS if chunk.claim.step.kind is StepKind.ROW else None
+    return _SLICE_SECONDS if chunk.claim.step.kind.calls_each_run else None

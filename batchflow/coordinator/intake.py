@@ -12,7 +12,6 @@ from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.coordinator.claim import Claim, ClaimedChunk
 from batchflow.coordinator.isolation import SuspectRows, isolate
 from batchflow.coordinator.queue import Room, RunQueue
-from batchflow.definition import StepKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +162,7 @@ class Intake:
             room = partial(self._room, queue, storing)
             while (span := queue.next_span(room, may_turn=not storing)) is not None:
                 step = queue.workflow.steps[span.code]
-                if step.kind is StepKind.SQL:
+                if step.kind.in_store:
                     self._count_toward_limit(queue.claim_whole(span))
                     self.in_store.append(InStore(queue, step, span))
                 elif (claim := queue.claim(span, now)) is not None:
@@ -175,7 +174,7 @@ class Intake:
         key = (queue.workflow.name, step.from_code)
         if self._left == 0 or self._at_its_limit(key, step):
             return Room(0)
-        if step.kind is StepKind.SQL:
+        if step.kind.in_store:
             most = min(self._sql_rows(step), self._left or self._config.sql_batch_rows)
             return Room(0 if self.in_store else most)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)

@@ -16,6 +16,7 @@ from batchflow.chunk.result import (
     ChunkResult,
 )
 from batchflow.definition import Outcome, RunState
+from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
 from batchflow.store import StepCommit
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from batchflow.store import CommitSummary
 
 _TIMESTAMP = pa.timestamp("us", "UTC")
-_IS_HELD = np.isin(list(Outcome), (Outcome.FAILED, Outcome.PAUSED, Outcome.CANCELLED))
-_IS_MOVED = np.isin(list(Outcome), (Outcome.ADVANCED, Outcome.REPEATED))
+_IS_HELD = RECORDED & ~KEEPS_CHANGES
+_IS_MOVED = RECORDED & KEEPS_CHANGES
 _FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint")
 
 

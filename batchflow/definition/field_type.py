@@ -80,6 +80,7 @@ class FieldType:
             TIMEDELTA as ``month_day_nano_interval``, and UUID as the extension ``arrow.uuid``.
         sql: the type of the column in the store.
         python: the class of its values that aren't None; the user's own for ENUM and STRUCT.
+        placeholder: A text that can be cast to `sql`, for a new column until it is filled.
         children: of a STRUCT its fields; of a LIST ``("item", T)``; of a MAP ``("key", K)`` and
             ``("value", V)``; else empty.
     """
@@ -89,6 +90,7 @@ class FieldType:
     arrow: pa.DataType
     sql: str
     python: type[Any]
+    placeholder: str
     children: tuple[tuple[str, FieldType], ...] = ()
 
     def or_none(self) -> FieldType:
@@ -112,28 +114,30 @@ class FieldType:
         return f"{name} | None" if self.nullable else name
 
 
-def _scalar(kind: Kind, arrow: pa.DataType, sql: str, python: type[Any]) -> FieldType:
-    return FieldType(kind, nullable=False, arrow=arrow, sql=sql, python=python)
+def _scalar(
+    kind: Kind, arrow: pa.DataType, sql: str, python: type[Any], placeholder: str
+) -> FieldType:
+    return FieldType(kind, False, arrow, sql, python, placeholder)
 
 
 SCALARS: Final[dict[object, FieldType]] = {
     scalar.python: scalar
     for scalar in (
-        _scalar(Kind.BOOL, pa.bool_(), "BOOLEAN", bool),
-        _scalar(Kind.INT, pa.int64(), "BIGINT", int),
-        _scalar(Kind.FLOAT, pa.float64(), "DOUBLE", float),
-        _scalar(Kind.STR, pa.string(), "VARCHAR", str),
-        _scalar(Kind.BYTES, pa.binary(), "BLOB", bytes),
-        _scalar(Kind.DATE, pa.date32(), "DATE", dt.date),
-        _scalar(Kind.DATETIME, pa.timestamp("us"), "TIMESTAMP", dt.datetime),
-        _scalar(Kind.TIMEDELTA, pa.duration("us"), "INTERVAL", dt.timedelta),
-        _scalar(Kind.UUID, pa.uuid(), "UUID", uuid.UUID),
+        _scalar(Kind.BOOL, pa.bool_(), "BOOLEAN", bool, "false"),
+        _scalar(Kind.INT, pa.int64(), "BIGINT", int, "0"),
+        _scalar(Kind.FLOAT, pa.float64(), "DOUBLE", float, "0"),
+        _scalar(Kind.STR, pa.string(), "VARCHAR", str, ""),
+        _scalar(Kind.BYTES, pa.binary(), "BLOB", bytes, ""),
+        _scalar(Kind.DATE, pa.date32(), "DATE", dt.date, "1970-01-01"),
+        _scalar(Kind.DATETIME, pa.timestamp("us"), "TIMESTAMP", dt.datetime, "1970-01-01"),
+        _scalar(Kind.TIMEDELTA, pa.duration("us"), "INTERVAL", dt.timedelta, "0 days"),
+        _scalar(Kind.UUID, pa.uuid(), "UUID", uuid.UUID, str(uuid.UUID(int=0))),
     )
 }
 """The types that need nothing but their class, by that class."""
 
 UTC_DATETIME: Final = _scalar(
-    Kind.DATETIME_UTC, pa.timestamp("us", "UTC"), "TIMESTAMPTZ", dt.datetime
+    Kind.DATETIME_UTC, pa.timestamp("us", "UTC"), "TIMESTAMPTZ", dt.datetime, "1970-01-01"
 )
 
 
@@ -141,32 +145,33 @@ def decimal_type(precision: Precision) -> FieldType:
     """Return the type of decimals with so many digits."""
     arrow = pa.decimal128(precision.digits, precision.scale)
     sql = f"DECIMAL({precision.digits}, {precision.scale})"
-    return _scalar(Kind.DECIMAL, arrow, sql, decimal.Decimal)
+    return _scalar(Kind.DECIMAL, arrow, sql, decimal.Decimal, "0")
 
 
 def enum_type(members: type[enum.Enum]) -> FieldType:
     """Return the type of an enum's members, kept by their names."""
-    return _scalar(Kind.ENUM, pa.string(), enum_sql(member.name for member in members), members)
+    names = [member.name for member in members]
+    return _scalar(Kind.ENUM, pa.string(), enum_sql(names), members, names[0])
 
 
 def list_type(item: FieldType) -> FieldType:
     """Return the type of lists of `item`."""
     children = (("item", item),)
-    return FieldType(Kind.LIST, False, pa.list_(item.arrow), f"{item.sql}[]", list, children)
+    return FieldType(Kind.LIST, False, pa.list_(item.arrow), f"{item.sql}[]", list, "[]", children)
 
 
 def map_type(key: FieldType, value: FieldType) -> FieldType:
     """Return the type of dicts from `key` to `value`."""
     children = (("key", key), ("value", value))
     sql = f"MAP({key.sql}, {value.sql})"
-    return FieldType(Kind.MAP, False, pa.map_(key.arrow, value.arrow), sql, dict, children)
+    return FieldType(Kind.MAP, False, pa.map_(key.arrow, value.arrow), sql, dict, "{}", children)
 
 
 def struct_type(python: type[Any], children: tuple[tuple[str, FieldType], ...]) -> FieldType:
     """Return the type of a nested dataclass with these fields."""
     arrow = pa.struct([(name, child.arrow) for name, child in children])
     columns = ", ".join(f"{quoted(name)} {child.sql}" for name, child in children)
-    return FieldType(Kind.STRUCT, False, arrow, f"STRUCT({columns})", python, children)
+    return FieldType(Kind.STRUCT, False, arrow, f"STRUCT({columns})", python, "{}", children)
 
 
 def quoted(name: str) -> str:

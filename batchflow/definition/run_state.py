@@ -1,13 +1,13 @@
-"""The engine's own life of a run, and which moves of it are allowed.
+"""The engine's state of a run, and the changes of it that are allowed.
 
-The user's life of a run is its status; neither is ever called just "state".
+The user's state of a run is its status. Neither is ever called just "state".
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 
@@ -16,75 +16,85 @@ if TYPE_CHECKING:
 
 
 class RunState(enum.IntEnum):
-    """Name where a run is in the engine's life; the store keeps the names, in this order."""
+    """The engine's state of a run. The store keeps the names, in this order."""
 
     INITIATED = 0
-    """Triggered; no step has moved it yet."""
+    """The run was triggered, and no step has moved it yet."""
     RUNNING = 1
-    """At least one step has moved it, and others are to come."""
+    """At least one step has moved the run, and more steps are to come."""
     PAUSED = 2
-    """Held until somebody resumes or cancels it."""
+    """The run is stopped until it is resumed or cancelled."""
     CANCELLED = 3
-    """Given up before it reached a terminal status."""
+    """The run was given up before it reached a terminal status."""
     COMPLETED = 4
-    """It reached a terminal status."""
+    """The run reached a terminal status."""
     REQUESTED_DATA_DELETED = 5
-    """Its object is to be erased."""
+    """The run's object is to be erased."""
     DATA_DELETED = 6
-    """Its object was erased."""
+    """The run's object was erased."""
 
     @property
     def finished(self) -> bool:
-        """Tell whether no step will ever move it again."""
-        return self >= RunState.CANCELLED
+        """Return whether no step will ever move the run again."""
+        match self:
+            case RunState.INITIATED | RunState.RUNNING | RunState.PAUSED:
+                return False
+            case RunState.CANCELLED | RunState.COMPLETED:
+                return True
+            case RunState.REQUESTED_DATA_DELETED | RunState.DATA_DELETED:
+                return True
+            case _:
+                assert_never(self)
 
     @property
     def stopped(self) -> bool:
-        """Tell whether it was kept from going on, for now or for good, before its end."""
-        return self in _STOPPED
+        """Return whether the run was stopped, for now or for good, before its end."""
+        match self:
+            case RunState.INITIATED | RunState.RUNNING | RunState.COMPLETED:
+                return False
+            case RunState.PAUSED | RunState.CANCELLED:
+                return True
+            case RunState.REQUESTED_DATA_DELETED | RunState.DATA_DELETED:
+                return True
+            case _:
+                assert_never(self)
 
     @property
     def runnable(self) -> bool:
-        """Tell whether a step may be given it now."""
-        return self in RUNNABLE
+        """Return whether the run may be given to a step now."""
+        return not self.finished and not self.stopped
 
     def may_become(self, to: RunState) -> bool:
-        """Tell whether the table of allowed moves holds this one."""
+        """Return whether the table of allowed changes has this one."""
         return bool(ALLOWED[self, to])
 
 
-RUNNABLE: Final = (RunState.INITIATED, RunState.RUNNING)
+RUNNABLE: Final = tuple(state for state in RunState if state.runnable)
 
-_STOPPED: Final = (
-    RunState.PAUSED,
-    RunState.CANCELLED,
-    RunState.REQUESTED_DATA_DELETED,
-    RunState.DATA_DELETED,
-)
-
-_MOVES: Final[Mapping[RunState, tuple[RunState, ...]]] = {
-    # A million loaded runs rest at INITIATED, and a wrong load must be cancellable.
+_CHANGES: Final[Mapping[RunState, tuple[RunState, ...]]] = {
+    # A million loaded runs stay INITIATED until their first step, and a wrong load must be
+    # cancellable.
     RunState.INITIATED: (RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED),
     RunState.RUNNING: (RunState.COMPLETED, RunState.PAUSED, RunState.CANCELLED),
     RunState.PAUSED: (RunState.RUNNING, RunState.CANCELLED),
     RunState.CANCELLED: (RunState.REQUESTED_DATA_DELETED,),
     RunState.COMPLETED: (RunState.REQUESTED_DATA_DELETED,),
     RunState.REQUESTED_DATA_DELETED: (RunState.DATA_DELETED,),
-    # Erasing may be asked for again: a later write may have brought data back.
+    # Erasing may be requested again, because a later write may have brought data back.
     RunState.DATA_DELETED: (RunState.REQUESTED_DATA_DELETED,),
 }
 
 
-def _matrix(moves: Mapping[RunState, tuple[RunState, ...]]) -> NDArray[np.bool_]:
+def _matrix(changes: Mapping[RunState, tuple[RunState, ...]]) -> NDArray[np.bool_]:
     allowed = np.zeros((len(RunState), len(RunState)), dtype=np.bool_)
-    for source, targets in moves.items():
+    for source, targets in changes.items():
         allowed[source, list(targets)] = True
     allowed.setflags(write=False)
     return allowed
 
 
-ALLOWED: Final[NDArray[np.bool_]] = _matrix(_MOVES)
-"""Indexed [from, to]; one look-up with two arrays of run states checks a whole chunk."""
+ALLOWED: Final[NDArray[np.bool_]] = _matrix(_CHANGES)
+"""Indexed [from, to]. One look-up with two arrays of run states checks a whole chunk."""
 
 
 def sources_of(to: RunState) -> tuple[RunState, ...]:

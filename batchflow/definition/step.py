@@ -1,4 +1,4 @@
-"""A step: what moves a run from one status to the next, and under which options."""
+"""A step, which moves runs from one status to the next, and its options."""
 
 from __future__ import annotations
 
@@ -7,38 +7,64 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from batchflow.definition.retry import Retry
 
 CONCURRENCY: Final = 64
-"""How many runs of an async row step a worker keeps going at once, unless it says otherwise."""
+"""The default number of runs of an async row step that a worker executes at once."""
 
 
 class StepKind(enum.Enum):
-    """Name what a step's function is given."""
+    """What a step's function receives. The value is the method of `Workflow` that adds it."""
 
     ROW = "step"
-    """One run at a time, in a worker."""
+    """The function receives one run at a time, in a worker."""
     BATCH = "batch_step"
-    """A chunk's columns, in a worker."""
+    """The function receives a chunk's columns, in a worker."""
     SQL = "sql_step"
-    """It has no function: its expressions are evaluated in the store."""
+    """There is no function. The store evaluates the step's expressions."""
+
+    @property
+    def in_store(self) -> bool:
+        """Return whether the store executes the step, without a worker."""
+        match self:
+            case StepKind.ROW | StepKind.BATCH:
+                return False
+            case StepKind.SQL:
+                return True
+            case _:
+                assert_never(self)
+
+    @property
+    def calls_each_run(self) -> bool:
+        """Return whether the function is called for each run, rather than for several at once."""
+        match self:
+            case StepKind.ROW:
+                return True
+            case StepKind.BATCH | StepKind.SQL:
+                return False
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepOptions:
-    """Say how a step is executed; each option is the step's own, or else its workflow's.
+    """How a step is executed. An option that the step doesn't name is its workflow's.
 
     Attributes:
-        parallel: most chunks of the step at once; None lets every worker have one.
-        chunk_rows: most runs in one chunk; None lets the engine choose.
-        retry: what becomes of a run that fails.
-        columns: the fields that are read, by name; None reads all of them, as it is for a row step
-            whose object's class needs them all to be built.
-        timeout_seconds: the longest that one call may take; None lets it take its time.
-        concurrency: how many runs of an async row step go on at once in a worker.
-        threads: how many threads of a worker execute a plain row step.
+        parallel: The maximum number of chunks of the step that are executed at once. Default:
+            None, which lets every worker execute one.
+        chunk_rows: The maximum number of runs in one chunk. Default: None, which lets the engine
+            choose.
+        retry: When a failed run is tried again. Default: ``Retry()``.
+        columns: The names of the fields that the step reads. Default: None, which reads all of
+            them. A row step always reads all of them if the object's class can't be built
+            without.
+        timeout_seconds: The maximum time of one call in seconds, above 0. Default: None, which is
+            no limit.
+        concurrency: How many runs of an async row step a worker executes at once. Default: 64.
+        threads: How many threads of a worker execute a plain row step. Default: 1.
     """
 
     parallel: int | None = None
@@ -52,20 +78,20 @@ class StepOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """Bind a function, or SQL expressions, to the one status that it stands on.
+    """A function, or SQL expressions, for the runs at one status.
 
     Attributes:
-        kind: what its function is given.
-        name: its function's name; ``sql:`` and its from status of a SQL step.
-        from_status, from_code: the status whose runs it takes.
-        to, to_codes: the statuses that it may answer with, in the order of declaration.
-        function: the user's; None for a SQL step.
-        options: how it is executed.
-        set_expressions: of a SQL step, the SQL expression for each field that it sets, by the
+        kind: What the function receives.
+        name: The function's name; ``sql:`` and the name of the from status for a SQL step.
+        from_status, from_code: The status whose runs the step takes.
+        to, to_codes: The statuses that the step may return, in the order of declaration.
+        function: The user's function; None for a SQL step.
+        options: How the step is executed.
+        set_expressions: For a SQL step, the SQL expression of each field that it sets, by the
             field's name.
-        status_expression: of a SQL step, the SQL expression that yields a status's name, unless
-            it always answers with the same.
-        constant_status: of a SQL step, the status that it always answers with.
+        status_expression: For a SQL step, the SQL expression of the next status's name, if that
+            depends on the run.
+        constant_status: For a SQL step, the next status, if that is always the same.
     """
 
     kind: StepKind
@@ -82,24 +108,24 @@ class Step:
 
     @property
     def is_async(self) -> bool:
-        """Tell whether its function gives back a coroutine."""
+        """Return whether the function returns a coroutine."""
         return is_async_function(self.function)
 
 
 def is_async_function(function: object) -> bool:
-    """Tell whether a call of it gives back a coroutine."""
+    """Return whether a call of `function` returns a coroutine."""
     if inspect.iscoroutinefunction(function):
         return True
     return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
 def is_generator_function(function: object) -> bool:
-    """Tell whether a call of it gives back a generator, of which no answer can be told."""
+    """Return whether a call of `function` returns a generator, which has no answer."""
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def name_of_function(function: object) -> str:
-    """Return a function's own name; of a partial the inner one's, of an object its class's."""
+    """Return the name of a function, of a partial's inner function, or of an object's class."""
     while isinstance(function, functools.partial):
         function = function.func
     name = getattr(function, "__name__", None)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain, Forecast
-from batchflow.definition import StepKind
 from batchflow.engine.arguments import aware, limit_of, worker_count
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
@@ -287,7 +286,7 @@ class Engine(Triggering):
     def _warm_up(self, workflow: AnyWorkflow) -> None:
         """Have the workers come up while a load goes on, as most loads are followed by a run."""
         self._refuse_in_child()
-        needed = any(step.kind is not StepKind.SQL for step in workflow.steps.values())
+        needed = any(not step.kind.in_store for step in workflow.steps.values())
         with self._switching:
             if needed and not self._closed and self._draining.acquire(blocking=False):
                 try:

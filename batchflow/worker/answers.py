@@ -16,7 +16,7 @@ from batchflow.chunk.result import NO_DESTINATION
 from batchflow.columns.arrays import object_array
 from batchflow.columns.class_names import class_name
 from batchflow.definition.outcome import Outcome
-from batchflow.definition.step import Step, StepKind
+from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
 from batchflow.view.answer import Answer
 from batchflow.worker.identity import Identities
@@ -68,7 +68,7 @@ def judge(answers: Sequence[Any], step: Step) -> Verdict:
 def invalid_outcome(step: Step, answered: str) -> InvalidOutcome:
     """Return the error of a step that gave an answer that isn't allowed."""
     allowed = ", ".join(member.name for member in step.to)
-    others = "batch" if step.kind is StepKind.BATCH else "run"
+    others = "run" if step.kind.calls_each_run else "batch"
     ways = ", ".join(f"{others}.{way}(...)" for way in ("skip", "repeat", "pause", "cancel"))
     return InvalidOutcome(
         f"step {step.name!r} answered with {answered}; allowed are {allowed}, and {ways}"
@@ -119,7 +119,7 @@ def _judge_one(row: int, answer: Any, step: Step, verdict: Verdict) -> None:
 
 def _take_answer(row: int, answer: Answer, step: Step, verdict: Verdict) -> None:
     verdict.outcomes[row] = answer.outcome
-    if answer.outcome is Outcome.REPEATED:
+    if answer.outcome.keeps_changes:
         verdict.to_codes[row] = step.from_code
     if answer.reason is not None:
         verdict.reasons[row] = answer.reason

@@ -9,7 +9,6 @@ from typing import Any
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.size_limits import TooMuchTogether
-from batchflow.definition.step import StepKind
 from batchflow.definition.workflow import Workflow
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
@@ -91,7 +90,7 @@ class Execution:
         if key not in self._steps:
             workflow = self._workflows[chunk.workflow]
             step = workflow.steps[chunk.from_code]
-            make = BatchStep if step.kind is StepKind.BATCH else RowStep
+            make = RowStep if step.kind.calls_each_run else BatchStep
             self._steps[key] = make(workflow, step, self._log_values)
         return self._steps[key]
 

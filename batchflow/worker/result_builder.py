@@ -20,7 +20,7 @@ from batchflow.chunk.result import (
 from batchflow.columns.misfit import told_of
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
-from batchflow.definition.outcome import Outcome
+from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidObject
 from batchflow.worker.answers import Verdict
@@ -113,8 +113,8 @@ def with_returned(result: ChunkResult, rows: int) -> ChunkResult:
 
 
 def _keeping(verdict: Verdict) -> npt.NDArray[np.bool_]:
-    kept = (verdict.outcomes == Outcome.ADVANCED) | (verdict.outcomes == Outcome.REPEATED)
-    return np.asarray(kept)
+    kept: npt.NDArray[np.bool_] = KEEPS_CHANGES.take(verdict.outcomes)
+    return kept
 
 
 def _failures_table(failures: Mapping[int, Failure]) -> pa.Table:

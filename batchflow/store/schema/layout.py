@@ -46,7 +46,7 @@ def enum_type(names: Iterable[str]) -> str:
 
 RUN_STATE_TYPE = enum_type(state.name for state in RunState)
 TRANSITION_OUTCOMES = (
-    *(o.name.lower() for o in Outcome if o not in (Outcome.SKIPPED, Outcome.RETURNED)),
+    *(outcome.name.lower() for outcome in Outcome if outcome.recorded),
     RESUMED,
 )
 OUTCOME_TYPE = enum_type(TRANSITION_OUTCOMES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from batchflow.columns.value_writing import write_values
-from batchflow.definition.fields import Field, FieldType, Kind
+from batchflow.definition.fields import Field
 from batchflow.errors import MigrationError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
@@ -23,24 +23,6 @@ from batchflow.store.schema.layout import (
 )
 
 FILLED_ROWS = 100_000
-
-# What a column that can't be null holds, as text, until it gets its default.
-PLACEHOLDERS = {
-    Kind.BOOL: "false",
-    Kind.INT: "0",
-    Kind.FLOAT: "0",
-    Kind.DECIMAL: "0",
-    Kind.STR: "",
-    Kind.BYTES: "",
-    Kind.DATE: "1970-01-01",
-    Kind.DATETIME: "1970-01-01",
-    Kind.DATETIME_UTC: "1970-01-01",
-    Kind.TIMEDELTA: "0 days",
-    Kind.UUID: "00000000-0000-0000-0000-000000000000",
-    Kind.STRUCT: "{}",
-    Kind.LIST: "[]",
-    Kind.MAP: "{}",
-}
 
 
 @dataclass(frozen=True)
@@ -232,15 +214,9 @@ def _add_column(cursor: Cursor, layout: Layout, field: Field) -> None:
     if column.nullable:
         cursor.execute(f"ALTER TABLE {layout.runs} ADD COLUMN {column.ddl}")
         return
-    placeholder = f"CAST({literal(_placeholder(field.type))} AS {column.sql_type})"
+    placeholder = f"CAST({literal(field.type.placeholder)} AS {column.sql_type})"
     cursor.execute(f"ALTER TABLE {layout.runs} ADD COLUMN {column.ddl} DEFAULT {placeholder}")
     cursor.execute(f"ALTER TABLE {layout.runs} ALTER COLUMN {quote(column.name)} DROP DEFAULT")
-
-
-def _placeholder(field_type: FieldType) -> str:
-    if field_type.kind is Kind.ENUM:
-        return str(next(iter(field_type.python.__members__.values())).name)
-    return PLACEHOLDERS[field_type.kind]
 
 
 def _fill(cursor: Cursor, layout: Layout, field: Field) -> None:

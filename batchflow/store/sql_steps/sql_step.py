@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from batchflow.definition.step import StepKind
 from batchflow.errors import DefinitionError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
@@ -54,7 +53,7 @@ def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) 
         problem
         for layout in layouts
         for step in layout.workflow.steps.values()
-        if step.kind is StepKind.SQL
+        if step.kind.in_store
         for problem in _binding_problems(cursor, SqlTask(layout, step, 0, 0, now))
     ]
     if problems:
