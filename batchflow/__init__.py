@@ -51,6 +51,14 @@ if TYPE_CHECKING:
     from batchflow.errors import StoreFormatError as StoreFormatError
     from batchflow.errors import StoreHeldError as StoreHeldError
     from batchflow.errors import WorkflowNotFoundError as WorkflowNotFoundError
+    from batchflow.executor import Chunk as Chunk
+    from batchflow.executor import ChunkResult as ChunkResult
+    from batchflow.executor import Executor as Executor
+    from batchflow.executor import ExecutorContext as ExecutorContext
+    from batchflow.executor import ExecutorFactory as ExecutorFactory
+    from batchflow.executor import Inline as Inline
+    from batchflow.executor import LostChunk as LostChunk
+    from batchflow.executor import ProcessPool as ProcessPool
     from batchflow.store import LoadReport as LoadReport
     from batchflow.store import Moved as Moved
     from batchflow.store import PlottableRelation as PlottableRelation
@@ -90,6 +98,16 @@ _HOMES = {
         "StoreHeldError",
         "WorkflowNotFoundError",
     ),
+    "batchflow.executor": (
+        "Chunk",
+        "ChunkResult",
+        "Executor",
+        "ExecutorContext",
+        "ExecutorFactory",
+        "Inline",
+        "LostChunk",
+        "ProcessPool",
+    ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.store": ("LoadReport", "Moved", "PlottableRelation", "Pruned", "Relation"),
 }
@@ -99,6 +117,8 @@ __all__ = [
     "UTC",
     "Batch",
     "BatchflowError",
+    "Chunk",
+    "ChunkResult",
     "Clock",
     "CommitError",
     "ConflictError",
@@ -107,18 +127,24 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineStateError",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorFactory",
     "ForkedStoreError",
+    "Inline",
     "InvalidOptionError",
     "InvalidRowsError",
     "Listen",
     "LoadError",
     "LoadReport",
+    "LostChunk",
     "MigrationError",
     "Moved",
     "Outcome",
     "PlotError",
     "PlottableRelation",
     "Precision",
+    "ProcessPool",
     "Progress",
     "Pruned",
     "QueryError",

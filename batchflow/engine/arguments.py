@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 
-from batchflow.errors import DefinitionError, EngineStateError
-
-
-def worker_count(workers: int | None) -> int:
-    """Answer how many processes execute steps, by default one for each core there is for us.
-
-    Raises:
-        DefinitionError: it is no such number.
-    """
-    if workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        return cores or os.cpu_count() or 1
-    if not _is_count(workers):
-        raise DefinitionError(
-            f"workers is {workers!r}; give the number of processes, or 0 to execute steps in this "
-            "one"
-        )
-    return workers
+from batchflow.errors import EngineStateError
 
 
 def limit_of(limit: int | None) -> int | None:

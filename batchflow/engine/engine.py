@@ -9,7 +9,7 @@ from uuid import UUID
 
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, Drain, Forecast
-from batchflow.engine.arguments import aware, limit_of, worker_count
+from batchflow.engine.arguments import aware, limit_of
 from batchflow.engine.background import Background
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.display import Showing
@@ -19,23 +19,21 @@ from batchflow.engine.serving import Serving
 from batchflow.engine.signals import StopOnSignals
 from batchflow.engine.triggering import Triggering
 from batchflow.engine.waiting import Waiting
-from batchflow.engine.worker_memory import worker_memory_bytes
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
-from batchflow.executor import InlineExecutor, ProcessPool
+from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.store import Store
 from batchflow.store.schema.run_id import run_id_of
 
 if TYPE_CHECKING:
     import enum
     import os
-    from collections.abc import Mapping
     from datetime import datetime
     from types import TracebackType
 
     from batchflow.coordinator import Progress
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.stored_run import StoredRun
-    from batchflow.executor import Executor
+    from batchflow.executor import ExecutorFactory
 
 
 class Engine(Triggering):
@@ -47,13 +45,16 @@ class Engine(Triggering):
         path: the DuckDB file that keeps the runs, made if it isn't there; ``":memory:"`` keeps
             them in this process only.
         workflows: the definitions whose runs are moved; they share the store and the workers.
-        workers: processes that execute steps; 0 executes them in this one; the default is one
+        workers: Processes that execute steps; 0 executes them in this one; the default is one
             for each core this process may use.
+        executor: What executes steps instead, such as ``ProcessPool(workers=2)``, ``Inline()``, or
+            one of your own; ``workers`` is its short form, so give only one of the two.
         clock: tells the time, to the store as well.
         config: settings that rarely need a change.
 
     Raises:
-        DefinitionError: a workflow has problems; all of them are listed.
+        DefinitionError: a workflow has problems; all of them are listed. Or both ``workers`` and
+            ``executor`` are given.
         StoreHeldError: another process has the store open.
         StoreFormatError: the file isn't a store.
         MigrationError: the store was made by a workflow that this one can't follow.
@@ -64,10 +65,11 @@ class Engine(Triggering):
         path: str | os.PathLike[str],
         *workflows: AnyWorkflow,
         workers: int | None = None,
+        executor: ExecutorFactory | None = None,
         clock: Clock | None = None,
         config: EngineConfig | None = None,
     ) -> None:
-        selection, processes = Selection(workflows), worker_count(workers)
+        selection, chosen = Selection(workflows), chosen_executor(workers, executor)
         self._clock = clock or SystemClock()
         self._config = config or EngineConfig()
         store = Store.open(
@@ -79,7 +81,13 @@ class Engine(Triggering):
         )
         super().__init__(store, selection)
         try:
-            self._executor = _executor(selection.by_name, processes, self._config)
+            self._executor = chosen.open(
+                ExecutorContext(
+                    workflows=selection.by_name,
+                    log_values=self._config.log_values,
+                    worker_memory_limit=self._config.worker_memory_limit,
+                )
+            )
         except BaseException:
             self._store.close()
             raise
@@ -293,10 +301,3 @@ class Engine(Triggering):
                     self._executor.start()
                 finally:
                     self._draining.release()
-
-
-def _executor(workflows: Mapping[str, AnyWorkflow], workers: int, config: EngineConfig) -> Executor:
-    if not workers:
-        return InlineExecutor(workflows, log_values=config.log_values)
-    memory_bytes = worker_memory_bytes(config.worker_memory_limit, workers)
-    return ProcessPool(workflows, workers, memory_bytes, log_values=config.log_values)

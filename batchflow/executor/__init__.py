@@ -1,9 +1,30 @@
-"""Moves chunks to where steps are executed: inline, or a pool of processes."""
+"""Executors: the protocol, and the two that batchflow brings.
+
+Everything that an executor of your own needs is here, and imports neither DuckDB nor the engine,
+so the side that runs on another machine can use it too. See docs/executors.md.
+"""
 
 from __future__ import annotations
 
-from batchflow.executor.inline import InlineExecutor
-from batchflow.executor.pool import ProcessPool
-from batchflow.executor.protocol import Executor, LostChunk
+from batchflow.chunk import Chunk, ChunkResult
+from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
+from batchflow.executor.choice import Inline, ProcessPool, chosen_executor
+from batchflow.executor.context import ExecutorContext
+from batchflow.executor.protocol import Capability, Executor, ExecutorFactory, LostChunk
 
-__all__ = ["Executor", "InlineExecutor", "LostChunk", "ProcessPool"]
+__all__ = [
+    "Capability",
+    "Chunk",
+    "ChunkResult",
+    "Executor",
+    "ExecutorContext",
+    "ExecutorFactory",
+    "Inline",
+    "LostChunk",
+    "ProcessPool",
+    "chosen_executor",
+    "read_chunk",
+    "read_result",
+    "write_chunk",
+    "write_result",
+]

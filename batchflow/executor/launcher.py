@@ -1,4 +1,4 @@
-"""The thread that starts workers, so that they live as long as their pool."""
+"""The thread that starts the fork server, so that it lives as long as its pool."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Started = TypeVar("Started")
+StartedT = TypeVar("StartedT")
 
 
 class Launcher:
     """Calls functions in one thread that stays.
 
-    A worker asks Linux to be killed with its parent, and by that Linux means the thread that
-    started it. Were it the coordinator's, which ends with each `stop`, the workers would end with
-    it: at once, and with their resources open.
+    The fork server asks Linux to be killed with its parent, and for Linux that is the thread that
+    started it. The coordinator's thread ends with each `stop`; if it were the parent, the workers
+    would end with it, at once and with their resources open.
     """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # A daemon: who forgets to close an engine can still leave the interpreter.
+        # A daemon thread, so that the interpreter can exit even if an engine was never closed.
         self._thread = threading.Thread(target=self._serve, name="batchflow-launcher", daemon=True)
         self._thread.start()
 
-    def start(self, function: Callable[[], Started]) -> Started:
-        """Call `function` in the thread; answer what it answered, raise what it raised."""
-        made: Future[Started] = Future()
+    def start(self, function: Callable[[], StartedT]) -> StartedT:
+        """Call `function` in the thread; return what it returns, or raise what it raises."""
+        outcome: Future[StartedT] = Future()
 
         def call() -> None:
             try:
-                made.set_result(function())
+                outcome.set_result(function())
             except BaseException as error:
-                made.set_exception(error)
+                outcome.set_exception(error)
 
         self._calls.put(call)
-        return made.result()
+        return outcome.result()
 
     def close(self) -> None:
-        """End the thread, and with it what it started and still runs."""
+        """End the thread, and with it the processes that it started."""
         self._calls.put(None)
         self._thread.join()
 

@@ -1,8 +1,8 @@
 """A pool of worker processes that loses nothing when one of them dies.
 
-Each worker has a socket of its own, so no lock is shared: the end of a socket says at once which
-worker died, and what it was executing. multiprocessing's and concurrent.futures' pools, and loky,
-break as a whole when one worker dies.
+Each worker has its own socket, so no lock is shared. The end of a socket shows at once which worker
+died, and a shared page shows what it was executing. The pools of multiprocessing and
+concurrent.futures, and loky, break as a whole when one worker dies.
 """
 
 from __future__ import annotations
@@ -11,48 +11,40 @@ import logging
 import selectors
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from batchflow.chunk.serialization import read_result
 from batchflow.errors import DiskFullError, ResourceError, StepCodeError
 from batchflow.executor.fork_server import ForkServer
-from batchflow.executor.process import WorkerProcess
 from batchflow.executor.step_code import pickled, unloadable
+from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.transport import Message, MessageKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from batchflow.chunk import Chunk, ChunkResult
-    from batchflow.definition import AnyWorkflow
+    from batchflow.executor.context import ExecutorContext
     from batchflow.executor.protocol import LostChunk
 
 log = logging.getLogger("batchflow")
 
-# One chunk under way and one that waits in the worker's socket, so that it never idles.
+# One chunk is under way and one waits in the worker's socket, so the worker never idles.
 _CHUNKS_PER_WORKER = 2
 _FAILED_STARTS_ALLOWED = 3
 _EXIT_GRACE_SECONDS = 2.0
 
 
-class ProcessPool:
+class WorkerPool:
     """Executes chunks in ``workers`` processes, and suspect ones in as many others at most."""
 
-    def __init__(
-        self,
-        workflows: Mapping[str, AnyWorkflow],
-        workers: int,
-        memory_limit_bytes: int = 0,
-        *,
-        log_values: bool = False,
-    ) -> None:
+    def __init__(self, context: ExecutorContext, workers: int) -> None:
         self.workers = workers
-        self._log_values = log_values
-        self._workflows = workflows
-        self._setup = pickled(workflows)
+        self._context = context
+        self._setup = pickled(context.workflows)
         self._shared: list[WorkerProcess] = []
-        self._apart: list[WorkerProcess] = []
-        self._fork_server = ForkServer(memory_limit_bytes)
+        self._isolated: list[WorkerProcess] = []
+        self._fork_server = ForkServer(context.worker_memory_bytes(workers))
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
@@ -62,7 +54,7 @@ class ProcessPool:
         self._stop = False
 
     def start(self) -> None:
-        """Start the workers that aren't there."""
+        """Start the missing workers."""
         while len(self._shared) < self.workers:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
 
@@ -74,13 +66,13 @@ class ProcessPool:
 
     @property
     def expects_workers(self) -> bool:
-        """False: `start` and the end of a worker start others at once, so none is awaited."""
+        """False: the pool starts and replaces workers at once, and counts their slots before."""
         return False
 
     @property
     def suspect_slots(self) -> int:
-        """How many more suspect chunks are taken: one for each worker apart."""
-        return self.workers - sum(not worker.idle for worker in self._apart)
+        """How many more suspect chunks are taken: one for each isolated worker."""
+        return self.workers - sum(not worker.idle for worker in self._isolated)
 
     @property
     def pids(self) -> list[int]:
@@ -88,52 +80,52 @@ class ProcessPool:
         return [worker.pid for worker in self._all()]
 
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:
-        """Queue the chunk with the worker that has the least to do."""
+        """Give the chunk to the worker with the most free slots."""
         if suspect:
-            worker = self._idle_apart()
+            worker = self._idle_isolated()
         else:
             self.start()
             worker = max(self._shared, key=lambda worker: worker.slots)
-        worker.give(chunk, self._timeout_seconds(chunk))
+        worker.give(chunk, self._context.timeout_seconds(chunk))
 
     def completed(self, timeout_seconds: float | None) -> Sequence[ChunkResult | LostChunk]:
-        """Wait for results, for the end of a worker, for ``wake`` or for the time to be up."""
+        """Wait for results, the end of a worker, a call of `wake` or the end of the time."""
         done: list[ChunkResult | LostChunk] = []
-        for key, _ in self._selector.select(self._patience(timeout_seconds)):
+        for key, _ in self._selector.select(self._longest_wait(timeout_seconds)):
             if key.data is None:
-                self._forget_wakes()
+                self._drop_wakes()
             else:
-                done += self._heard_from(key.data)
+                done += self._handle_message(key.data)
         return done
 
     def wake(self) -> None:
-        """Make a waiting ``completed`` return; from any thread or signal handler."""
+        """Make a waiting `completed` return; callable from any thread or signal handler."""
         try:
             self._wake_sender.send(b"\0")
         except (BlockingIOError, OSError):
-            return  # It is full of wakes, or closed: either way nobody sleeps.
+            return  # The socket is full of wakes, or closed: no call of `completed` sleeps.
 
     def request_stop(self, *, stop: bool) -> None:
-        """Ask the steps to give back what they haven't started, or take the request back."""
+        """Have the steps return the runs that they haven't started, or withdraw that request."""
         self._stop = stop
         for worker in self._all():
             worker.request_stop(stop=stop)
 
     def interrupt(self) -> None:
-        """Do nothing: a step in another process is ended by `abandon`."""
+        """Do nothing: `abandon` ends a step in another process."""
 
     def abandon(self) -> None:
-        """End idle workers in good order and the others at once; ``start`` begins anew."""
+        """End idle workers in good order and the others at once; `start` begins anew."""
         workers = self._all()
         for worker in workers:
             self._selector.unregister(worker.channel)
             worker.end()
         deadline = time.monotonic() + _EXIT_GRACE_SECONDS
         for worker in workers:
-            patience = deadline - time.monotonic() if worker.idle else 0.0
-            if not worker.exited_within(max(0.0, patience)):
+            grace = deadline - time.monotonic() if worker.idle else 0.0
+            if not worker.exited_within(max(0.0, grace)):
                 worker.kill()
-        self._shared, self._apart = [], []
+        self._shared, self._isolated = [], []
 
     def close(self) -> None:
         """End all workers for good."""
@@ -143,43 +135,40 @@ class ProcessPool:
         self._wake_receiver.close()
         self._fork_server.close()
 
-    def _timeout_seconds(self, chunk: Chunk) -> float | None:
-        return self._workflows[chunk.workflow].steps[chunk.from_code].options.timeout_seconds
-
     def _all(self) -> list[WorkerProcess]:
-        return self._shared + self._apart
+        return self._shared + self._isolated
 
-    def _idle_apart(self) -> WorkerProcess:
-        idle = next((worker for worker in self._apart if worker.idle), None)
+    def _idle_isolated(self) -> WorkerProcess:
+        idle = next((worker for worker in self._isolated if worker.idle), None)
         if idle is None:
             idle = self._started(1)
-            self._apart.append(idle)
+            self._isolated.append(idle)
         return idle
 
     def _started(self, capacity: int) -> WorkerProcess:
         worker = WorkerProcess(
-            self._fork_server, self._setup, capacity, log_values=self._log_values
+            self._fork_server, self._setup, capacity, log_values=self._context.log_values
         )
         worker.request_stop(stop=self._stop)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
         return worker
 
-    def _patience(self, timeout_seconds: float | None) -> float | None:
+    def _longest_wait(self, timeout_seconds: float | None) -> float | None:
         waits = [worker.enforce_deadline() for worker in self._all()]
         known = [wait for wait in [timeout_seconds, *waits] if wait is not None]
         return min(known, default=None)
 
-    def _forget_wakes(self) -> None:
+    def _drop_wakes(self) -> None:
         try:
             while self._wake_receiver.recv(4096):
                 pass
         except BlockingIOError:
             return
 
-    def _heard_from(self, worker: WorkerProcess) -> Sequence[ChunkResult | LostChunk]:
+    def _handle_message(self, worker: WorkerProcess) -> Sequence[ChunkResult | LostChunk]:
         message = worker.receive()
         if message is None:
-            return self._replaced(worker)
+            return self._replace(worker)
         match message.kind:
             case MessageKind.READY:
                 worker.ready, self._failed_starts = True, 0
@@ -190,25 +179,28 @@ class ProcessPool:
                 raise ResourceError(_text(message))
             case MessageKind.NO_ROOM:
                 raise DiskFullError(
-                    "A worker has no room left to send its results in: make room in memory, or "
-                    "raise the limit on the size of files, then run again; nothing was lost."
+                    "A worker has no room left for its results. Make room in memory, or raise the "
+                    "limit on the size of files, then run again; nothing was lost."
                 )
-            case _:
-                culprit = unloadable(self._workflows, self._fork_server) or "the code"
+            case MessageKind.CODE_FAILED:
+                culprit = unloadable(self._context.workflows, self._fork_server) or "a workflow"
                 raise StepCodeError(
-                    f"{culprit} can't be loaded "
-                    "in a worker; correct what its module does on import, or where it is looked "
-                    f"for:\n{_text(message)}"
+                    f"The code of {culprit} can't be loaded in a worker; correct what its module "
+                    f"does on import, or the path that it is imported from:\n{_text(message)}"
                 )
+            case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP:
+                raise AssertionError(f"a worker never sends {message.kind.name}")
+            case _:
+                assert_never(message.kind)
         return []
 
-    def _replaced(self, worker: WorkerProcess) -> Sequence[LostChunk]:
+    def _replace(self, worker: WorkerProcess) -> Sequence[LostChunk]:
         self._selector.unregister(worker.channel)
-        apart = worker in self._apart
-        (self._apart if apart else self._shared).remove(worker)
-        cause, lost = worker.bury()
+        isolated = worker in self._isolated
+        (self._isolated if isolated else self._shared).remove(worker)
+        cause, lost = worker.account_for_end()
         _log_end(worker, cause, lost)
-        if not apart:
+        if not isolated:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
         if not worker.ready:
             self._count_failed_start(cause)
@@ -218,18 +210,18 @@ class ProcessPool:
         self._failed_starts += 1
         if self._failed_starts < _FAILED_STARTS_ALLOWED:
             return
-        culprit = unloadable(self._workflows, self._fork_server)
+        culprit = unloadable(self._context.workflows, self._fork_server)
         if culprit is not None:
             raise StepCodeError(
-                f"no worker came up in {self._failed_starts} attempts: {cause} while it loaded "
-                f"{culprit}; look at what its module does on import"
+                f"No worker started in {self._failed_starts} attempts: {cause} while it loaded "
+                f"the code of {culprit}; look at what its module does on import."
             )
         self._failed_starts = 0
 
 
 def _log_end(worker: WorkerProcess, cause: str, lost: Sequence[LostChunk]) -> None:
     log.warning(
-        "a worker (pid %d) is replaced: %s",
+        "A worker (pid %d) is replaced: %s.",
         worker.pid,
         cause,
         extra={

@@ -1,14 +1,27 @@
-"""What the coordinator asks of whatever executes chunks."""
+"""The protocol of executors; docs/executors.md explains it with an example."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from batchflow.chunk import Chunk, ChunkResult
+    from batchflow.executor.context import ExecutorContext
+
+
+class Capability(enum.Enum):
+    """What an executor may offer beyond the rules that hold for all of them."""
+
+    SEPARATE_PROCESSES = "steps are executed in processes that can die or be killed by themselves"
+    NAMES_CALLS = "a lost chunk names the runs whose call was under way"
+    ENFORCES_TIMEOUTS = "a call that takes longer than timeout_seconds is ended"
+    LIMITS_MEMORY = "a call can't take more memory than worker_memory_limit"
+    INTERRUPTS = "steps are executed in the calling thread, and interrupt() breaks into them"
+    VARIES_WORKERS = "workers may appear late, leave, and come back"
 
 
 @dataclass(frozen=True)
@@ -16,13 +29,14 @@ class LostChunk:
     """A chunk without a result, because its worker ended.
 
     Attributes:
-        chunk_id: which one.
-        blamed: whether the worker was executing it; a chunk that merely waited isn't to blame.
-        rows: those whose call was under way; ``None`` where none was.
+        chunk_id: The id of the chunk.
+        blamed: Whether the worker was executing the chunk, which may therefore have ended it. The
+            runs of a chunk that isn't blamed are executed again like any others.
+        rows: The rows whose call was under way; None if there was no call, or if it is unknown.
         error_type: ``WorkerDied`` or ``StepTimeout``.
-        cause: how the worker ended, for the error of the run that it is traced to.
-        exhausted: whether it had no memory left, which earlier calls may have taken.
-        used: whether it had executed other chunks before.
+        cause: How the worker ended, as a clause; it becomes the message of the run's failure.
+        exhausted: Whether the worker had no memory left, which earlier calls may have taken.
+        used: Whether the worker had executed other chunks before.
     """
 
     chunk_id: int
@@ -35,9 +49,9 @@ class LostChunk:
 
 
 class Executor(Protocol):
-    """Executes chunks in any order.
+    """Executes chunks, in any order.
 
-    It is called from the coordinator's thread alone, but where a method says otherwise.
+    The engine calls it from one thread at a time, except where a method says otherwise.
     """
 
     @property
@@ -46,56 +60,87 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many more chunks are taken at present; may change at any time.
+        """How many more chunks `submit` takes now; may change at any time.
 
-        An executor whose slots grow for another reason than a result makes a waiting `completed`
-        return.
+        If slots appear for another reason than a result, a waiting `completed` returns.
         """
+
+    @property
+    def suspect_slots(self) -> int:
+        """How many more suspect chunks `submit` takes now; may change at any time."""
 
     @property
     def expects_workers(self) -> bool:
         """Whether more slots are expected without further action by the caller.
 
-        While this is true, the coordinator waits in `completed` even if there is no slot and no
-        chunk is under way.
+        While this is true, the engine waits in `completed` even if there is no slot and no chunk
+        is under way. If it becomes false, a waiting `completed` returns. An executor without
+        workers that expects none ends the drain with an EngineStateError.
         """
 
-    @property
-    def suspect_slots(self) -> int:
-        """How many more suspect chunks are taken at present."""
-
     def start(self) -> None:
-        """Get ready to execute; returns at once and may be called again."""
+        """Get ready to execute. Returns without waiting for workers, and may be called again."""
 
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:
-        """Take one chunk; a suspect one never shares a worker with others."""
+        """Take one chunk; the caller has seen a free slot.
+
+        A suspect chunk has runs that may end their worker. It never shares a worker with chunks
+        that aren't suspect, neither at the same time nor one after the other.
+        """
 
     def completed(self, timeout_seconds: float | None) -> Sequence[ChunkResult | LostChunk]:
-        """Wait until something is done, ``wake`` is called or the time is up.
+        """Wait for results, a lost chunk, a call of `wake` or the end of the time; return the news.
+
+        Each submitted chunk is returned exactly once, unless `abandon` drops it. The sequence may
+        be empty. None waits without a limit.
 
         Raises:
-            StepCodeError: a worker couldn't load the workflows.
-            ResourceError: a worker couldn't open a resource.
+            StepCodeError: A worker can't load the workflows.
+            ResourceError: A worker can't open a resource.
         """
 
     def wake(self) -> None:
-        """Make a waiting ``completed`` return; from any thread or signal handler."""
+        """Make a waiting `completed`, or else the next one, return.
+
+        May be called from any thread or signal handler.
+        """
 
     def request_stop(self, *, stop: bool) -> None:
-        """Ask the steps to give back what they haven't started, or take the request back.
+        """Have the steps return the runs that they haven't started, or withdraw that request.
 
-        From any thread or signal handler.
+        It holds for chunks under way and for those submitted later. May be called from any thread
+        or signal handler.
         """
 
     def interrupt(self) -> None:
-        """Break into a step that is executed in this very thread; from a signal handler.
+        """Break into a step that is executed in the calling thread; called by a signal handler.
+
+        Does nothing if steps are executed elsewhere.
 
         Raises:
-            KeyboardInterrupt: there is such a step; its results are dropped.
+            KeyboardInterrupt: There is such a step. Its results are dropped.
         """
 
     def abandon(self) -> None:
-        """End all workers, those at work at once: their chunks are lost. ``start`` begins anew."""
+        """Drop all chunks, end the steps under way at once and the idle workers in good order.
+
+        `start` and `submit` begin anew.
+        """
 
     def close(self) -> None:
-        """End all workers for good."""
+        """End all workers for good, as `abandon` does; a second call does nothing."""
+
+
+class ExecutorFactory(Protocol):
+    """Describes an executor; `Engine` opens it. It holds settings, and no connection or process."""
+
+    @property
+    def capabilities(self) -> Set[Capability]:
+        """What the executor offers beyond the rules that hold for all of them."""
+
+    def open(self, context: ExecutorContext) -> Executor:
+        """Open an executor for these workflows.
+
+        Raises:
+            StepCodeError: The code of the workflows can't be sent to workers.
+        """

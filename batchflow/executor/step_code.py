@@ -1,4 +1,4 @@
-"""Sending the workflows' code to workers, and saying which step's it is that doesn't arrive."""
+"""Send the workflows' code to workers, and find the step whose code can't be sent or loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from batchflow.errors import StepCodeError
-from batchflow.executor.process import WorkerProcess
+from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.transport import MessageKind
 
 if TYPE_CHECKING:
@@ -19,25 +19,25 @@ Workflows = Mapping[str, "AnyWorkflow"]
 
 
 def pickled(workflows: Workflows) -> bytes:
-    """Answer the workflows as bytes that a worker loads.
+    """Return the workflows as bytes that a worker loads.
 
     Raises:
-        StepCodeError: they can't be sent; names the step that is the reason, if it is one.
+        StepCodeError: They can't be sent; the message names the step that is the reason, if any.
     """
     try:
         return _dumped(dict(workflows))
     except Exception as error:
         culprit = _first(workflows, lambda function: not _can_be_dumped(function))
         raise StepCodeError(
-            f"{culprit} can't be sent to worker processes: {error}; open what a step needs in "
-            "`resources`, or inside the step, or use workers=0"
+            f"The code of {culprit} can't be sent to worker processes: {error}; open what a "
+            "step needs in `resources`, or inside the step, or use workers=0."
         ) from error
 
 
 def unloadable(workflows: Workflows, fork_server: ForkServer) -> str | None:
-    """Name what can't be loaded in a worker, by loading each step by itself in one.
+    """Name what can't be loaded in a worker; load each step by itself in one to find it.
 
-    ``None`` where all can be: whatever ended the workers wasn't the code.
+    ``None`` if everything can be loaded, so the code isn't what ended the workers.
     """
     if _can_be_loaded(dict(workflows), fork_server):
         return None
@@ -67,13 +67,13 @@ def _can_be_dumped(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _can_be_loaded(given: object, fork_server: ForkServer) -> bool:
-    worker = WorkerProcess(fork_server, _dumped(given), capacity=0)
+def _can_be_loaded(code: object, fork_server: ForkServer) -> bool:
+    worker = WorkerProcess(fork_server, _dumped(code), capacity=0)
     message = worker.receive()
     worker.kill()
     return message is not None and message.kind is MessageKind.READY
 
 
-def _dumped(given: object) -> bytes:
-    dumped: bytes = cloudpickle.dumps(given)
+def _dumped(code: object) -> bytes:
+    dumped: bytes = cloudpickle.dumps(code)
     return dumped

@@ -18,7 +18,8 @@ import batchflow as bf
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.chunk.search import Search
 from batchflow.definition import Outcome
-from batchflow.executor import LostChunk, ProcessPool
+from batchflow.executor import ExecutorContext, LostChunk
+from batchflow.executor.pool import WorkerPool
 
 
 class Stage(enum.Enum):
@@ -60,17 +61,20 @@ def chunk_of(numbers: list[int], chunk_id: int = 0, **calls: Any) -> Chunk:
 
 
 @pytest.fixture
-def pools() -> Iterator[Callable[..., ProcessPool]]:
+def pools() -> Iterator[Callable[..., WorkerPool]]:
     opened = []
 
     def open_pool(
         function: Callable[..., Any],
         workers: int = 1,
-        memory_limit_bytes: int = 0,
+        worker_memory_limit: str | None = None,
         **options: Any,
-    ) -> ProcessPool:
-        workflows = {"things": workflow_of(function, **options)}
-        pool = ProcessPool(workflows, workers, memory_limit_bytes)
+    ) -> WorkerPool:
+        context = ExecutorContext(
+            workflows={"things": workflow_of(function, **options)},
+            worker_memory_limit=worker_memory_limit,
+        )
+        pool = WorkerPool(context, workers)
         opened.append(pool)
         pool.start()
         return pool
@@ -80,7 +84,7 @@ def pools() -> Iterator[Callable[..., ProcessPool]]:
         pool.close()
 
 
-def next_done(pool: ProcessPool) -> ChunkResult | LostChunk:
+def next_done(pool: WorkerPool) -> ChunkResult | LostChunk:
     while True:
         for done in pool.completed(30):
             return done
@@ -291,8 +295,8 @@ def test_code_that_can_not_be_sent_is_one_clear_error() -> None:
         with lock:
             return Stage.DONE
 
-    with pytest.raises(bf.StepCodeError, match=r"^step 'step' of workflow 'things' can't be sent"):
-        ProcessPool({"things": workflow_of(step)}, 1)
+    with pytest.raises(bf.StepCodeError, match=r"step 'step' of workflow 'things' can't be sent"):
+        bf.ProcessPool(1).open(ExecutorContext(workflows={"things": workflow_of(step)}))
 
 
 def test_a_module_that_can_not_be_imported_in_the_worker_is_one_clear_error(
@@ -307,7 +311,7 @@ def test_a_module_that_can_not_be_imported_in_the_worker_is_one_clear_error(
     pool = pools(function)
     pool.submit(chunk_of([1]))
 
-    with pytest.raises(bf.StepCodeError, match=r"(?s)^step 'f' of workflow 'things'.*not here"):
+    with pytest.raises(bf.StepCodeError, match=r"(?s)step 'f' of workflow 'things'.*not here"):
         next_done(pool)
     sys.modules.pop("fails_elsewhere")
 
@@ -326,7 +330,7 @@ def test_a_module_that_ends_the_worker_on_import_is_one_clear_error(
         assert not lost.blamed
     pool.submit(chunk_of([1]))
 
-    with pytest.raises(bf.StepCodeError, match="exit code 5 while it loaded step 'f' of"):
+    with pytest.raises(bf.StepCodeError, match=r"exit code 5 while .* the code of step 'f' of"):
         next_done(pool)
     sys.modules.pop("ends_elsewhere")
 
@@ -357,7 +361,7 @@ def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(po
         kept.append(bytearray(10_000_000))
         return Stage.DONE
 
-    pool = pools(step, memory_limit_bytes=100_000_000)
+    pool = pools(step, worker_memory_limit="100MB")
     pool.submit(chunk_of(list(range(20))))
     lost = next_done(pool)
 
@@ -377,7 +381,7 @@ def test_a_call_that_wants_too_much_memory_fails_and_its_worker_goes_on(pools: A
                 grown.append(bytearray(10_000_000))
         return Stage.DONE
 
-    pool = pools(step, memory_limit_bytes=100_000_000)
+    pool = pools(step, worker_memory_limit="100MB")
     pool.submit(chunk_of([12, 13, 14]))
     done = next_done(pool)
 

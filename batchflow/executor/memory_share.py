@@ -10,7 +10,7 @@ from typing import Final
 from batchflow.errors import DefinitionError
 
 AUTO: Final = "auto"
-# The rest is for DuckDB, the page cache and whatever else the machine does.
+# The rest is for DuckDB, the page cache and all other processes of the machine.
 _SHARE_OF_WORKERS: Final = 0.8
 _UNITS: Final = {"": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(i?)B\s*", re.IGNORECASE)
@@ -21,28 +21,28 @@ _CGROUP_LIMITS: Final = (
 
 
 def worker_memory_bytes(limit: str | None, workers: int) -> int:
-    """Answer the bytes that ``EngineConfig.worker_memory_limit`` allows a worker; 0: no limit.
+    """Return the bytes that ``EngineConfig.worker_memory_limit`` allows a worker; 0: no limit.
 
     Raises:
-        DefinitionError: the text is no amount of memory.
+        DefinitionError: The text isn't an amount of memory.
     """
     if limit is None:
         return 0
     if limit == AUTO:
-        # As many again may be there for a while, for runs that ended their worker.
+        # Twice as many workers may exist for a while, as suspect runs have workers of their own.
         return int(machine_bytes() * _SHARE_OF_WORKERS / (2 * workers))
     amount = _AMOUNT.fullmatch(limit)
     if amount is None:
         raise DefinitionError(
             f'worker_memory_limit is {limit!r}; give an amount like "2GB" or "512MB", "{AUTO}" '
-            "for an equal share of the machine's, or None for no limit"
+            "for an equal share of the machine's memory, or None for no limit."
         )
     number, unit, binary = amount.groups()
     return int(float(number) * (1024 if binary else 1000) ** _UNITS[unit.upper()])
 
 
 def machine_bytes() -> int:
-    """Answer the machine's memory, or that of the container this process is in if it has less."""
+    """Return the memory of this machine, or of this process's container if that has less."""
     known = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in _CGROUP_LIMITS:
         try:

@@ -1,4 +1,4 @@
-"""Executes chunks in the coordinator's own thread: the reference for all others."""
+"""Execute chunks in the engine's own thread; the reference for all other executors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from batchflow.worker.control import NO_ROW
 from batchflow.worker.execution import Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from batchflow.chunk import Chunk, ChunkResult
-    from batchflow.definition import AnyWorkflow
+    from batchflow.executor.context import ExecutorContext
     from batchflow.executor.protocol import LostChunk
 
 
 class InlineControl:
-    """Tells the steps whether to stop; calls aren't watched, since nobody could end them."""
+    """Reports a requested stop to the steps; calls aren't watched, as nothing could end them."""
 
     def __init__(self) -> None:
         self.stop = False
@@ -25,40 +25,39 @@ class InlineControl:
         self.current_row = [NO_ROW]
 
     def stopping(self) -> bool:
-        """Tell whether a stop was requested."""
+        """Return whether a stop was requested."""
         return self.stop
 
     def enter(self, _row: int, _deadline: float | None, _rows: int = 1) -> None:
-        """Let no further call begin where somebody broke into the last one."""
+        """Raise KeyboardInterrupt instead of another call after an interrupted one."""
         if self.interrupted:
             raise KeyboardInterrupt
 
     def leave(self) -> None:
-        """Nothing watches an inline call."""
+        """Do nothing: inline calls aren't watched."""
 
     def out_of_memory(self, _error: BaseException) -> None:
-        """This process is the user's own: its memory isn't limited here."""
+        """Do nothing: this process is the user's own, and its memory isn't limited here."""
 
 
 class InlineExecutor:
-    """One chunk at a time, without any process."""
+    """Executes one chunk at a time, in the calling thread."""
 
     workers = 1
     expects_workers = False
 
-    def __init__(self, workflows: Mapping[str, AnyWorkflow], *, log_values: bool = False) -> None:
-        self._workflows = workflows
-        self._log_values = log_values
+    def __init__(self, context: ExecutorContext) -> None:
+        self._context = context
         self._control = InlineControl()
         self._execution: Execution | None = None
         self._done: list[ChunkResult] = []
-        # Unlike an event, it may be put into by a signal handler that interrupts its reader.
+        # Unlike an event, it accepts a put from a signal handler that interrupts its reader.
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._executing = False
 
     @property
     def slots(self) -> int:
-        """One, until its result was collected."""
+        """One, until the result is collected."""
         return 0 if self._done else 1
 
     suspect_slots = slots
@@ -66,7 +65,9 @@ class InlineExecutor:
     def start(self) -> None:
         """Get ready to execute."""
         if self._execution is None:
-            self._execution = Execution(self._workflows, self._control, log_values=self._log_values)
+            self._execution = Execution(
+                self._context.workflows, self._control, log_values=self._context.log_values
+            )
 
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:  # noqa: ARG002 - no worker to share
         """Execute the chunk now."""
@@ -78,24 +79,24 @@ class InlineExecutor:
         finally:
             self._executing = False
         if self._control.interrupted:
-            # It was taken for an exception of the step's own; so what became of the runs is void.
+            # The interrupt was recorded as an exception of the step, so the result is void.
             self._control.interrupted = False
             raise KeyboardInterrupt
         self._done.append(result)
 
     def completed(self, timeout_seconds: float | None) -> Sequence[ChunkResult | LostChunk]:
-        """Hand over what was executed; wait for ``wake`` where there is nothing."""
+        """Return the results; wait for `wake` if there are none."""
         if not self._done:
             self._await_wake(timeout_seconds)
         done, self._done = self._done, []
         return done
 
     def wake(self) -> None:
-        """Make a waiting ``completed`` return."""
+        """Make a waiting `completed` return."""
         self._wakes.put(None)
 
     def request_stop(self, *, stop: bool) -> None:
-        """Ask the steps to give back what they haven't started, or take the request back."""
+        """Have the steps return the runs that they haven't started, or withdraw that request."""
         self._control.stop = stop
 
     def interrupt(self) -> None:
@@ -105,10 +106,10 @@ class InlineExecutor:
             raise KeyboardInterrupt
 
     def abandon(self) -> None:
-        """Drop what was executed, and close the resources."""
+        """Drop the results, and close the resources."""
         self._done, execution, self._execution = [], self._execution, None
         if execution is not None:
-            # Whoever doesn't let itself be closed may be broken into as well.
+            # A resource that hangs when it is closed can be interrupted as well.
             self._executing = True
             try:
                 execution.close()

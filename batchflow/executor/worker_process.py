@@ -1,4 +1,4 @@
-"""One worker process as its pool sees it: a socket, a shared page, and the chunks it was given."""
+"""The pool's handle of one worker process: a socket, a shared page, and the chunks it was given."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from batchflow.worker.memory import OUT_OF_MEMORY
 from batchflow.worker.transport import Message, MessageKind, anonymous_file, receive, send
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from batchflow.chunk import Chunk
 
-# A step that looks at `run.stopping` has this long to answer once its time is up.
+# A step that looks at `run.stopping` has this long to return once its time is up.
 _TIMEOUT_GRACE_SECONDS = 0.5
 _TERMINATE_GRACE_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 2.0
 
 
 class WorkerProcess:
-    """A started worker; it executes the chunks it was given in their order."""
+    """A started worker; it executes its chunks in the order in which it was given them."""
 
     def __init__(
         self, fork_server: ForkServer, setup: bytes, capacity: int, *, log_values: bool = False
@@ -47,7 +49,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id; 0 where it never was."""
+        """The process id; 0 if the fork failed."""
         return max(0, self._process.pid or 0)
 
     @property
@@ -57,7 +59,7 @@ class WorkerProcess:
 
     @property
     def idle(self) -> bool:
-        """Whether it has nothing to do."""
+        """Whether it has no chunk."""
         return not self._timeouts
 
     def give(self, chunk: Chunk, timeout_seconds: float | None) -> None:
@@ -66,7 +68,7 @@ class WorkerProcess:
         self._send(MessageKind.CHUNK, chunk.chunk_id, lambda file: write_chunk(chunk, file))
 
     def receive(self) -> Message | None:
-        """Take the next message off the socket; ``None`` when the worker has ended."""
+        """Take the next message off the socket; ``None`` if the worker has ended."""
         message = receive(self.channel)
         if message is not None and message.kind is MessageKind.RESULT:
             del self._timeouts[message.number]
@@ -74,18 +76,18 @@ class WorkerProcess:
         return message
 
     def request_stop(self, *, stop: bool) -> None:
-        """Ask its step to give back what it hasn't started, or take the request back."""
+        """Have its step return the runs that it hasn't started, or withdraw that request."""
         self._page.request_stop(stop=stop)
 
     def enforce_deadline(self) -> float | None:
-        """End a call that is past its time; answer in how many seconds to look again."""
+        """End a call that is past its time; return in how many seconds to check again."""
         left = self._page.seconds_to_deadline
         if self._overdue_since is not None:
             if time.monotonic() - self._overdue_since > _TERMINATE_GRACE_SECONDS:
                 self._process.signal(signal.SIGKILL)
             return _TERMINATE_GRACE_SECONDS
         if left is None:
-            # No call is watched at this moment; one that begins now can't be overdue before this.
+            # No call has a deadline now; one that begins now can't be overdue before this.
             return min((limit for limit in self._timeouts.values() if limit), default=None)
         if left > -_TIMEOUT_GRACE_SECONDS:
             return left + _TIMEOUT_GRACE_SECONDS
@@ -93,9 +95,9 @@ class WorkerProcess:
         self._process.signal(signal.SIGTERM)
         return _TERMINATE_GRACE_SECONDS
 
-    def bury(self) -> tuple[str, list[LostChunk]]:
-        """Clear up after its end: how it ended, and the chunks that are lost with it."""
-        cause = self._how_it_ended()
+    def account_for_end(self) -> tuple[str, list[LostChunk]]:
+        """Release what is left of an ended worker; return the cause and the lost chunks."""
+        cause = self._cause_of_end()
         exhausted = self._exit_code() == OUT_OF_MEMORY
         executing, rows = self._page.executing, self._page.rows
         timed_out = self._overdue_since is not None
@@ -115,37 +117,39 @@ class WorkerProcess:
         return cause, lost
 
     def end(self) -> None:
-        """Ask it to end; it does after the chunk under way."""
+        """Ask it to end after the chunk under way."""
         with contextlib.suppress(OSError):
             send(self.channel, MessageKind.STOP)
 
     def kill(self) -> None:
-        """End it now, and wait until it has."""
+        """End it now, and wait until it has ended."""
         self._process.signal(signal.SIGKILL)
         self._process.exit_code(_EXIT_GRACE_SECONDS)
         self._close_descriptors()
 
     def exited_within(self, seconds: float) -> bool:
-        """Wait for its end; tell whether it came in time, and clear up if it did."""
+        """Wait for its end; return whether it ended in time, and release what is left if so."""
         if self._process.exit_code(seconds) is None:
             return False
         self._close_descriptors()
         return True
 
-    def _send(self, kind: MessageKind, number: int, write: object) -> None:
-        # A dead worker shows itself by the end of its socket, where its chunks are accounted for.
+    def _send(
+        self, kind: MessageKind, number: int, write_payload: Callable[[BinaryIO], None]
+    ) -> None:
+        # The end of a dead worker's socket is read later, and its chunks are accounted for there.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            send(self.channel, kind, number, write)  # type: ignore[arg-type]
+            send(self.channel, kind, number, write_payload)
 
     def _exit_code(self) -> int:
         code = self._process.exit_code(_EXIT_GRACE_SECONDS)
         if code is None:
-            # It has closed its socket and goes on all the same.
+            # It has closed its socket but is still running.
             self._process.signal(signal.SIGKILL)
             code = self._process.exit_code(_EXIT_GRACE_SECONDS)
         return -signal.SIGKILL if code is None else code
 
-    def _how_it_ended(self) -> str:
+    def _cause_of_end(self) -> str:
         code, pid = self._exit_code(), self._process.pid
         if self._overdue_since is not None:
             return "the step was still running past its timeout_seconds, and its worker was ended"

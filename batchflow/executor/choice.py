@@ -1,0 +1,107 @@
+"""The built-in executors as you name them, and the choice of one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from batchflow.errors import DefinitionError
+from batchflow.executor.inline_executor import InlineExecutor
+from batchflow.executor.pool import WorkerPool
+from batchflow.executor.protocol import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from batchflow.executor.context import ExecutorContext
+    from batchflow.executor.protocol import Executor, ExecutorFactory
+
+
+@dataclass(frozen=True)
+class Inline:
+    """Execute steps in the engine's own process and thread, one chunk at a time.
+
+    It has no time limits and no memory limits, and a step that ends the process ends the engine.
+    """
+
+    capabilities: ClassVar[Set[Capability]] = frozenset({Capability.INTERRUPTS})
+
+    def open(self, context: ExecutorContext) -> Executor:
+        """Open the executor."""
+        return InlineExecutor(context)
+
+
+@dataclass(frozen=True)
+class ProcessPool:
+    """Execute steps in worker processes on this machine.
+
+    Attributes:
+        workers: The number of processes; None is one for each core that this process may use.
+    """
+
+    workers: int | None = None
+
+    capabilities: ClassVar[Set[Capability]] = frozenset(
+        {
+            Capability.SEPARATE_PROCESSES,
+            Capability.NAMES_CALLS,
+            Capability.ENFORCES_TIMEOUTS,
+            Capability.LIMITS_MEMORY,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and not _is_count(self.workers, least=1):
+            raise DefinitionError(
+                f"ProcessPool's workers is {self.workers!r}; give the number of processes, or use "
+                "Inline() to execute steps in this one."
+            )
+
+    def open(self, context: ExecutorContext) -> Executor:
+        """Open the executor; its processes start with the first load or run.
+
+        Raises:
+            StepCodeError: The code of the workflows can't be sent to workers.
+            DefinitionError: The memory limit isn't an amount of memory.
+        """
+        return WorkerPool(context, self.workers or _usable_cores())
+
+
+def chosen_executor(workers: int | None, executor: ExecutorFactory | None) -> ExecutorFactory:
+    """Return the executor that ``workers=`` or ``executor=`` names; the default is a process pool.
+
+    Raises:
+        DefinitionError: Both are given, or one isn't valid.
+    """
+    if executor is None:
+        return _of_workers(workers)
+    if workers is not None:
+        raise DefinitionError(
+            f"Both workers={workers!r} and executor={executor!r} are given; give one of them. "
+            "workers=2 is short for executor=ProcessPool(workers=2)."
+        )
+    if isinstance(executor, type) or not callable(getattr(executor, "open", None)):
+        raise DefinitionError(
+            f"executor is {executor!r}, which has no open(context) method; give an executor such "
+            "as ProcessPool(workers=2) or Inline()."
+        )
+    return executor
+
+
+def _of_workers(workers: int | None) -> ExecutorFactory:
+    if workers is not None and not _is_count(workers, least=0):
+        raise DefinitionError(
+            f"workers is {workers!r}; give the number of processes, or 0 to execute steps in this "
+            "one."
+        )
+    return Inline() if workers == 0 else ProcessPool(workers)
+
+
+def _is_count(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
+
+
+def _usable_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return cores or os.cpu_count() or 1
