@@ -64,7 +64,7 @@ wheel-test: $(VENV)/.ready-dev
 		> "$$("$$outside/venv/bin/python" -c \
 			'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth"; \
 	mkdir "$$outside/tree"; \
-	cp -r tests $(wildcard notebooks docs) *.md pyproject.toml "$$outside/tree"; \
+	cp -r tests $(wildcard notebooks docs benchmarks) *.md pyproject.toml "$$outside/tree"; \
 	ln -s "$(abspath ..)/shared" "$$outside/shared"; \
 	cd "$$outside/tree"; \
 	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
