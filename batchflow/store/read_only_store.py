@@ -6,13 +6,13 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batchflow.store.database import file as database
 from batchflow.store.database.checkpoint import journal_of, repair
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.spill import SpillFolder
 from batchflow.store.query.local_source import LocalBound, LocalSource
 from batchflow.store.query.relation import Params
-from batchflow.store.schema import file as database
 
 
 class ReadOnlyStore:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from batchflow.definition.step import Step
+from batchflow.store.database import file as database
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import MEMORY, Settings
 from batchflow.store.database.lock import StoreLock
@@ -32,7 +33,6 @@ from batchflow.store.runs.commit import CommitSummary, StepCommit, commit_steps
 from batchflow.store.runs.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
 from batchflow.store.runs.prune import Pruned, PruneOptions, prune
 from batchflow.store.runs.suspect_runs import suspects
-from batchflow.store.schema import file as database
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out
 from batchflow.store.schema.run_id import is_of, run_not_found, seq_of

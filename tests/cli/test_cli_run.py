@@ -102,4 +102,4 @@ def test_a_file_that_is_no_store_exits_with_3(tmp_path: Path, command: Command) 
     parcels_csv(tmp_path, [1])
     outcome = command("status", "--store", "parcels.csv")
     assert outcome.returncode == 3
-    assert "no batchflow store" in outcome.stderr
+    assert "not a batchflow store" in outcome.stderr

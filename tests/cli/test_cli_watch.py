@@ -52,7 +52,7 @@ def test_a_run_at_work_is_followed_until_it_has_ended(
 def test_watching_ends_where_there_is_no_store(tmp_path: Path, watch: Watch) -> None:
     (tmp_path / "other.duckdb").write_text("not a store")
     watching = watch("other.duckdb")
-    watching.await_text("is no batchflow store")
+    watching.await_text("is not a batchflow store")
 
     assert watching.process.wait() == 3
 

@@ -15,7 +15,6 @@ from batchflow.store.database.instance import Cursor
 
 AnyWorkflow = Workflow[Any, Any]
 
-FORMAT_VERSION = 1
 # A bucket holds 2**14 = 16,384 consecutive sequence numbers; the backlog is counted by it.
 BUCKET_BITS = 14
 SEQ_BITS = 48

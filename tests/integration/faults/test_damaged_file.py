@@ -51,14 +51,14 @@ def test_a_store_cut_off_anywhere_is_refused(tmp_path: Path, whole: bytes) -> No
     lengths += [chance.randrange(HEADER_BYTES, len(whole)) for _ in range(10)]
     for length in [*lengths, len(whole) - 1]:
         path.write_bytes(whole[:length])
-        refused_untouched(path, r"cut off|can't read it|no DuckDB file")
+        refused_untouched(path, r"cut off|can't read it|not a DuckDB file")
 
 
 def test_an_overwritten_header_is_refused(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "orders.duckdb"
     for first, last in ((0, HEADER_BYTES), (4096, HEADER_BYTES), (8, 16)):
         path.write_bytes(whole[:first] + bytes(last - first) + whole[last:])
-        refused_untouched(path, r"can't read it|no DuckDB file")
+        refused_untouched(path, r"can't read it|not a DuckDB file")
 
 
 def test_a_file_of_a_newer_duckdb_is_refused(tmp_path: Path, whole: bytes) -> None:

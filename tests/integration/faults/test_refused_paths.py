@@ -64,7 +64,7 @@ def test_a_store_on_a_read_only_path_is_refused_and_readers_may_read_it(
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    refused(folder, "is no file")
+    refused(folder, "is not a file")
     assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -72,7 +72,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    refused(pipe, "is no file")
+    refused(pipe, "is not a file")
     assert list(tmp_path.iterdir()) == [pipe]
 
 

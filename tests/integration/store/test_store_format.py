@@ -28,12 +28,12 @@ def refused_untouched(path: Path, match: str) -> None:
 
 def test_a_text_file_is_refused(path: Path) -> None:
     path.write_text("hello " * 10_000)
-    refused_untouched(path, "is no DuckDB file")
+    refused_untouched(path, "is not a DuckDB file")
 
 
 def test_an_empty_file_is_refused(path: Path) -> None:
     path.touch()
-    refused_untouched(path, "is no DuckDB file")
+    refused_untouched(path, "is not a DuckDB file")
 
 
 def test_a_sqlite_database_is_refused(path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_duckdb_file_of_somebody_else_is_refused(path: Path) -> None:
     connection = duckdb.connect(str(path))
     connection.execute("CREATE TABLE t(a INTEGER)")
     connection.close()
-    refused_untouched(path, "batchflow didn't make")
+    refused_untouched(path, "batchflow did not create")
 
 
 @pytest.mark.parametrize("kept", [100, 8_192, 12_288, 300_000])
@@ -87,7 +87,7 @@ def test_a_store_of_a_newer_format_is_refused(open_bench: Callable[..., Bench], 
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreFormatError, match="no file"):
+    with pytest.raises(StoreFormatError, match="not a file"):
         Store.open(tmp_path, [parcels()], clock=lambda: NOW)
 
 

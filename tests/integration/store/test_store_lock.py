@@ -107,7 +107,7 @@ def test_a_lock_file_left_behind_does_not_block(path: Path) -> None:
 def test_a_refused_open_gives_the_lock_back(path: Path) -> None:
     path.write_bytes(b"no store")
     for _ in range(2):
-        with pytest.raises(StoreError, match="is no batchflow store"):
+        with pytest.raises(StoreError, match="is not a batchflow store"):
             open_store(path)
     assert not Path(f"{path}.lock").exists()
 

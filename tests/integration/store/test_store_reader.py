@@ -101,7 +101,7 @@ def test_a_reader_refuses_what_would_change_the_store(stored: Path) -> None:
 
 
 def test_a_path_without_a_file_is_refused_and_stays_without(tmp_path: Path) -> None:
-    with pytest.raises(StoreFormatError, match="no store"):
+    with pytest.raises(StoreFormatError, match="no store at"):
         bf.connect(tmp_path / "missing.duckdb")
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +109,7 @@ def test_a_path_without_a_file_is_refused_and_stays_without(tmp_path: Path) -> N
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     duckdb.connect(str(other)).close()
-    with pytest.raises(StoreFormatError, match="didn't make"):
+    with pytest.raises(StoreFormatError, match="did not create"):
         bf.connect(other)
 
 

@@ -1,0 +1,188 @@
+"""Opening a store's file: created if it does not exist, refused untouched if it is not a store."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
+from batchflow.store.database.checkpoint import HEADER_BYTES, repair
+from batchflow.store.database.file_format import check_header, create_header, not_a_store
+from batchflow.store.database.instance import Cursor, Settings, connect
+from batchflow.store.database.lock import held_error, holder_by_duckdb
+from batchflow.store.database.new_file import create_file, log_of, remove_unfinished
+from batchflow.store.database.store_error import clause_of, store_error_of
+
+_MAGIC: Final = b"DUCK"
+_MAGIC_OFFSET: Final = 8
+_READER_WAIT_SECONDS: Final = 3.0
+_READER_POLL_SECONDS: Final = 0.02
+
+
+def open_memory(now: datetime, settings: Settings) -> Cursor:
+    """Open a store that exists only in this process's memory."""
+    root = connect(":memory:", settings)
+    create_header(root, now)
+    return root
+
+
+def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
+    """Open the store at its real path, and create it if there is none.
+
+    Raises:
+        StoreFormatError: The file is not a store, or has a newer format; it is left as it was.
+    """
+    if "?" in str(path):
+        # DuckDB reads the rest as the query of a URL, and puts its log elsewhere.
+        raise StoreError(f"DuckDB can't keep a store at {str(path)!r}: the path contains '?'.")
+    remove_unfinished(path)
+    if os.path.lexists(path):
+        _check_bytes(path)
+        repair(path)
+    else:
+        _create(path, now, settings)
+    return _checked(_connect_after_readers(path, settings), path)
+
+
+def reopen_file(path: Path, settings: Settings) -> Cursor:
+    """Open the store that this process had open until now.
+
+    Raises:
+        StoreFormatError: The file is gone, or has changed.
+    """
+    _check_bytes(path)
+    repair(path)
+    return _checked(_connect(path, settings), path)
+
+
+def open_read_only(path: Path, spill_folder: str) -> Cursor:
+    """Open the store at its real path without changing anything, including the log of a crash.
+
+    Raises:
+        StoreFormatError: There is no file, or it is not a store.
+    """
+    if not path.exists():
+        raise StoreFormatError(f"There is no store at {str(path)!r}; give the path of a store.")
+    _check_bytes(path, read_only=True)
+    return _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
+
+
+def _checked(root: Cursor, path: Path) -> Cursor:
+    try:
+        _refuse_log_of_another_name(path)
+        _check_length(root, path)
+        check_header(root, path)
+    except BaseException:
+        root.close()
+        raise
+    return root
+
+
+def _create(path: Path, now: datetime, settings: Settings) -> None:
+    def opened(unfinished: Path) -> Cursor:
+        root = _connect(unfinished, settings)
+        create_header(root, now)
+        return root
+
+    try:
+        create_file(path, opened)
+    except duckdb.Error as error:
+        raise store_error_of(error) or StoreError(
+            f"The store {str(path)!r} can't be created: {clause_of(error)}."
+        ) from error
+
+
+def _refuse_log_of_another_name(path: Path) -> None:
+    """Refuse a hard link when the log of a crash is beside another name of the file."""
+    if path.stat().st_nlink == 1:
+        return
+    for other in path.parent.iterdir():
+        if other != path and other.is_file() and other.samefile(path) and log_of(other).exists():
+            raise StoreError(
+                f"The store {str(path)!r} was written under its other name {str(other)!r}, and "
+                "its log is there; open it by that name."
+            )
+
+
+def _check_bytes(path: Path, *, read_only: bool = False) -> None:
+    """Refuse anything but a DuckDB file: for a SQLite file DuckDB would download an extension."""
+    if not path.is_file():
+        raise StoreFormatError(f"{str(path)!r} is not a file; give the path of a store.")
+    modes = _own_modes(path)
+    if modes and read_only and modes <= {os.O_RDONLY}:
+        # Another reader of this process has checked it, and shares its lock with this one.
+        return
+    if modes:
+        raise held_error(path, {"pid": os.getpid(), "host": os.uname().nodename})
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    if head.startswith(b"SQLite format 3\0"):
+        raise not_a_store(path, "it is a SQLite database")
+    if head[_MAGIC_OFFSET : _MAGIC_OFFSET + len(_MAGIC)] != _MAGIC:
+        raise not_a_store(path, "it is not a DuckDB file")
+    if len(head) < HEADER_BYTES:
+        raise not_a_store(path, f"it is cut off after {len(head)} bytes")
+
+
+def _own_modes(path: Path) -> set[int]:
+    """Return how this process already has the file open: O_RDONLY, O_RDWR, neither or both."""
+    # Opening and closing the file here would drop the lock of a connection that the user's own
+    # code has in this process. Without /proc, DuckDB's own refusal has to suffice.
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        return set()
+    return {
+        fcntl.fcntl(int(descriptor.name), fcntl.F_GETFL) & os.O_ACCMODE
+        for descriptor in descriptors.iterdir()
+        if descriptor.exists() and descriptor.samefile(path)
+    }
+
+
+def _connect_after_readers(path: Path, settings: Settings) -> Cursor:
+    # This process has the store's lock, so any other process only reads, mostly for one query.
+    deadline = time.monotonic() + _READER_WAIT_SECONDS
+    while True:
+        try:
+            return _connect(path, settings)
+        except StoreHeldError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_READER_POLL_SECONDS)
+
+
+def _connect(path: Path, settings: Settings) -> Cursor:
+    try:
+        return connect(str(path), settings)
+    except duckdb.InvalidInputException as error:
+        raise StoreError(f"The store {str(path)!r} can't be opened: {clause_of(error)}.") from error
+    except duckdb.Error as error:
+        store_error = store_error_of(error)
+        if store_error is not None:
+            raise store_error from error
+        if not settings.read_only and path.exists() and not os.access(path, os.W_OK):
+            raise StoreError(
+                f"The store {str(path)!r} can't be written ({clause_of(error)}); open it where you "
+                "have write permission, or only read it with connect()."
+            ) from error
+        if "lock" in str(error) and isinstance(error, duckdb.IOException):
+            raise held_error(path, holder_by_duckdb(path, str(error))) from error
+        raise not_a_store(
+            path, f"DuckDB {duckdb.__version__} can't read it ({clause_of(error)})"
+        ) from error
+
+
+def _check_length(root: Cursor, path: Path) -> None:
+    # DuckDB counts free blocks at the end of the file, although it cuts them off.
+    blocks, block_bytes = root.execute(
+        "SELECT used_blocks, block_size FROM pragma_database_size() "
+        "WHERE database_name = current_database()"
+    ).fetchall()[0]
+    expected, found = HEADER_BYTES + blocks * block_bytes, path.stat().st_size
+    if found < expected:
+        raise not_a_store(path, f"it is cut off after {found:,} of at least {expected:,} bytes")
