@@ -1,4 +1,4 @@
-"""The time, as an argument: whoever needs it is given a clock."""
+"""The clock, which is an argument of everything that depends on the time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, and how long to sleep until another."""
+    """The present time, and how long to sleep until a later one."""
 
     def now(self) -> datetime:
-        """Answer the present moment, aware, in UTC."""
+        """Return the present time in UTC, with its time zone."""
 
     def seconds_until(self, moment: datetime) -> float:
-        """Answer how many real seconds to sleep until ``moment``; 0.0 when it has come."""
+        """Return the real seconds to sleep until ``moment``; 0.0 if it has passed."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock."""
 
     def now(self) -> datetime:
-        """Answer the present moment, aware, in UTC."""
+        """Return the present time in UTC, with its time zone."""
         return datetime.now(UTC)
 
     def seconds_until(self, moment: datetime) -> float:
-        """Answer how many real seconds to sleep until ``moment``; 0.0 when it has come."""
+        """Return the real seconds to sleep until ``moment``; 0.0 if it has passed."""
         return max(0.0, (moment - self.now()).total_seconds())

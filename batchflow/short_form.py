@@ -1,4 +1,4 @@
-"""Numbers, spans of time and moments as a person reads them at a glance."""
+"""Short texts for numbers, durations and times, for people."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _UNITS: Final[_Scale] = (
 
 
 def short_number(value: float) -> str:
-    """Return a number in three digits: ``987``, ``1.2M``."""
+    """Return a number with three digits: ``987``, ``1.2M``."""
     return _scaled(value, _SIZES, least=1.0)
 
 
 def short_seconds(seconds: float) -> str:
-    """Return a span of time in three digits, in its largest unit: ``250 ms``, ``1.5 h``."""
+    """Return a duration with three digits, in its largest unit: ``250 ms``, ``1.5 h``."""
     return _scaled(seconds, _UNITS, least=1e-6)
 
 
 def short_moment(moment: datetime, now: datetime) -> str:
-    """Return a moment as seen from now: ``05:40``, ``Thu 05:40``, ``24 Dec 05:40``."""
+    """Return a time as precise as its distance from now needs: ``05:40``, ``24 Dec 05:40``."""
     if moment.date() == now.date():
         return f"{moment:%H:%M}"
     soon = abs(moment - now) < timedelta(days=6)
@@ -38,7 +38,7 @@ def short_moment(moment: datetime, now: datetime) -> str:
 
 
 def _scaled(value: float, scale: _Scale, *, least: float) -> str:
-    # What is rounded up to a thousand is one of the next size.
+    # A number that is rounded up to a thousand belongs to the next size.
     rounded = float(f"{value:.3g}")
     size, suffix = next(each for each in scale if abs(rounded) >= each[0])
     return f"{rounded / (size or least):.3g}{suffix}"

@@ -1,4 +1,4 @@
-"""The runs that one worker call works on, as columns."""
+"""The runs that a worker executes a step for in one go, as columns."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ CREATED_AT = "#created_at"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Hold the claimed runs of one status.
+    """Claimed runs of one status.
 
-    ``rows`` has the engine's columns ``#seq`` (int64), ``#attempt`` (int32), ``#foreign_id``
-    (string) and ``#created_at`` (timestamp[us, UTC]), then object columns by field name.
-    ``slice_seconds`` is how long the worker may go on before it gives back what it hasn't begun;
-    None means to the end. With a ``search``, a step that is called for several runs at once is
-    called for the parts that it names, one after the other, and with ``call_rows`` for parts of at
-    most so many.
+    Attributes:
+        rows: The engine's columns ``#seq`` (int64), ``#attempt`` (int32), ``#foreign_id`` (string)
+            and ``#created_at`` (timestamp[us, UTC]), then the object's columns by field name.
+        slice_seconds: How many seconds the worker may take before it returns the runs that it
+            hasn't begun. None is no limit.
+        search: The parts that a step for several runs at once is called for, one after the other.
+            None if no run is searched for.
+        call_rows: The maximum number of runs in one call of such a step. None is no limit.
     """
 
     chunk_id: int
@@ -38,11 +40,11 @@ class Chunk:
 
     @property
     def num_rows(self) -> int:
-        """Count the runs."""
+        """Return the number of runs."""
         return int(self.rows.num_rows)
 
     def parts(self) -> list[tuple[int, int]]:
-        """Return the rows of each call: the first, and the one after the last."""
+        """Return the rows of each call as pairs: the first row, and the row after the last."""
         rows = self.num_rows
         if self.search is not None:
             return list(self.search.parts(rows))

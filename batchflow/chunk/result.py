@@ -1,4 +1,4 @@
-"""What became of a chunk's runs: one outcome each, and only the columns that changed."""
+"""What a step did to a chunk's runs: an outcome for each, and the columns that changed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ NO_DESTINATION = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """Hold the new values of one field, one a run, in the field's own Arrow type.
+    """The new values of one field, one for each run, in the field's Arrow type.
 
-    Where ``written`` is None the value is right for every run that is kept (those that the step
-    left alone carry what they had); otherwise only where it is true. At runs whose changes are
-    dropped the values mean nothing.
+    The values of runs whose changes aren't kept are meaningless.
+
+    Attributes:
+        values: The values.
+        written: Where the values are valid. None means for every run whose changes are kept; a run
+            that the step didn't change has its former value.
     """
 
     values: pa.Array
@@ -43,12 +46,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
-    """Hold what a step did to each run of a chunk, in the chunk's order.
+    """What a step did to each run of a chunk, in the chunk's order.
 
-    ``outcomes`` are codes of `Outcome`; ``to_codes`` the status that an advanced run goes to, the
-    present one of a repeated run, and -1 for the others. ``failures`` and ``reasons`` have a line
-    for each run that failed, and for each that was paused or cancelled, found by ``row``.
-    ``seconds`` is the time that the step took.
+    Attributes:
+        outcomes: Codes of `Outcome`.
+        to_codes: The next status of an advanced run, the present status of a repeated run, and -1
+            for all others.
+        changes: The fields that were changed, by name.
+        failures: A line for each run that failed, with its place in the chunk as ``row``.
+        reasons: A line for each run that was paused or cancelled, likewise.
+        seconds: The time that the step took.
     """
 
     chunk_id: int
@@ -61,5 +68,5 @@ class ChunkResult:
 
     @property
     def num_rows(self) -> int:
-        """Count the runs."""
+        """Return the number of runs."""
         return len(self.outcomes)

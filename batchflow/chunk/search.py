@@ -1,4 +1,8 @@
-"""In which parts a worker apart calls a step, so that its end tells who ended it."""
+"""Find the run that crashes its worker with few crashes and few calls of the step.
+
+This is the egg-dropping search: a crash of the worker is a broken egg, and a call of the step is a
+drop. It takes place in an isolated worker.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +10,54 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Calls are cheap and processes dear, so as few of these are spent as so many calls allow.
+# Calls are cheap and processes expensive, so this many calls are allowed to save crashes.
 _CALLS_PER_BIT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Look for the runs of a chunk that end their worker.
+    """A search for the runs of a chunk that crash their worker.
 
-    With c calls and d ends of a worker one run is found among binomial(c, d): by a first part of
-    binomial(c - 1, d - 1), which is searched with one end less if the worker ends, and if not the
-    others, with one call less. So the parts become smaller, and all are single runs where d is 1.
+    c calls and d crashes find one run among binomial(c, d). The first call is for
+    binomial(c - 1, d - 1) runs. If the worker crashes, these are searched with one crash less; if
+    it doesn't, the others are searched with one call less. So the parts become smaller, and are
+    single runs if d is 1.
 
     Attributes:
-        rows: so many runs, from the first on, have one among them that ended a worker.
-        ends: how many ends of a worker it may take to find that one. The runs after these are
-            called in parts that double, from one run on.
+        rows: The number of runs, from the first one on, among which one crashed a worker.
+        crashes: The number of crashes that may be spent to find that run. The step is called for
+            the runs after these in parts that double, starting with one run.
     """
 
     rows: int
-    ends: int
+    crashes: int
 
     @classmethod
     def among(cls, rows: int) -> Search:
-        """Search so many runs: with the fewest ends at which four calls a bit are enough."""
+        """Return a search with the fewest crashes for which four calls for each bit are enough."""
         most = max(rows if rows < _CALLS_PER_BIT else 0, int(_CALLS_PER_BIT * math.log2(rows or 1)))
-        ends = 1
-        while rows > 1 and calls_among(rows, ends) > most:
-            ends += 1
-        return cls(rows, ends)
+        crashes = 1
+        while rows > 1 and calls_among(rows, crashes) > most:
+            crashes += 1
+        return cls(rows, crashes)
 
     def within(self, start: int, stop: int) -> Search:
-        """Search a part of this one's whose call ended the worker."""
+        """Return the search within a part whose call crashed the worker."""
         if start < self.rows:
-            return Search(stop - start, max(1, self.ends - 1))
+            return Search(stop - start, max(1, self.crashes - 1))
         return Search.among(stop - start)
 
     def after(self, rows: int) -> Search:
-        """Search on after so many runs that ended no worker."""
-        return Search(max(0, self.rows - rows), self.ends)
+        """Return the search after `rows` runs that crashed no worker."""
+        return Search(max(0, self.rows - rows), self.crashes)
 
     def parts(self, rows: int) -> Iterator[tuple[int, int]]:
-        """Yield the first row of each part of a chunk of so many, and the one after its last."""
+        """Yield the parts of a chunk of `rows` runs: the first row, and the row after the last."""
         start, searched = 0, min(self.rows, rows)
-        left = calls_among(searched, self.ends) if searched else 0
+        left = calls_among(searched, self.crashes) if searched else 0
         while start < searched:
             left -= 1
-            stop = min(searched, start + math.comb(left, self.ends - 1))
+            stop = min(searched, start + math.comb(left, self.crashes - 1))
             yield start, stop
             start = stop
         size = 1
@@ -62,12 +67,12 @@ class Search:
             start, size = stop, 2 * size
 
 
-def calls_among(rows: int, ends: int) -> int:
-    """Answer how many calls it takes at most to find one among so many with so many ends."""
-    if ends == 1:
+def calls_among(rows: int, crashes: int) -> int:
+    """Return the most calls that it takes to find one of `rows` runs with so many crashes."""
+    if crashes == 1:
         return rows
-    # binomial(c, d) is at most c to the d-th by d!, which is where to begin to look.
-    calls = max(ends, int((rows * math.factorial(ends)) ** (1 / ends)))
-    while math.comb(calls, ends) < rows:
+    # binomial(c, d) is at most c ** d / d!, which gives the first candidate.
+    calls = max(crashes, int((rows * math.factorial(crashes)) ** (1 / crashes)))
+    while math.comb(calls, crashes) < rows:
         calls += 1
     return calls

@@ -1,6 +1,6 @@
 """Write chunks and their results as Arrow IPC streams, and read them without a copy.
 
-What is no column (ids, seconds) is JSON in the schema's metadata; nothing is pickled.
+Scalar values (ids, seconds) are JSON in the schema's metadata. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def write_chunk(chunk: Chunk, sink: Sink) -> None:
         "run_id_base": chunk.run_id_base,
         "slice_seconds": chunk.slice_seconds,
         "call_rows": chunk.call_rows,
-        "search": [chunk.search.rows, chunk.search.ends] if chunk.search else None,
+        "search": [chunk.search.rows, chunk.search.crashes] if chunk.search else None,
     }
     _write_table(chunk.rows, sink, header)
 

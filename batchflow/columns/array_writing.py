@@ -1,4 +1,7 @@
-"""Turn what a batch step assigned to a column into Arrow: NumPy, Arrow, frames, lists, scalars."""
+"""Convert what a batch step assigned to a column to Arrow.
+
+It may be a NumPy or Arrow array, a column of a data frame, a list, or one scalar for all runs.
+"""
 
 from __future__ import annotations
 
@@ -18,33 +21,41 @@ from batchflow.definition.field_type import FieldType, Kind
 
 _UUID_BYTES = 16
 _SCALARS = (str, bytes, bytearray, dict)
-_CAN_HOLD_EACH = (pa.ArrowException, ValueError, OverflowError, TypeError)
+_CONVERSION_ERRORS = (pa.ArrowException, ValueError, OverflowError, TypeError)
 
 
 class WrongLengthError(ValueError):
-    """A column needs one value for each run of the batch."""
+    """A column doesn't have one value for each run of the batch.
+
+    Attributes:
+        found: How many values there are, and for how many runs, as a phrase.
+    """
+
+    def __init__(self, values: str, rows: int) -> None:
+        self.found = f"{values} for {rows} runs"
+        super().__init__(f"Found {self.found}. Give one value for each run.")
 
 
 def as_column(values: Any, rows: int, field_type: FieldType) -> AnyArray | pa.Array:
-    """Return what was assigned as a NumPy or Arrow array of `rows` values; a scalar for all.
+    """Return the assigned values as a NumPy or Arrow array of length `rows`; a scalar is repeated.
 
     Raises:
-        WrongLengthError: there are more or fewer values.
+        WrongLengthError: There are more or fewer values than rows.
     """
     column = _unchecked_column(values, rows, field_type)
     if len(column) != rows:
-        raise WrongLengthError(f"{len(column)} values for {rows} runs; give one for each run")
+        raise WrongLengthError(f"{len(column)} values", rows)
     return column
 
 
 def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
-    """Return an array of Arrow's where `column` is a column of some frame, else one of NumPy's.
+    """Return a column of a data frame as an Arrow array, and anything else as a NumPy array.
 
     Raises:
-        WrongLengthError: it has no length, and goes on when there are `rows` values.
+        WrongLengthError: The column has no length, and yields more than `rows` values.
     """
     if isinstance(column, pa.Array | pa.ChunkedArray):
-        # Whoever builds one from buffers may get it wrong, and nothing checks it from here on.
+        # An array built from buffers may be invalid, and nothing checks it later.
         column.validate(full=True)
         return one_array(column) if isinstance(column, pa.ChunkedArray) else column
     if isinstance(column, np.ndarray):
@@ -59,9 +70,10 @@ def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
 
 
 def _is_of_objects(column: Any) -> bool:
-    """Tell a pandas column of objects, of which Arrow would find out the types.
+    """Return whether the column is a pandas column of objects.
 
-    It has none for many of them, such as an enum's members, and lets some end the process.
+    Arrow would infer their types. It has no type for many of them, such as the members of an enum,
+    and crashes the process on some.
     """
     dtype = getattr(column, "dtype", None)
     return isinstance(dtype, np.dtype) and dtype.hasobject and hasattr(column, "isna")
@@ -78,12 +90,12 @@ def _listed(column: Iterable[Any], rows: int) -> list[Any]:
     # A generator may never end.
     values = list(itertools.islice(column, rows + 1))
     if len(values) > rows:
-        raise WrongLengthError(f"more than {rows} values for {rows} runs; give one for each run")
+        raise WrongLengthError(f"more than {rows} values", rows)
     return values
 
 
 def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> WrittenColumn:
-    """Convert a column of a batch to ``field_type.arrow``, and find the values that don't fit."""
+    """Convert a column of a batch to ``field_type.arrow``; the result names the unfit values."""
     if isinstance(column, np.ma.MaskedArray):
         return write_values(column.tolist(), field_type)
     if isinstance(column, np.ndarray):
@@ -110,14 +122,14 @@ def _is_scalar(values: Any, field_type: FieldType) -> bool:
 def _write_numpy(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     if column.ndim != 1:
         return write_values(list(column), field_type)
-    quick = _NUMPY.get((column.dtype.kind, field_type.kind))
-    if quick is None:
+    convert = _NUMPY.get((column.dtype.kind, field_type.kind))
+    if convert is None:
         return write_values(_python_values(column), field_type)
-    return quick(column, field_type)
+    return convert(column, field_type)
 
 
 def _python_values(column: AnyArray) -> list[Any]:
-    # NumPy turns times of other units than µs into plain numbers; its own scalars keep them.
+    # NumPy converts times whose unit isn't µs to plain numbers. Its scalars keep them.
     if column.dtype.kind in "mM":
         return [None if np.isnat(value) else value for value in column]
     values: list[Any] = column.tolist()
@@ -134,10 +146,10 @@ def _integers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
 
 
 def _whole_numbers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
-    """Take floats without a fraction for ints.
+    """Accept floats without a fraction as ints.
 
-    NumPy makes floats of ints as soon as one of them has a fraction, so whether it is 1 or 1.0
-    is not the run's own doing.
+    NumPy converts a whole column to floats as soon as one value has a fraction, so whether a run
+    has 1 or 1.0 depends on other runs.
     """
     limit = 2.0**63
     fits = np.isfinite(column) & (column >= -limit) & (column < limit)
@@ -150,8 +162,8 @@ def _floats(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     if column.dtype.kind == "f":
         return WrittenColumn(pa.array(numbers))
     limit = 2**53
-    surely = (column <= limit) & (column >= -limit if column.dtype.kind == "i" else True)
-    if surely.all():
+    exact = (column <= limit) & (column >= -limit if column.dtype.kind == "i" else True)
+    if exact.all():
         return WrittenColumn(pa.array(numbers))
     return write_values(column.tolist(), field_type)
 
@@ -159,7 +171,7 @@ def _floats(column: AnyArray, field_type: FieldType) -> WrittenColumn:
 def _texts(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     try:
         array = pa.array(column, field_type.arrow)
-    except _CAN_HOLD_EACH:
+    except _CONVERSION_ERRORS:
         return write_values(column.tolist(), field_type)
     return _with_nulls_found(array, field_type)
 
@@ -167,9 +179,9 @@ def _texts(column: AnyArray, field_type: FieldType) -> WrittenColumn:
 def _times(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     unit = _UNITS[field_type.kind]
     possible = in_range(column)
-    held = np.where(possible, column, np.array("NaT", column.dtype))
-    rounded = held.astype(unit)
-    fits = possible & ((rounded == held) | np.isnat(held))
+    times = np.where(possible, column, np.array("NaT", column.dtype))
+    rounded = times.astype(unit)
+    fits = possible & ((rounded == times) | np.isnat(times))
     array = pa.array(rounded).cast(field_type.arrow)
     found = f"{column.dtype} that {field_type.arrow} can't hold"
     problems = dict.fromkeys(np.flatnonzero(~fits).tolist(), found)
@@ -196,7 +208,7 @@ def _with_nulls_found(
 
 def _write_arrow(column: pa.Array, field_type: FieldType) -> WrittenColumn:
     plain = _without_dictionary(column)
-    if not _is_alike(plain.type, field_type):
+    if not _casts_safely(plain.type, field_type):
         return write_values(_python_values_of_arrow(column, field_type), field_type)
     try:
         cast = plain if plain.type == field_type.arrow else plain.cast(field_type.arrow)
@@ -211,29 +223,29 @@ def _without_dictionary(column: pa.Array) -> pa.Array:
     if not pa.types.is_dictionary(column.type):
         return column
     if pa.types.is_string_view(column.dictionary.type):
-        # The texts of Polars, which Arrow has no way to decode.
+        # Polars uses string views, and Arrow can't decode a dictionary of those.
         texts = column.dictionary.cast(pa.string())
         column = pa.DictionaryArray.from_arrays(column.indices, texts)
     return column.dictionary_decode()
 
 
-def _is_alike(arrow: pa.DataType, field_type: FieldType) -> bool:
-    """Tell whether Arrow's own cast between the two refuses what mustn't be coerced."""
-    alike = _ALIKE.get(field_type.kind)
-    if alike is None:
-        return bool(arrow == field_type.arrow) and not _holds_unchecked(field_type)
-    return any(test(arrow) for test in alike)
+def _casts_safely(arrow: pa.DataType, field_type: FieldType) -> bool:
+    """Return whether Arrow's cast between the two types refuses values that mustn't be coerced."""
+    accepted = _SAFE_CASTS.get(field_type.kind)
+    if accepted is None:
+        return bool(arrow == field_type.arrow) and not _has_unchecked_values(field_type)
+    return any(test(arrow) for test in accepted)
 
 
-def _holds_unchecked(field_type: FieldType) -> bool:
+def _has_unchecked_values(field_type: FieldType) -> bool:
     return field_type.kind is Kind.ENUM or field_type.kind.nested
 
 
 def _python_values_of_arrow(column: pa.Array, field_type: FieldType) -> Sequence[Any]:
     values: list[Any] = column.to_pylist()
     if field_type.kind in (Kind.ENUM, Kind.UUID) or field_type.kind.nested:
-        # Arrow has no members and no dataclasses: names and dicts are what it has for them.
-        # Where it has UUIDs, frames don't: they have bytes.
+        # Arrow has names for an enum's members and dicts for dataclasses. Data frames have bytes
+        # for UUIDs.
         return [_from_arrow(value, field_type) for value in values]
     return values
 
@@ -257,7 +269,7 @@ def _from_arrow(value: Any, field_type: FieldType) -> Any:
 def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, dict):
         return value.items()
-    # Polars has lists of structs for maps.
+    # Polars represents maps as lists of structs.
     return (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value)
 
 
@@ -268,14 +280,14 @@ def _struct_from_arrow(value: dict[str, Any], field_type: FieldType) -> Any:
     return StructSnapshot(_from_arrow(value[name], child) for name, child in parts.items())
 
 
-_Quick = Callable[[AnyArray, FieldType], WrittenColumn]
+_Converter = Callable[[AnyArray, FieldType], WrittenColumn]
 _UNITS = {
     Kind.DATE: "datetime64[D]",
     Kind.DATETIME: "datetime64[us]",
     Kind.DATETIME_UTC: "datetime64[us]",
     Kind.TIMEDELTA: "timedelta64[us]",
 }
-_NUMPY: dict[tuple[str, Kind], _Quick] = {
+_NUMPY: dict[tuple[str, Kind], _Converter] = {
     ("b", Kind.BOOL): _plain_numbers,
     ("i", Kind.INT): _plain_numbers,
     ("u", Kind.INT): _integers,
@@ -290,7 +302,7 @@ _NUMPY: dict[tuple[str, Kind], _Quick] = {
     ("M", Kind.DATETIME_UTC): _times,
     ("m", Kind.TIMEDELTA): _times,
 }
-_ALIKE: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
+_SAFE_CASTS: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
     Kind.INT: (pa.types.is_integer, pa.types.is_null),
     Kind.FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_null),
     Kind.STR: (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),

@@ -1,4 +1,4 @@
-"""Make one Arrow array of several pieces, and a NumPy array of any objects."""
+"""Build single arrays: an Arrow array from several chunks, a NumPy array from any objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ AnyArray = npt.NDArray[Any]
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """Return `column` as a single array, copied only when it has several pieces."""
+    """Return `column` as a single array, copied only if it has several chunks."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def object_array(values: Sequence[Any]) -> AnyArray:
-    """Return a one-dimensional array of objects, whatever these are."""
+    """Return a one-dimensional array of objects, even if these are sequences."""
     return np.fromiter(values, dtype=object, count=len(values))

@@ -1,29 +1,29 @@
-"""Names of the classes of whatever a step came up with; asking for them runs no code of the user's.
+"""Name the classes of values that come from user code, without running user code.
 
-What a class says of itself may be anything, or raise. So it is the interpreter that is asked.
+A class may define ``__name__`` as anything, or raise. So the interpreter's own slots are read.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-CHARACTERS: Final = 200
+MAX_CHARACTERS: Final = 200
 _NAME: Final = type.__dict__["__name__"].__get__
 _QUALNAME: Final = type.__dict__["__qualname__"].__get__
 
 
-def class_name(one: object) -> str:
-    """Return the name of the object's class, at most 200 characters."""
-    return storable(_NAME(type(one)), CHARACTERS)
+def class_name(value: object) -> str:
+    """Return the name of the class of `value`, at most 200 characters."""
+    return storable(_NAME(type(value)), MAX_CHARACTERS)
 
 
-def qualified_class_name(one: object) -> str:
-    """Return the same, with the names of the classes and functions that it stands in."""
-    return storable(_QUALNAME(type(one)), CHARACTERS)
+def qualified_class_name(value: object) -> str:
+    """Return the qualified name of the class of `value`, at most 200 characters."""
+    return storable(_QUALNAME(type(value)), MAX_CHARACTERS)
 
 
 def storable(text: str, characters: int) -> str:
-    """Return the text cut to so many characters, and without what can't be UTF-8."""
+    """Return the text, cut to `characters`, with a question mark for what UTF-8 can't encode."""
     if len(text) > characters:
         text = text[: max(characters - 1, 0)] + "…"
     if text.isascii():

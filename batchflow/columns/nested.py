@@ -1,21 +1,21 @@
-"""Compare and copy nested values by their field's type, so that a change in place is noticed."""
+"""Compare and copy nested values by their field's type, to detect changes in place."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from batchflow.columns.value_writing import GONE, StructSnapshot
+from batchflow.columns.value_writing import MISSING, StructSnapshot
 from batchflow.definition.field_type import FieldType, Kind
 
 
 def same(value: Any, stored: Any, field_type: FieldType) -> bool:
-    """Tell whether `value` holds just what is stored; by its fields, not by its own ``__eq__``."""
+    """Return whether `value` equals what is stored, field by field and without its ``__eq__``."""
     if value is None or stored is None:
         return value is stored
     match field_type.kind:
         case Kind.STRUCT:
             return isinstance(value, field_type.python) and all(
-                same(getattr(value, name, GONE), getattr(stored, name), child)
+                same(getattr(value, name, MISSING), getattr(stored, name), child)
                 for name, child in field_type.children
             )
         case Kind.LIST:
@@ -26,11 +26,12 @@ def same(value: Any, stored: Any, field_type: FieldType) -> bool:
 
 
 def snapshot(value: Any, field_type: FieldType) -> Any:
-    """Copy `value` as deep as its field's type goes; what is of another type stays what it is."""
+    """Copy `value` as deep as its field's type goes; a value of another type isn't copied."""
     match field_type.kind:
         case Kind.STRUCT if isinstance(value, field_type.python):
             return StructSnapshot(
-                snapshot(getattr(value, name, GONE), child) for name, child in field_type.children
+                snapshot(getattr(value, name, MISSING), child)
+                for name, child in field_type.children
             )
         case Kind.LIST if isinstance(value, list):
             return [snapshot(item, field_type.child("item")) for item in value]
@@ -43,10 +44,10 @@ def snapshot(value: Any, field_type: FieldType) -> Any:
 def _same_lists(value: Any, stored: list[Any], item: FieldType) -> bool:
     if not isinstance(value, list) or len(value) != len(stored):
         return False
-    return all(same(ours, theirs, item) for ours, theirs in zip(value, stored, strict=True))
+    return all(same(left, right, item) for left, right in zip(value, stored, strict=True))
 
 
 def _same_maps(value: Any, stored: dict[Any, Any], child: FieldType) -> bool:
     if not isinstance(value, dict) or list(value) != list(stored):
         return False
-    return all(same(ours, stored[key], child) for key, ours in value.items())
+    return all(same(item, stored[key], child) for key, item in value.items())

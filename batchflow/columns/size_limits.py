@@ -1,6 +1,6 @@
-"""How much text, or bytes, one run may leave, and the runs of one chunk together.
+"""Limits on the text and bytes of one value, and of one field in one chunk.
 
-So what is in flight stays bounded, and so does a transaction, whatever a step comes up with.
+They bound what is in flight and what a transaction writes, whatever a step assigns.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MOST_BYTES_OF_A_VALUE: Final = 64 * 1024 * 1024
-MOST_BYTES_TOGETHER: Final = 8 * MOST_BYTES_OF_A_VALUE
-"""Of one field in one chunk; an Arrow array holds four times as much."""
+MAX_BYTES_PER_VALUE: Final = 64 * 1024 * 1024
+MAX_BYTES_PER_COLUMN: Final = 8 * MAX_BYTES_PER_VALUE
+"""For one field in one chunk. An Arrow array can hold four times as much."""
 
 _SAMPLE: Final = 1024
 _JOINED_AT_ONCE: Final = 4096
 
 
-class TooMuchTogether(Exception):
-    """The values of many runs are more than is held at once; those of fewer runs would fit."""
+class ColumnTooLargeError(Exception):
+    """A field's values are too large together. Those of fewer runs would fit."""
 
 
 def require_room(values: Sequence[Any], empty: str | bytes) -> None:
-    """Make sure that texts, or bytes, aren't too many characters together.
+    """Check that the texts, or bytes, aren't too long together.
 
-    They are counted before they are copied, as many runs may have the same long text; but of short
-    ones, as they mostly are, no more than a sample.
+    The length is computed before the values are copied, because many runs may share the same long
+    text. A sample is enough if the values are short, as they mostly are.
 
     Raises:
-        TooMuchTogether: they are.
+        ColumnTooLargeError: The values are too long together.
     """
     every = max(1, len(values) // _SAMPLE)
-    if _characters(values[::every], empty) * every <= MOST_BYTES_OF_A_VALUE:
+    if _characters(values[::every], empty) * every <= MAX_BYTES_PER_VALUE:
         return
-    if _characters(values, empty) > MOST_BYTES_TOGETHER:
-        raise TooMuchTogether
+    if _characters(values, empty) > MAX_BYTES_PER_COLUMN:
+        raise ColumnTooLargeError
 
 
 def _characters(values: Sequence[Any], empty: str | bytes) -> int:
@@ -45,9 +45,9 @@ def _characters(values: Sequence[Any], empty: str | bytes) -> int:
 
 
 def are_all(values: Sequence[Any], empty: str | bytes) -> bool:
-    """Tell whether all values are texts, or all bytes, in a quarter of the time of a look at each.
+    """Return whether all values are texts, or all are bytes; instances of subclasses count too.
 
-    Those of subclasses are.
+    Joining them takes a quarter of the time of checking each value's type.
     """
     try:
         for start in range(0, len(values), _JOINED_AT_ONCE):
@@ -58,19 +58,19 @@ def are_all(values: Sequence[Any], empty: str | bytes) -> bool:
 
 
 def without_long_values(array: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Return a column of text or bytes with null for each that is too long, and what these are.
+    """Return a text or bytes column with null for each value that is too long, and the problems.
 
     Raises:
-        TooMuchTogether: it didn't get into one array.
+        ColumnTooLargeError: The values didn't fit into one Arrow array.
     """
     if isinstance(array, pa.ChunkedArray):
-        raise TooMuchTogether
-    if array.nbytes <= MOST_BYTES_OF_A_VALUE:
+        raise ColumnTooLargeError
+    if array.nbytes <= MAX_BYTES_PER_VALUE:
         return array, {}
     bytes_each = pc.binary_length(array).fill_null(0).to_numpy()
-    long = bytes_each > MOST_BYTES_OF_A_VALUE
+    too_long = bytes_each > MAX_BYTES_PER_VALUE
     problems = {
-        row: f"{bytes_each[row]:,} bytes, where {MOST_BYTES_OF_A_VALUE:,} are the most,"
-        for row in np.flatnonzero(long).tolist()
+        row: f"{bytes_each[row]:,} bytes (the maximum is {MAX_BYTES_PER_VALUE:,})"
+        for row in np.flatnonzero(too_long).tolist()
     }
-    return pc.if_else(pa.array(long), pa.scalar(None, array.type), array), problems
+    return pc.if_else(pa.array(too_long), pa.scalar(None, array.type), array), problems

@@ -1,7 +1,7 @@
-"""Turn Arrow columns into lists of the Python values that a step sees.
+"""Read Arrow columns as lists of the Python values that a step receives.
 
-Works column by column, nested ones too: a list column is its items read at once and then cut.
-Timestamps go through NumPy, as Arrow's own conversion takes 1.5 µs a value.
+Nested columns are converted column by column too: the items of a list column are read at once and
+then split. Timestamps are converted by NumPy, because Arrow takes 1.5 µs for each value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DAYS_PER_MONTH = 30
 _MICROSECONDS_PER_DAY = 86_400_000_000
 _MONTH_DAY_NANO = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanoseconds", "<i8")])
 _UUID_BYTES = 16
-_TOO_FAR = "the stored time is outside the years 1 to 9999; correct it in the store"
+_OUT_OF_RANGE = "The stored time is outside the years 1 to 9999. Correct it in the store."
 
 MAY_BE_UNREADABLE = (Kind.DATE, Kind.DATETIME, Kind.DATETIME_UTC)
 
@@ -32,10 +32,10 @@ Values = list[Any]
 
 
 def read_values(column: pa.Array, field_type: FieldType) -> Values:
-    """Return the column's values, None where it is null.
+    """Return the column's values, with None for null.
 
-    Enums become members, structs instances of their dataclass, maps dicts. Intervals with months
-    count 30 days for each. A point in time outside the years 1 to 9999 becomes `Unreadable`.
+    Enums are returned as members, structs as instances of their dataclass, maps as dicts. A month
+    of an interval counts as 30 days. A time outside the years 1 to 9999 is `Unreadable`.
     """
     if column.null_count == len(column):
         return [None] * len(column)
@@ -46,21 +46,21 @@ def read_values(column: pa.Array, field_type: FieldType) -> Values:
 
 
 class Unreadable:
-    """Stand for a value that a step can't read; reading it raises, and fails that run alone."""
+    """The placeholder of a value that can't be read; a step that reads it fails for that run."""
 
     def __init__(self, reason: str) -> None:
-        """Keep the reason, for the error."""
+        """Keep the reason for the error message."""
         self.reason = reason
 
 
 class PartlyReadable(list[Any]):
-    """A column of which some values are `Unreadable`."""
+    """A column with some `Unreadable` values."""
 
     def __getitem__(self, row: Any) -> Any:
         """Return the value at `row`.
 
         Raises:
-            LookupError: it can't be read.
+            LookupError: The value can't be read.
         """
         value = super().__getitem__(row)
         if isinstance(value, Unreadable):
@@ -69,13 +69,13 @@ class PartlyReadable(list[Any]):
 
 
 def null_rows(column: pa.Array) -> npt.NDArray[np.bool_]:
-    """Return a mask of the nulls."""
+    """Return a mask of the null rows."""
     mask: npt.NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)
     return mask
 
 
 def microseconds(column: pa.Array) -> npt.NDArray[np.int64]:
-    """Return a column of durations, or of the store's intervals, in µs; 0 where it is null."""
+    """Return durations, or the store's intervals, in µs, with 0 for null."""
     if not pa.types.is_interval(column.type):
         return _integers(column.cast(pa.duration("us")))
     buffer = column.buffers()[1]
@@ -87,18 +87,18 @@ def microseconds(column: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def days(column: pa.Array) -> npt.NDArray[np.datetime64]:
-    """Return a column of dates as ``datetime64[D]``; 1970-01-01 where it is null."""
+    """Return dates as ``datetime64[D]``, with 1970-01-01 for null."""
     numbers = column.cast(pa.date32()).view(pa.int32()).fill_null(0)
     return np.asarray(numbers).astype("datetime64[D]")
 
 
 def points_in_time(column: pa.Array) -> npt.NDArray[np.datetime64]:
-    """Return a column of timestamps as ``datetime64[us]``; 1970-01-01 where it is null."""
+    """Return timestamps as ``datetime64[us]``, with 1970-01-01 for null."""
     return _integers(column.cast(pa.timestamp("us", column.type.tz))).view("datetime64[us]")
 
 
 def enum_codes(column: pa.Array, members: type[Any]) -> tuple[npt.NDArray[np.intp], list[Any]]:
-    """Return an index into a list of members for each value; nulls point at the last one, None."""
+    """Return indexes into a list of members; null refers to its last entry, None."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     known: list[Any] = [members[name] for name in column.dictionary.to_pylist()]
@@ -147,14 +147,14 @@ def _utc_or_unreadable(since_epoch: datetime.timedelta) -> Any:
     try:
         return _EPOCH_UTC + since_epoch
     except OverflowError:
-        return Unreadable(_TOO_FAR)
+        return Unreadable(_OUT_OF_RANGE)
 
 
 def _points_in_time(values: Values) -> Values:
-    # NumPy answers with a plain integer where Python's type is too small.
+    # NumPy returns a plain integer if a time is out of range for Python's type.
     if int in set(map(type, values)):
-        too_far = Unreadable(_TOO_FAR)
-        return [too_far if type(value) is int else value for value in values]
+        out_of_range = Unreadable(_OUT_OF_RANGE)
+        return [out_of_range if type(value) is int else value for value in values]
     return values
 
 
@@ -178,8 +178,8 @@ def _enums(column: pa.Array, field_type: FieldType) -> Values:
 
 def _structs(column: pa.Array, field_type: FieldType) -> Values:
     if column.null_count:
-        made = iter(_structs(column.drop_null(), field_type))
-        return [None if null else next(made) for null in null_rows(column).tolist()]
+        values = iter(_structs(column.drop_null(), field_type))
+        return [None if null else next(values) for null in null_rows(column).tolist()]
     parts = [
         read_values(pc.struct_field(column, [position]), child)
         for position, (_, child) in enumerate(field_type.children)
@@ -209,7 +209,7 @@ def _maps(column: pa.Array, field_type: FieldType) -> Values:
 
 
 def _spans(column: pa.Array) -> Iterable[tuple[int, int]]:
-    """Return where each list starts and stops among the flattened items, which leave out nulls."""
+    """Return where each list starts and stops in the flattened items, which exclude nulls."""
     lengths = column.value_lengths().fill_null(0).to_numpy()
     stops = np.cumsum(lengths).tolist()
     return itertools.pairwise([0, *stops])

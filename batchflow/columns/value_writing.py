@@ -1,8 +1,8 @@
-"""Turn the Python values that a step left into Arrow columns, and find those that don't fit.
+"""Convert Python values to Arrow columns, and find the values that don't fit.
 
-Nothing is coerced silently: a value is stored as what it is, or is a problem of its own run. A
-column whose values all have just the field's type is converted at once; only where that fails are
-its values looked at one by one, to find which are to blame.
+Nothing is coerced silently: a value is stored as it is, or is a problem of its own run. A column
+whose values all have exactly the field's type is converted at once. Only if that fails, the values
+are checked one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 from batchflow.columns.class_names import class_name
 from batchflow.columns.misfit import Misfit
 from batchflow.columns.size_limits import (
-    TooMuchTogether,
+    ColumnTooLargeError,
     are_all,
     require_room,
     without_long_values,
@@ -39,9 +39,9 @@ _Writer = Callable[[Sequence[Any], FieldType], "WrittenColumn"]
 
 @dataclass(frozen=True, slots=True)
 class WrittenColumn:
-    """Hold a column in its field's Arrow type, and by row what was found that doesn't fit it.
+    """A column in its field's Arrow type, and a phrase for each value that doesn't fit, by row.
 
-    At the rows of `problems` the column means nothing.
+    The column's values at the rows of `problems` are meaningless.
     """
 
     array: pa.Array
@@ -49,20 +49,20 @@ class WrittenColumn:
 
 
 class StructSnapshot(tuple[Any, ...]):
-    """The values of a nested dataclass's fields in their order, as they were at one time."""
+    """A copy of the values of a nested dataclass's fields, in their order."""
 
     __slots__ = ()
 
 
-class Gone:
-    """Stand for an attribute that the step deleted; it fits no field."""
+class Missing:
+    """The type of `MISSING`, the value of an attribute that the step deleted; it fits no field."""
 
 
-GONE = Gone()
+MISSING = Missing()
 
 
-class Unfit(ValueError):
-    """Say what was found in place of a value that fits."""
+class UnfitError(ValueError):
+    """A value doesn't fit; the message is a phrase for what was found."""
 
 
 def write_values(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
@@ -70,23 +70,23 @@ def write_values(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     try:
         if _have_exact_types(values, field_type):
             return bounded(_writer(field_type)(values, field_type), field_type)
-    except TooMuchTogether:
+    except ColumnTooLargeError:
         if len(values) > 1:
             raise
     except MemoryError:
         raise
     except Exception:
-        # Looking at a value may raise anything; whose fault it was is found one by one.
+        # Inspecting a value may raise anything. The values are checked one by one below.
         pass
     return _write_one_by_one(values, field_type)
 
 
 def describe(value: Any) -> str:
-    """Name what was found, without its value: that may be nobody else's business."""
+    """Return a phrase for the value's type; the value itself may be confidential."""
     if value is None:
         return "None"
-    if value is GONE:
-        return "nothing"
+    if value is MISSING:
+        return "no value"
     name = class_name(value)
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
@@ -101,7 +101,7 @@ def _have_exact_types(values: Sequence[Any], field_type: FieldType) -> bool:
 
 
 def bounded(written: WrittenColumn, field_type: FieldType) -> WrittenColumn:
-    """Return what was written, without the values that are too long."""
+    """Return the written column without the values that are too long."""
     if field_type.kind not in _EMPTY:
         return written
     array, problems = without_long_values(written.array)
@@ -109,7 +109,7 @@ def bounded(written: WrittenColumn, field_type: FieldType) -> WrittenColumn:
 
 
 def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
-    # A loop over rows, as each is to be judged by itself; it runs only where something is odd.
+    # A loop over rows, because each is judged by itself. It runs only if a value is unusual.
     problems: dict[int, str] = {}
     fitting = [_fitted(row, value, field_type, problems) for row, value in enumerate(values)]
     written = bounded(_writer(field_type)(fitting, field_type), field_type)
@@ -119,12 +119,12 @@ def _write_one_by_one(values: Sequence[Any], field_type: FieldType) -> WrittenCo
 def _fitted(row: int, value: Any, field_type: FieldType, problems: dict[int, str]) -> Any:
     try:
         return fit(value, field_type)
-    except Unfit as unfit:
+    except UnfitError as unfit:
         problems[row] = Misfit.of(str(unfit), value)
     except MemoryError:
         raise
     except Exception:
-        problems[row] = f"{describe(value)} that can't be read"
+        problems[row] = f"{describe(value)} that can't be inspected"
     return None
 
 
@@ -132,51 +132,51 @@ def fit(value: Any, field_type: FieldType) -> Any:
     """Return `value` as the field's own Python type.
 
     Raises:
-        Unfit: it is of another type, or the column can't hold it.
+        UnfitError: The value has another type, or the column can't hold it.
     """
     if value is None:
         if field_type.nullable:
             return None
-        raise Unfit("None")
+        raise UnfitError("None")
     converted = _converted(value, field_type)
     _require_time_zone(converted, field_type)
     try:
         bounded(_writer(field_type)([converted], field_type), field_type)
-    except (Unfit, MemoryError):
+    except (UnfitError, MemoryError):
         raise
     except UnicodeEncodeError:
-        raise Unfit("a str with half a surrogate pair, which UTF-8 can't hold") from None
+        raise UnfitError("a str with a lone surrogate, which UTF-8 can't encode") from None
     except Exception:
-        raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
+        raise UnfitError(f"{describe(value)} that {field_type.arrow} can't hold") from None
     return converted
 
 
 def _converted(value: Any, field_type: FieldType) -> Any:
-    accepted, refused, convert = _ACCEPTED.get(field_type.kind, (field_type.python, (), None))
+    accepted, excluded, convert = _ACCEPTED.get(field_type.kind, (field_type.python, (), None))
     if isinstance(value, StructSnapshot) and field_type.kind is Kind.STRUCT:
         return value
-    # By its class: the object itself may claim to be of any.
-    if not issubclass(type(value), accepted) or issubclass(type(value), refused):
-        raise Unfit(describe(value))
+    # By its type, because an object may return anything as its ``__class__``.
+    if not issubclass(type(value), accepted) or issubclass(type(value), excluded):
+        raise UnfitError(describe(value))
     if convert is None:
         return value
     try:
         return convert(value)
     except (ValueError, OverflowError, TypeError):
-        raise Unfit(f"{describe(value)} that {field_type.arrow} can't hold") from None
+        raise UnfitError(f"{describe(value)} that {field_type.arrow} can't hold") from None
 
 
 def _require_time_zone(value: Any, field_type: FieldType) -> None:
     if field_type.kind is Kind.DATETIME and value.tzinfo is not None:
-        raise Unfit("a datetime with a time zone, not a naive one")
+        raise UnfitError("a datetime with a time zone instead of a naive one")
     if field_type.kind is Kind.DATETIME_UTC and value.utcoffset() is None:
-        raise Unfit("a naive datetime, not one with a time zone")
+        raise UnfitError("a naive datetime instead of one with a time zone")
 
 
 def _exact_types(field_type: FieldType) -> frozenset[type]:
     exact = _EXACT.get(field_type.kind, ())
-    nothing = (type(None),) if field_type.nullable else ()
-    return frozenset((field_type.python, *exact, *nothing))
+    none = (type(None),) if field_type.nullable else ()
+    return frozenset((field_type.python, *exact, *none))
 
 
 def _writer(field_type: FieldType) -> _Writer:
@@ -189,13 +189,13 @@ def _plain(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
 
 def _naive(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     if any(value is not None and value.tzinfo is not None for value in values):
-        raise Unfit("a datetime with a time zone")
+        raise UnfitError("a datetime with a time zone")
     return _plain(values, field_type)
 
 
 def _utc(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
-    if any(one is not None and one.tzinfo is not UTC and has_odd_offset(one) for one in values):
-        raise Unfit("an odd time zone")
+    if any(at is not None and at.tzinfo is not UTC and has_odd_offset(at) for at in values):
+        raise UnfitError("an odd time zone")
     return _in_range(values, field_type)
 
 
@@ -210,7 +210,7 @@ def _enums(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     members = field_type.python.__members__
     names = [None if value is None else value._name_ for value in values]
     if not set(names) <= {None, *members}:
-        raise Unfit(f"no single member of {field_type.python.__name__}")
+        raise UnfitError(f"no member of {field_type.python.__name__}")
     return WrittenColumn(pa.array(names, pa.string()))
 
 
@@ -219,7 +219,7 @@ def _structs(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     missing = [value is None for value in values]
     for position, (name, child) in enumerate(field_type.children):
         column = [_part(value, position, name) for value in values]
-        # A struct that is null has null parts, whatever the parts' own types say.
+        # A null struct has null parts, even if the parts' types aren't nullable.
         part = write_values(column, child.or_none() if any(missing) else child)
         parts.append(part.array)
         bad = {**part.problems, **_nulls_inside(column, missing, child)}
@@ -232,7 +232,7 @@ def _structs(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
 def _part(value: Any, position: int, name: str) -> Any:
     if isinstance(value, StructSnapshot):
         return value[position]
-    return None if value is None else getattr(value, name, GONE)
+    return None if value is None else getattr(value, name, MISSING)
 
 
 def _nulls_inside(column: list[Any], missing: list[bool], child: FieldType) -> dict[int, str]:
@@ -262,7 +262,7 @@ def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     problems = _of_parents(items.problems, offsets, "value")
     problems.update(_of_parents(keys.problems, offsets, "key"))
     if keys.problems:
-        # A map's keys can't be null, and these rows mean nothing anyway.
+        # A map's keys can't be null, and these rows are meaningless anyway.
         kept = [None if row in problems else value for row, value in enumerate(values)]
         return WrittenColumn(_maps(kept, field_type).array, problems)
     array = pa.MapArray.from_arrays(
@@ -291,13 +291,13 @@ def _to_float(value: Any) -> float:
 
 
 def _to_text(value: str) -> str:
-    # An enum's members may be strings, whose own str() is another text.
+    # The members of an enum may be strings with another ``__str__``.
     return str.__str__(value)
 
 
 _Accepted = tuple[Any, Any, Callable[[Any], Any] | None]
 
-# By kind: which classes are taken, which of their subclasses aren't, and what makes them plain.
+# By kind: the accepted classes, the excluded subclasses, and the conversion to a plain value.
 _ACCEPTED: dict[Kind, _Accepted] = {
     Kind.BOOL: ((bool, np.bool_), (), bool),
     Kind.INT: ((int, np.integer), (bool, np.timedelta64), int),
@@ -310,7 +310,7 @@ _ACCEPTED: dict[Kind, _Accepted] = {
     Kind.DATETIME_UTC: (datetime.datetime, (), to_utc),
     Kind.TIMEDELTA: ((datetime.timedelta, np.timedelta64), (), to_timedelta),
     Kind.UUID: (uuid.UUID, (), None),
-    # Subclasses may say what they like of their length and items; it is what they hold that counts.
+    # A subclass may override its length and items, so its actual contents are copied.
     Kind.LIST: (list, (), list.copy),
     Kind.MAP: (dict, (), dict.copy),
 }

@@ -212,7 +212,7 @@ class Intake:
             for first in range(0, suspects.num_rows, most):
                 part = suspects.slice(first, most)
                 # Each is likely to end its worker again, so none is called together with others.
-                self._suspect(claim, SuspectRows(part, Search(part.num_rows, ends=1)))
+                self._suspect(claim, SuspectRows(part, Search(part.num_rows, crashes=1)))
 
     def _suspect(self, claim: Claim, suspects: SuspectRows) -> None:
         claim.out += 1

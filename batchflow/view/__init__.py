@@ -1,4 +1,8 @@
-"""What a step receives: one run with its object, or the columns of a batch of runs."""
+"""The arguments that a step receives: a `Run` with its object, or the columns of a `Batch`.
+
+Both are views of a chunk, whose engine columns `ChunkContext` reads. For row steps, `RowColumns`
+reads the fields on demand and collects the changes, and `view_type` creates the class of objects.
+"""
 
 from __future__ import annotations
 

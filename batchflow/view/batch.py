@@ -1,4 +1,4 @@
-"""The columns that a batch step is given."""
+"""The columns that a batch step receives."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from batchflow.columns.arrays import AnyArray, object_array, one_array
 from batchflow.columns.intervals import holds_durations, with_durations
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.reason import checked_reason
 from batchflow.view.context import ChunkContext
-from batchflow.view.marks import Marks
+from batchflow.view.marks import Marks, exception_of
 
 if TYPE_CHECKING:
     import polars
@@ -30,15 +32,15 @@ StatusT = TypeVar("StatusT", bound=enum.Enum)
 
 
 class Batch(Generic[ObjectT, StatusT]):
-    """Runs that stand at one status, as columns: one value a run, in the same order everywhere.
+    """Runs at one status, as columns with one value for each run, always in the same order.
 
-    ``batch["total"]`` reads a field and ``batch["total"] = values`` replaces it, where values are
-    a NumPy, Arrow, pandas or Polars column, a list, or one value for all. What is read can't be
-    changed in place. The changes of a run are stored if it moves to a status or is to repeat.
+    ``batch["total"]`` reads a field, and ``batch["total"] = values`` replaces it. The values are a
+    NumPy, Arrow, pandas or Polars column, a list, or one value for all runs. The arrays that are
+    read are read-only. The changes of a run are stored if it moves to a status or repeats.
 
-    How a field is read depends on its type alone: bool, int and float as their NumPy dtype, or as
-    objects where the field may be None; date, datetime and timedelta as ``datetime64`` and
-    ``timedelta64`` with NaT for None, in UTC; all else as objects.
+    The type of a field alone decides how it is read: bool, int and float with their NumPy dtype, or
+    as objects if the field may be None; date, datetime and timedelta as ``datetime64`` and
+    ``timedelta64``, in UTC and with NaT for None; all other types as objects.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Batch(Generic[ObjectT, StatusT]):
         fields: Sequence[Field],
         deadline: float | None = None,
     ) -> None:
-        """Take the runs of the context's chunk; `deadline` is on the monotonic clock."""
+        """Create a batch of the context's chunk; `deadline` is on the monotonic clock."""
         self._context = context
         self._fields = {field.name: field for field in fields}
         self._deadline = deadline
@@ -63,10 +65,10 @@ class Batch(Generic[ObjectT, StatusT]):
         return f"<Batch of {len(self)} runs at {self.status.name}: {', '.join(self._readable)}>"
 
     def __getitem__(self, name: str) -> AnyArray:
-        """Return a field's values, shape (n,): those assigned, or else those stored.
+        """Return a field's values, shape (n,): the assigned ones, or else the stored ones.
 
         Raises:
-            LookupError: there is no such field, or the step doesn't read it.
+            LookupError: There is no such field, or the step doesn't read it.
         """
         if name in self._assigned:
             return self._assigned_array(name)
@@ -79,15 +81,15 @@ class Batch(Generic[ObjectT, StatusT]):
         """Replace a field's values.
 
         Raises:
-            LookupError: there is no such field.
-            ValueError: there are more or fewer values than runs.
+            LookupError: There is no such field.
+            ValueError: There are more or fewer values than runs.
         """
         self._require_field(name)
         self._assigned[name] = as_column(values, len(self), self._fields[name].type)
 
     @functools.cached_property
     def arrow(self) -> pa.Table:
-        """The fields that the step reads, as they are stored; timedeltas as durations."""
+        """The fields that the step reads, as stored; timedeltas are durations."""
         table = self._rows.select(self._readable)
         for at, name in enumerate(self._readable):
             if holds_durations(self._fields[name].type):
@@ -96,73 +98,83 @@ class Batch(Generic[ObjectT, StatusT]):
         return table
 
     def polars(self) -> polars.DataFrame:
-        """Return `arrow` as a Polars frame; needs the package polars."""
+        """Return `arrow` as a Polars data frame.
+
+        Raises:
+            ImportError: Polars isn't installed.
+        """
         try:
             import polars
         except ImportError:
-            raise ImportError("batch.polars() needs Polars; pip install polars") from None
+            raise ImportError(
+                "batch.polars() needs Polars. Install it with: pip install polars"
+            ) from None
         return cast("polars.DataFrame", polars.from_arrow(_plain_for_frames(self.arrow)))
 
     @functools.cached_property
     def run_id(self) -> AnyArray:
-        """The engine's ids of the runs, the same over all retries, as UUIDs."""
+        """The engine's ids of the runs as UUIDs; a retry doesn't change them."""
         return object_array([self._context.run_id(row) for row in range(len(self))])
 
     @functools.cached_property
     def foreign_id(self) -> AnyArray:
-        """The user's own keys of the records."""
+        """The user's keys of the records."""
         return object_array(list(self._context.foreign_ids))
 
     @functools.cached_property
     def attempt(self) -> npt.NDArray[np.int64]:
-        """How many times in a row each run has failed at this status, plus one."""
+        """The number of consecutive failures of each run at this status, plus one."""
         return np.array(self._context.attempts, dtype=np.int64)
 
     @functools.cached_property
     def created_at(self) -> npt.NDArray[np.datetime64]:
-        """When each run was triggered, in UTC."""
+        """The time at which each run was triggered, in UTC."""
         moments: list[datetime.datetime] = self._context.created_at
         return np.array([at.replace(tzinfo=None) for at in moments], dtype="datetime64[us]")
 
     @property
     def status(self) -> StatusT:
-        """The status that all these runs stand at."""
+        """The status of all these runs."""
         return cast(StatusT, self._context.status)
 
     @property
     def resources(self) -> Mapping[str, Any]:
-        """What the workflow's `resources` opened in this worker, by name."""
+        """The workflow's `resources` that this worker opened, by name."""
         return self._context.resources
 
     @property
     def stopping(self) -> bool:
-        """Whether the engine is to stop, or the step's time is up; long loops look at it."""
+        """Whether the engine is stopping, or the step's time is up; check it in long loops."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
         return self._context.stopping()
 
     def fail(self, mask: Any, error: BaseException | type[BaseException] | str) -> None:
-        """Fail the runs where `mask` is true, with an exception or with a text for one.
+        """Fail the runs where `mask` is true, with an exception or a message.
 
-        Marks go before the step's answer, and a later mark before an earlier one.
+        A mark takes precedence over the step's answer, and a later mark over an earlier one.
+
+        Raises:
+            TypeError: The mask isn't made of bools, or the error is no exception and no text.
+            ValueError: The mask doesn't have one value for each run.
         """
-        self._marks.fail(mask, error)
+        self._marks.mark(mask, Outcome.FAILED, exception_of(error))
 
     def skip(self, mask: Any) -> None:
-        """Leave the runs where `mask` is true as they were, until something changes them."""
-        self._marks.skip(mask)
+        """Leave the runs where `mask` is true unchanged until something else changes them."""
+        self._marks.mark(mask, Outcome.SKIPPED)
 
     def repeat(self, mask: Any) -> None:
-        """Save the objects of the runs where `mask` is true, and queue them behind the others."""
-        self._marks.repeat(mask)
+        """Store the changes of the runs where `mask` is true, and queue them behind the others."""
+        self._marks.mark(mask, Outcome.REPEATED)
 
     def pause(self, mask: Any, reason: str) -> None:
-        """Stop the runs where `mask` is true until somebody resumes them."""
-        self._marks.pause(mask, reason)
+        """Pause the runs where `mask` is true until they are resumed."""
+        self._marks.mark(mask, Outcome.PAUSED, checked_reason(reason))
 
     def cancel(self, mask: Any, reason: str) -> None:
-        """End the runs where `mask` is true for good."""
-        self._marks.cancel(mask, reason)
+        """Cancel the runs where `mask` is true, for good."""
+        self._marks.mark(mask, Outcome.CANCELLED, checked_reason(reason))
 
     @property
     def _readable(self) -> list[str]:
@@ -170,14 +182,16 @@ class Batch(Generic[ObjectT, StatusT]):
 
     def _require_field(self, name: str) -> None:
         if name not in self._fields:
-            raise LookupError(f"there is no field {name!r}; there are {', '.join(self._fields)}")
+            raise LookupError(
+                f"There is no field {name!r}. The fields are {', '.join(self._fields)}."
+            )
 
     def _require_readable(self, name: str) -> None:
         self._require_field(name)
         if name not in self._rows.column_names:
             raise LookupError(
-                f"the step reads {', '.join(self._readable)}, and not {name!r}; "
-                "add it to the step's columns"
+                f"The step doesn't read field {name!r}; it reads {', '.join(self._readable)}. "
+                "Add the field to the step's columns."
             )
 
     def _assigned_array(self, name: str) -> AnyArray:
@@ -189,12 +203,12 @@ class Batch(Generic[ObjectT, StatusT]):
 
 
 def marks_of(batch: Batch[Any, Any]) -> Marks:
-    """Return the marks that the step put on runs."""
+    """Return the marks that the step set."""
     return batch._marks
 
 
 def written_by(batch: Batch[Any, Any]) -> list[tuple[Field, WrittenColumn]]:
-    """Return the fields that the step assigned, in their columns' types."""
+    """Return the fields that the step assigned, in the Arrow types of their columns."""
     fields = batch._fields
     return [
         (fields[name], write_column(column, fields[name].type))
@@ -203,7 +217,7 @@ def written_by(batch: Batch[Any, Any]) -> list[tuple[Field, WrittenColumn]]:
 
 
 def _plain_for_frames(table: pa.Table) -> pa.Table:
-    """Put plain types in the place of those that only DuckDB and Arrow know."""
+    """Replace the types that only DuckDB and Arrow know."""
     for at, column in enumerate(table.schema):
         if isinstance(column.type, pa.UuidType):
             table = table.set_column(at, column.name, table[at].cast(column.type.storage_type))

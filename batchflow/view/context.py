@@ -1,4 +1,4 @@
-"""What the runs of one chunk have in common, and what each has of the engine's columns."""
+"""What the runs of a chunk have in common, and the engine's columns of each run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _never() -> bool:
 
 
 class ChunkContext:
-    """Answer what a step asks about its run, besides the object; each column is read once.
+    """Everything that a step can read of its run, besides the object; each column is read once.
 
     Args:
-        chunk: the chunk, or any part of it.
-        status: the member that all its runs stand at.
-        resources: what the worker opened.
-        stopping: tells whether the engine was asked to stop.
+        chunk: The chunk, or any part of it.
+        status: The status of all its runs.
+        resources: The resources that the worker opened.
+        stopping: Returns whether the engine is stopping.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ChunkContext:
 
     @functools.cached_property
     def seqs(self) -> list[int]:
-        """Return the store's own number of each run."""
+        """Return the store's sequence number of each run."""
         return read_values(self.column(SEQ), SCALARS[int])
 
     @functools.cached_property
@@ -59,12 +59,12 @@ class ChunkContext:
 
     @functools.cached_property
     def foreign_ids(self) -> list[str]:
-        """Return the user's own key of each run."""
+        """Return the user's key of each run."""
         return read_values(self.column(FOREIGN_ID), SCALARS[str])
 
     @functools.cached_property
     def created_at(self) -> list[datetime.datetime]:
-        """Return when each run was triggered, in UTC."""
+        """Return the time at which each run was triggered, in UTC."""
         return read_values(self.column(CREATED_AT), UTC_DATETIME)
 
     def column(self, name: str) -> pa.Array:

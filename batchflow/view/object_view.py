@@ -1,9 +1,9 @@
 """Objects whose fields are read from, and written to, a chunk's columns on demand.
 
-A view's class is a subclass of the user's, with a property for each field; ``__class__`` answers
-with the user's own class, so that what the user's code sees is an instance of it. Once anything
-needs the object as a whole (``vars``, deleting a field, writing to it when its step is over), the
-view becomes a plain instance for good: its fields move to its dict, and its class is changed.
+A view's class is a subclass of the user's class, with a property for each field. Its ``__class__``
+is the user's class, so user code sees an instance of that. As soon as the object is needed as a
+whole (``vars``, deleting a field, writing to it after its step has ended), the view becomes a plain
+instance for good: its fields are copied to its dict, and its class is changed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SET_CLASS = object.__dict__["__class__"].__set__
 def view_type(object_type: type, fields: Sequence[Field]) -> type[Any]:
     """Return the class of views over the columns of `fields`.
 
-    An instance is made by ``object.__new__``, and then given its ``_batchflow_row`` and its
-    ``_batchflow_columns``: those of the chunk, and their ``sealed`` when its step is over.
+    An instance is created by ``object.__new__``, and is then assigned its ``_batchflow_row`` and
+    its ``_batchflow_columns``: the chunk's columns, and their ``sealed`` after its step has ended.
     """
     shape = _Shape(object_type, fields)
     namespace = {
@@ -44,17 +44,17 @@ def view_type(object_type: type, fields: Sequence[Field]) -> type[Any]:
 
 
 class _Shape:
-    """Know how to turn views of one class into plain instances."""
+    """Converts views of one class to plain instances."""
 
     def __init__(self, object_type: type, fields: Sequence[Field]) -> None:
         self.object_type = object_type
         self.names = [field.name for field in fields]
         owner = next(base for base in object_type.__mro__ if "__dict__" in vars(base))
-        # The class's own way to an instance's dict; the view's property stands before it.
+        # The class's own descriptor of an instance's dict, which the view's property hides.
         self._dict_of = vars(owner)["__dict__"].__get__
 
     def become_real(self, view: Any) -> Any:
-        """Make the view itself a plain instance, and return it."""
+        """Convert the view itself to a plain instance, and return it."""
         attributes = self._dict_of(view)
         row, columns = attributes[ROW], attributes[COLUMNS]
         known = self._attributes(view)
@@ -65,7 +65,7 @@ class _Shape:
         return view
 
     def copy(self, view: Any) -> Any:
-        """Return a plain instance with the same attributes, which are not copied."""
+        """Return a plain instance with the same attributes; their values aren't copied."""
         real: Any = object.__new__(self.object_type)
         vars(real).update(self._attributes(view))
         return real

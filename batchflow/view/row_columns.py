@@ -1,8 +1,8 @@
-"""The object columns of a chunk, as row steps read and write them: on demand, by row.
+"""The object columns of a chunk, which row steps read and write by row and on demand.
 
-`RowColumns.values` and `RowColumns.writes` have an entry for each field, indexed by row. They begin
-as stand-ins, which the first access replaces by the column itself, so that the way of all later
-accesses is two list look-ups and nothing else.
+`RowColumns.values` and `RowColumns.writes` have an entry for each field, indexed by row. An entry
+is a placeholder until the first access replaces it by the column itself, so each later access is
+two list look-ups and nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from batchflow.columns.value_reading import (
     Values,
     read_values,
 )
-from batchflow.columns.value_writing import GONE, WrittenColumn, write_values
+from batchflow.columns.value_writing import MISSING, WrittenColumn, write_values
 from batchflow.definition.field_type import FieldType
 from batchflow.definition.fields import Field
 
@@ -33,14 +33,14 @@ _OBJECT_ITSELF = -1
 
 
 class RowColumns:
-    """Give each run its values, and collect what the step changed.
+    """The values of each run, and what the step changed.
 
     Attributes:
-        values: by field, what is read: ``values[field][row]``.
-        writes: by field, what is assigned to.
-        touched: by row, the nested fields that were handed out and may have been changed in place;
-            a row's entry goes when it is settled.
-        sealed: the same values, for reading alone: for the runs whose step is over.
+        values: The columns to read, by field: ``values[field][row]``.
+        writes: The columns to assign to, by field.
+        touched: By row, the nested fields that the step read and may have changed in place. The
+            entry of a row is removed when it is settled.
+        sealed: The same values without a way to write them, for runs whose step has ended.
     """
 
     def __init__(self, rows: pa.Table, fields: Sequence[Field]) -> None:
@@ -54,30 +54,30 @@ class RowColumns:
 
     @property
     def num_rows(self) -> int:
-        """Count the runs."""
+        """Return the number of runs."""
         return int(self._rows.num_rows)
 
     def load(self, place: int) -> Any:
-        """Read a field's column, unless that was done, and return it."""
+        """Return a field's column, and read it on the first call."""
         with self._lock:
             if isinstance(self.values[place], _Unread):
                 self.values[place] = self._column(place)
             return self.values[place]
 
     def open(self, place: int) -> Any:
-        """Make a field's column one that is written, and return it."""
+        """Mark a field's column as written, and return it."""
         self.writes[place] = self.load(place)
         return self.writes[place]
 
     def touch_object(self, row: int) -> None:
-        """Note that the object at `row` has become one of its own, to be looked at as a whole."""
+        """Note that the view at `row` became a plain instance, which is compared as a whole."""
         self.touched.setdefault(row, set()).add(_OBJECT_ITSELF)
 
     def settle(self, row: int) -> bool:
-        """Keep the present values of the nested fields that `row` touched.
+        """Keep the present values of the nested fields that the run at `row` read.
 
         Returns:
-            Whether `touch_object` was called for it.
+            Whether `touch_object` was called for the row.
         """
         places = self.touched.pop(row, set())
         for place in places - {_OBJECT_ITSELF}:
@@ -85,16 +85,16 @@ class RowColumns:
         return _OBJECT_ITSELF in places
 
     def take_over(self, row: int, left: object) -> None:
-        """Keep all fields of the object that the step left on the run at `row`."""
+        """Keep all fields of `left`, the object of the run at `row` after the step."""
         for place, field in enumerate(self._fields):
             if field.type.kind.nested:
                 self._take_over_nested(place, row, left)
-            elif not _is_kept(self.values[place], row, getattr(left, field.name, GONE)):
-                self.writes[place][row] = getattr(left, field.name, GONE)
+            elif not _is_kept(self.values[place], row, getattr(left, field.name, MISSING)):
+                self.writes[place][row] = getattr(left, field.name, MISSING)
         self.touched.pop(row, None)
 
     def written(self) -> Iterator[tuple[Field, WrittenColumn, npt.NDArray[np.bool_] | None]]:
-        """Yield each field that was written, its values, and where they count (None: at all)."""
+        """Yield each written field, its values, and where they are valid (None: everywhere)."""
         for field, column in zip(self._fields, self.writes, strict=True):
             if isinstance(column, NestedColumn) and column.changed:
                 yield field, *column.written()
@@ -104,7 +104,7 @@ class RowColumns:
     def _column(self, place: int) -> Any:
         field = self._fields[place]
         if field.name not in self._rows.column_names:
-            unread = f"field {field.name!r} isn't among the step's columns; name it there"
+            unread = f"Field {field.name!r} isn't one of the step's columns. Add it to them."
             return PartlyReadable([Unreadable(unread)] * self.num_rows)
         array = one_array(self._rows[field.name])
         if field.type.kind.nested:
@@ -120,7 +120,7 @@ class RowColumns:
             self.writes[place] = column
 
     def _take_over_nested(self, place: int, row: int, left: object) -> None:
-        value = getattr(left, self._fields[place].name, GONE)
+        value = getattr(left, self._fields[place].name, MISSING)
         if isinstance(self.load(place), NestedColumn):
             self.values[place].put(row, value)
             self._settle_nested(place, row)
@@ -129,30 +129,30 @@ class RowColumns:
 
 
 class SealedError(Exception):
-    """The step that the object was made for is over."""
+    """The step that the object was made for has ended."""
 
 
 class SealedColumns:
-    """The columns as they are to objects whose step is over: nothing can be written any more."""
+    """The columns of objects whose step has ended: they can be read, but not written."""
 
     def __init__(self, values: list[Any]) -> None:
         self.values = values
 
     @property
     def writes(self) -> list[Any]:
-        """Refuse.
+        """Raise an error, because nothing can be written any more.
 
         Raises:
-            SealedError: always.
+            SealedError: Always.
         """
         raise SealedError
 
     def touch_object(self, row: int) -> None:
-        """Do nothing: what becomes of the object doesn't matter any more."""
+        """Do nothing, because changes of the object have no effect any more."""
 
 
 class NestedColumn:
-    """A column of lists, dicts or dataclasses, made by the block when a step touches them."""
+    """A column of lists, dicts or dataclasses; a block of them is created on first access."""
 
     def __init__(
         self, array: pa.Array, field_type: FieldType, place: int, touched: dict[int, set[int]]
@@ -174,16 +174,16 @@ class NestedColumn:
         return self._objects[row]
 
     def __setitem__(self, row: int, value: Any) -> None:
-        """Put another object in the place of the one at `row`."""
+        """Replace the value at `row`."""
         self.put(row, value)
         self._touched.setdefault(row, set()).add(self._place)
 
     def put(self, row: int, value: Any) -> None:
-        """Do as ``column[row] = value``, but without noting that the value may be changed."""
+        """Replace the value at `row` without noting that the step may change it in place."""
         self._objects[row] = value
 
     def settle(self, row: int) -> bool:
-        """Copy the value at `row` if it isn't what is stored any more, and tell whether so."""
+        """Copy the value at `row` if it differs from what is stored; return whether it does."""
         value = self._objects[row]
         if same(value, self._block(row)[1][row % _BLOCK_ROWS], self._type):
             return False
@@ -191,7 +191,7 @@ class NestedColumn:
         return True
 
     def written(self) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
-        """Return the changed values, and where they are."""
+        """Return the changed values, and a mask of their rows."""
         rows = len(self._array)
         mask = np.zeros(rows, dtype=np.bool_)
         mask[list(self.changed)] = True
@@ -206,7 +206,7 @@ class NestedColumn:
         return self._block(row)[0][row % _BLOCK_ROWS]
 
     def _block(self, row: int) -> tuple[Values, Values]:
-        """Return the values of the block that `row` is in, twice: to hand out and to compare."""
+        """Return the values of the block of `row` twice: for the step, and to compare with."""
         number = row // _BLOCK_ROWS
         with self._lock:
             if number not in self._blocks:
@@ -219,18 +219,20 @@ class NestedColumn:
         try:
             return read_values(block, self._type)
         except Exception:
-            # A dataclass may refuse a stored value; only the runs that have it are to fail.
+            # A dataclass may reject a stored value. Only the runs with that value fail.
             return PartlyReadable(self._read_one(block.slice(at, 1)) for at in range(len(block)))
 
     def _read_one(self, value: pa.Array) -> Any:
         try:
             return read_values(value, self._type)[0]
         except Exception as error:
-            return Unreadable(f"the stored value was refused: {type(error).__name__}")
+            return Unreadable(
+                f"The object's class rejected the stored value with {type(error).__name__}."
+            )
 
 
 class _Unread:
-    """Stand in for a column until it is read."""
+    """The placeholder of a column until it is read."""
 
     def __init__(self, columns: RowColumns, place: int) -> None:
         self._columns = columns
@@ -241,7 +243,7 @@ class _Unread:
 
 
 class _Unwritten:
-    """Stand in for a column until it is written."""
+    """The placeholder of a column until it is written."""
 
     def __init__(self, columns: RowColumns, place: int) -> None:
         self._columns = columns
@@ -255,7 +257,7 @@ def _is_kept(column: Any, row: int, value: Any) -> bool:
     try:
         stored = column[row]
     except LookupError:
-        return value is GONE
+        return value is MISSING
     return value is stored or (type(value) is type(stored) and bool(value == stored))
 
 

@@ -94,7 +94,7 @@ class BatchAnswers:
         except InvalidOutcome:
             raise
         except WrongLengthError as error:
-            raise invalid_outcome(self._step, str(error)) from None
+            raise invalid_outcome(self._step, error.found) from None
         except Exception as error:
             found = f"{describe_answer(answer, self._step)}, which can't be read as a column"
             raise invalid_outcome(self._step, found) from error

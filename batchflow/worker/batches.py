@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from batchflow.chunk.result import ChunkResult
-from batchflow.columns.size_limits import MOST_BYTES_TOGETHER, TooMuchTogether
+from batchflow.columns.size_limits import MAX_BYTES_PER_COLUMN, ColumnTooLargeError
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
@@ -130,8 +130,8 @@ def _joined(
     """Join the columns of a chunk's parts; nulls stand where the step assigned nothing."""
     if len(parts) == 1 and len(parts[0][1].array) == rows:
         return parts[0][1], None
-    if sum(part.array.nbytes for _, part in parts) > MOST_BYTES_TOGETHER:
-        raise TooMuchTogether
+    if sum(part.array.nbytes for _, part in parts) > MAX_BYTES_PER_COLUMN:
+        raise ColumnTooLargeError
     mask = np.zeros(rows, dtype=np.bool_)
     pieces, problems, end = [], {}, 0
     for start, part in sorted(parts, key=lambda part: part[0]):

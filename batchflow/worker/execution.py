@@ -8,7 +8,7 @@ from typing import Any
 
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import ChunkResult
-from batchflow.columns.size_limits import TooMuchTogether
+from batchflow.columns.size_limits import ColumnTooLargeError
 from batchflow.definition.workflow import Workflow
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
@@ -60,7 +60,7 @@ class Execution:
             if isinstance(prepared, BatchStep):
                 return BatchSession(prepared, context, self._control).execute()
             return self._execute_rows(RowSession(prepared, context, self._control))
-        except TooMuchTogether:
+        except ColumnTooLargeError:
             return self._execute_half(chunk)
         finally:
             self._control.leave()

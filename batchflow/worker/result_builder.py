@@ -17,7 +17,7 @@ from batchflow.chunk.result import (
     Change,
     ChunkResult,
 )
-from batchflow.columns.misfit import told_of
+from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
@@ -86,7 +86,7 @@ class ResultBuilder:
                 verdict.fail(row)
 
     def _invalid_object(self, field: Field, found: str) -> InvalidObject:
-        left = told_of(found, log_values=self._log_values)
+        left = phrase_of(found, log_values=self._log_values)
         return InvalidObject(
             f"step {self._step.name!r} left {left} in field {field.name!r}; it takes {field.type}"
         )

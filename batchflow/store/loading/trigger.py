@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from batchflow import crash_point
 from batchflow.chunk.chunk import FOREIGN_ID
-from batchflow.columns.misfit import told_of
+from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
@@ -117,7 +117,7 @@ def _text(foreign_id: object) -> pa.Array:
 def _object_columns(fields: Sequence[Field], given: Any, log_values: bool) -> dict[str, pa.Array]:
     written = {f: write_values([getattr(given, f.name, None)], f.type) for f in fields}
     unfit = [
-        f"field {field.name!r} is {told_of(column.problems[0], log_values=log_values)}, "
+        f"field {field.name!r} is {phrase_of(column.problems[0], log_values=log_values)}, "
         f"and not {field.type}"
         for field, column in written.items()
         if column.problems

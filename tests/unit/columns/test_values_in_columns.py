@@ -179,7 +179,7 @@ NAIVELY = datetime.datetime(2020, 1, 1)  # noqa: DTZ001
         ("amount", decimal.Decimal("1.005"), "a Decimal that"),
         ("amount", decimal.Decimal("NaN"), "a Decimal that"),
         ("name", b"x", "a bytes"),
-        ("name", "\ud800", "a str with half a surrogate pair"),
+        ("name", "\ud800", "a str with a lone surrogate"),
         ("name", 5, "an int"),
         ("raw", "x", "a str"),
         ("day", NAIVELY, "a datetime"),

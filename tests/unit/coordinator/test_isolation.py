@@ -111,7 +111,7 @@ def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
 
     assert found == {culprit}
     assert sorted(seen) == list(range(count))
-    assert ends <= Search.among(count).ends <= 1 + math.log2(count) / 4
+    assert ends <= Search.among(count).crashes <= 1 + math.log2(count) / 4
     # Four for each bit at most, and those around it: in parts that double, and at once.
     assert calls <= 5 * math.log2(count) + 8
 

@@ -166,7 +166,7 @@ def test_a_column_of_the_fields_type_is_taken(name: str, values: Any, expected: 
         ("price", np.array(["1", "2"]), [0, 1], "a str"),
         ("name", np.array(["a", None], object), [1], "None"),
         ("name", np.array([b"a", b"b"]), [0, 1], "a bytes"),
-        ("name", np.array(["a", "\ud800"], object), [1], "a str with half a surrogate pair"),
+        ("name", np.array(["a", "\ud800"], object), [1], "a str with a lone surrogate"),
         (
             "day",
             np.array(["2020-01-01T01", "2020-01-01T00"], "datetime64[h]"),

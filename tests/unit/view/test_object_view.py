@@ -239,7 +239,7 @@ def test_a_deleted_field_falls_back_to_its_class_as_on_any_instance(order: Any) 
 def test_a_column_that_was_left_out_cannot_be_read_but_written() -> None:
     columns = RowColumns(ROWS.select(["order_id"]), FIELDS)
     order = make_view(columns)
-    with pytest.raises(LookupError, match="'items' isn't among the step's columns"):
+    with pytest.raises(LookupError, match="'items' isn't one of the step's columns"):
         _ = order.items
     order.items = 8
     assert order.items == 8

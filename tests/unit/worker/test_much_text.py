@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from step_harness import Execute, Item, Status
 
-from batchflow.columns.size_limits import MOST_BYTES_OF_A_VALUE, MOST_BYTES_TOGETHER
+from batchflow.columns.size_limits import MAX_BYTES_PER_COLUMN, MAX_BYTES_PER_VALUE
 
-LONG = "x" * MOST_BYTES_OF_A_VALUE
+LONG = "x" * MAX_BYTES_PER_VALUE
 TOO_LONG = LONG + "x"
 
 
@@ -41,7 +41,7 @@ def test_a_text_that_is_too_long_fails_its_run_alone(execute: Execute, make: Any
     assert done.change("name") == ["short", "-", "short"]
     kind, message = done.failures[1]
     assert kind == "InvalidObject"
-    assert "67,108,865 bytes, where 67,108,864 are the most, in field 'name'" in message
+    assert "67,108,865 bytes (the maximum is 67,108,864) in field 'name'" in message
 
 
 @pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
@@ -58,7 +58,7 @@ def test_runs_whose_texts_are_too_many_together_are_given_back(
         batch["name"] = [LONG] * len(batch)
         return Status.DONE
 
-    runs = MOST_BYTES_TOGETHER // MOST_BYTES_OF_A_VALUE + 1
+    runs = MAX_BYTES_PER_COLUMN // MAX_BYTES_PER_VALUE + 1
     done = execute(by_batch if batch else by_row, items(runs), batch=batch)
     assert done.outcomes == ["ADVANCED"] * (runs // 2) + ["RETURNED"] * (runs - runs // 2)
     assert [len(text) for text in done.change("name")[: runs // 2]] == [len(LONG)] * (runs // 2)
@@ -67,7 +67,7 @@ def test_runs_whose_texts_are_too_many_together_are_given_back(
 
 def test_one_run_whose_texts_are_too_many_together_fails_alone(execute: Execute) -> None:
     def step(run: Any) -> Any:
-        many = MOST_BYTES_TOGETHER // MOST_BYTES_OF_A_VALUE + 1
+        many = MAX_BYTES_PER_COLUMN // MAX_BYTES_PER_VALUE + 1
         run.object.tags = [LONG] * many if run.object.count == 1 else ["a"]
         return Status.DONE
 
