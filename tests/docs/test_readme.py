@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from batchflow.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -35,6 +38,22 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     blocks = python_blocks(README)
     assert len(blocks) == 4
     assert "FULFILLED" in output_of(blocks, tmp_path)
+
+
+def test_the_commands_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline, source, *_ = python_blocks(README)
+    output_of([source], tmp_path)
+    (tmp_path / "pipeline.py").write_text(pipeline, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for line in "".join(blocks).splitlines() if line.startswith("batchflow ")]
+    assert len(lines) == 4
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    assert "FULFILLED" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
