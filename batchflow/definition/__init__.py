@@ -1,4 +1,7 @@
-"""What a workflow is: its object's fields, its statuses, its steps; nothing of how it is run."""
+"""The definition of a workflow: its object's fields, its statuses and its steps.
+
+Nothing here executes a workflow or stores its runs.
+"""
 
 from __future__ import annotations
 

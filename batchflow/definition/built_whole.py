@@ -1,11 +1,11 @@
-"""Which objects a row step can't be given a field at a time."""
+"""Find out whether the objects of a class can be views that read their fields on demand."""
 
 from __future__ import annotations
 
 import abc
 from inspect import getattr_static
 
-# What a class may define that a view would bypass, or that would notice the view's class.
+# Attributes of a class that a view would bypass, or that would notice the view's class.
 _HOOKS = frozenset(
     {
         "__class__",
@@ -20,10 +20,10 @@ _HOOKS = frozenset(
 
 
 def is_built_whole(object_type: type) -> bool:
-    """Tell whether runs get real instances, made by the class itself, rather than views.
+    """Return whether runs get instances created by the class itself, rather than views.
 
-    So it is for classes that are frozen, have ``__slots__``, ``__post_init__``, an ``__init__``
-    of their own, attribute hooks or an unusual metaclass, or a descriptor in place of a field.
+    This is so if the class is frozen, or has ``__slots__``, ``__post_init__``, an ``__init__`` of
+    its own, attribute hooks, a custom metaclass, or a descriptor in place of a field.
     """
     ways = (_has_hooks, _has_slots, _has_init_of_its_own, _has_descriptors)
     return type(object_type) not in (type, abc.ABCMeta) or any(way(object_type) for way in ways)

@@ -1,4 +1,4 @@
-"""From what a user says about a step to the step, or to what is wrong with it."""
+"""Build a step from its declaration, or find what is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchflow.definition.fields import ENGINE_COLUMNS, Field
-from batchflow.definition.options import merged, step_problems, usable
+from batchflow.definition.options import capitalized, merged, step_problems, usable
 from batchflow.definition.status_set import StatusSet, described
 from batchflow.definition.step import (
     Step,
@@ -23,16 +23,16 @@ from batchflow.definition.step import (
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """Hold what a user said about one step, right or wrong.
+    """The arguments with which the user declared a step, valid or not.
 
     Attributes:
-        kind: which of the workflow's methods said it.
-        from_status: the status that it stands on.
-        to: the statuses that it may answer with; see `listed`.
-        function: the step's function; None for a SQL step.
-        options: those that were named, by name.
-        set_expressions: of a SQL step, what it sets.
-        status: of a SQL step, a member, a member's name, an expression, or None.
+        kind: The method of the workflow that was called.
+        from_status: The status whose runs the step takes.
+        to: The statuses that the step may return; see `listed`.
+        function: The step's function; None for a SQL step.
+        options: The given options, by name.
+        set_expressions: For a SQL step, the fields to set and their expressions.
+        status: For a SQL step, a status, its name, an expression, or None.
     """
 
     kind: StepKind
@@ -53,18 +53,18 @@ class Declaration:
 
     @property
     def sets(self) -> dict[str, Any]:
-        """Return what a SQL step sets, by field; empty where that is no mapping."""
+        """Return the expressions that a SQL step sets, by field; empty if they are no mapping."""
         return dict(self.set_expressions) if isinstance(self.set_expressions, Mapping) else {}
 
 
 class StepBuilder:
-    """Make the steps of one workflow out of their declarations.
+    """Builds the steps of one workflow from their declarations.
 
     Args:
-        statuses: the workflow's statuses.
-        fields: the fields of its object, by name.
-        defaults: the options that its steps take from it, usable ones alone.
-        built_whole: whether its objects can be built with all of their fields alone.
+        statuses: The workflow's statuses.
+        fields: The fields of its object, by name.
+        defaults: The valid options of the workflow, which its steps inherit.
+        built_whole: Whether its objects can only be created with all of their fields.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StepBuilder:
         self._built_whole = built_whole
 
     def build(self, declared: Declaration) -> Step | None:
-        """Return the step, made of what is right about its declaration; None without a status."""
+        """Return a step of the valid parts of a declaration; None if it has no valid status."""
         if not self._statuses.has(declared.from_status):
             return None
         to = self._targets(declared)
@@ -101,12 +101,12 @@ class StepBuilder:
         )
 
     def problems(self, declared: Declaration) -> Iterator[str]:
-        """Say in one sentence each what is wrong with a declaration."""
-        where = f"{declared.kind.value} {declared.name!r} on {described(declared.from_status)}"
-        for problem in self._unplaced_problems(declared):
-            yield f"{where}: {problem}"
+        """Yield a sentence for each problem of a declaration."""
+        step = f"{declared.kind.value} {declared.name!r} on {described(declared.from_status)}"
+        for problem in self._step_problems(declared):
+            yield f"{capitalized(step)}: {problem}"
 
-    def _unplaced_problems(self, declared: Declaration) -> Iterator[str]:
+    def _step_problems(self, declared: Declaration) -> Iterator[str]:
         yield from self._status_problems(declared)
         yield from step_problems(declared.kind, declared.options)
         yield from self._option_problems(declared)
@@ -116,31 +116,35 @@ class StepBuilder:
             yield from _function_problems(declared)
 
     def _status_problems(self, declared: Declaration) -> Iterator[str]:
-        expected = f"give a member of {self._statuses.type.__name__}"
+        expected = f"Give a member of {self._statuses.type.__name__}."
         if not self._statuses.has(declared.from_status):
-            yield f"it stands on {described(declared.from_status)}, which is no status; {expected}"
+            yield f"{described(declared.from_status)} is not a status. {expected}"
         if not declared.to:
-            yield "its 'to' is empty; name the statuses that it may answer with"
+            yield "'to' is empty. Name the statuses that the step may return."
         for target in declared.to:
             if not self._statuses.has(target):
-                yield f"its destination {described(target)} is no status; {expected}"
+                yield f"{described(target)} in 'to' is not a status. {expected}"
+
+    @property
+    def _field_names(self) -> str:
+        return f"The fields are {', '.join(self._fields)}."
 
     def _option_problems(self, declared: Declaration) -> Iterator[str]:
         options = self._options(declared)
         for name in options.columns or ():
             if name not in self._fields:
-                yield f"its column {name!r} is no field; there are {', '.join(self._fields)}"
+                yield f"column {name!r} is not a field. {self._field_names}"
         if options.retry.contradiction:
             yield options.retry.contradiction
 
     def _sql_problems(self, declared: Declaration) -> Iterator[str]:
         if not isinstance(declared.set_expressions, Mapping | None):
-            yield f"its 'set' is {declared.set_expressions!r}; give a dict from fields to SQL"
+            yield f"'set' is {declared.set_expressions!r}. Give a dict from field names to SQL."
         for name, expression in declared.sets.items():
             if name not in self._fields:
-                yield f"it sets {name!r}, which is no field; there are {', '.join(self._fields)}"
+                yield f"'set' has {name!r}, which is not a field. {self._field_names}"
             if not isinstance(expression, str) or not expression.strip():
-                yield f"it sets {name!r} to {expression!r}; give an SQL expression as text"
+                yield f"'set' has {expression!r} for {name!r}. Give a SQL expression as a text."
         yield from self._answer_problems(declared)
 
     def _answer_problems(self, declared: Declaration) -> Iterator[str]:
@@ -148,12 +152,12 @@ class StepBuilder:
         allowed = ", ".join(status.name for status in to)
         constant, expression = self._answer(declared, to)
         if constant is not None and constant not in to:
-            yield f"its status {described(constant)} isn't declared in 'to'; there are {allowed}"
+            yield f"'status' is {described(constant)}, which isn't in 'to'. Give one of {allowed}."
         if constant is None and not self._is_expression(expression):
-            yield f"its status is {declared.status!r}; give one of {allowed}, or an SQL expression"
+            yield f"'status' is {declared.status!r}. Give one of {allowed}, or a SQL expression."
 
     def _is_expression(self, text: str | None) -> bool:
-        """Tell a possible expression from a status's name that is misspelled."""
+        """Return whether the text may be an expression, rather than a misspelled status."""
         columns = {*ENGINE_COLUMNS, *(field.column.lower() for field in self._fields.values())}
         text = (text or "").strip()
         return bool(text) and (not text.isidentifier() or text.lower() in columns)
@@ -161,7 +165,7 @@ class StepBuilder:
     def _answer(
         self, declared: Declaration, to: tuple[enum.Enum, ...]
     ) -> tuple[enum.Enum | None, str | None]:
-        """Return the constant status and the status expression of a SQL step, one of them None."""
+        """Return the constant status and the status expression of a SQL step; one is None."""
         status = declared.status
         if self._statuses.has(status):
             return status, None
@@ -174,7 +178,7 @@ class StepBuilder:
 
     def _targets(self, declared: Declaration) -> tuple[enum.Enum, ...]:
         targets = (target for target in declared.to if self._statuses.has(target))
-        # By their names, as an enum may say itself what equals what, and what can be a key.
+        # By their names, because an enum may define its own ``__eq__`` and ``__hash__``.
         return tuple({target.name: target for target in targets}.values())
 
     def _options_in_use(self, declared: Declaration) -> StepOptions:
@@ -190,8 +194,8 @@ class StepBuilder:
 
 
 def listed(to: Any) -> tuple[Any, ...]:
-    """Return the statuses that were given, one or several, as a tuple."""
-    # A member may itself be iterable, where the statuses are strings as well.
+    """Return one or several statuses as a tuple."""
+    # A member may itself be iterable, if the statuses are strings too.
     if isinstance(to, enum.Enum | str) or not isinstance(to, Iterable):
         return (to,)
     return tuple(to)
@@ -199,19 +203,19 @@ def listed(to: Any) -> tuple[Any, ...]:
 
 def _function_problems(declared: Declaration) -> Iterator[str]:
     if not callable(declared.function):
-        yield f"its function is {declared.function!r}; give one that can be called"
+        yield f"the function is {declared.function!r}. Give a callable."
         return
     if not _takes_one_argument(declared.function):
-        yield "it can't be called with one argument; let it take the run, or the batch, alone"
+        yield "the function can't be called with one argument. It receives the run, or the batch."
     if is_generator_function(declared.function):
-        yield "it has a 'yield'; answer with 'return'"
+        yield "the function has a 'yield'. Use 'return' instead."
     is_async = is_async_function(declared.function)
     if is_async and declared.kind is StepKind.BATCH:
-        yield "it is async, which only row steps can be; make it a plain function"
+        yield "the function is async, but only row steps can be. Make it a plain function."
     if is_async and "threads" in declared.options:
-        yield "it is async and names 'threads'; an async step has 'concurrency' instead"
+        yield "the function is async, so 'threads' has no effect. Use 'concurrency' instead."
     if declared.kind is StepKind.ROW and not is_async and "concurrency" in declared.options:
-        yield "it names 'concurrency', but isn't async; write 'async def', or use 'threads'"
+        yield "the function isn't async, so 'concurrency' has no effect. Use 'threads' instead."
 
 
 def _takes_one_argument(function: Callable[..., Any]) -> bool:
@@ -220,6 +224,6 @@ def _takes_one_argument(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     except ValueError:
-        # Some that are written in C don't tell what they take.
+        # Some functions that are written in C have no signature.
         return True
     return True

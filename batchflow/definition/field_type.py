@@ -15,36 +15,36 @@ import pyarrow as pa
 from batchflow.errors import DefinitionError
 
 UTC: Final = dt.UTC
-"""Marks a field of points in time: ``Annotated[datetime, UTC]``; a plain one is naive."""
+"""Marks a datetime field with a time zone: ``Annotated[datetime, UTC]``; others are naive."""
 
-MOST_DECIMAL_DIGITS: Final = 38
+MAX_DECIMAL_DIGITS: Final = 38
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Mark how many digits a decimal field has: ``Annotated[Decimal, Precision(18, 2)]``.
+    """The number of digits of a decimal field: ``Annotated[Decimal, Precision(18, 2)]``.
 
     Attributes:
-        digits: all digits, from 1 to 38.
-        scale: those after the point, from 0 to `digits`.
+        digits: The number of all digits, from 1 to 38.
+        scale: The number of digits after the point, from 0 to `digits`. Default: 0.
 
     Raises:
-        DefinitionError: a number is out of its range.
+        DefinitionError: A number is out of range.
     """
 
     digits: int
     scale: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.digits <= MOST_DECIMAL_DIGITS or not 0 <= self.scale <= self.digits:
+        if not 1 <= self.digits <= MAX_DECIMAL_DIGITS or not 0 <= self.scale <= self.digits:
             raise DefinitionError(
-                f"Precision({self.digits}, {self.scale}) is out of range; give 1 to "
-                f"{MOST_DECIMAL_DIGITS} digits, and no more of them after the point than there are"
+                f"Precision({self.digits}, {self.scale}) is out of range. Give 1 to "
+                f"{MAX_DECIMAL_DIGITS} digits, and a scale from 0 to the number of digits."
             )
 
 
 class Kind(enum.Enum):
-    """Name what a field holds."""
+    """The kind of values that a field has."""
 
     BOOL = "bool"
     INT = "int"
@@ -64,25 +64,26 @@ class Kind(enum.Enum):
 
     @property
     def nested(self) -> bool:
-        """Tell whether its values hold other values, and so can change in place."""
+        """Return whether the values contain other values, and so can be changed in place."""
         return self in (Kind.STRUCT, Kind.LIST, Kind.MAP)
 
 
 @dataclass(frozen=True)
 class FieldType:
-    """Say what a column holds, the same in Python, in Arrow and in the store.
+    """The type of a field in Python, in Arrow and in the store.
 
     Attributes:
-        kind: which of the supported types it is.
-        nullable: whether None is a value of it.
-        arrow: how a chunk's column is written; enums are written as their members' names. What
-            the store sends differs for three kinds: ENUM comes as ``dictionary<string>``,
-            TIMEDELTA as ``month_day_nano_interval``, and UUID as the extension ``arrow.uuid``.
-        sql: the type of the column in the store.
-        python: the class of its values that aren't None; the user's own for ENUM and STRUCT.
+        kind: The kind of values.
+        nullable: Whether a value may be None.
+        arrow: The Arrow type in which a chunk's column is written; enums are written as their
+            members' names. The store sends other types for three kinds: ``dictionary<string>``
+            for ENUM, ``month_day_nano_interval`` for TIMEDELTA, and the extension ``arrow.uuid``
+            for UUID.
+        sql: The type of the column in the store.
+        python: The class of the values that aren't None; the user's class for ENUM and STRUCT.
         placeholder: A text that can be cast to `sql`, for a new column until it is filled.
-        children: of a STRUCT its fields; of a LIST ``("item", T)``; of a MAP ``("key", K)`` and
-            ``("value", V)``; else empty.
+        children: The fields of a STRUCT; ``("item", T)`` of a LIST; ``("key", K)`` and
+            ``("value", V)`` of a MAP; empty for all other kinds.
     """
 
     kind: Kind
@@ -94,11 +95,11 @@ class FieldType:
     children: tuple[tuple[str, FieldType], ...] = ()
 
     def or_none(self) -> FieldType:
-        """Return the same type with None among its values."""
+        """Return the same type with None allowed."""
         return dataclasses.replace(self, nullable=True)
 
     def child(self, name: str) -> FieldType:
-        """Return the type of a part: of a struct's field, of "item", "key" or "value"."""
+        """Return the type of a part: a struct's field, or "item", "key" or "value"."""
         return dict(self.children)[name]
 
     def __str__(self) -> str:
@@ -120,7 +121,7 @@ def _scalar(
     return FieldType(kind, False, arrow, sql, python, placeholder)
 
 
-SCALARS: Final[dict[object, FieldType]] = {
+SCALARS: Final[dict[type[Any], FieldType]] = {
     scalar.python: scalar
     for scalar in (
         _scalar(Kind.BOOL, pa.bool_(), "BOOLEAN", bool, "false"),
@@ -134,7 +135,7 @@ SCALARS: Final[dict[object, FieldType]] = {
         _scalar(Kind.UUID, pa.uuid(), "UUID", uuid.UUID, str(uuid.UUID(int=0))),
     )
 }
-"""The types that need nothing but their class, by that class."""
+"""The types that are given by their class alone, by that class."""
 
 UTC_DATETIME: Final = _scalar(
     Kind.DATETIME_UTC, pa.timestamp("us", "UTC"), "TIMESTAMPTZ", dt.datetime, "1970-01-01"
@@ -142,14 +143,14 @@ UTC_DATETIME: Final = _scalar(
 
 
 def decimal_type(precision: Precision) -> FieldType:
-    """Return the type of decimals with so many digits."""
+    """Return the type of decimals with this precision."""
     arrow = pa.decimal128(precision.digits, precision.scale)
     sql = f"DECIMAL({precision.digits}, {precision.scale})"
     return _scalar(Kind.DECIMAL, arrow, sql, decimal.Decimal, "0")
 
 
 def enum_type(members: type[enum.Enum]) -> FieldType:
-    """Return the type of an enum's members, kept by their names."""
+    """Return the type of an enum's members, which are stored by name."""
     names = [member.name for member in members]
     return _scalar(Kind.ENUM, pa.string(), enum_sql(names), members, names[0])
 
@@ -175,7 +176,7 @@ def struct_type(python: type[Any], children: tuple[tuple[str, FieldType], ...]) 
 
 
 def quoted(name: str) -> str:
-    """Return a name as it stands in SQL text."""
+    """Return a name quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 

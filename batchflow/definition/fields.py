@@ -1,4 +1,4 @@
-"""The fields of an object, each a typed column."""
+"""The fields of a workflow's object, each stored in a typed column."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ENGINE_COLUMNS: Final = (
     "created_at",
     "updated_at",
 )
-"""The columns of a run that are the engine's own; no field's column may bear such a name."""
+"""The engine's own columns of a run. A field's column can't have one of these names."""
 
-# Every table of DuckDB's has one of its own, which an unquoted or a quoted name both mean.
-_TAKEN: Final = (*ENGINE_COLUMNS, "rowid")
-_OUR_PREFIX: Final = "_batchflow_"
+# Every DuckDB table has a ``rowid``, quoted or not.
+_RESERVED_COLUMNS: Final = (*ENGINE_COLUMNS, "rowid")
+_RESERVED_PREFIX: Final = "_batchflow_"
 
-# What a default may be besides its field's own class; a bool, though an int, is never a number.
+# The classes that a default may have besides its field's class. A bool is never a number.
 _DEFAULTS: Final[dict[Kind, tuple[type[Any], ...]]] = {
     Kind.FLOAT: (float, int),
     Kind.DECIMAL: (int,),
@@ -41,16 +41,16 @@ _DEFAULTS: Final[dict[Kind, tuple[type[Any], ...]]] = {
 
 @dataclass(frozen=True)
 class Field:
-    """Say how one field of the object is kept.
+    """One field of the object and how it is stored.
 
     Attributes:
-        name: the field's name in Python, and in a chunk.
-        column: its column's name in the store: the same, or ``object_<name>`` where that is a
-            column of the engine's.
-        type: what it holds.
-        required: whether it has no default.
-        default: its default value; means nothing where it is required or has a factory.
-        default_factory: what makes its default value, if that is made anew each time.
+        name: The field's name in Python and in chunks.
+        column: The column's name in the store: the field's name, or ``object_<name>`` if the
+            engine has a column of that name.
+        type: The field's type.
+        required: Whether the field has no default.
+        default: The default value; meaningless if the field is required or has a factory.
+        default_factory: The function that creates the default value, if there is one.
     """
 
     name: str
@@ -62,17 +62,17 @@ class Field:
 
     @property
     def nullable(self) -> bool:
-        """Tell whether None is a value of it."""
+        """Return whether a value may be None."""
         return self.type.nullable
 
     def default_value(self) -> Any:
-        """Return the value it has where none is given, made anew if it has a factory.
+        """Return the default value, newly created if the field has a factory.
 
         Raises:
-            DefinitionError: it has no default.
+            DefinitionError: The field has no default.
         """
         if self.required:
-            raise DefinitionError(f"field {self.name!r} has no default; give it a value")
+            raise DefinitionError(f"Field {self.name!r} has no default. Give it a value.")
         return self.default if self.default_factory is None else self.default_factory()
 
 
@@ -80,14 +80,15 @@ def fields_of(object_type: Any) -> tuple[Field, ...]:
     """Return the fields of a dataclass in their order.
 
     Raises:
-        DefinitionError: it is no dataclass, or some of its fields can't be columns; lists all.
+        DefinitionError: It is no dataclass, or has fields that can't be columns. All problems are
+            listed.
     """
     if not isinstance(object_type, type) or not dataclasses.is_dataclass(object_type):
         raise DefinitionError(
-            f"the object type is {shown(object_type)}, which is no dataclass; give the class, "
-            "decorated with @dataclass"
+            f"The object type is {shown(object_type)}, which is not a dataclass. Give a class that "
+            "is decorated with @dataclass."
         )
-    _refuse_reserved_names(object_type)
+    _require_no_reserved_names(object_type)
     problems = list(init_problems(object_type))
     types = hints_of(object_type, problems, (object_type,))
     fields = tuple(
@@ -116,7 +117,7 @@ def _field(declared: dataclasses.Field[Any], field_type: FieldType) -> Field:
 
 
 def _column(name: str) -> str:
-    return f"object_{name}" if name.lower() in _TAKEN else name
+    return f"object_{name}" if name.lower() in _RESERVED_COLUMNS else name
 
 
 def _colliding(fields: tuple[Field, ...]) -> Iterator[str]:
@@ -125,23 +126,23 @@ def _colliding(fields: tuple[Field, ...]) -> Iterator[str]:
         taken = names.get(field.column.lower(), field.name)
         if field.name not in (field.column, taken):
             yield (
-                f"field {field.name!r} is kept as column {field.column!r}, as the engine has a "
-                f"column {field.name.lower()!r} of its own, and so is field {taken!r}; rename one"
+                f"Field {field.name!r} is stored in column {field.column!r}, because the engine "
+                f"has a column {field.name.lower()!r}; so is field {taken!r}. Rename one of them."
             )
 
 
-def _refuse_reserved_names(object_type: type[Any]) -> None:
-    """Refuse names with a meaning of their own; with some of them nothing else can be asked."""
+def _require_no_reserved_names(object_type: type[Any]) -> None:
+    """Raise an error for a reserved name, with which no other check can be made."""
     names = [field.name for field in dataclasses.fields(object_type)]
     reserved = [
         name
         for name in names
-        if name.startswith(_OUR_PREFIX) or (name.startswith("__") and name.endswith("__"))
+        if name.startswith(_RESERVED_PREFIX) or (name.startswith("__") and name.endswith("__"))
     ]
     if reserved:
         raise DefinitionError(
-            f"field {reserved[0]!r} of {shown(object_type)} has a name that Python or batchflow "
-            "needs itself; rename it"
+            f"Field {reserved[0]!r} of {shown(object_type)} has a name that Python or batchflow "
+            "reserves. Rename it."
         )
 
 
@@ -149,11 +150,11 @@ def _unfit_default(field: Field) -> Iterator[str]:
     if field.required or field.default_factory is not None:
         return
     if field.default is None and not field.nullable:
-        yield f"field {field.name!r} has default None, but type {field.type}; add '| None' to it"
+        yield f"Field {field.name!r} has default None, but type {field.type}. Add '| None' to it."
     if field.default is not None and not _fits(field):
         yield (
-            f"field {field.name!r} has a default of type {shown(type(field.default))}, but type "
-            f"{field.type}; give one of its type"
+            f"Field {field.name!r} has a default of type {shown(type(field.default))}, but type "
+            f"{field.type}. Give a default of its type."
         )
 
 

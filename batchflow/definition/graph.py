@@ -1,4 +1,4 @@
-"""The graph that the steps of a workflow span between its statuses."""
+"""The graph of a workflow: its statuses, and the edges that its steps take between them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StatusGraph:
-    """Answer what can be known from a workflow's statuses and steps alone.
+    """The graph between the statuses of a workflow, and what can be derived from it.
 
     Attributes:
-        size: how many statuses there are; their codes are 0 to ``size - 1``.
-        edges: for the code of each status that has a step, the codes which that step may answer
-            with, in the order of declaration.
+        size: The number of statuses; their codes are 0 to ``size - 1``.
+        edges: For the code of each status that has a step, the codes that the step may return, in
+            the order of declaration.
     """
 
     size: int
@@ -28,8 +28,8 @@ class StatusGraph:
 
     @cached_property
     def starting(self) -> frozenset[int]:
-        """Return the statuses which have a step, and which no other status leads to."""
-        # A status that leads to itself alone is still where runs begin.
+        """Return the statuses that have a step, and that no other status leads to."""
+        # Runs also begin at a status that only leads to itself.
         led_to = {to for code, targets in self.edges.items() for to in targets if to != code}
         return frozenset(self.edges) - led_to
 
@@ -40,11 +40,11 @@ class StatusGraph:
 
     @cached_property
     def unreachable(self) -> frozenset[int]:
-        """Return the statuses that have a step, but which no starting point leads to."""
+        """Return the statuses that have a step, but that no starting point leads to."""
         return frozenset(self.edges) - self.reachable_from(self.starting)
 
     def reachable_from(self, codes: frozenset[int]) -> frozenset[int]:
-        """Return the statuses that runs at `codes` are at or may get to."""
+        """Return the statuses that runs at `codes` can reach, including these."""
         reached: set[int] = set()
         pending = list(codes)
         while pending:
@@ -56,10 +56,10 @@ class StatusGraph:
 
     @cached_property
     def rank(self) -> NDArray[np.int64]:
-        """Return for each status how late it comes, shape (size,).
+        """Return the rank of each status, shape (size,).
 
-        It is the length of the longest way to it, edges that lead back left out; so an edge leads
-        forward exactly if the rank of its end is above that of its beginning.
+        The rank is the length of the longest path to the status without backward edges. An edge
+        leads forward exactly if its end has a higher rank than its start.
         """
         rank = np.zeros(self.size, dtype=np.int64)
         order = self._ordered()
@@ -73,9 +73,9 @@ class StatusGraph:
 
     @cached_property
     def steps_ahead(self) -> NDArray[np.int64]:
-        """Return how many steps a run at each status has ahead of it at most, shape (size,).
+        """Return the maximum number of steps that a run at each status has left, shape (size,).
 
-        Edges that lead back are left out, as nobody knows how often they are taken.
+        Backward edges don't count, because it is unknown how often a run takes them.
         """
         ahead = np.zeros(self.size, dtype=np.int64)
         for code in sorted(self.edges, key=self.rank.__getitem__, reverse=True):
@@ -86,9 +86,9 @@ class StatusGraph:
 
     @cached_property
     def leads_to(self) -> NDArray[np.bool_]:
-        """Return whether a way forward leads from one status to another, shape (size, size).
+        """Return whether forward edges lead from one status to another, shape (size, size).
 
-        It is indexed by [from, to]; each status leads to itself.
+        The matrix is indexed [from, to]. Each status leads to itself.
         """
         leads = np.eye(self.size, dtype=np.bool_)
         for code in sorted(self.edges, key=self.rank.__getitem__, reverse=True):
@@ -98,7 +98,7 @@ class StatusGraph:
         return leads
 
     def _ordered(self) -> list[int]:
-        """Return all statuses so that only edges of a cycle lead to an earlier one."""
+        """Return all statuses in an order in which only edges of a cycle lead to an earlier one."""
         finished: dict[int, None] = {}
         entered: set[int] = set()
         for code in [*sorted(self.starting), *range(self.size)]:
@@ -106,7 +106,7 @@ class StatusGraph:
         return list(reversed(finished))
 
     def _visit(self, root: int, entered: set[int], finished: dict[int, None]) -> None:
-        # A stack of its own rather than recursion: a chain of statuses may be long.
+        # A stack instead of recursion, because a chain of statuses may be long.
         stack = [(root, False)]
         while stack:
             code, done = stack.pop()

@@ -8,17 +8,17 @@ from typing import Final
 
 from batchflow.definition.graph import StatusGraph
 
-# Words of the diagram's own language, which can't be the id of a state.
+# Keywords of Mermaid, which can't be the id of a state.
 _KEYWORDS: Final = frozenset({"as", "class", "classdef", "direction", "end", "note", "state"})
 
 
 def diagram(graph: StatusGraph, statuses: Sequence[str], steps: Mapping[int, str]) -> str:
-    """Return the graph as a ``stateDiagram-v2``, one line an edge, in the order of declaration.
+    """Return the graph as a ``stateDiagram-v2``, with a line for each edge, as declared.
 
     Args:
-        graph: the statuses and the edges between them.
-        statuses: the names of all statuses, by code.
-        steps: the names of the steps, by the code of the status that they stand on.
+        graph: The statuses and the edges between them.
+        statuses: The names of all statuses, by code.
+        steps: The names of the steps, by the code of their from status.
     """
     used = sorted(graph.reachable_from(frozenset(graph.edges)))
     ids = [_id(code, name) for code, name in enumerate(statuses)]
@@ -43,5 +43,5 @@ def _id(code: int, name: str) -> str:
 
 
 def _text(name: str) -> str:
-    # The diagram's language has no way to quote these.
+    # Mermaid can't quote other characters.
     return " ".join(re.sub(r"[^\w.()-]", " ", name).split())

@@ -1,4 +1,4 @@
-"""The options of workflows and steps: which there are, what they may be, how they merge."""
+"""The options of workflows and steps: their names, their valid values, how they are merged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchflow.definition.step import StepKind, StepOptions
 
 
 class StepDefaults(TypedDict, total=False):
-    """Name the options that a step takes from its workflow where it doesn't name them."""
+    """The options that a step inherits from its workflow if it doesn't name them."""
 
     parallel: int | None
     chunk_rows: int | None
@@ -20,14 +20,14 @@ class StepDefaults(TypedDict, total=False):
 
 
 class WorkflowKeywords(StepDefaults, total=False):
-    """Name the options of a workflow."""
+    """The options of a workflow."""
 
     resources: Mapping[str, Callable[[], Any]] | None
     record_transitions: bool
 
 
 class StepKeywords(StepDefaults, total=False):
-    """Name the options of a step."""
+    """The options of a row step or a batch step."""
 
     columns: Sequence[str] | None
     concurrency: int
@@ -35,7 +35,7 @@ class StepKeywords(StepDefaults, total=False):
 
 
 class SqlStepKeywords(TypedDict, total=False):
-    """Name the options of a step without a function."""
+    """The options of a SQL step."""
 
     parallel: int | None
     chunk_rows: int | None
@@ -61,7 +61,7 @@ def _is_resources(value: object) -> bool:
     )
 
 
-_COUNT: Final = "a whole number from 1 up"
+_COUNT: Final = "a whole number, 1 or greater"
 
 _ALLOWED: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "parallel": (_is_count, _COUNT),
@@ -87,22 +87,22 @@ _OF_STEP: Final[Mapping[StepKind, frozenset[str]]] = {
 
 
 def workflow_problems(given: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with the options of a workflow."""
-    yield from _problems(given, _OF_WORKFLOW, "a workflow")
+    """Yield a sentence for each problem of a workflow's options."""
+    yield from map(capitalized, _problems(given, _OF_WORKFLOW, "a workflow"))
 
 
 def step_problems(kind: StepKind, given: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with the options of a step."""
+    """Yield each problem of a step's options, to be put behind the step's name."""
     yield from _problems(given, _OF_STEP[kind], f"a {kind.value}")
 
 
 def _problems(given: Mapping[str, Any], known: frozenset[str], owner: str) -> Iterator[str]:
     for name, value in given.items():
         if name not in known:
-            yield f"{owner} has no option {name!r}; it has {', '.join(sorted(known))}"
+            yield f"{owner} has no option {name!r}. The options are {', '.join(sorted(known))}."
         elif not _is_allowed(name, value):
             expected = _ALLOWED[name][1] + ("" if name in _NEVER_NONE else ", or None")
-            yield f"option {name!r} is {value!r}; give {expected}"
+            yield f"option {name!r} is {value!r}. Give {expected}."
 
 
 def _is_allowed(name: str, value: object) -> bool:
@@ -111,8 +111,13 @@ def _is_allowed(name: str, value: object) -> bool:
     return _ALLOWED[name][0](value)
 
 
+def capitalized(text: str) -> str:
+    """Return the text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
 def usable(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are known and allowed, so that the rest of a check can go on."""
+    """Return the known options with valid values, with which the other checks continue."""
     return {
         name: value
         for name, value in given.items()
@@ -121,14 +126,14 @@ def usable(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> StepOptions:
-    """Return a step's options: what it names, and for the rest its workflow's.
+    """Return a step's options: those that it names, and its workflow's for the others.
 
-    An option that is named as None is named: it lifts the workflow's. A `Retry` is merged within
-    itself, as each of its parts is an option of its own.
+    An option that is given as None overrides the workflow's. The parts of a `Retry` are merged one
+    by one.
 
     Args:
-        defaults: the workflow's options, usable ones alone.
-        given: the step's own, usable ones alone.
+        defaults: The workflow's valid options.
+        given: The step's valid options.
     """
     retry = (given.get("retry") or Retry()).merged_over(defaults.get("retry") or Retry())
     inherited = {name: defaults[name] for name in StepDefaults.__annotations__ if name in defaults}

@@ -16,13 +16,13 @@ CONCURRENCY: Final = 64
 
 
 class StepKind(enum.Enum):
-    """What a step's function receives. The value is the method of `Workflow` that adds it."""
+    """What a step's function receives. The value is the kind's name in messages."""
 
     ROW = "step"
     """The function receives one run at a time, in a worker."""
-    BATCH = "batch_step"
+    BATCH = "batch step"
     """The function receives a chunk's columns, in a worker."""
-    SQL = "sql_step"
+    SQL = "SQL step"
     """There is no function. The store evaluates the step's expressions."""
 
     @property

@@ -1,4 +1,4 @@
-"""A workflow: the immutable definition of which step moves a run from where to where."""
+"""A workflow: the definition of which step moves a run from which status to which."""
 
 from __future__ import annotations
 
@@ -29,38 +29,48 @@ if TYPE_CHECKING:
 ObjectT = TypeVar("ObjectT")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-LONGEST_NAME: Final = 120
+MAX_NAME_CHARACTERS: Final = 120
 
 RESERVED_NAMES: Final = frozenset(
     {"batchflow", "main", "temp", "pg_catalog", "information_schema", "system"}
 )
-"""A workflow's name is that of its schema in the store, where these have a meaning already."""
+"""Names that the store uses itself, so a workflow's schema can't have them."""
 
 
 class Workflow(Generic[ObjectT, StatusT]):
-    """Say what a run carries, where it can be, and which step takes it from where to where.
+    """The data that runs carry, the statuses they can have, and the steps between these.
 
-    Steps are added by `step`, `batch_step`, `sql_step` and `add_step`. A status with a step, which
-    no other status leads to, is a starting point; a status without a step is terminal. The whole
-    is checked once, when an engine first opens it, and can't be changed from then on.
+    Add steps with `step`, `batch_step`, `sql_step` and `add_step`. A status is a starting point if
+    it has a step and no other status leads to it. A status without a step is terminal. The workflow
+    is checked when an engine first opens it, and can't be changed afterwards.
 
     Args:
-        name: the workflow's name, and that of its schema in the store.
-        object_type: the dataclass of the data on a run; each field becomes a typed column.
-        status_type: the `enum.Enum` of the statuses; the order of its members is theirs.
-        **options: ``parallel``, ``chunk_rows``, ``retry`` and ``timeout_seconds`` hold for each
-            step that doesn't name them; ``resources`` is a dict from names to functions that
-            open something once a worker; ``record_transitions=False`` leaves out the log of
-            transitions.
+        name: The name of the workflow and of its schema in the store: 1 to 120 printable
+            characters.
+        object_type: The dataclass of a run's data. Each field becomes a typed column.
+        status_type: The `enum.Enum` of the statuses, in the order of its members.
+        **options: All are optional.
+
+            ``parallel``, ``chunk_rows``, ``retry`` and ``timeout_seconds`` are the defaults of the
+            steps; see `StepOptions`.
+
+            ``resources`` is a dict from names to functions without parameters. A worker calls each
+            once, and steps find the result in ``run.resources`` or ``batch.resources``. Default:
+            none.
+
+            ``record_transitions`` is whether the store keeps a log of all transitions. Default:
+            True.
 
     Attributes:
-        fields: the fields of the object, in their order.
-        statuses: the members of the status type, aliases left out; a status's code is its place.
-        resources: the functions that open the resources, by name.
-        record_transitions: whether the log of transitions is kept.
+        fields: The fields of the object, in their order.
+        statuses: The members of the status type without aliases. The code of a status is its
+            position.
+        resources: The functions that open the resources, by name.
+        record_transitions: Whether the log of transitions is kept.
 
     Raises:
-        DefinitionError: the name, the object type or the status type can't be used.
+        DefinitionError: The name, the object type or the status type is invalid. `check` raises it
+            for invalid options and steps.
     """
 
     def __init__(
@@ -70,7 +80,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         status_type: type[StatusT],
         **options: Unpack[WorkflowKeywords],
     ) -> None:
-        _refuse_name(name)
+        _require_valid_name(name)
         self._statuses = StatusSet(status_type)
         self.name = name
         self.object_type = object_type
@@ -103,12 +113,12 @@ class Workflow(Generic[ObjectT, StatusT]):
 
     @property
     def steps(self) -> Mapping[int, Step]:
-        """Return the steps by the code of the status that they stand on."""
+        """Return the steps by the code of their from status."""
         return types.MappingProxyType(self._steps)
 
     @property
     def graph(self) -> StatusGraph:
-        """Return the graph of the steps that were added so far."""
+        """Return the graph of the steps that have been added."""
         if self._graph is None:
             edges = {code: step.to_codes for code, step in self._steps.items()}
             self._graph = StatusGraph(len(self._statuses), edges)
@@ -116,37 +126,37 @@ class Workflow(Generic[ObjectT, StatusT]):
 
     @property
     def starting_codes(self) -> frozenset[int]:
-        """Return the codes of the statuses where runs begin."""
+        """Return the codes of the starting points."""
         return self.graph.starting
 
     @property
     def terminal_codes(self) -> frozenset[int]:
-        """Return the codes of the statuses where runs end."""
+        """Return the codes of the terminal statuses."""
         return self.graph.terminal
 
     @property
     def rank(self) -> NDArray[np.int64]:
-        """Return for each status how late it comes, by code; an edge to a lower one leads back."""
+        """Return the rank of each status by code; an edge to a lower rank leads backward."""
         return self.graph.rank
 
     def code_of(self, status: StatusT | str) -> int:
         """Return the code of a status, or of the status with that name.
 
         Raises:
-            DefinitionError: there is no such status.
+            DefinitionError: There is no such status.
         """
         return self._statuses.code_of(status)
 
     def field(self, name: str) -> Field:
-        """Return the field of that name.
+        """Return the field with that name.
 
         Raises:
-            DefinitionError: there is no such field.
+            DefinitionError: There is no such field.
         """
         if name not in self._fields:
             raise DefinitionError(
-                f"{self.object_type.__name__} has no field {name!r}; "
-                f"there are {', '.join(self._fields)}"
+                f"{self.object_type.__name__} has no field {name!r}. "
+                f"The fields are {', '.join(self._fields)}."
             )
         return self._fields[name]
 
@@ -157,17 +167,23 @@ class Workflow(Generic[ObjectT, StatusT]):
         to: StatusT | Iterable[StatusT],
         **options: Unpack[StepKeywords],
     ) -> Callable[[FunctionT], FunctionT]:
-        """Decorate a function that is given one run and answers with its next status.
+        """Return a decorator that adds a row step: its function receives one `Run` at a time.
 
-        It may be ``async def``. The function itself comes back unchanged.
+        The function returns the run's next status, or ``run.skip()``, ``run.repeat()``,
+        ``run.pause(reason)`` or ``run.cancel(reason)``. It may be ``async def``. The decorator
+        returns the function unchanged.
 
         Args:
-            from_status: the status whose runs it takes.
-            to: the statuses that it may answer with, its own among them if need be.
-            **options: see `StepOptions`; those which aren't named are the workflow's.
+            from_status: The status whose runs the step takes.
+            to: The status, or statuses, that the step may return, including `from_status` if it
+                may.
+            **options: ``parallel``, ``chunk_rows``, ``retry``, ``columns``, ``timeout_seconds``
+                (seconds), ``concurrency`` and ``threads``. `StepOptions` describes them and their
+                defaults. The workflow's options are used for those that aren't named.
 
         Raises:
-            DefinitionError: the workflow is in use. All else is said by `check`.
+            DefinitionError: The workflow is already in use. `check` raises it for an invalid
+                status, function or option.
         """
         return self._decorator(StepKind.ROW, from_status, to, options)
 
@@ -178,9 +194,19 @@ class Workflow(Generic[ObjectT, StatusT]):
         to: StatusT | Iterable[StatusT],
         **options: Unpack[StepKeywords],
     ) -> Callable[[FunctionT], FunctionT]:
-        """Decorate a function that is given a chunk's columns and answers with statuses.
+        """Return a decorator that adds a batch step: its function receives a `Batch` of runs.
 
-        See `step` for the arguments.
+        The function returns one status for all runs, or a column with the status of each run, as
+        members, names or codes. A null leaves its run unchanged, like ``batch.skip``.
+
+        Args:
+            from_status: The status whose runs the step takes.
+            to: The status, or statuses, that the step may return.
+            **options: As for `step`, without ``concurrency`` and ``threads``.
+
+        Raises:
+            DefinitionError: The workflow is already in use. `check` raises it for an invalid
+                status, function or option.
         """
         return self._decorator(StepKind.BATCH, from_status, to, options)
 
@@ -193,19 +219,22 @@ class Workflow(Generic[ObjectT, StatusT]):
         status: StatusT | str | None = None,
         **options: Unpack[SqlStepKeywords],
     ) -> None:
-        """Add a step that is evaluated in the store; its runs never leave it.
+        """Add a step that the store evaluates; its runs never leave the store.
 
         Args:
-            from_status: the status whose runs it takes.
-            to: the statuses that it may lead to.
-            set: for each field that changes, the SQL expression of its new value. Expressions see
-                the run's columns as they were before the step, and ``$now``: the engine's clock.
-            status: the status that follows, as a member or its name; any other text is an SQL
-                expression that yields a name. May be left out where `to` has one status.
+            from_status: The status whose runs the step takes.
+            to: The status, or statuses, that the step may lead to.
+            set: For each field that changes, the SQL expression of its new value. Expressions
+                refer to the run's columns as they were before the step, and to ``$now``, the time
+                of the engine's clock. Default: None, which changes no field.
+            status: The next status, as a member or its name. Any other text is a SQL expression
+                that returns a name. Default: None, which is valid only if `to` has one status.
             **options: ``parallel``, ``chunk_rows`` and ``retry``, as in `StepOptions`.
 
         Raises:
-            DefinitionError: the workflow is in use. All else is said by `check`.
+            DefinitionError: The workflow is already in use. `check` raises it for an invalid
+                status or option, and an engine for an invalid expression when it opens the
+                workflow.
         """
         declared = Declaration(
             kind=StepKind.SQL,
@@ -225,33 +254,34 @@ class Workflow(Generic[ObjectT, StatusT]):
         batch: bool = False,
         **options: Unpack[StepKeywords],
     ) -> None:
-        """Add a step by a call rather than a decorator, for workflows built in a loop.
+        """Add a step without a decorator, for example in a loop.
 
         Args:
-            from_status: the status whose runs it takes.
-            function: the step's function.
-            *to: the statuses that it may answer with.
-            batch: whether the function is given a chunk's columns rather than one run.
-            **options: see `StepOptions`; those which aren't named are the workflow's.
+            from_status: The status whose runs the step takes.
+            function: The step's function.
+            *to: The statuses that the step may return.
+            batch: Whether the function receives a `Batch` rather than one `Run`. Default: False.
+            **options: As for `step` or `batch_step`.
 
         Raises:
-            DefinitionError: the workflow is in use. All else is said by `check`.
+            DefinitionError: The workflow is already in use. `check` raises it for an invalid
+                status, function or option.
         """
         kind = StepKind.BATCH if batch else StepKind.ROW
         self._decorator(kind, from_status, to, options)(function)
 
     def check(self) -> None:
-        """Make sure that the workflow can be used; from then on it can't be changed.
+        """Check that the workflow can be used. It can't be changed afterwards.
 
         Raises:
-            DefinitionError: it can't be; its ``problems`` are all that is wrong, a sentence each.
+            DefinitionError: The workflow is invalid. ``problems`` has a sentence for each problem.
         """
         if self._checked:
             return
         problems = [*self._problems, *self._graph_problems()]
         if problems:
-            count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-            raise DefinitionError(f"workflow {self.name!r} has {count}:", problems=problems)
+            count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+            raise DefinitionError(f"Workflow {self.name!r} has {count}:", problems=problems)
         self._checked = True
 
     def mermaid(self) -> str:
@@ -262,7 +292,7 @@ class Workflow(Generic[ObjectT, StatusT]):
     def _decorator(
         self, kind: StepKind, from_status: StatusT, to: object, options: Mapping[str, Any]
     ) -> Callable[[FunctionT], FunctionT]:
-        # An iterator can be read but once, and the decorator may be used more often.
+        # An iterator can be read only once, and the decorator may be used several times.
         targets = listed(to)
 
         def decorate(function: FunctionT) -> FunctionT:
@@ -281,8 +311,8 @@ class Workflow(Generic[ObjectT, StatusT]):
     def _add(self, declared: Declaration) -> None:
         if self._checked:
             raise DefinitionError(
-                f"workflow {self.name!r} is in use already, so step {declared.name!r} can't be "
-                "added; add all steps before an engine opens it"
+                f"Workflow {self.name!r} is already in use, so step {declared.name!r} can't be "
+                "added. Add all steps before an engine opens the workflow."
             )
         self._problems.extend(self._builder.problems(declared))
         step = self._builder.build(declared)
@@ -293,38 +323,38 @@ class Workflow(Generic[ObjectT, StatusT]):
         first = self._steps.setdefault(step.from_code, step)
         if first is not step:
             self._problems.append(
-                f"steps {first.name!r} and {step.name!r} both stand on "
-                f"{described(step.from_status)}; a status has one step"
+                f"Steps {first.name!r} and {step.name!r} both take the runs at "
+                f"{described(step.from_status)}. Only one step can."
             )
         self._graph = None
 
     def _graph_problems(self) -> Iterator[str]:
         if not self._steps:
-            yield "it has no steps; add some, so that runs can move"
+            yield "It has no steps. Add at least one."
         elif not self.graph.starting:
             yield (
-                "it has no starting point, as each step's status is led to by another; add a step "
-                "on a status that no step leads to"
+                "It has no starting point, because a step leads to the status of each step. Add a "
+                "step for a status that no other step leads to."
             )
         for code in sorted(self.graph.unreachable if self.graph.starting else ()):
             yield (
-                f"step {self._steps[code].name!r} is unreachable, as no way leads from a starting "
-                f"point to {described(self._statuses.members[code])}; name it in the 'to' of a step"
+                f"Step {self._steps[code].name!r} is unreachable, because no starting point leads "
+                f"to {described(self._statuses.members[code])}. Add it to the 'to' of a step."
             )
 
 
 AnyWorkflow: TypeAlias = Workflow[Any, Any]
-"""A workflow, whatever its object and its statuses."""
+"""A workflow with any type of object and statuses."""
 
 
-def _refuse_name(name: object) -> None:
-    expected = f"give a text of 1 to {LONGEST_NAME} printable characters"
+def _require_valid_name(name: object) -> None:
+    expected = f"Give a text of 1 to {MAX_NAME_CHARACTERS} printable characters."
     if not isinstance(name, str) or not name.isprintable() or not name.strip():
-        raise DefinitionError(f"the workflow's name is {name!r}; {expected}")
-    if len(name) > LONGEST_NAME:
-        raise DefinitionError(f"the workflow's name has {len(name)} characters; {expected}")
+        raise DefinitionError(f"The workflow's name is {name!r}. {expected}")
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise DefinitionError(f"The workflow's name has {len(name)} characters. {expected}")
     if name.lower() in RESERVED_NAMES:
         raise DefinitionError(
-            f"the workflow's name is {name!r}, which the store needs itself; "
-            f"give another than {', '.join(sorted(RESERVED_NAMES))}"
+            f"The workflow's name is {name!r}, which the store uses itself. "
+            f"Give another name than {', '.join(sorted(RESERVED_NAMES))}."
         )

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from batchflow.picture.markup import escaped, shortened
 
 Cell: TypeAlias = str | None
-"""What a cell says; None stands for an SQL NULL."""
+"""What a cell says; None stands for a SQL NULL."""
 
 LONGEST_CELL: Final = 200
 

@@ -16,7 +16,7 @@ TREE = [
 ]
 
 WITH_DATA = [
-    errors.DefinitionError("two are wrong:", problems=["a", "b"]),
+    errors.DefinitionError("Two are wrong:", problems=["a", "b"]),
     errors.StoreHeldError("held", path="x.duckdb", holder={"pid": 7, "host": "here"}),
     errors.MigrationError("differs:", differences=["field x is gone"]),
     errors.InvalidRowsError("wrong", column="total", count=3, sample=["a", "b"]),
@@ -70,14 +70,14 @@ class TwoPartError(errors.BatchflowError):
 
 
 def test_a_definition_error_shows_each_problem_on_a_line() -> None:
-    error = errors.DefinitionError("workflow 'x' has 2 problems:", problems=["a", "b"])
+    error = errors.DefinitionError("Workflow 'x' has 2 problems:", problems=["a", "b"])
 
-    assert str(error) == "workflow 'x' has 2 problems:\na\nb"
+    assert str(error) == "Workflow 'x' has 2 problems:\na\nb"
     assert error.problems == ("a", "b")
 
 
 def test_a_definition_error_of_one_sentence_has_that_as_its_problem() -> None:
-    assert errors.DefinitionError("the name is empty").problems == ("the name is empty",)
+    assert errors.DefinitionError("The name is empty.").problems == ("The name is empty.",)
 
 
 def test_a_missing_run_is_a_lookup_error() -> None:

@@ -62,17 +62,20 @@ def test_what_it_sets_is_kept_by_field() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "its status is None; give one of SMALL, LARGE, or an SQL expression"),
-        ({"status": " "}, "give one of SMALL, LARGE, or an SQL expression"),
-        ({"status": "LAREG"}, "its status is 'LAREG'; give one of SMALL, LARGE"),
-        ({"status": 5}, "its status is 5; give one of SMALL, LARGE"),
-        ({"status": "OPEN"}, "isn't declared in 'to'; there are SMALL, LARGE"),
-        ({"status": Status.OPEN}, "isn't declared in 'to'; there are SMALL, LARGE"),
-        ({"status": Status.SMALL, "set": {"cuont": "1"}}, "it sets 'cuont', which is no field"),
-        ({"status": Status.SMALL, "set": {"count": 1}}, "it sets 'count' to 1; give an SQL"),
-        ({"status": Status.SMALL, "set": ["count"]}, r"its 'set' is \['count'\]; give a dict"),
-        ({"status": Status.SMALL, "columns": ["count"]}, "a sql_step has no option 'columns'"),
-        ({"status": Status.SMALL, "threads": 2}, "a sql_step has no option 'threads'"),
+        ({}, "'status' is None. Give one of SMALL, LARGE, or a SQL expression"),
+        ({"status": " "}, "Give one of SMALL, LARGE, or a SQL expression"),
+        ({"status": "LAREG"}, "'status' is 'LAREG'. Give one of SMALL, LARGE"),
+        ({"status": 5}, "'status' is 5. Give one of SMALL, LARGE"),
+        ({"status": "OPEN"}, "isn't in 'to'. Give one of SMALL, LARGE"),
+        ({"status": Status.OPEN}, "isn't in 'to'. Give one of SMALL, LARGE"),
+        (
+            {"status": Status.SMALL, "set": {"cuont": "1"}},
+            "'set' has 'cuont', which is not a field",
+        ),
+        ({"status": Status.SMALL, "set": {"count": 1}}, "'set' has 1 for 'count'. Give a SQL"),
+        ({"status": Status.SMALL, "set": ["count"]}, r"'set' is \['count'\]\. Give a dict"),
+        ({"status": Status.SMALL, "columns": ["count"]}, "a SQL step has no option 'columns'"),
+        ({"status": Status.SMALL, "threads": 2}, "a SQL step has no option 'threads'"),
     ],
 )
 def test_a_wrong_declaration_is_refused(options: dict[str, Any], expected: str) -> None:

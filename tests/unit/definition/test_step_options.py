@@ -140,32 +140,34 @@ def test_a_step_is_named_for_its_function(function: Any, name: str) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(option: str, value: Any) -> None:
-    with pytest.raises(DefinitionError, match=f"step 'move' on Status.A: option '{option}' is "):
+    with pytest.raises(DefinitionError, match=f"Step 'move' on Status.A: option '{option}' is "):
         the_step(**{option: value})
 
 
 def test_an_unknown_option_is_refused_with_those_there_are() -> None:
-    with pytest.raises(DefinitionError, match="a step has no option 'paralel'; it has chunk_rows"):
+    with pytest.raises(
+        DefinitionError, match=r"a step has no option 'paralel'\. The options are chunk_rows"
+    ):
         the_step(paralel=2)
 
 
 @pytest.mark.parametrize("option", ["concurrency", "threads"])
 def test_a_batch_step_has_no_options_of_row_steps(option: str) -> None:
-    with pytest.raises(DefinitionError, match=f"a batch_step has no option '{option}'"):
+    with pytest.raises(DefinitionError, match=f"a batch step has no option '{option}'"):
         the_step(batch=True, **{option: 2})
 
 
 @pytest.mark.parametrize(
     ("function", "batch", "options", "expected"),
     [
-        (wait, True, {}, "it is async, which only row steps can be"),
-        (wait, False, {"threads": 2}, "an async step has 'concurrency' instead"),
-        (move, False, {"concurrency": 2}, "write 'async def', or use 'threads'"),
-        (lambda: Status.B, False, {}, "it can't be called with one argument"),
-        (lambda run, more: Status.B, True, {}, "it can't be called with one argument"),
-        (yielding, False, {}, "it has a 'yield'; answer with 'return'"),
-        (yielding, True, {}, "it has a 'yield'; answer with 'return'"),
-        (yielding_too, False, {}, "it has a 'yield'; answer with 'return'"),
+        (wait, True, {}, "the function is async, but only row steps can be"),
+        (wait, False, {"threads": 2}, "Use 'concurrency' instead"),
+        (move, False, {"concurrency": 2}, "Use 'threads' instead"),
+        (lambda: Status.B, False, {}, "the function can't be called with one argument"),
+        (lambda run, more: Status.B, True, {}, "the function can't be called with one argument"),
+        (yielding, False, {}, "the function has a 'yield'"),
+        (yielding, True, {}, "the function has a 'yield'"),
+        (yielding_too, False, {}, "the function has a 'yield'"),
     ],
 )
 def test_options_that_the_function_cannot_use_are_refused(
@@ -185,11 +187,11 @@ def test_a_backoff_above_its_cap_is_refused_once_merged() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"paralel": 2}, "a workflow has no option 'paralel'"),
-        ({"columns": ["name"]}, "a workflow has no option 'columns'"),
-        ({"resources": ["db"]}, "option 'resources' is"),
-        ({"resources": {"db": "sqlite"}}, "option 'resources' is"),
-        ({"record_transitions": None}, "option 'record_transitions' is None; give True or False"),
+        ({"paralel": 2}, "A workflow has no option 'paralel'"),
+        ({"columns": ["name"]}, "A workflow has no option 'columns'"),
+        ({"resources": ["db"]}, "Option 'resources' is"),
+        ({"resources": {"db": "sqlite"}}, "Option 'resources' is"),
+        ({"record_transitions": None}, "Option 'record_transitions' is None. Give True or False"),
     ],
 )
 def test_a_wrong_option_of_the_workflow_is_refused(options: dict[str, Any], expected: str) -> None:

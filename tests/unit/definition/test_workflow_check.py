@@ -70,8 +70,8 @@ def test_problems_call_a_status_that_is_a_text_by_its_name() -> None:
     workflow.add_step(Text.OPEN, move, Text.CLOSED)
     workflow.add_step(Text.OPEN, move, Text.CLOSED, Status.A)
     assert problems_of(workflow) == [
-        "step 'move' on Text.OPEN: its destination Status.A is no status; give a member of Text",
-        "steps 'move' and 'move' both stand on Text.OPEN; a status has one step",
+        "Step 'move' on Text.OPEN: Status.A in 'to' is not a status. Give a member of Text.",
+        "Steps 'move' and 'move' both take the runs at Text.OPEN. Only one step can.",
     ]
 
 
@@ -102,7 +102,7 @@ def test_one_decorator_of_an_iterator_serves_several_workflows_of_its_kind(make:
     decorate(move)
 
     assert problems_of(workflow) == [
-        "steps 'move' and 'move' both stand on Status.A; a status has one step"
+        "Steps 'move' and 'move' both take the runs at Status.A. Only one step can."
     ]
 
 
@@ -125,19 +125,19 @@ def test_every_problem_is_listed_at_once(make: Make) -> None:
 
     problems = problems_of(workflow)
 
-    unreachable = "step 'move' is unreachable, as no way leads from a starting point to {}; "
+    unreachable = "Step 'move' is unreachable, because no starting point leads to {}. "
     assert problems == [
-        "option 'parallel' is 0; give a whole number from 1 up, or None",
-        "step 'move' on Status.A: its destination Other.A is no status; give a member of Status",
-        "step 'move' on Status.A: its column 'cuont' is no field; there are count, status",
-        "steps 'move' and 'move' both stand on Status.A; a status has one step",
-        unreachable.format("Status.C") + "name it in the 'to' of a step",
-        unreachable.format("Status.D") + "name it in the 'to' of a step",
+        "Option 'parallel' is 0. Give a whole number, 1 or greater, or None.",
+        "Step 'move' on Status.A: Other.A in 'to' is not a status. Give a member of Status.",
+        "Step 'move' on Status.A: column 'cuont' is not a field. The fields are count, status.",
+        "Steps 'move' and 'move' both take the runs at Status.A. Only one step can.",
+        unreachable.format("Status.C") + "Add it to the 'to' of a step.",
+        unreachable.format("Status.D") + "Add it to the 'to' of a step.",
     ]
 
 
 def test_a_workflow_without_steps_is_refused(make: Make) -> None:
-    assert problems_of(make()) == ["it has no steps; add some, so that runs can move"]
+    assert problems_of(make()) == ["It has no steps. Add at least one."]
 
 
 def test_a_workflow_without_a_starting_point_is_refused(make: Make) -> None:
@@ -147,7 +147,7 @@ def test_a_workflow_without_a_starting_point_is_refused(make: Make) -> None:
 
     (problem,) = problems_of(workflow)
 
-    assert problem.startswith("it has no starting point")
+    assert problem.startswith("It has no starting point")
 
 
 @pytest.mark.parametrize("wrong", [Other.A, "A", 0, None])
@@ -155,7 +155,7 @@ def test_a_step_on_what_is_no_status_is_refused(make: Make, wrong: Any) -> None:
     workflow = make()
     workflow.add_step(wrong, move, Status.B)
 
-    assert "which is no status; give a member of Status" in problems_of(workflow)[0]
+    assert " is not a status. Give a member of Status." in problems_of(workflow)[0]
 
 
 @pytest.mark.parametrize("wrong", [Other.A, "B", ["B"], [1], 7, None])
@@ -163,25 +163,25 @@ def test_a_destination_that_is_no_member_is_refused(make: Make, wrong: Any) -> N
     workflow = make()
     workflow.step(Status.A, to=wrong)(move)
 
-    assert "is no status; give a member of Status" in problems_of(workflow)[0]
+    assert "in 'to' is not a status. Give a member of Status." in problems_of(workflow)[0]
 
 
 def test_a_step_without_destinations_is_refused(make: Make) -> None:
     workflow = make()
     workflow.add_step(Status.A, move)
 
-    assert "its 'to' is empty" in problems_of(workflow)[0]
+    assert "'to' is empty" in problems_of(workflow)[0]
 
 
 def test_a_step_that_cannot_be_called_is_refused(make: Make) -> None:
     workflow = make()
     workflow.add_step(Status.A, 5, Status.B)  # type: ignore[arg-type]
 
-    assert "its function is 5" in problems_of(workflow)[0]
+    assert "the function is 5" in problems_of(workflow)[0]
 
 
 def test_the_error_names_the_workflow(make: Make) -> None:
-    with pytest.raises(DefinitionError, match="workflow 'things' has a problem:\nit has no steps"):
+    with pytest.raises(DefinitionError, match="Workflow 'things' has 1 problem:\nIt has no steps"):
         make().check()
 
 
@@ -191,7 +191,7 @@ def test_a_workflow_in_use_cannot_be_changed(make: Make) -> None:
     workflow.check()
     workflow.check()
 
-    with pytest.raises(DefinitionError, match="workflow 'things' is in use already"):
+    with pytest.raises(DefinitionError, match="Workflow 'things' is already in use"):
         workflow.add_step(Status.B, move, Status.C)
     assert list(workflow.steps) == [0]
 
@@ -229,13 +229,13 @@ def test_a_member_that_is_a_string_is_known_by_its_name_and_not_its_value() -> N
 
 @pytest.mark.parametrize("wrong", ["a", "LAST", Other.A, 0, None])
 def test_the_code_of_what_is_no_status_is_refused(make: Make, wrong: Any) -> None:
-    with pytest.raises(DefinitionError, match="is no status of Status; there are A, B, C, D"):
+    with pytest.raises(DefinitionError, match=r"of Status\. The statuses are A, B, C, D"):
         make().code_of(wrong)
 
 
 def test_fields_are_found_by_name(make: Make) -> None:
     assert make().field("status").column == "object_status"
-    with pytest.raises(DefinitionError, match="Thing has no field 'colour'; there are count"):
+    with pytest.raises(DefinitionError, match=r"no field 'colour'\. The fields are count"):
         make().field("colour")
 
 
@@ -244,7 +244,7 @@ def test_fields_are_found_by_name(make: Make) -> None:
     ["", "  ", "x" * 121, "Main", "TEMP", "batchflow", "information_schema", "a\nb", 5, None],
 )
 def test_a_name_that_the_store_cannot_use_is_refused(name: Any) -> None:
-    with pytest.raises(DefinitionError, match="workflow's name"):
+    with pytest.raises(DefinitionError, match="The workflow's name"):
         Workflow(name, Thing, Status)
 
 
@@ -255,17 +255,17 @@ def test_any_other_name_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize("status_type", [str, Status.A, None, enum.Enum, enum.Enum("None_", [])])
 def test_a_status_type_without_members_is_refused(status_type: Any) -> None:
-    with pytest.raises(DefinitionError, match="status type"):
+    with pytest.raises(DefinitionError, match="The status type"):
         Workflow("things", Thing, status_type)
 
 
 def test_more_statuses_than_a_code_can_hold_are_refused() -> None:
     many = enum.Enum("many", [f"S{number}" for number in range(257)])
 
-    with pytest.raises(DefinitionError, match="has 257 members; give it 1 to 256"):
+    with pytest.raises(DefinitionError, match=r"has 257 members\. Give it 1 to 256"):
         Workflow("things", Thing, many)
 
 
 def test_an_object_type_that_is_no_dataclass_is_refused_at_once() -> None:
-    with pytest.raises(DefinitionError, match="int, which is no dataclass"):
+    with pytest.raises(DefinitionError, match="int, which is not a dataclass"):
         Workflow("things", int, Status)
