@@ -1,4 +1,4 @@
-"""Pictures of what questions answer: one module for each, drawn by matplotlib."""
+"""Charts of query results, drawn by matplotlib: a module for each chart."""
 
 from batchflow.chart.chart import Chart
 from batchflow.chart.kinds import AGES, COUNTS, DURATIONS, FUNNEL, THROUGHPUT, TRANSITIONS

@@ -1,4 +1,4 @@
-"""How long nothing happened to the oldest unfinished run: a bar for each status."""
+"""The time since the last change of the oldest unfinished run: a bar for each status."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchflow.chart.bars import BAR, labelled
+from batchflow.chart.bars import BAR, label_bars
 from batchflow.chart.ink import BLUE
 from batchflow.chart.result_columns import texts, values
-from batchflow.chart.style import rows_named
-from batchflow.chart.time_axis import SHORTEST_SECONDS, spans
+from batchflow.chart.style import name_rows
+from batchflow.chart.time_axis import SHORTEST_SECONDS, set_duration_axis
 from batchflow.short_form import short_number, short_seconds
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def draw(axes: Axes, rows: pa.Table) -> None:
     """Draw ``status``, ``runs``, ``age_seconds``."""
     seconds = np.maximum(values(rows["age_seconds"]), SHORTEST_SECONDS)
-    spans(axes, seconds.min() / 2, seconds.max())
+    set_duration_axis(axes, seconds.min() / 2, seconds.max())
     axes.barh(np.arange(rows.num_rows), seconds, BAR, color=BLUE)
-    told = [_told(*each) for each in zip(seconds, values(rows["runs"]), strict=True)]
-    labelled(axes, seconds, told)
-    rows_named(axes, texts(rows["status"]))
+    labels = [_label(*each) for each in zip(seconds, values(rows["runs"]), strict=True)]
+    label_bars(axes, seconds, labels)
+    name_rows(axes, texts(rows["status"]))
 
 
-def _told(seconds: float, runs: float) -> str:
-    return f"{short_seconds(seconds)}, {short_number(runs)} runs wait"
+def _label(seconds: float, runs: float) -> str:
+    return f"{short_seconds(seconds)}, {short_number(runs)} {'run' if runs == 1 else 'runs'}"

@@ -1,4 +1,4 @@
-"""How the answer of a question is drawn."""
+"""A kind of chart."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Draw: TypeAlias = "Callable[[Axes, pa.Table], None]"
-"""Draws the rows of an answer."""
+"""Draws the rows of a query result."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A kind of picture.
+    """A kind of chart.
 
     Attributes:
-        title: what stands above it.
-        draw: draws rows that have the columns of its question.
-        size: how wide and high it is for some rows, in inches.
+        title: The title above the chart.
+        draw: Draws rows that have the columns of the chart's query.
+        size: Returns the width and height in inches for some rows.
     """
 
     title: str
@@ -32,11 +32,11 @@ class Chart:
     size: Callable[[pa.Table], tuple[float, float]]
 
     def of(self, workflow: str) -> Chart:
-        """Return the same for one workflow, named in the title."""
+        """Return the same chart with the name of the workflow in the title."""
         return replace(self, title=f"{workflow}: {self.title}")
 
     def plot(self, rows: pa.Table) -> Plot:
-        """Draw rows.
+        """Return a plot of the rows.
 
         Raises:
             PlotError: matplotlib isn't installed.
@@ -47,13 +47,13 @@ class Chart:
             raise PlotError(
                 "Plots need matplotlib, which isn't installed. Run: pip install matplotlib"
             ) from error
-        from batchflow.chart.style import said_instead, titled
+        from batchflow.chart.style import set_title, write_instead
 
         figure = Figure(figsize=self.size(rows), layout="constrained")
         axes = figure.subplots()
-        titled(axes, self.title)
+        set_title(axes, self.title)
         if rows.num_rows:
             self.draw(axes, rows)
         else:
-            said_instead(axes, "nothing to show yet")
+            write_instead(axes, "No data yet")
         return Plot(figure, self.title)

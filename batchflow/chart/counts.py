@@ -1,4 +1,4 @@
-"""Where the runs are: a bar for each status, made up of run states."""
+"""The number of runs at each status: a bar for each, divided by run state."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchflow.chart.bars import counted, labelled, stacked
-from batchflow.chart.ink import BY_RUN_STATE
+from batchflow.chart.bars import draw_stacked_bars, label_bars, set_count_axis
+from batchflow.chart.ink import RUN_STATE_COLOURS
 from batchflow.chart.result_columns import members, places, values
-from batchflow.chart.style import explained, rows_named
+from batchflow.chart.style import add_legend, name_rows
+from batchflow.definition.run_state import RunState
 from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
@@ -24,21 +25,21 @@ def draw(axes: Axes, rows: pa.Table) -> None:
     runs = np.zeros((len(states), len(statuses)))
     at = places(rows["run_state"], states), places(rows["status"], statuses)
     np.add.at(runs, at, values(rows["runs"]))
-    names = [_said(state) for state in states]
-    colours = [BY_RUN_STATE[state] for state in states]
-    stacked(axes, list(zip(names, colours, runs, strict=True)))
+    names = [_label(state) for state in states]
+    colours = [RUN_STATE_COLOURS[RunState[state]] for state in states]
+    draw_stacked_bars(axes, list(zip(names, colours, runs, strict=True)))
     totals = runs.sum(axis=0)
-    labelled(axes, totals, [_told(names, column) for column in runs.T])
-    counted(axes, totals.max())
-    rows_named(axes, statuses)
-    explained(axes)
+    label_bars(axes, totals, [_parts(names, column) for column in runs.T])
+    set_count_axis(axes, totals.max())
+    name_rows(axes, statuses)
+    add_legend(axes)
 
 
-def _told(names: Sequence[str], runs: np.ndarray) -> str:
-    """Say the parts, as the eye misses a few paused runs among a million others."""
-    there = [f"{short_number(n)} {name}" for name, n in zip(names, runs, strict=True) if n]
-    return ", ".join(there)
+def _parts(names: Sequence[str], runs: np.ndarray) -> str:
+    """Return the parts as a text, because a few paused runs among a million can't be seen."""
+    parts = [f"{short_number(n)} {name}" for name, n in zip(names, runs, strict=True) if n]
+    return ", ".join(parts)
 
 
-def _said(state: str) -> str:
+def _label(state: str) -> str:
     return state.lower().replace("_", " ")

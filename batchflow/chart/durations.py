@@ -1,4 +1,4 @@
-"""How long runs stayed at each status: from the median to the longest."""
+"""The time that runs spent at each status, from the median to the longest."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.chart.bars import labelled
+from batchflow.chart.bars import label_bars
 from batchflow.chart.ink import BLUE, INK
 from batchflow.chart.result_columns import texts, values
-from batchflow.chart.style import explained, rows_named
-from batchflow.chart.time_axis import SHORTEST_SECONDS, spans
+from batchflow.chart.style import add_legend, name_rows
+from batchflow.chart.time_axis import SHORTEST_SECONDS, set_duration_axis
 from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def draw(axes: Axes, rows: pa.Table) -> None:
         column: np.maximum(values(rows[column]), SHORTEST_SECONDS) for _, column, _, _ in _MARKS
     }
     median, longest = seconds["p50_seconds"], seconds["max_seconds"]
-    spans(axes, median.min(), longest.max())
+    set_duration_axis(axes, median.min(), longest.max())
     axes.hlines(at, median, longest, color=INK, alpha=0.5)
     for label, column, mark, size in _MARKS:
         axes.scatter(seconds[column], at, size, color=BLUE, marker=mark, label=label, zorder=3)
-    labelled(axes, longest, [_told(*each) for each in zip(median, longest, strict=True)])
-    rows_named(axes, texts(rows["status"]))
-    explained(axes)
+    label_bars(axes, longest, [_label(*each) for each in zip(median, longest, strict=True)])
+    name_rows(axes, texts(rows["status"]))
+    add_legend(axes)
 
 
-def _told(median: float, longest: float) -> str:
+def _label(median: float, longest: float) -> str:
     return f"{short_seconds(median)}, at most {short_seconds(longest)}"

@@ -1,16 +1,16 @@
-"""The questions whose answer a picture says more of."""
+"""The kinds of charts."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from batchflow.chart import ages, counts, durations, funnel, throughput, transitions
-from batchflow.chart.bars import a_bar_each
+from batchflow.chart.bars import bar_chart_size
 from batchflow.chart.chart import Chart
 
-COUNTS: Final = Chart("runs by status", counts.draw, a_bar_each)
-THROUGHPUT: Final = Chart("runs a second by status", throughput.draw, throughput.size)
-DURATIONS: Final = Chart("time at each status", durations.draw, a_bar_each)
-TRANSITIONS: Final = Chart("transitions, from row to column", transitions.draw, transitions.size)
-FUNNEL: Final = Chart("how far runs got", funnel.draw, a_bar_each)
-AGES: Final = Chart("the oldest unfinished runs", ages.draw, a_bar_each)
+COUNTS: Final = Chart("runs by status", counts.draw, bar_chart_size)
+THROUGHPUT: Final = Chart("runs per second by status", throughput.draw, throughput.size)
+DURATIONS: Final = Chart("time at each status", durations.draw, bar_chart_size)
+TRANSITIONS: Final = Chart("transitions from row to column", transitions.draw, transitions.size)
+FUNNEL: Final = Chart("how far runs got", funnel.draw, bar_chart_size)
+AGES: Final = Chart("oldest unfinished runs", ages.draw, bar_chart_size)

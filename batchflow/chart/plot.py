@@ -1,4 +1,4 @@
-"""A picture that was drawn, for a notebook's page or for a file."""
+"""A drawn chart, for a notebook or for a file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _DOTS_PER_INCH: Final = 150
 _UNDATED: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _BEFORE_SVG: Final = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _METADATA: Final = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
-# In a file of its own it looks like the reader's other windows; in a page it has the page's ink.
-_ALONE: Final = (
+# A separate file follows the reader's colour scheme. On a page, the colours are the page's.
+_FILE_STYLE: Final = (
     f"<style>:root{{color:{INK};background:{PAPER}}}@media (prefers-color-scheme:dark)"
     "{:root{color:#e6edf3;background:#0d1117}}</style>"
 )
 
 
 class Plot:
-    """A picture of an answer; a notebook shows it, light or dark like its page.
+    """A chart of a query result, which a notebook shows in the colours of its page.
 
     Attributes:
-        figure: what matplotlib drew, to go on with.
+        figure: The matplotlib figure, which you can change further.
     """
 
     def __init__(self, figure: Figure, title: str) -> None:
@@ -40,52 +40,52 @@ class Plot:
         self._title = title
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file, by its name an ``.svg`` or a ``.png``; an older one is replaced.
+        """Write the plot to an ``.svg`` or ``.png`` file; an existing file is replaced.
 
         Raises:
-            PlotError: the name is neither.
-            OSError: the file can't be written.
+            PlotError: The file's name has another suffix.
+            OSError: The file can't be written.
         """
         target = Path(path)
         target.write_bytes(self.encoded(target.suffix))
 
     def encoded(self, suffix: str) -> bytes:
-        """Return what a file with this suffix holds.
+        """Return the contents of a file with this suffix.
 
         Raises:
-            PlotError: it is none of ``SUFFIXES``.
+            PlotError: The suffix is none of ``SUFFIXES``.
         """
         match suffix:
             case ".svg":
-                return self.svg(alone=True).encode()
+                return self.svg(standalone=True).encode()
             case ".png":
                 return self.png()
             case _:
                 raise PlotError(
-                    f"A plot is written to a file whose name ends with {' or '.join(SUFFIXES)}, "
-                    f"and this one's ends with {suffix!r}."
+                    f"The name of the file ends with {suffix!r}. "
+                    f"A plot can be written as {' or '.join(SUFFIXES)}."
                 )
 
-    def svg(self, *, alone: bool = False) -> str:
-        """Return it as an ``svg`` element; ``alone`` makes it fit to be a file of its own."""
+    def svg(self, *, standalone: bool = False) -> str:
+        """Return the plot as an ``svg`` element; ``standalone`` adds colours for a file."""
         import matplotlib
 
         written = io.StringIO()
-        # Text stays text, to be found and copied; the same picture has the same names within.
+        # Text stays text, so it can be searched and copied. Equal plots have equal ids.
         with (
             matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "batchflow"}),
             warnings.catch_warnings(),
         ):
-            # What matplotlib's own font lacks, the reader's has.
+            # The reader's font has the characters that matplotlib's font lacks.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             self.figure.savefig(written, format="svg", transparent=True, metadata=_UNDATED)
         text = _METADATA.sub("", _BEFORE_SVG.sub("", written.getvalue(), count=1))
         text = text.replace(INK, "currentColor")
         head, angle, rest = text.partition(">")
-        return f"{head}{angle}{_ALONE if alone else ''}{rest}"
+        return f"{head}{angle}{_FILE_STYLE if standalone else ''}{rest}"
 
     def png(self) -> bytes:
-        """Return it as a PNG picture on white."""
+        """Return the plot as a PNG image on white."""
         written = io.BytesIO()
         self.figure.savefig(written, format="png", dpi=_DOTS_PER_INCH, facecolor=PAPER)
         return written.getvalue()

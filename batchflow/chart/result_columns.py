@@ -1,4 +1,4 @@
-"""Columns of an answer as NumPy arrays."""
+"""Columns of a query result as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def values(column: pa.ChunkedArray) -> np.ndarray:
-    """Return numbers as float64, NULL as NaN."""
+    """Return numbers as float64, with NaN for NULL."""
     return np.asarray(column.cast("float64").to_numpy(), dtype=np.float64)
 
 
 def texts(column: pa.ChunkedArray) -> list[str]:
-    """Return texts; a status is its name."""
+    """Return texts; statuses are returned as their names."""
     return [str(text) for text in column.to_pylist()]
 
 
 def microseconds(column: pa.ChunkedArray) -> np.ndarray:
-    """Return moments as microseconds since the epoch, int64."""
+    """Return times as microseconds since the epoch, int64."""
     import pyarrow as pa
 
     as_micros = column.cast(pa.timestamp("us", tz="UTC"))
@@ -29,19 +29,19 @@ def microseconds(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def members(*columns: pa.ChunkedArray) -> list[str]:
-    """Return the different texts in the columns: statuses in their order, others as they come."""
-    there = dict.fromkeys(text for column in columns for text in texts(column))
-    return [name for name in _in_order(columns[0]) if name in there] or list(there)
+    """Return the distinct texts in the columns; statuses are in their order of definition."""
+    present = dict.fromkeys(text for column in columns for text in texts(column))
+    return [name for name in _enum_members(columns[0]) if name in present] or list(present)
 
 
 def places(column: pa.ChunkedArray, names: list[str]) -> np.ndarray:
-    """Return where each row's text is among the names, int64."""
+    """Return the position of each row's text in `names`, int64."""
     place = {name: at for at, name in enumerate(names)}
     return np.array([place[text] for text in texts(column)], dtype=np.int64)
 
 
-def _in_order(column: pa.ChunkedArray) -> list[str]:
-    """Return all members of an ENUM; of other columns nothing."""
+def _enum_members(column: pa.ChunkedArray) -> list[str]:
+    """Return all members of an ENUM column, and an empty list for other columns."""
     import pyarrow as pa
 
     if not pa.types.is_dictionary(column.type) or not column.num_chunks:

@@ -1,4 +1,4 @@
-"""What all charts look like."""
+"""The style of all charts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WIDTH_INCHES: Final = 8.0
 FAINT: Final = 0.25
 
 
-def titled(axes: Axes, title: str) -> None:
-    """Give axes their title, and our ink."""
+def set_title(axes: Axes, title: str) -> None:
+    """Set the title and the colours of axes."""
     axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", parse_math=False)
     axes.patch.set_visible(False)
     axes.tick_params(colors=INK, labelcolor=INK, labelsize=9, length=3)
@@ -24,27 +24,27 @@ def titled(axes: Axes, title: str) -> None:
     axes.spines["bottom"].set_color(INK)
 
 
-def said_instead(axes: Axes, text: str) -> None:
-    """Say why there is no picture."""
+def write_instead(axes: Axes, text: str) -> None:
+    """Write a text in place of the chart."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=INK, transform=axes.transAxes)
 
 
-def ruled(axes: Axes, direction: Literal["x", "y"]) -> None:
-    """Draw faint lines across, at the ticks of one axis."""
+def draw_grid(axes: Axes, direction: Literal["x", "y"]) -> None:
+    """Draw faint lines at the ticks of one axis."""
     axes.grid(visible=True, axis=direction, color=INK, alpha=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def rows_named(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rows of a horizontal chart, the first at the top."""
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a horizontal chart, from top to bottom."""
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
 
-def explained(axes: Axes, columns: int = 4) -> None:
-    """Explain colours and marks below the chart, in the chart's ink."""
+def add_legend(axes: Axes, columns: int = 4) -> None:
+    """Add a legend below the chart."""
     handles, labels = axes.get_legend_handles_labels()
     legend = axes.figure.legend(
         handles,
@@ -59,8 +59,8 @@ def explained(axes: Axes, columns: int = 4) -> None:
         text.set_parse_math(False)
 
 
-def beside(axes: Axes, x: float, row: float, text: str) -> None:
-    """Write beside the end of a bar."""
+def write_beside(axes: Axes, x: float, row: float, text: str) -> None:
+    """Write a text beside the end of a bar."""
     axes.annotate(
         text,
         (x, row),

@@ -1,4 +1,4 @@
-"""Axes of moments, and of spans of time."""
+"""Axes for times and for durations."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.chart.style import ruled
+from batchflow.chart.style import draw_grid
 from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHORTEST_SECONDS: Final = 1e-3
-"""A logarithmic axis has no 0."""
+"""The shortest duration that is drawn, because a logarithmic axis has no 0."""
 
 _MICROSECONDS_PER_DAY: Final = 86_400_000_000
-# Where a person expects a mark.
+# The durations at which ticks are drawn.
 _ROUND_SECONDS: Final = np.array(
     [
         *(1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
@@ -25,36 +25,36 @@ _ROUND_SECONDS: Final = np.array(
         *(day * 86_400 for day in (1, 2, 7, 30, 90, 365, 3_650)),
     ]
 )
-_MOST_MARKS: Final = 8
-# On both sides of the marks, in parts of the way between shortest and longest; at the end of the
-# longest there is text.
+_MAX_TICKS: Final = 8
+# The space at both ends of the axis, as a part of the distance between shortest and longest. The
+# label of the longest bar needs room.
 _MARGIN, _ROOM = 0.06, 0.6
 
 
-def spans(axes: Axes, shortest: float, longest: float) -> None:
-    """Let the x axis measure spans of time in seconds, on a logarithmic scale."""
-    way = max(longest / shortest, 10.0)
+def set_duration_axis(axes: Axes, shortest: float, longest: float) -> None:
+    """Make the x axis show durations in seconds on a logarithmic scale."""
+    ratio = max(longest / shortest, 10.0)
     axes.set_xscale("log")
-    axes.set_xlim(shortest / way**_MARGIN, shortest * way ** (1 + _ROOM))
-    there = (shortest / way**_MARGIN <= _ROUND_SECONDS) & (shortest * way >= _ROUND_SECONDS)
-    marks = _ROUND_SECONDS[there]
-    marks = marks[:: -(-len(marks) // _MOST_MARKS) or 1]
-    axes.set_xticks(marks, [short_seconds(seconds) for seconds in marks])
+    axes.set_xlim(shortest / ratio**_MARGIN, shortest * ratio ** (1 + _ROOM))
+    visible = (shortest / ratio**_MARGIN <= _ROUND_SECONDS) & (shortest * ratio >= _ROUND_SECONDS)
+    ticks = _ROUND_SECONDS[visible]
+    ticks = ticks[:: -(-len(ticks) // _MAX_TICKS) or 1]
+    axes.set_xticks(ticks, [short_seconds(seconds) for seconds in ticks])
     axes.set_xticks([], minor=True)
-    ruled(axes, "x")
+    draw_grid(axes, "x")
 
 
-def moments(axes: Axes) -> None:
-    """Let the x axis show moments, given as days since the epoch, in local time."""
+def set_time_axis(axes: Axes) -> None:
+    """Make the x axis show times in local time; their values are days since the epoch."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    here = datetime.now(UTC).astimezone().tzinfo
-    locator = AutoDateLocator(tz=here)
+    local = datetime.now(UTC).astimezone().tzinfo
+    locator = AutoDateLocator(tz=local)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=here))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=local))
 
 
 def days(microseconds: np.ndarray) -> np.ndarray:
-    """Return moments, given in microseconds since the epoch, as matplotlib counts them."""
-    counted: np.ndarray = microseconds / _MICROSECONDS_PER_DAY
-    return counted
+    """Convert microseconds since the epoch to days since the epoch, matplotlib's unit."""
+    result: np.ndarray = microseconds / _MICROSECONDS_PER_DAY
+    return result

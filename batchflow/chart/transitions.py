@@ -1,4 +1,4 @@
-"""From where to where: a field for each pair of statuses, stronger where more runs went."""
+"""Transitions between statuses: a cell for each pair, darker where more runs moved."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 from batchflow.chart.ink import BLUE, INK
 from batchflow.chart.result_columns import members, places, texts, values
-from batchflow.chart.style import WIDTH_INCHES, rows_named
+from batchflow.chart.style import WIDTH_INCHES, name_rows
 from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
 
-_FIELD_WIDTH_INCHES: Final = 1.05
-_FIELD_HEIGHT_INCHES: Final = 0.55
+_CELL_WIDTH_INCHES: Final = 1.05
+_CELL_HEIGHT_INCHES: Final = 0.55
 _SIDE_INCHES: Final = 1.5
 _HEAD_INCHES: Final = 1.6
-# Longer names than these would run into each other.
-_LEVEL_CHARACTERS: Final = 15
-# A field where anybody went at all is to be seen.
+# Longer names would overlap, so they are slanted.
+_MAX_HORIZONTAL_CHARACTERS: Final = 15
+# A cell with any runs must be visible.
 _FAINTEST: Final = 0.12
 _STRONGEST: Final = 0.75
 
 
 def size(rows: pa.Table) -> tuple[float, float]:
-    """Return how wide and high the chart is, in inches."""
+    """Return the width and height of the chart in inches."""
     lines, columns = (len(rows[name].unique()) for name in ("from_status", "to_status"))
     return (
-        max(WIDTH_INCHES, _SIDE_INCHES + _FIELD_WIDTH_INCHES * columns),
-        _HEAD_INCHES + _FIELD_HEIGHT_INCHES * lines,
+        max(WIDTH_INCHES, _SIDE_INCHES + _CELL_WIDTH_INCHES * columns),
+        _HEAD_INCHES + _CELL_HEIGHT_INCHES * lines,
     )
 
 
@@ -43,14 +43,14 @@ def draw(axes: Axes, rows: pa.Table) -> None:
     at = places(rows["from_status"], starts), places(rows["to_status"], ends)
     np.add.at(runs, at, values(rows["runs"]))
     edges = (np.arange(size + 1) - 0.5 for size in reversed(runs.shape))
-    axes.pcolormesh(*edges, _coloured(runs), edgecolors="none")
+    axes.pcolormesh(*edges, _colours(runs), edgecolors="none")
     _write_outcomes(axes, rows, at)
-    rows_named(axes, starts)
+    name_rows(axes, starts)
     _name_columns(axes, ends)
 
 
 def _name_columns(axes: Axes, names: list[str]) -> None:
-    slanted = 30 if max(map(len, names)) > _LEVEL_CHARACTERS else 0
+    slanted = 30 if max(map(len, names)) > _MAX_HORIZONTAL_CHARACTERS else 0
     axes.set_xticks(range(len(names)), names, parse_math=False)
     axes.tick_params(axis="x", length=0)
     for name in axes.get_xticklabels():
@@ -58,22 +58,22 @@ def _name_columns(axes: Axes, names: list[str]) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def _coloured(runs: np.ndarray) -> np.ndarray:
-    """Return a colour for each field: red, green, blue and how much of it covers the page."""
+def _colours(runs: np.ndarray) -> np.ndarray:
+    """Return the colour of each cell: red, green, blue and opacity."""
     from matplotlib.colors import to_rgb
 
     strength = np.maximum(np.log1p(runs) / np.log1p(runs.max()), _FAINTEST)
-    coloured = np.empty((*runs.shape, 4))
-    coloured[..., :3] = to_rgb(BLUE)
-    coloured[..., 3] = np.where(runs > 0, _STRONGEST * strength, 0)
-    return coloured
+    colours = np.empty((*runs.shape, 4))
+    colours[..., :3] = to_rgb(BLUE)
+    colours[..., 3] = np.where(runs > 0, _STRONGEST * strength, 0)
+    return colours
 
 
 def _write_outcomes(axes: Axes, rows: pa.Table, at: tuple[np.ndarray, np.ndarray]) -> None:
-    told: dict[tuple[int, int], list[str]] = {}
+    labels: dict[tuple[int, int], list[str]] = {}
     for line, column, outcome, runs in zip(
         *at, texts(rows["outcome"]), values(rows["runs"]), strict=True
     ):
-        told.setdefault((int(line), int(column)), []).append(f"{short_number(runs)} {outcome}")
-    for (line, column), lines in told.items():
+        labels.setdefault((int(line), int(column)), []).append(f"{short_number(runs)} {outcome}")
+    for (line, column), lines in labels.items():
         axes.text(column, line, "\n".join(lines), ha="center", va="center", fontsize=8, color=INK)

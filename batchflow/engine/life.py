@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from batchflow.errors import BatchflowError
-from batchflow.picture import Gap, Happening, escaped, html_table, moment_of, timeline
+from batchflow.picture import Event, Gap, escaped, html_table, moment_of, timeline
 from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ def _missing(version: int, rows: pa.Table) -> str:
     return "<p>Not all of its transitions are recorded.</p>"
 
 
-def _life(created_at: datetime, rows: pa.Table) -> list[Happening | Gap]:
-    first = Happening(created_at.astimezone(UTC), "triggered", "")
+def _life(created_at: datetime, rows: pa.Table) -> list[Event | Gap]:
+    first = Event(created_at.astimezone(UTC), "triggered", "")
     left_out = rows.num_rows - 2 * _SHOWN_AT_EITHER_END
     if left_out <= 1:
-        return [first, *_happenings(rows)]
+        return [first, *_events(rows)]
     end = _SHOWN_AT_EITHER_END + left_out
     gap = _gap(rows.slice(_SHOWN_AT_EITHER_END - 1, left_out + 2))
     head, tail = rows.slice(0, _SHOWN_AT_EITHER_END), rows.slice(end)
-    return [first, *_happenings(head), gap, *_happenings(tail)]
+    return [first, *_events(head), gap, *_events(tail)]
 
 
 def _gap(rows: pa.Table) -> Gap:
@@ -72,15 +72,15 @@ def _gap(rows: pa.Table) -> Gap:
     return Gap(f"… {left_out.num_rows:,} more{within}: {told} …")
 
 
-def _happenings(rows: pa.Table) -> Sequence[Happening]:
-    return [_happening(row) for row in rows.to_pylist()]
+def _events(rows: pa.Table) -> Sequence[Event]:
+    return [_event(row) for row in rows.to_pylist()]
 
 
-def _happening(row: Mapping[str, Any]) -> Happening:
+def _event(row: Mapping[str, Any]) -> Event:
     text = row["from_status"]
     if row["to_status"] != row["from_status"] or row["outcome"] == "advanced":
         text = f"{row['from_status']} → {row['to_status']}"
-    return Happening(row["committed_at"].astimezone(UTC), row["outcome"], text, _detail(row))
+    return Event(row["committed_at"].astimezone(UTC), row["outcome"], text, _detail(row))
 
 
 def _detail(row: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
-"""What notebooks show: tables as HTML, a workflow's graph and a run's life as SVG.
+"""HTML tables, and SVG pictures of a workflow's graph and a run's history, for notebooks.
 
-Nothing in it is executed.
+Neither contains scripts.
 """
 
 from batchflow.picture.markup import escaped, shortened
 from batchflow.picture.status_picture import Box, StatusPicture
 from batchflow.picture.table import LONGEST_CELL, Cell, html_table
-from batchflow.picture.timeline import Gap, Happening, moment_of, timeline
+from batchflow.picture.timeline import Event, Gap, moment_of, timeline
 from batchflow.picture.workflow_picture import Counts, picture_of
 
 __all__ = [
@@ -14,8 +14,8 @@ __all__ = [
     "Box",
     "Cell",
     "Counts",
+    "Event",
     "Gap",
-    "Happening",
     "StatusPicture",
     "escaped",
     "html_table",

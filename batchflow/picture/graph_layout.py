@@ -1,7 +1,8 @@
-"""Where the boxes of a graph stand: a column for each rank, edges led round the boxes between.
+"""The layout of a graph: a column for each rank, with edges around the boxes in between.
 
-An edge over several columns passes through a place of its own in each, so that no line crosses a
-box. Within a column the places are sorted by where their neighbours stand, which untangles lines.
+This is a layered (Sugiyama) layout. An edge over several columns has a place in each of them, so no
+line crosses a box. The places of a column are sorted by the positions of their neighbours (the
+barycenter heuristic), which reduces crossings.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ TOP: Final = 30.0
 MARGIN: Final = 12.0
 _LANE_HEIGHT: Final = 8.0
 _SWEEPS: Final = 8
-# Beyond this nobody could follow the lines, so they are led straight, which takes no time.
-_MOST_LANES: Final = 2_000
+# Above this number lines can't be followed by eye, so they are straight, which is fast.
+_MAX_LANES: Final = 2_000
 
 Place: TypeAlias = tuple[int, int, int]
-"""Of a box ``(code, -1, -1)``; of an edge in a column between its ends ``(from, to, column)``."""
+"""A box is ``(code, -1, -1)``. An edge in a column between its ends is ``(from, to, column)``."""
 
 Point: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a box stands, or where an edge passes; in pixels, from the top left corner."""
+    """The position of a box, or of an edge in a column, in pixels from the top left corner."""
 
     x: float
     y: float
@@ -45,9 +46,9 @@ class Line:
     """An edge between two statuses.
 
     Attributes:
-        start, end: the codes of the statuses.
-        points: what it leaves, passes and enters from left to right; two for each place.
-        back: whether it leads to an earlier status, and so from right to left.
+        start, end: The codes of the statuses.
+        points: The points of the line from left to right, two for each gap between columns.
+        back: Whether the edge leads to an earlier status, from right to left.
     """
 
     start: int
@@ -58,13 +59,13 @@ class Line:
 
 @dataclass(frozen=True)
 class GraphLayout:
-    """Where everything stands.
+    """The positions of all boxes and edges.
 
     Attributes:
-        boxes: the spots of the boxes, by the code of the status.
-        lines: the edges between different statuses.
-        loops: the codes of the statuses whose step may answer with them.
-        width, height: of the whole.
+        boxes: The positions of the boxes, by the code of the status.
+        lines: The edges between different statuses.
+        loops: The codes of the statuses with an edge to themselves.
+        width, height: The size of the picture in pixels.
     """
 
     boxes: Mapping[int, Spot]
@@ -74,12 +75,12 @@ class GraphLayout:
     height: float
 
 
-def laid_out(graph: StatusGraph, heights: Mapping[int, float]) -> GraphLayout:
-    """Place the statuses that ``heights`` names, by code, with the height of each one's box."""
+def arrange(graph: StatusGraph, heights: Mapping[int, float]) -> GraphLayout:
+    """Return the layout of the statuses in `heights`, which has the box height of each by code."""
     column = {code: int(graph.rank[code]) for code in heights}
     edges = [(code, to) for code in sorted(graph.edges) for to in graph.edges[code] if to != code]
     lanes = sum(max(0, abs(column[to] - column[code]) - 1) for code, to in edges)
-    chains = {edge: _chain(edge, column, straight=lanes > _MOST_LANES) for edge in edges}
+    chains = {edge: _chain(edge, column, straight=lanes > _MAX_LANES) for edge in edges}
     columns = _columns(column, chains.values())
     _untangle(columns, [pair for chain in chains.values() for pair in pairwise(chain)])
     spots = _spots(columns, heights)
@@ -97,7 +98,7 @@ def _box(code: int) -> Place:
 
 
 def _chain(edge: tuple[int, int], column: Mapping[int, int], *, straight: bool) -> list[Place]:
-    """Return the places that an edge passes from left to right, whichever way it leads."""
+    """Return the places of an edge from left to right, regardless of its direction."""
     left, right = sorted(edge, key=column.__getitem__)
     passed = () if straight else range(column[left] + 1, column[right])
     between = [(*edge, at) for at in passed]
@@ -115,7 +116,7 @@ def _columns(column: Mapping[int, int], chains: Iterable[Sequence[Place]]) -> li
 
 
 def _untangle(columns: list[list[Place]], pairs: Sequence[tuple[Place, Place]]) -> None:
-    """Sort each column by the mean place of its neighbours to the left, then to the right."""
+    """Sort each column by the mean position of its neighbours, alternating left and right."""
     to_left: dict[Place, list[Place]] = {}
     to_right: dict[Place, list[Place]] = {}
     for left, right in pairs:
@@ -130,7 +131,7 @@ def _untangle(columns: list[list[Place]], pairs: Sequence[tuple[Place, Place]]) 
 def _sweep(columns: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> None:
     position: dict[Place, float] = {}
     for column in columns:
-        # A place without neighbours there stays where it is.
+        # A place without neighbours keeps its position.
         wanted = {
             place: _mean([position[other] for other in neighbours.get(place, ())], at)
             for at, place in enumerate(column)
@@ -183,7 +184,7 @@ def _ports(
     own: int,
     next_: int,
 ) -> dict[tuple[int, int], float]:
-    """Return how high each edge meets its box on one side: spread out, in the order of its ends."""
+    """Return the height at which each edge meets its box: spread out, sorted by its other end."""
     meeting: dict[Place, list[tuple[float, tuple[int, int]]]] = {}
     for edge, chain in chains.items():
         other = spots[chain[next_]]

@@ -1,4 +1,4 @@
-"""Text as it may stand in HTML and in XML."""
+"""Text for HTML and XML, and its width."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import re
 import unicodedata
 from typing import Final
 
-# XML has no way to say these, not even escaped.
-_UNSAYABLE: Final = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-# These turn around what stands after them, also beyond the text that they are in.
-_TURNING: Final = "[\u202a-\u202e\u2066-\u2069]"
-_UNSHOWN: Final = re.compile(f"{_UNSAYABLE}|{_TURNING}")
-# How wide characters of 12 pixels are at most, but for rare ones.
+# XML can't contain these characters, not even escaped.
+_INVALID: Final = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+# These change the writing direction, also after the end of the text.
+_BIDIRECTIONAL: Final = "[\u202a-\u202e\u2066-\u2069]"
+_REPLACED: Final = re.compile(f"{_INVALID}|{_BIDIRECTIONAL}")
+# The maximum width of characters at a font size of 12 pixels, except for rare ones.
 _FULL, _CAPITAL, _SMALL = 12.0, 9.0, 7.0
 
 
 def escaped(text: str) -> str:
-    """Return text that is read as itself in an element and in a quoted attribute."""
-    return html.escape(_UNSHOWN.sub("\ufffd", text))
+    """Return the text escaped for elements and quoted attributes."""
+    return html.escape(_REPLACED.sub("\ufffd", text))
 
 
 def shortened(text: str, characters: int) -> str:
-    """Return text of at most so many characters; an ellipsis stands for the rest."""
+    """Return the text cut to at most `characters`, with an ellipsis for the rest."""
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
-def fitting(text: str, pixels: float) -> str:
-    """Return what of a text fits in so many pixels at a size of 12, an ellipsis for the rest."""
+def truncate(text: str, pixels: float) -> str:
+    """Return the text cut to at most `pixels` at a font size of 12, with an ellipsis."""
     room = pixels
     for at, character in enumerate(text):
         room -= _width(character)
@@ -37,7 +37,7 @@ def fitting(text: str, pixels: float) -> str:
 
 
 def width(text: str) -> float:
-    """Return how many pixels a text takes at most at a size of 12."""
+    """Return the maximum width of a text in pixels at a font size of 12."""
     return sum(map(_width, text))
 
 

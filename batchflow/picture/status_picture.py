@@ -1,7 +1,7 @@
-"""The graph of a workflow as SVG: a box for each status, an arrow for each way of a step.
+"""The graph of a workflow as SVG: a box for each status, an arrow for each edge.
 
-What the boxes tell is told in words and by their borders; colour adds to that alone. Strokes and
-texts take the colour of the page's own text, so the picture is readable on light and on dark.
+Words and borders carry all information; colours only repeat it. Strokes and texts have the colour
+of the page's text, so the picture is readable on light and on dark pages.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Line, Point, Spot, laid_out
-from batchflow.picture.markup import escaped, fitting
+from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Line, Point, Spot, arrange
+from batchflow.picture.markup import escaped, truncate
 
 if TYPE_CHECKING:
     from batchflow.definition.graph import StatusGraph
 
-# What a mark in the corner takes of the name's line.
+# The width that a mark in the corner takes from the line of the name.
 _MARK_WIDTH: Final = 21.0
 _DIGIT_WIDTH: Final = 7.0
 _HEAD_HEIGHT: Final = 44.0
@@ -26,8 +26,8 @@ _PADDING: Final = 10.0
 
 _AMBER: Final = "#c77d1e"
 _BLUE: Final = "#4a86d8"
-# Only for a file of its own: on a page the colour is the page's.
-_ALONE: Final = (
+# Only for a separate file. On a page, the colours are the page's.
+_FILE_STYLE: Final = (
     "<style>:root{color:#1f2328}@media (prefers-color-scheme:dark){:root{color:#e6edf3;"
     "background:#0d1117}}</style>"
 )
@@ -35,13 +35,13 @@ _ALONE: Final = (
 
 @dataclass(frozen=True)
 class Box:
-    """What is told of one status.
+    """What the box of one status shows.
 
     Attributes:
-        name: the status.
-        step: the name of its step; None where runs end.
-        runs: how many runs stand there, by run state; None where nobody counted.
-        failing: how many of them failed there and haven't finished.
+        name: The status.
+        step: The name of its step; None for a terminal status.
+        runs: The number of runs at the status, by run state; None if it isn't known.
+        failing: The number of these runs that failed there and haven't finished.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Box:
 
     @property
     def paused(self) -> bool:
-        """Whether some of its runs wait for somebody."""
+        """Whether some of the runs are paused."""
         return bool((self.runs or {}).get("PAUSED"))
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """What stands below the name: a word and a number."""
+        """The lines below the name: a label and a number each."""
         if self.runs is None:
             return []
         counted = [(state.lower().replace("_", " "), f"{n:,}") for state, n in self.runs.items()]
@@ -65,7 +65,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        """How high it is, in pixels."""
+        """The height of the box in pixels."""
         lines = len(self.lines)
         return _HEAD_HEIGHT + (lines * _LINE_HEIGHT + 8 if lines else 4)
 
@@ -75,31 +75,31 @@ class StatusPicture:
     """A workflow's graph, ready to be drawn.
 
     Attributes:
-        name: the workflow's.
-        graph: its statuses and edges.
-        boxes: what is told of each status that is drawn, by code.
+        name: The workflow's name.
+        graph: Its statuses and edges.
+        boxes: The boxes of the statuses to draw, by code.
     """
 
     name: str
     graph: StatusGraph
     boxes: Mapping[int, Box]
 
-    def svg(self, *, alone: bool = False) -> str:
-        """Return it as an ``svg`` element; ``alone`` makes it fit to be a file of its own."""
-        layout = laid_out(self.graph, {code: box.height for code, box in self.boxes.items()})
+    def svg(self, *, standalone: bool = False) -> str:
+        """Return the picture as an ``svg`` element; ``standalone`` adds colours for a file."""
+        layout = arrange(self.graph, {code: box.height for code, box in self.boxes.items()})
         parts = [*self._edges(layout), *self._boxes(layout)]
         size = f'width="{layout.width:.0f}" height="{layout.height:.0f}"'
+        style = _FILE_STYLE if standalone else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
             f'viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" '
             'font-family="system-ui,sans-serif" font-size="12" fill="none" stroke="none">'
-            f"{_ALONE if alone else ''}<title>{escaped(self.name)}</title>{''.join(parts)}</svg>"
+            f"{style}<title>{escaped(self.name)}</title>{''.join(parts)}</svg>"
         )
 
     def _edges(self, layout: GraphLayout) -> Iterator[str]:
         for line in layout.lines:
-            told = f"{self.boxes[line.start].name} → {self.boxes[line.end].name}"
-            yield _edge(line, told)
+            yield _edge(line, f"{self.boxes[line.start].name} → {self.boxes[line.end].name}")
         for code in layout.loops:
             yield _loop(layout.boxes[code], f"{self.boxes[code].name} → {self.boxes[code].name}")
 
@@ -107,17 +107,17 @@ class StatusPicture:
         for code, box in self.boxes.items():
             spot = layout.boxes[code]
             drawn = [_frame(spot, box), *_head(spot, box), *_counts(spot, box), *_marks(spot, box)]
-            yield f"<g><title>{escaped(_told(box))}</title>{''.join(drawn)}</g>"
+            yield f"<g><title>{escaped(_tooltip(box))}</title>{''.join(drawn)}</g>"
 
 
-def _told(box: Box) -> str:
+def _tooltip(box: Box) -> str:
     step = f"step {box.step}" if box.step else "runs end here"
     counted = [f"{word} {number}".strip() for word, number in box.lines]
     return "\n".join([box.name, step, *counted])
 
 
 def _frame(spot: Spot, box: Box) -> str:
-    """Draw the border: double where runs end, dashed where some fail, thick where some pause."""
+    """Draw the border: double if terminal, dashed if runs are failing, thick if paused."""
     dashes = ' stroke-dasharray="6 4"' if box.failing else ""
     wide = 3.0 if box.paused else 1.2
     outer = _rectangle(spot, 0.0, f'stroke="currentColor" stroke-width="{wide}"{dashes}')
@@ -135,8 +135,8 @@ def _rectangle(spot: Spot, inset: float, stroke: str) -> str:
 def _head(spot: Spot, box: Box) -> Iterator[str]:
     x, room = spot.x + _PADDING, BOX_WIDTH - 2 * _PADDING
     beside_marks = room - _MARK_WIDTH * (box.paused + bool(box.failing))
-    step = "end" if box.step is None else fitting(f"▸ {box.step}", room)
-    yield _text(x, spot.y + 20, fitting(box.name, beside_marks), 'font-weight="600"')
+    step = "end" if box.step is None else truncate(f"▸ {box.step}", room)
+    yield _text(x, spot.y + 20, truncate(box.name, beside_marks), 'font-weight="600"')
     yield _text(x, spot.y + 36, step, 'font-style="italic" opacity=".7" font-size="11"')
 
 
@@ -144,13 +144,13 @@ def _counts(spot: Spot, box: Box) -> Iterator[str]:
     y = spot.y + _HEAD_HEIGHT + 13
     for word, number in box.lines:
         room = BOX_WIDTH - 2 * _PADDING - _DIGIT_WIDTH * len(number)
-        yield _text(spot.x + _PADDING, y, fitting(word, room), 'opacity=".85"')
+        yield _text(spot.x + _PADDING, y, truncate(word, room), 'opacity=".85"')
         yield _text(spot.x + BOX_WIDTH - _PADDING, y, number, 'text-anchor="end"')
         y += _LINE_HEIGHT
 
 
 def _marks(spot: Spot, box: Box) -> Iterator[str]:
-    """Draw what catches the eye in the corner: two bars for paused, a triangle for failing."""
+    """Draw the marks in the corner: two bars for paused runs, a triangle for failing runs."""
     x, y = spot.x + BOX_WIDTH - 22, spot.y + 10
     if box.paused:
         bars = f"M{x:.1f} {y:.1f}v11M{x + 6:.1f} {y:.1f}v11"
@@ -167,18 +167,18 @@ def _text(x: float, y: float, text: str, style: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="currentColor" {style}>{escaped(text)}</text>'
 
 
-def _edge(line: Line, told: str) -> str:
+def _edge(line: Line, tooltip: str) -> str:
     dashes = ' stroke-dasharray="3 3"' if line.back else ""
     (tip, toward) = (line.points[0], 1) if line.back else (line.points[-1], -1)
     return (
-        f"<g><title>{escaped(told)}</title>"
+        f"<g><title>{escaped(tooltip)}</title>"
         f'<path d="{_curve(line.points)}" stroke="currentColor" opacity=".75"{dashes}/>'
         f"{_arrow(tip, toward)}</g>"
     )
 
 
 def _curve(points: Sequence[Point]) -> str:
-    """Return a line that leaves and enters each column level, and bends between columns."""
+    """Return a path that is horizontal within columns and curved between them."""
     drawn = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for (from_x, from_y), (to_x, to_y) in zip(points[::2], points[1::2], strict=True):
         middle = (from_x + to_x) / 2
@@ -198,10 +198,10 @@ def _arrow(tip: Point, toward: int) -> str:
     )
 
 
-def _loop(spot: Spot, told: str) -> str:
+def _loop(spot: Spot, tooltip: str) -> str:
     left, right, y = spot.x + BOX_WIDTH * 0.4, spot.x + BOX_WIDTH * 0.6, spot.y
     return (
-        f"<g><title>{escaped(told)}</title>"
+        f"<g><title>{escaped(tooltip)}</title>"
         f'<path d="M{left:.1f} {y:.1f}C{left - 6:.1f} {y - 26:.1f} {right + 6:.1f} {y - 26:.1f} '
         f'{right:.1f} {y - 4:.1f}" stroke="currentColor" opacity=".75"/>'
         f'<path d="M{right:.1f} {y:.1f}l-4 -7h8z" fill="currentColor"/></g>'

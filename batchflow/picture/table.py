@@ -1,4 +1,4 @@
-"""A table as HTML that looks like the page it is shown in, light or dark."""
+"""A table as HTML that takes the colours of its page."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final, TypeAlias
 from batchflow.picture.markup import escaped, shortened
 
 Cell: TypeAlias = str | None
-"""What a cell says; None stands for a SQL NULL."""
+"""The text of a cell; None is a SQL NULL."""
 
 LONGEST_CELL: Final = 200
 
-_LONGEST_LINE: Final = 48
+_MAX_LINE_CHARACTERS: Final = 48
 _CELL: Final = "padding:.2em .6em;vertical-align:top;text-align:"
 _LEFT: Final = f"{_CELL}left"
 _RIGHT: Final = f"{_CELL}right;font-variant-numeric:tabular-nums"
@@ -23,7 +23,7 @@ _NULL: Final = '<i style="opacity:.55">NULL</i>'
 def html_table(
     heading: Sequence[str], rows: Sequence[Sequence[Cell]], numbers: Collection[int] = ()
 ) -> str:
-    """Return a table as HTML; the columns at the places in ``numbers`` are set to the right."""
+    """Return a table as HTML; the columns at the positions in `numbers` are right-aligned."""
     styles = [_RIGHT if place in numbers else _LEFT for place in range(len(heading))]
     head = "".join(_cell("th", name, style) for name, style in zip(heading, styles, strict=True))
     body = "".join(_row(row, styles) for row in rows)
@@ -37,6 +37,6 @@ def _row(row: Sequence[Cell], styles: Sequence[str]) -> str:
 
 
 def _cell(tag: str, cell: Cell, style: str) -> str:
-    said = _NULL if cell is None else escaped(shortened(cell, LONGEST_CELL))
-    wrapping = "" if cell and len(cell) > _LONGEST_LINE else _ONE_LINE
-    return f'<{tag} style="{style}{wrapping}">{said}</{tag}>'
+    text = _NULL if cell is None else escaped(shortened(cell, LONGEST_CELL))
+    wrapping = "" if cell and len(cell) > _MAX_LINE_CHARACTERS else _ONE_LINE
+    return f'<{tag} style="{style}{wrapping}">{text}</{tag}>'

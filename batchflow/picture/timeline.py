@@ -1,6 +1,6 @@
-"""The life of a run as SVG: a line from top to bottom, with a mark for each thing that happened.
+"""The history of a run as SVG: a line from top to bottom with a mark for each event.
 
-As in the graph, words and shapes tell what colour only repeats, and the ink is the page's own.
+As in the graph, words and shapes carry all information, and the colours are the page's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from batchflow.picture.markup import escaped, fitting, width
+from batchflow.picture.markup import escaped, truncate, width
 from batchflow.short_form import short_seconds
 
 _WIDTH: Final = 760.0
@@ -19,16 +19,16 @@ _ROW: Final = 30.0
 _TIME_X: Final = 172.0
 _LINE_X: Final = 188.0
 _TEXT_X: Final = 206.0
-# How much wider than other letters bold ones are.
+# The width of bold letters relative to others.
 _BOLD: Final = 1.15
-_APART: Final = 8
-_TO_THE_LEFT: Final = 'text-anchor="end"'
+_TEXT_GAP: Final = 8
+_RIGHT_ALIGNED: Final = 'text-anchor="end"'
 _AMBER: Final = "#c77d1e"
 _BLUE: Final = "#4a86d8"
 _GREEN: Final = "#3f9d63"
 
 _INK: Final = 'stroke="currentColor" stroke-width="1.6"'
-# Drawn around the origin.
+# The marks are drawn around the origin.
 _MARKS: Final = {
     "triggered": f'<circle r="4" fill="none" {_INK}/>',
     "advanced": f'<circle r="5" fill="{_GREEN}"/>',
@@ -42,14 +42,14 @@ _OTHER: Final = f'<circle r="2.5" fill="none" {_INK}/>'
 
 
 @dataclass(frozen=True)
-class Happening:
-    """One thing that happened to a run.
+class Event:
+    """An event in the history of a run.
 
     Attributes:
-        at: when, in UTC.
-        outcome: what kind of thing it was, like ``failed``.
-        text: what it was.
-        detail: what is said beside that; the outcome where it is empty.
+        at: The time of the event, in UTC.
+        outcome: The kind of event, like ``failed``.
+        text: The text that describes the event.
+        detail: The text beside it. If it is empty, the outcome is shown.
     """
 
     at: datetime
@@ -60,30 +60,30 @@ class Happening:
 
 @dataclass(frozen=True)
 class Gap:
-    """Where happenings are left out.
+    """A place where events are left out.
 
     Attributes:
-        text: what is said of them.
+        text: The text that is shown in their place.
     """
 
     text: str
 
 
 def moment_of(at: datetime) -> str:
-    """Return a moment in UTC as relations write it, to the millisecond."""
+    """Return a time in UTC as relations show it, to the millisecond."""
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}+00"
 
 
-def timeline(life: Sequence[Happening | Gap]) -> str:
-    """Return a life as an ``svg`` element, the first happening at the top."""
-    height = _ROW * len(life) + 12
-    drawn = "".join(_row(place, each) for place, each in enumerate(life))
-    between = "".join(_between(place, *pair) for place, pair in enumerate(pairwise(life)))
+def timeline(history: Sequence[Event | Gap]) -> str:
+    """Return a history as an ``svg`` element, with the first event at the top."""
+    height = _ROW * len(history) + 12
+    drawn = "".join(_row(place, each) for place, each in enumerate(history))
+    between = "".join(_between(place, *pair) for place, pair in enumerate(pairwise(history)))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" style="max-width:100%;height:auto" '
         'font-family="system-ui,sans-serif" font-size="12" fill="none" stroke="none">'
-        f"<title>what happened to the run</title>{between}{drawn}</svg>"
+        f"<title>History of the run</title>{between}{drawn}</svg>"
     )
 
 
@@ -91,38 +91,38 @@ def _y(place: int) -> float:
     return 18 + _ROW * place
 
 
-def _row(place: int, each: Happening | Gap) -> str:
-    return _gap(place, each) if isinstance(each, Gap) else "".join(_happening(place, each))
+def _row(place: int, each: Event | Gap) -> str:
+    return _gap(place, each) if isinstance(each, Gap) else "".join(_event(place, each))
 
 
-def _happening(place: int, each: Happening) -> Iterator[str]:
+def _event(place: int, each: Event) -> Iterator[str]:
     y, detail = _y(place), each.detail or each.outcome
-    told = "\n".join(filter(None, (each.at.isoformat(), each.text, detail)))
-    yield f"<g><title>{escaped(told)}</title>"
-    yield _text(_TIME_X, y + 4, moment_of(each.at), f'{_TO_THE_LEFT} opacity=".8" font-size="11"')
+    tooltip = "\n".join(filter(None, (each.at.isoformat(), each.text, detail)))
+    yield f"<g><title>{escaped(tooltip)}</title>"
+    yield _text(_TIME_X, y + 4, moment_of(each.at), f'{_RIGHT_ALIGNED} opacity=".8" font-size="11"')
     yield f'<g transform="translate({_LINE_X} {y:.1f})">{_MARKS.get(each.outcome, _OTHER)}</g>'
     yield from _words(y + 4, each.text, detail)
     yield "</g>"
 
 
 def _words(y: float, text: str, detail: str) -> Iterator[str]:
-    """Write both in one line, as only who draws them knows where the first one ends."""
+    """Write both texts as one element, so that the second follows the first directly."""
     room = _WIDTH - _TEXT_X
-    first = fitting(text, room / 2 / _BOLD)
-    apart = f' dx="{_APART}"' if first else ""
-    room -= _BOLD * width(first) + _APART
+    first = truncate(text, room / 2 / _BOLD)
+    apart = f' dx="{_TEXT_GAP}"' if first else ""
+    room -= _BOLD * width(first) + _TEXT_GAP
     yield f'<text x="{_TEXT_X:.1f}" y="{y:.1f}" fill="currentColor">'
     yield f'<tspan font-weight="600">{escaped(first)}</tspan>' if first else ""
-    yield f'<tspan{apart} opacity=".8">{escaped(fitting(detail, room))}</tspan></text>'
+    yield f'<tspan{apart} opacity=".8">{escaped(truncate(detail, room))}</tspan></text>'
 
 
 def _gap(place: int, each: Gap) -> str:
-    said = fitting(each.text, _WIDTH - _TEXT_X)
-    return _text(_TEXT_X, _y(place) + 4, said, 'font-style="italic"')
+    text = truncate(each.text, _WIDTH - _TEXT_X)
+    return _text(_TEXT_X, _y(place) + 4, text, 'font-style="italic"')
 
 
-def _between(place: int, before: Happening | Gap, after: Happening | Gap) -> str:
-    """Draw the line from one to the next, and write how much time passed, halfway."""
+def _between(place: int, before: Event | Gap, after: Event | Gap) -> str:
+    """Draw the line between two events, and write the time that passed beside its middle."""
     gap = isinstance(before, Gap) or isinstance(after, Gap)
     style = ' stroke-dasharray="2 4"' if gap else ""
     line = (
@@ -130,9 +130,9 @@ def _between(place: int, before: Happening | Gap, after: Happening | Gap) -> str
     )
     if isinstance(before, Gap) or isinstance(after, Gap) or after.at <= before.at:
         return line
-    said = f"+{short_seconds((after.at - before.at).total_seconds())}"
-    style = f'{_TO_THE_LEFT} opacity=".7" font-size="10"'
-    return line + _text(_TIME_X, _y(place) + 4 + _ROW / 2, said, style)
+    passed = f"+{short_seconds((after.at - before.at).total_seconds())}"
+    style = f'{_RIGHT_ALIGNED} opacity=".7" font-size="10"'
+    return line + _text(_TIME_X, _y(place) + 4 + _ROW / 2, passed, style)
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

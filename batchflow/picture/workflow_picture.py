@@ -1,4 +1,4 @@
-"""The picture of a workflow: its statuses and steps, with or without where runs stand."""
+"""The picture of a workflow: its statuses and steps, with or without counts of runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
 
 Counts: TypeAlias = Mapping[str, Mapping[str, tuple[int, int]]]
-"""By status and run state: how many runs there are, and how many of those are failing."""
+"""By status and run state: the number of runs, and the number of these that are failing."""
 
 
 def picture_of(workflow: AnyWorkflow, counts: Counts | None = None) -> StatusPicture:
-    """Return the picture of a workflow; without numbers where there are no counts."""
+    """Return the picture of a workflow; it has no numbers if `counts` is None."""
     boxes = {}
     for code, name in enumerate(workflow.status_names):
         step = workflow.steps.get(code)

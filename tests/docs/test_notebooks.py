@@ -83,7 +83,12 @@ def test_ten_million_runs_are_shown_with_what_they_cost(
     assert "idget" not in shown.told
 
     titles = " ".join(shown.pictures)
-    for title in ("runs by status", "runs a second by status", "time at each", "how far runs got"):
+    for title in (
+        "runs by status",
+        "runs per second by status",
+        "time at each",
+        "how far runs got",
+    ):
         assert f"orders: {title}" in titles
     assert "200k reached, 0 here" in titles or "2 here" in titles
     assert "no such coupon" in "".join(shown.last("text/html"))

@@ -39,4 +39,4 @@ def diagram(target: Target, *, as_svg: bool, as_json: bool) -> None:
 
 
 def _svg(workflow: AnyWorkflow) -> str:
-    return picture_of(workflow).svg(alone=True)
+    return picture_of(workflow).svg(standalone=True)

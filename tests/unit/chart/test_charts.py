@@ -78,33 +78,33 @@ def texts_in(svg: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_each_names_its_workflow_and_its_statuses(name: str) -> None:
-    said = texts_in(plot_of(name).svg())
+def test_each_chart_names_its_workflow_and_its_statuses(name: str) -> None:
+    shown = texts_in(plot_of(name).svg())
 
-    assert any(text.startswith("orders: ") for text in said)
-    assert "<$x$>" in said
+    assert any(text.startswith("orders: ") for text in shown)
+    assert "<$x$>" in shown
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "shown"),
     [
         ("counts", "1.2M running, 3 paused"),
         ("durations", "1 ms, at most 1.5 min"),
         ("transitions", "1.2M advanced"),
         ("funnel", "10 reached, 4 here"),
-        ("ages", "1.5 h, 12k runs wait"),
+        ("ages", "1.5 h, 12k runs"),
     ],
 )
-def test_bars_say_what_they_are(name: str, said: str) -> None:
-    assert said in texts_in(plot_of(name).svg())
+def test_labels_state_the_numbers(name: str, shown: str) -> None:
+    assert shown in texts_in(plot_of(name).svg())
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_without_rows_each_says_so(name: str) -> None:
+def test_a_chart_without_rows_says_that_there_is_no_data(name: str) -> None:
     drawn_as, columns = ROWS[name]
     nothing = pa.table({column: pa.array([], pa.string()) for column in columns})
 
-    assert "nothing to show yet" in texts_in(drawn_as.plot(nothing).svg())
+    assert "No data yet" in texts_in(drawn_as.plot(nothing).svg())
 
 
 @pytest.mark.parametrize("status", ["支払い済み", "😀", "_kept", "a_{b}$"])
@@ -113,26 +113,26 @@ def test_a_status_may_have_any_name(status: str) -> None:
     moments = pa.array(columns["bucket"], pa.timestamp("us", tz="UTC"))
     table = pa.table({**columns, "bucket": moments, "status": [status] * 3})
 
-    said = texts_in(drawn_as.of(status).plot(table).svg())
-    assert status in [text.strip() for text in said]
+    shown = texts_in(drawn_as.of(status).plot(table).svg())
+    assert status in [text.strip() for text in shown]
 
 
-def test_in_a_page_it_has_the_ink_of_the_page_and_as_a_file_the_light_of_its_reader() -> None:
+def test_a_plot_has_the_colours_of_its_page_and_a_file_those_of_its_reader() -> None:
     drawn = plot_of("counts")
 
     assert "currentColor" in drawn.svg()
     assert "#1f2328" not in drawn.svg()
     assert "prefers-color-scheme" not in drawn.svg()
-    assert "prefers-color-scheme:dark" in drawn.svg(alone=True)
-    assert "<script" not in drawn.svg(alone=True)
+    assert "prefers-color-scheme:dark" in drawn.svg(standalone=True)
+    assert "<script" not in drawn.svg(standalone=True)
     assert drawn._repr_html_().count("<svg") == 1
 
 
-def test_the_same_rows_make_the_same_picture() -> None:
+def test_equal_rows_make_equal_plots() -> None:
     assert plot_of("throughput").svg() == plot_of("throughput").svg()
 
 
-def test_it_is_saved_by_its_name(tmp_path: Path) -> None:
+def test_the_suffix_of_the_file_chooses_the_format(tmp_path: Path) -> None:
     drawn = plot_of("funnel")
     drawn.save(tmp_path / "funnel.svg")
     drawn.save(tmp_path / "funnel.png")
@@ -141,23 +141,25 @@ def test_it_is_saved_by_its_name(tmp_path: Path) -> None:
     assert (tmp_path / "funnel.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PlotError, match=r"\.svg or \.png, and this one's ends with '.pdf'"):
+def test_another_suffix_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        PlotError, match=r"ends with '\.pdf'\. A plot can be written as \.svg or \.png"
+    ):
         plot_of("funnel").save(tmp_path / "funnel.pdf")
     assert not list(tmp_path.iterdir())
 
 
-def test_statuses_keep_their_order_and_not_that_of_the_rows() -> None:
+def test_statuses_are_in_their_order_of_definition() -> None:
     in_order = pa.dictionary(pa.int8(), pa.string())
     statuses = pa.DictionaryArray.from_arrays(pa.array([2, 0], pa.int8()), pa.array(NAMES))
     assert statuses.type == in_order
     rows = pa.table({"status": statuses, "run_state": ["COMPLETED", "RUNNING"], "runs": [1, 2]})
 
-    said = texts_in(chart.COUNTS.plot(rows).svg())
-    assert said.index("NEW") < said.index("DONE")
+    shown = texts_in(chart.COUNTS.plot(rows).svg())
+    assert shown.index("NEW") < shown.index("DONE")
 
 
-def test_pace_falls_to_zero_where_nothing_moved() -> None:
+def test_throughput_is_zero_where_no_run_moved() -> None:
     begins = np.array([0, 10, 40])
     x, y = _outline(begins, np.array([5.0, 6.0, 7.0]), 10)
 
@@ -165,13 +167,13 @@ def test_pace_falls_to_zero_where_nothing_moved() -> None:
     assert y.tolist() == [0, 5, 5, 6, 6, 0, 0, 7, 7, 0]
 
 
-def test_it_grows_with_the_statuses() -> None:
+def test_a_chart_grows_with_the_number_of_statuses() -> None:
     many = pa.table({"status": [f"S{n}" for n in range(40)]})
     few = many.slice(0, 2)
     assert chart.FUNNEL.size(many)[1] > 4 * chart.FUNNEL.size(few)[1]
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(PlotError, match="pip install matplotlib"):
         plot_of("counts")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from picture_kit import workflow_of
 
-from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Spot, laid_out
+from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Spot, arrange
 
 GRAPHS: dict[str, dict[str, list[str]]] = {
     "chain": {"A": ["B"], "B": ["C"], "C": ["D"]},
@@ -21,7 +21,7 @@ GRAPHS: dict[str, dict[str, list[str]]] = {
 def drawn(edges: Mapping[str, Sequence[str]]) -> GraphLayout:
     names = sorted({*edges, *(target for targets in edges.values() for target in targets)})
     graph = workflow_of(names, edges).graph
-    return laid_out(graph, {code: 60.0 + 10 * code for code in range(len(names))})
+    return arrange(graph, {code: 60.0 + 10 * code for code in range(len(names))})
 
 
 def within(spot: Spot, x: float, y: float) -> bool:
@@ -77,7 +77,7 @@ def test_lines_that_need_not_cross_do_not() -> None:
     assert (heights[1] < heights[2]) == (heights[4] < heights[3])
 
 
-def test_a_graph_that_nobody_could_follow_is_laid_out_all_the_same() -> None:
+def test_a_graph_that_nobody_could_follow_is_arrange_all_the_same() -> None:
     names = [f"S{number}" for number in range(60)]
     layout = drawn({name: names[at + 1 :] for at, name in enumerate(names[:-1])})
 

@@ -7,7 +7,7 @@ from picture_kit import workflow_of
 
 from batchflow.definition import StatusGraph
 from batchflow.picture import StatusPicture, picture_of
-from batchflow.picture.markup import fitting
+from batchflow.picture.markup import truncate
 from batchflow.picture.status_picture import Box
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -70,7 +70,7 @@ def test_a_long_name_is_shortened_and_its_title_is_not() -> None:
 
 @pytest.mark.parametrize(("text", "shown"), [("", ""), ("abc", "abc"), ("a" * 20, "aaaaaa…")])
 def test_what_does_not_fit_ends_in_an_ellipsis(text: str, shown: str) -> None:
-    assert fitting(text, 50.0) == shown
+    assert truncate(text, 50.0) == shown
 
 
 def test_runs_are_counted_by_run_state() -> None:
@@ -118,8 +118,8 @@ def test_a_picture_takes_the_colour_of_the_page_unless_it_stands_alone() -> None
 
     assert "currentColor" in picture.svg()
     assert "<style>" not in picture.svg()
-    assert "prefers-color-scheme" in picture.svg(alone=True)
-    assert ElementTree.fromstring(picture.svg(alone=True)).tag == f"{SVG}svg"
+    assert "prefers-color-scheme" in picture.svg(standalone=True)
+    assert ElementTree.fromstring(picture.svg(standalone=True)).tag == f"{SVG}svg"
 
 
 def test_a_step_that_answers_with_its_own_status_and_one_that_leads_back_are_drawn() -> None:

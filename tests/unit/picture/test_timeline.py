@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
-from batchflow.picture import Gap, Happening, timeline
+from batchflow.picture import Event, Gap, timeline
 from batchflow.picture.timeline import _MARKS
 from batchflow.store.schema.layout import TRANSITION_OUTCOMES
 
@@ -18,9 +18,9 @@ def texts(svg: str) -> list[str]:
 def test_each_happening_has_its_moment_its_text_and_its_outcome() -> None:
     drawn = timeline(
         [
-            Happening(NOON, "triggered", ""),
-            Happening(NOON + timedelta(seconds=90), "failed", "NEW", "failed: ValueError"),
-            Happening(NOON + timedelta(seconds=90), "advanced", "NEW → PAID"),
+            Event(NOON, "triggered", ""),
+            Event(NOON + timedelta(seconds=90), "failed", "NEW", "failed: ValueError"),
+            Event(NOON + timedelta(seconds=90), "advanced", "NEW → PAID"),
         ]
     )
 
@@ -33,7 +33,7 @@ def test_each_happening_has_its_moment_its_text_and_its_outcome() -> None:
 
 
 def test_where_happenings_are_left_out_the_line_is_broken() -> None:
-    before, after = Happening(NOON, "advanced", "A"), Happening(NOON, "advanced", "B")
+    before, after = Event(NOON, "advanced", "A"), Event(NOON, "advanced", "B")
 
     assert "… 1,234 more …" in texts(timeline([before, Gap("… 1,234 more …"), after]))
     assert timeline([before, Gap("…"), after]).count("stroke-dasharray") == 2
@@ -47,7 +47,7 @@ def test_each_outcome_has_a_mark_of_its_own() -> None:
 
 def test_what_it_tells_is_no_markup_and_stays_within() -> None:
     hostile = "</text>\u202e<script>alert(1)</script>" * 20
-    drawn = timeline([Happening(NOON, "failed", hostile, hostile)])
+    drawn = timeline([Event(NOON, "failed", hostile, hostile)])
 
     assert "<script" not in drawn
     assert "\u202e" not in drawn
