@@ -36,6 +36,7 @@ _MARKS: Final = {
     "failed": f'<path d="M0 -6.5l6.5 11.5h-13z" fill="{_AMBER}"/>',
     "paused": f'<path d="M-2.5 -5v10M2.5 -5v10" stroke="{_BLUE}" stroke-width="3"/>',
     "resumed": f'<path d="M-4 -5.5l9 5.5l-9 5.5z" fill="{_BLUE}"/>',
+    "edited": f'<path d="M-5 5l1.5 -4l6 -6l2.5 2.5l-6 6z" fill="{_BLUE}"/>',
     "cancelled": f'<path d="M-4.5 -4.5l9 9M-4.5 4.5l9 -9" fill="none" {_INK}/>',
 }
 _OTHER: Final = f'<circle r="2.5" fill="none" {_INK}/>'

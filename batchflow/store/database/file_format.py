@@ -1,26 +1,32 @@
-"""The header of a store's file: which format the file has, and what made it."""
+"""The header of a store's file: which format the file has, and what created it.
+
+`FORMAT_VERSION` is raised with each change that older code can't work with. A file of an older
+format is upgraded when it is opened for writing; see ``schema/upgrade.py``.
+"""
 
 from __future__ import annotations
 
-import importlib.metadata
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
+from batchflow import __version__
 from batchflow.errors import StoreFormatError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 CREATE_HEADER: Final = """
 CREATE SCHEMA batchflow;
 CREATE TABLE batchflow.store(
     format_version INTEGER, batchflow_version VARCHAR, created_at TIMESTAMPTZ
 );
-CREATE TABLE batchflow.workflows(name VARCHAR, run_id_base UHUGEINT, next_seq BIGINT);
+CREATE TABLE batchflow.workflows(
+    name VARCHAR, run_id_base UHUGEINT, next_seq BIGINT, definition VARCHAR
+);
 """
 
 
@@ -28,16 +34,16 @@ def create_header(root: Cursor, now: datetime) -> None:
     """Write the header of a new store."""
     root.begin()
     root.execute(CREATE_HEADER)
-    header = [FORMAT_VERSION, _batchflow_version(), now]
+    header = [FORMAT_VERSION, __version__, now]
     root.execute("INSERT INTO batchflow.store VALUES (?, ?, ?)", header)
     root.commit()
 
 
 def check_header(root: Cursor, path: Path) -> None:
-    """Make sure that the file is a store in a format that this batchflow reads.
+    """Make sure that the file is a store in this format or an older one.
 
     Raises:
-        StoreFormatError: It isn't.
+        StoreFormatError: The file is not a store, or has a newer format.
     """
     try:
         versions = root.execute("SELECT format_version FROM batchflow.store").fetchall()
@@ -45,12 +51,25 @@ def check_header(root: Cursor, path: Path) -> None:
         raise not_a_store(path, "it is a DuckDB file that batchflow did not create") from None
     except duckdb.Error as error:
         raise not_a_store(path, f"its header can't be read ({clause_of(error)})") from error
-    if versions != [(FORMAT_VERSION,)]:
-        found = versions[0][0] if versions else "none"
+    version = versions[0][0] if versions else None
+    if version is None or version < 1:
+        raise not_a_store(path, f"its header names the format {version}")
+    if version > FORMAT_VERSION:
         raise StoreFormatError(
-            f"The store {str(path)!r} has format {found} and this batchflow reads format "
-            f"{FORMAT_VERSION}: open it with the batchflow that made it, or a newer one."
+            f"The store {str(path)!r} has format {version}, and this batchflow reads formats up to "
+            f"{FORMAT_VERSION}: open it with a newer batchflow. The file was not changed."
         )
+
+
+def stored_format(cursor: Cursor) -> int:
+    """Return the format of the file that is open."""
+    [(version,)] = cursor.execute("SELECT format_version FROM batchflow.store").fetchall()
+    return int(version)
+
+
+def set_stored_format(cursor: Cursor) -> None:
+    """Store that the file has the current format; within the transaction that upgraded it."""
+    cursor.execute("UPDATE batchflow.store SET format_version = ?", [FORMAT_VERSION])
 
 
 def not_a_store(path: Path, reason: str) -> StoreFormatError:
@@ -59,10 +78,3 @@ def not_a_store(path: Path, reason: str) -> StoreFormatError:
         f"{str(path)!r} is not a batchflow store: {reason}. Give the path of a store, or a path "
         "where no file exists."
     )
-
-
-def _batchflow_version() -> str:
-    try:
-        return importlib.metadata.version("batchflow-engine")
-    except importlib.metadata.PackageNotFoundError:  # a source tree that is not installed
-        return "unknown"

@@ -19,6 +19,7 @@ AnyWorkflow = Workflow[Any, Any]
 BUCKET_BITS = 14
 SEQ_BITS = 48
 RESUMED = "resumed"
+EDITED = "edited"
 ASCENDING = "bitpacking"
 REPEATING = "rle"
 UNIQUE_TEXTS = "zstd"
@@ -47,6 +48,7 @@ RUN_STATE_TYPE = enum_type(state.name for state in RunState)
 TRANSITION_OUTCOMES = (
     *(outcome.name.lower() for outcome in Outcome if outcome.recorded),
     RESUMED,
+    EDITED,
 )
 OUTCOME_TYPE = enum_type(TRANSITION_OUTCOMES)
 

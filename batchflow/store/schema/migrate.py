@@ -21,6 +21,8 @@ from batchflow.store.schema.layout import (
     object_column,
     quote,
 )
+from batchflow.store.schema.stored_definition import store_definition
+from batchflow.store.schema.upgrade import upgrade
 
 FILLED_ROWS = 100_000
 
@@ -42,12 +44,19 @@ class Found:
 
 
 def lay_out(cursor: Cursor, workflows: Sequence[AnyWorkflow]) -> dict[str, Layout]:
-    """Create or migrate the tables of all workflows, within the caller's transaction.
+    """Upgrade the file, and create or migrate the tables of all workflows.
+
+    All of it happens within the caller's transaction. Each workflow's description is stored.
 
     Raises:
-        MigrationError: a workflow changed in a way that can't be followed; lists every difference.
+        MigrationError: A workflow changed in a way that the store can't follow; lists every
+            difference.
     """
-    return {workflow.name: _lay_out(cursor, workflow) for workflow in workflows}
+    upgrade(cursor)
+    layouts = {workflow.name: _lay_out(cursor, workflow) for workflow in workflows}
+    for workflow in workflows:
+        store_definition(cursor, workflow)
+    return layouts
 
 
 def _lay_out(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
@@ -66,7 +75,7 @@ def _create(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
     for statement in layout.create_statements():
         cursor.execute(statement)
     cursor.execute(
-        "INSERT INTO batchflow.workflows VALUES (?, ?::UHUGEINT, 0)",
+        "INSERT INTO batchflow.workflows (name, run_id_base, next_seq) VALUES (?, ?::UHUGEINT, 0)",
         [layout.name, str(layout.run_id_base)],
     )
     return layout

@@ -1,0 +1,287 @@
+"""A small store of each file format, written by the code of its time, still opens and drains."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from make_format import (
+    BEGIN,
+    FOLDER,
+    LetterStatus,
+    OrderStatus,
+    Priority,
+    letters,
+    order,
+    orders,
+)
+
+import batchflow as bf
+from batchflow.definition.description import describe
+from batchflow.errors import StoreFormatError
+from batchflow.store.database.file_format import FORMAT_VERSION
+from batchflow.store.schema.layout import TRANSITION_OUTCOMES
+from batchflow.store.schema.stored_definition import stored_workflows
+from batchflow.store.schema.upgrade import CHANGES
+from batchflow.testing import FakeClock
+
+FILES = sorted(FOLDER.glob("format_*.duckdb.gz"))
+OLDER = [file for file in FILES if file.name != f"format_{FORMAT_VERSION}.duckdb.gz"]
+LATER = BEGIN + timedelta(days=1)
+ORDERS = {
+    ("RECEIVED", "INITIATED"): 3,
+    ("RECEIVED", "RUNNING"): 7,
+    ("RECEIVED", "PAUSED"): 5,
+    ("RECEIVED", "CANCELLED"): 1,
+    ("SHIPPED", "COMPLETED"): 15,
+    ("REJECTED", "COMPLETED"): 3,
+}
+LETTERS = {("WRITTEN", "INITIATED"): 1, ("WRITTEN", "PAUSED"): 1, ("SENT", "COMPLETED"): 3}
+OUTCOMES = {
+    "advanced": 48,
+    "cancelled": 1,
+    "failed": 6,
+    "paused": 7,
+    "repeated": 3,
+    "resumed": 1,
+}
+# The run that is resumed by hand is paused again, and one of the new orders is rejected.
+DRAINED_ORDERS = {
+    ("RECEIVED", "PAUSED"): 6,
+    ("RECEIVED", "CANCELLED"): 1,
+    ("SHIPPED", "COMPLETED"): 23,
+    ("REJECTED", "COMPLETED"): 4,
+}
+DRAINED_LETTERS = {("WRITTEN", "PAUSED"): 1, ("SENT", "COMPLETED"): 4}
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.name)
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return unpacked(request.param, tmp_path)
+
+
+def unpacked(file: Path, folder: Path) -> Path:
+    path = folder / "store.duckdb"
+    path.write_bytes(gzip.decompress(file.read_bytes()))
+    return path
+
+
+def engine(path: Path) -> bf.Engine:
+    return bf.Engine(path, orders(), letters(), workers=0, clock=FakeClock(LATER))
+
+
+def counted(rows: Any) -> dict[Any, int]:
+    return {tuple(row[:-1]) if len(row) > 2 else row[0]: row[-1] for row in rows}
+
+
+def outcomes(found: Any) -> dict[Any, int]:
+    return counted(
+        found.sql("SELECT outcome, count(*) FROM orders.transitions GROUP BY ALL").fetchall()
+    )
+
+
+def the_format(found: Any) -> Any:
+    return found.sql("SELECT format_version FROM batchflow.store").fetchall()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_there_is_a_file_of_each_format() -> None:
+    names = [f"format_{version}.duckdb.gz" for version in range(1, FORMAT_VERSION + 1)]
+    assert [file.name for file in FILES] == names, "run make_format.py and commit its file"
+
+
+def test_there_is_a_way_from_each_format_to_the_next() -> None:
+    assert list(CHANGES) == list(range(2, FORMAT_VERSION + 1))
+    assert all(CHANGES.values())
+
+
+QUESTIONS: dict[str, Callable[[Any], Any]] = {
+    name: lambda found, name=name: getattr(found, name)(workflow="orders")
+    for name in ("runs", "counts", "errors", "throughput", "durations", "transitions")
+} | {
+    "funnel": lambda found: found.funnel(workflow="orders"),
+    "ages": lambda found: found.ages(workflow="orders"),
+    "sql": lambda found: found.sql("SELECT * FROM orders.runs, letters.runs LIMIT 9"),
+    "letters": lambda found: found.runs("text = '2'", workflow="letters"),
+}
+
+
+def test_every_question_is_answered_while_the_file_is_only_read(path: Path) -> None:
+    before = digest(path)
+    with bf.connect(path) as found:
+        for name, question in QUESTIONS.items():
+            assert question(found).to_arrow_table().num_rows, name
+        assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
+        assert counted(found.counts(workflow="letters").fetchall()) == LETTERS
+        assert outcomes(found) == OUTCOMES
+        [(run_id,)] = found.runs("number = 5", workflow="orders").select("run_id").fetchall()
+        history = [row[3] for row in found.history(run_id).fetchall()]
+        assert history == ["paused", "resumed"]
+    assert digest(path) == before
+
+
+def test_every_question_is_answered_by_an_engine(path: Path) -> None:
+    with engine(path) as found:
+        assert the_format(found) == [(FORMAT_VERSION,)]
+        for name, question in QUESTIONS.items():
+            assert question(found).to_arrow_table().num_rows, name
+        assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
+        assert outcomes(found) == OUTCOMES
+
+
+def test_objects_are_what_they_were(path: Path) -> None:
+    with engine(path) as found:
+        [(run_id,)] = found.runs("number = 7", workflow="orders").select("run_id").fetchall()
+        kept = found.get(run_id)
+    expected = order(7)
+    expected.total = Decimal("24.75")
+    expected.weight = 1.0
+    assert kept.object == expected
+    assert kept.object.priority is Priority.LOW
+    assert kept.status is OrderStatus.SHIPPED
+
+
+def test_a_store_of_each_format_drains_to_the_end(path: Path) -> None:
+    with engine(path) as found:
+        before = found.sql("SELECT * EXCLUDE run_id FROM orders.transitions ORDER BY ALL")
+        kept = before.fetchall()
+        found.run(wait_for_retries=True, progress=False)
+        assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
+        assert counted(found.counts(workflow="letters").fetchall()) == DRAINED_LETTERS
+        log = "SELECT * EXCLUDE run_id FROM orders.transitions WHERE committed_at < ? ORDER BY ALL"
+        assert found.sql(log, [LATER]).fetchall() == kept
+        assert outcomes(found)["advanced"] == OUTCOMES["advanced"] + 8 * 3 + 1
+    with engine(path) as found:
+        assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
+
+
+def test_new_outcomes_can_be_recorded_in_an_upgraded_store(path: Path) -> None:
+    with engine(path) as found, found._store._connection.write() as cursor:
+        [(names,)] = cursor.execute(
+            "SELECT enum_range(outcome)::VARCHAR[] FROM orders.transitions LIMIT 1"
+        ).fetchall()
+        cursor.execute("INSERT INTO orders.transitions (seq, outcome) VALUES (0, 'edited')")
+    assert tuple(names) == TRANSITION_OUTCOMES
+    with bf.connect(path) as found:
+        assert outcomes(found) == OUTCOMES | {"edited": 1}
+
+
+def test_a_store_is_described_once_an_engine_has_opened_it(path: Path) -> None:
+    engine(path).close()
+    with duckdb.connect(str(path), read_only=True) as cursor:
+        found = stored_workflows(cursor)
+    assert list(found) == ["letters", "orders"]
+    for name, workflow in (("orders", orders()), ("letters", letters())):
+        restored = found[name]
+        assert restored is not None
+        assert describe(restored) == describe(workflow)
+
+
+def test_a_file_of_format_1_describes_no_workflow(tmp_path: Path) -> None:
+    path = unpacked(FOLDER / "format_1.duckdb.gz", tmp_path)
+    with duckdb.connect(str(path), read_only=True) as cursor:
+        assert stored_workflows(cursor) == {"letters": None, "orders": None}
+
+
+def test_upgrading_and_migrating_happen_together(path: Path) -> None:
+    changed: Any = bf.Workflow("letters", letters().object_type, LetterStatus)
+    changed.sql_step(LetterStatus.WRITTEN, to=[LetterStatus.SENT])
+    with bf.Engine(path, changed, workers=0, clock=FakeClock(LATER)) as found:
+        found.run(progress=False)
+        assert found.transitions().fetchall()
+        assert the_format(found) == [(FORMAT_VERSION,)]
+
+
+KILLED = """
+    import sys
+    from pathlib import Path
+    from test_formats import engine
+    from batchflow.testing import arm_crash
+
+    arm_crash(sys.argv[2])
+    engine(Path(sys.argv[1])).close()
+"""
+
+
+def killed_at(point: str, path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(path), point],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+
+
+@pytest.mark.parametrize("file", OLDER, ids=lambda file: file.name)
+def test_a_kill_in_the_middle_of_an_upgrade_leaves_the_older_format(
+    file: Path, tmp_path: Path
+) -> None:
+    path = unpacked(file, tmp_path)
+    before = digest(path)
+    killed_at("at_commit", path)
+    assert digest(path) == before
+    with bf.connect(path) as found:
+        assert the_format(found) == [(int(file.name[7]),)]
+        assert outcomes(found) == OUTCOMES
+    with engine(path) as found:
+        assert the_format(found) == [(FORMAT_VERSION,)]
+        found.run(wait_for_retries=True, progress=False)
+        assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
+
+
+@pytest.mark.parametrize("point", ["at_close", "at_checkpoint"])
+@pytest.mark.parametrize("file", OLDER, ids=lambda file: file.name)
+def test_a_kill_after_an_upgrade_leaves_the_current_format(
+    file: Path, point: str, tmp_path: Path
+) -> None:
+    path = unpacked(file, tmp_path)
+    killed_at(point, path)
+    with bf.connect(path) as found:
+        assert the_format(found) == [(FORMAT_VERSION,)]
+    with engine(path) as found:
+        assert outcomes(found) == OUTCOMES
+
+
+def test_a_file_of_a_newer_format_is_refused_untouched(path: Path) -> None:
+    newer = FORMAT_VERSION + 1
+    with duckdb.connect(str(path)) as cursor:
+        cursor.execute("UPDATE batchflow.store SET format_version = ?", [newer])
+    before = digest(path)
+    expected = f"has format {newer}, and this batchflow reads formats up to {FORMAT_VERSION}: "
+    for refused in (engine, bf.connect):
+        with pytest.raises(StoreFormatError, match=expected + "open it with a newer batchflow"):
+            refused(path)
+        assert digest(path) == before
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_newer_format_whose_log_a_kill_left_is_refused_untouched(path: Path) -> None:
+    newer = "UPDATE batchflow.store SET format_version = 99"
+    code = (
+        "import duckdb, os, signal, sys; connection = duckdb.connect(sys.argv[1]); "
+        f"connection.execute({newer!r}); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    before = {each.name: digest(each) for each in path.parent.iterdir()}
+    assert len(before) == 2
+    for refused in (engine, bf.connect):
+        with pytest.raises(StoreFormatError, match="has format 99"):
+            refused(path)
+        assert {each.name: digest(each) for each in path.parent.iterdir()} == before
