@@ -1,4 +1,4 @@
-"""What a step did to a chunk's runs: an outcome for each, and the columns that changed."""
+"""The result of a step for a chunk: an outcome for each run, and the columns that changed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
-    """What a step did to each run of a chunk, in the chunk's order.
+    """The result of a step for each run of a chunk, in the chunk's order.
 
     Attributes:
         outcomes: Codes of `Outcome`.

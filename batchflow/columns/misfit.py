@@ -12,7 +12,7 @@ class Misfit(str):
     """A phrase for what was found, together with the value.
 
     Attributes:
-        value: The value itself, for readers who may see it.
+        value: The value itself, which is shown only if that is allowed.
     """
 
     __slots__ = ("value",)

@@ -1,4 +1,4 @@
-"""What one execution of a step did to a run."""
+"""The outcome of one execution of a step for a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(enum.IntEnum):
-    """What happened to one run in one chunk.
+    """The result of one run in one chunk.
 
     The numbers are sent between processes and are part of no file. The store keeps the names.
     """

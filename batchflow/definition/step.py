@@ -16,7 +16,7 @@ CONCURRENCY: Final = 64
 
 
 class StepKind(enum.Enum):
-    """What a step's function receives. The value is the kind's name in messages."""
+    """The kind of a step, by what its function receives. The value is its name in messages."""
 
     ROW = "step"
     """The function receives one run at a time, in a worker."""

@@ -35,7 +35,7 @@ _FILE_STYLE: Final = (
 
 @dataclass(frozen=True)
 class Box:
-    """What the box of one status shows.
+    """The contents of the box of one status.
 
     Attributes:
         name: The status.

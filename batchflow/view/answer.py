@@ -9,7 +9,7 @@ from batchflow.definition.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to happen to a run that doesn't move; made by `Run`, returned by the step."""
+    """The answer for a run that doesn't move; `Run` creates it, and the step returns it."""
 
     outcome: Outcome
     reason: str | None = None

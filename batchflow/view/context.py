@@ -1,4 +1,4 @@
-"""What the runs of a chunk have in common, and the engine's columns of each run."""
+"""The properties that a chunk's runs share, and the engine's columns of each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch step decides about single runs; it takes precedence over the step's answer."""
+"""A batch step's decisions about single runs, which take precedence over its answer."""
 
 from __future__ import annotations
 
