@@ -10,25 +10,38 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # `pip install batchflow` or `batchflow[notebook]` as a requirement, but not `batchflow-engine`.
-FROM_THE_INDEX = re.compile(r"pip3? install [^\n`]*\bbatchflow(?![-\w/.])|\bbatchflow\[[a-z]+[,\]]")
+FROM_THE_INDEX = re.compile(
+    r"\b(?:pip3?|pipx|uv|conda|poetry) (?:install|add) [^\n`]*\bbatchflow(?![-\w/.])"
+    r"|\bbatchflow\[[a-z]+[,\]]"
+)
+PLACES = ("*.md", "*.toml", "Makefile", "docs", "notebooks", "batchflow", "benchmarks", "tests")
+SUFFIXES = {".md", ".toml", ".py", ".ipynb", ""}
 
 
 def texts() -> Iterator[Path]:
-    for pattern in ("*.md", "docs/**/*.md", "*.toml", "notebooks/*.ipynb", "batchflow/**/*.py"):
-        yield from ROOT.glob(pattern)
+    for pattern in PLACES:
+        for place in ROOT.glob(pattern):
+            found = place.rglob("*") if place.is_dir() else [place]
+            yield from (path for path in found if path.suffix in SUFFIXES and path.is_file())
 
 
 def test_nothing_recommends_the_other_project() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in texts()
+        if path != Path(__file__)
         for match in FROM_THE_INDEX.finditer(path.read_text(encoding="utf-8"))
     ]
     assert found == []
 
 
 def test_what_would_install_the_other_project_is_recognised() -> None:
-    for wrong in ("pip install batchflow", "pip install 'batchflow[notebook]'", "batchflow[dev]"):
+    for wrong in (
+        "pip install batchflow",
+        "uv add batchflow",
+        "pip install 'batchflow[notebook]'",
+        "batchflow[dev]",
+    ):
         assert FROM_THE_INDEX.search(wrong), wrong
     for right in (
         "pip install batchflow-engine",

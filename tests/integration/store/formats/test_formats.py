@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from batchflow.testing import FakeClock
 
 FILES = sorted(FOLDER.glob("format_*.duckdb.gz"))
 OLDER = [file for file in FILES if file.name != f"format_{FORMAT_VERSION}.duckdb.gz"]
+DOCUMENTED = FOLDER.parents[3] / "docs" / "file_format.md"
 LATER = BEGIN + timedelta(days=1)
 ORDERS = {
     ("RECEIVED", "INITIATED"): 3,
@@ -73,7 +75,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def unpacked(file: Path, folder: Path) -> Path:
-    path = folder / "store.duckdb"
+    path = folder / file.name.removesuffix(".gz")
     path.write_bytes(gzip.decompress(file.read_bytes()))
     return path
 
@@ -196,6 +198,24 @@ def test_a_file_of_format_1_describes_no_workflow(tmp_path: Path) -> None:
     path = unpacked(FOLDER / "format_1.duckdb.gz", tmp_path)
     with duckdb.connect(str(path), read_only=True) as cursor:
         assert stored_workflows(cursor) == {"letters": None, "orders": None}
+
+
+def test_a_copy_made_as_the_documentation_says_opens(path: Path) -> None:
+    documented = re.findall(r"```sql\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
+    copy = path.with_name("copy.duckdb")
+    names = {"orders.duckdb": str(path), "orders-before-upgrade.duckdb": str(copy)}
+    with duckdb.connect() as connection:
+        for name, real in names.items():
+            documented = [sql.replace(f"'{name}'", f"'{real}'") for sql in documented]
+        for sql in documented:
+            connection.execute(sql)
+    engine(path).close()
+    with bf.connect(copy) as found:
+        assert the_format(found) == [(int(path.stem[-1]),)]
+        assert outcomes(found) == OUTCOMES
+    with engine(copy) as found:
+        found.run(wait_for_retries=True, progress=False)
+        assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
 
 
 def test_upgrading_and_migrating_happen_together(path: Path) -> None:
