@@ -170,10 +170,10 @@ def load_and_run() -> None:
             progress=False,
         )
         assert_type(report, bf.Report)
-        tell(report)
+        show(report)
 
 
-def tell(report: bf.Report) -> None:
+def show(report: bf.Report) -> None:
     assert_type(report.runs, int)
     assert_type(report.paused, int)
     assert_type(report.refused, int)

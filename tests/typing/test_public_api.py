@@ -1,4 +1,4 @@
-"""The public API is type-checked from where a user stands: outside the source tree, strictly."""
+"""The public API is type-checked as in a user's project: strictly, outside the source tree."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def test_a_users_file_passes_a_strict_type_check(tmp_path: Path) -> None:
 
 
 def mypy_path() -> str:
-    """Where mypy finds the package if it isn't installed as a wheel."""
+    """Return where mypy finds the package if it isn't installed as a wheel."""
     home = Path(batchflow.__file__).parents[1]
     return "" if home.name == "site-packages" else str(home)

@@ -1,4 +1,4 @@
-"""Workflows, statuses, fields and foreign ids may be called whatever their users like."""
+"""Workflows, statuses, fields and foreign ids may have any name."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def things(name: str) -> bf.Workflow[Any, Any]:
     "name",
     ['"of\' the"; DROP TABLE x; --', "select", "日本語 🎉", "a.b", "%d{x}$1?", "runs", "x\\y"],
 )
-def test_any_names_go_through_loading_steps_and_questions(tmp_path: Path, name: str) -> None:
+def test_any_names_work_in_loads_steps_and_queries(tmp_path: Path, name: str) -> None:
     path = str(tmp_path / 'it\'s a "store" ü.duckdb')
     foreign_id = "f'\" " + "f" * 5_000
     with inline_engine(things(name), path=path) as engine:

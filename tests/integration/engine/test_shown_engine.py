@@ -1,4 +1,4 @@
-"""What a notebook shows of an engine."""
+"""The representation of an engine in a notebook."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def texts(shown: str) -> list[str]:
     return [each.text or "" for each in ElementTree.fromstring(shown).iter(f"{SVG}text")]
 
 
-def test_an_engine_is_shown_with_where_its_runs_stand() -> None:
+def test_an_engine_is_shown_with_its_status_counts() -> None:
     with inline_engine(workflow_named("things"), clock=FakeClock()) as engine:
         engine.trigger_many([Thing(number) for number in range(5)], foreign_id="number")
         engine.run()
@@ -53,7 +53,7 @@ def test_an_engine_is_shown_with_where_its_runs_stand() -> None:
     ]
 
 
-def test_failures_of_runs_that_were_cancelled_are_nobodys_concern() -> None:
+def test_failures_of_cancelled_runs_are_not_counted() -> None:
     with inline_engine(workflow_named("things"), clock=FakeClock()) as engine:
         engine.trigger("0", Thing(0))
         engine.run()
@@ -64,7 +64,7 @@ def test_failures_of_runs_that_were_cancelled_are_nobodys_concern() -> None:
     assert "failing" not in shown
 
 
-def test_each_workflow_has_a_picture_under_its_own_name() -> None:
+def test_each_workflow_has_a_picture_with_its_name() -> None:
     names = ["<b>things</b>", "others & more"]
     with bf.Engine(":memory:", *map(workflow_named, names), workers=0) as engine:
         root = ElementTree.fromstring(engine._repr_html_())
@@ -73,7 +73,7 @@ def test_each_workflow_has_a_picture_under_its_own_name() -> None:
     assert len(list(root.iter(f"{SVG}svg"))) == 2
 
 
-def test_an_engine_that_was_closed_is_shown_without_numbers() -> None:
+def test_a_closed_engine_is_shown_without_numbers() -> None:
     with inline_engine(workflow_named("things")) as engine:
         engine.trigger("2", Thing(2))
     shown = engine._repr_html_()
@@ -84,6 +84,6 @@ def test_an_engine_that_was_closed_is_shown_without_numbers() -> None:
 
 def test_the_repr_of_an_engine_names_its_store_and_its_workflows() -> None:
     with inline_engine(workflow_named("things")) as engine:
-        said = repr(engine)
+        text = repr(engine)
 
-    assert said == repr(engine) == "<Engine ':memory:': <Workflow 'things': 3 statuses, 1 steps>>"
+    assert text == repr(engine) == "<Engine ':memory:': <Workflow 'things': 3 statuses, 1 steps>>"

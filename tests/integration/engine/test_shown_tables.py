@@ -1,4 +1,4 @@
-"""What a notebook shows of relations, runs and reports."""
+"""The representation of relations, runs and reports in a notebook."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def engine() -> Iterator[bf.Engine]:
 
 
 def cells(shown: str, tag: str = "td") -> list[str]:
-    """The text of each cell, after making sure that all of it is well-formed."""
+    """Return the text of each cell; the HTML must be well-formed."""
     root = ElementTree.fromstring(shown)
     return ["".join(cell.itertext()) for cell in root.iter(tag)]
 
 
 def styles(shown: str) -> list[bool]:
-    """For each cell of the heading, whether it is set to the right."""
+    """Return for each cell of the heading whether it is right-aligned."""
     root = ElementTree.fromstring(shown)
     return ["text-align:right" in cell.attrib["style"] for cell in root.iter("th")]
 
@@ -58,7 +58,7 @@ def test_a_relation_is_shown_as_a_table(engine: bf.Engine) -> None:
     assert cells(shown) == ["1", "a", "[1, NULL]"]
 
 
-def test_what_a_relation_holds_is_no_markup(engine: bf.Engine) -> None:
+def test_the_values_of_a_relation_are_escaped(engine: bf.Engine) -> None:
     name, value = "<script>\"&'", "<img src=x onerror='1'>\x01"
     shown = engine.sql(f"""SELECT ? AS "{name.replace('"', '""')}" """, [value])._repr_html_()
 
@@ -68,7 +68,7 @@ def test_what_a_relation_holds_is_no_markup(engine: bf.Engine) -> None:
     assert "<img" not in shown
 
 
-def test_a_null_is_told_from_the_text_null(engine: bf.Engine) -> None:
+def test_a_null_differs_from_the_text_null(engine: bf.Engine) -> None:
     shown = engine.sql("SELECT NULL AS nothing, 'NULL' AS text")._repr_html_()
 
     nothing, text = ElementTree.fromstring(shown).iter("td")
@@ -76,7 +76,7 @@ def test_a_null_is_told_from_the_text_null(engine: bf.Engine) -> None:
     assert (text.text, list(text)) == ("NULL", [])
 
 
-def test_numbers_and_nothing_else_are_set_to_the_right(engine: bf.Engine) -> None:
+def test_only_numbers_are_right_aligned(engine: bf.Engine) -> None:
     columns = "1 AS a, 1.5 AS b, 1.5::DOUBLE AS c, '1' AS d, [1] AS e, now() AS f, [1.5] AS g"
 
     shown = engine.sql(f"SELECT {columns}, 1::UHUGEINT AS h")._repr_html_()
@@ -94,7 +94,7 @@ def test_the_first_rows_are_shown_and_whether_there_are_more(
     assert ("there are more" in shown) is more
 
 
-def test_values_and_names_that_python_has_trouble_with_are_shown(engine: bf.Engine) -> None:
+def test_values_and_names_that_are_difficult_for_python_are_shown(engine: bf.Engine) -> None:
     shown = engine.sql(
         "SELECT 1 AS a, 2 AS A, 'infinity'::TIMESTAMPTZ, '\\x00'::BLOB, "
         "DATE '290000-01-01' -- the end"
@@ -104,7 +104,7 @@ def test_values_and_names_that_python_has_trouble_with_are_shown(engine: bf.Engi
 
 
 @pytest.mark.parametrize("ending", [";", " ;; \n", "\n-- the end;"])
-def test_a_query_may_end_as_in_a_shell(engine: bf.Engine, ending: str) -> None:
+def test_a_query_may_end_with_a_semicolon_or_a_comment(engine: bf.Engine, ending: str) -> None:
     relation = engine.sql(f"SELECT 1 AS one{ending}")
 
     assert cells(relation._repr_html_()) == ["1"]
@@ -113,7 +113,7 @@ def test_a_query_may_end_as_in_a_shell(engine: bf.Engine, ending: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["EXPLAIN FROM notes.runs", "explain (analyze) SELECT '<a>'"])
-def test_a_plan_is_shown_as_it_was_drawn(engine: bf.Engine, query: str) -> None:
+def test_a_plan_keeps_its_line_breaks(engine: bf.Engine, query: str) -> None:
     relation = engine.sql(query)
 
     [drawn] = ElementTree.fromstring(f"<div>{relation._repr_html_()}</div>")
@@ -145,7 +145,7 @@ def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Eng
     assert "number" not in repr(run)
 
 
-def test_a_run_that_is_held_or_waits_says_so_first(engine: bf.Engine) -> None:
+def test_a_paused_or_waiting_run_says_so_first(engine: bf.Engine) -> None:
     run_id = engine.trigger("a", Note(7, None))
     engine.pause("true", reason="the <provider> is down")
     paused = engine.get(run_id)
@@ -159,7 +159,7 @@ def test_a_run_that_is_held_or_waits_says_so_first(engine: bf.Engine) -> None:
     ]
 
 
-def test_a_run_is_shown_with_its_life_and_its_errors() -> None:
+def test_a_run_is_shown_with_its_history_and_its_errors() -> None:
     def finish(run: bf.Run[Note, Stage]) -> Stage:
         if run.attempt < 3:
             raise ValueError(f"not <yet>: {run.attempt}")
@@ -178,12 +178,12 @@ def test_a_run_is_shown_with_its_life_and_its_errors() -> None:
     assert "+1 min" in shown
     assert shown.count("failed: ValueError</tspan>") == 2
     assert "not &lt;yet&gt;: 2" in shown
-    # A run is a value: what happened later is no part of it.
+    # A run is a value, which later events don't change.
     assert "NEW → DONE" not in shown_early
     assert "not &lt;yet&gt;: 2" not in shown_early
 
 
-def test_a_long_life_is_shown_by_its_beginning_and_its_end() -> None:
+def test_a_long_history_is_shown_with_its_beginning_and_its_end() -> None:
     def finish(run: bf.Run[Note, Stage]) -> Any:
         run.object.number += 1
         return run.repeat() if run.object.number < 100 else Stage.DONE
@@ -199,7 +199,7 @@ def test_a_long_life_is_shown_by_its_beginning_and_its_end() -> None:
     assert "NEW → DONE" in shown
 
 
-def test_where_transitions_are_not_recorded_failures_are_shown() -> None:
+def test_without_recorded_transitions_the_failures_are_shown() -> None:
     def finish(run: bf.Run[Note, Stage]) -> Stage:
         if run.object.number < run.attempt:
             raise ValueError("no")
@@ -231,7 +231,7 @@ def test_a_run_can_be_pickled_and_compared(engine: bf.Engine) -> None:
     assert asdict(run)["object"] == {"number": 7, "text": None}
 
 
-def test_a_report_is_shown_with_its_numbers_to_the_right(engine: bf.Engine) -> None:
+def test_the_numbers_of_a_report_are_right_aligned(engine: bf.Engine) -> None:
     engine.trigger_many([Note(number) for number in range(3)], foreign_id="number")
 
     shown = engine.run()._repr_html_()

@@ -1,4 +1,4 @@
-"""Which answers can be drawn, whoever has the store open."""
+"""Query results that can be plotted, by an engine and by a client."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def engine(tmp_path: Path) -> Iterator[bf.Engine]:
 
 
 @pytest.mark.parametrize("question", PLOTTED)
-def test_a_picture_is_drawn_here_and_by_way_of_the_socket(engine: bf.Engine, question: str) -> None:
+def test_a_chart_is_drawn_by_the_engine_and_by_a_client(engine: bf.Engine, question: str) -> None:
     here = getattr(engine, question)()
     with bf.connect(engine.path) as store:
         there = getattr(store, question)()
@@ -47,7 +47,7 @@ def test_a_picture_is_drawn_here_and_by_way_of_the_socket(engine: bf.Engine, que
         assert "NEW" in there.plot().svg()
 
 
-def test_what_narrows_an_answer_can_still_be_drawn(engine: bf.Engine) -> None:
+def test_a_filtered_relation_can_still_be_plotted(engine: bf.Engine) -> None:
     finished = engine.counts().filter("status = 'DONE'").order("runs DESC").limit(5)
 
     assert "40 completed" in finished.plot().svg()
@@ -63,13 +63,13 @@ def test_what_narrows_an_answer_can_still_be_drawn(engine: bf.Engine) -> None:
         lambda engine: engine.sql("SELECT 1"),
     ],
 )
-def test_what_has_other_columns_has_no_picture(engine: bf.Engine, other: Any) -> None:
+def test_a_relation_with_other_columns_has_no_plot(engine: bf.Engine, other: Any) -> None:
     assert not hasattr(other(engine), "plot")
 
 
-def test_buckets_fit_the_time_that_is_recorded(engine: bf.Engine) -> None:
+def test_the_default_bucket_fits_the_recorded_time(engine: bf.Engine) -> None:
     buckets = engine.throughput().select("runs", "runs_per_second").fetchall()
 
-    # All of it took less than two minutes, so that each is a second long.
+    # All events took less than two minutes, so each bucket is a second long.
     assert sum(runs for runs, _ in buckets) == 40
     assert all(runs == pace for runs, pace in buckets)

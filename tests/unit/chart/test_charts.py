@@ -1,4 +1,4 @@
-"""What is drawn of rows, as the text and the marks that are in the picture."""
+"""The texts and marks that charts draw for rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchflow.errors import PlotError
 MINUTE = 60_000_000
 NAMES = ["NEW", "PAID", "DONE"]
 
-# A question's columns, with texts that mean something to XML and to matplotlib's mathematics.
+# The columns of each query, with texts that XML and matplotlib would interpret.
 ROWS: dict[str, tuple[Chart, dict[str, list[object]]]] = {
     "counts": (
         chart.COUNTS,

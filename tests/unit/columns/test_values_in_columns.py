@@ -1,4 +1,4 @@
-"""What goes into a column comes out again, for every type of field, or is found not to fit."""
+"""Values of every type are read as they were written, or are reported as unfit."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_intervals_come_from_the_store_as_months_days_and_nanoseconds() -> None:
     assert read_values(sent[2:], TYPES["took"]) == took[2:]
 
 
-def test_a_time_beyond_python_can_be_read_around() -> None:
+def test_a_time_out_of_range_fails_only_when_it_is_read() -> None:
     far = np.array([0, 2**61], dtype="datetime64[us]")
     for name in ("at", "at_utc"):
         values = read_values(pa.array(far).cast(TYPES[name].arrow), TYPES[name])
@@ -202,7 +202,7 @@ NAIVELY = datetime.datetime(2020, 1, 1)  # noqa: DTZ001
     ],
 )
 @pytest.mark.parametrize("nullable", [False, True])
-def test_a_value_that_does_not_fit_is_a_problem_of_its_own_row_alone(
+def test_a_value_that_does_not_fit_is_a_problem_of_its_row_only(
     name: str, value: Any, found: str, nullable: bool
 ) -> None:
     field_type = TYPES[name].or_none() if nullable else TYPES[name]
@@ -215,7 +215,7 @@ def test_a_value_that_does_not_fit_is_a_problem_of_its_own_row_alone(
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_none_fits_where_the_field_may_be_none_and_nowhere_else(name: str) -> None:
+def test_none_fits_only_a_field_that_may_be_none(name: str) -> None:
     values = [make_fine_value(name), None]
     assert write_values(values, TYPES[name]).problems == {1: "None"}
     assert not write_values(values, TYPES[name].or_none()).problems
@@ -264,9 +264,7 @@ def make_fine_value(name: str) -> Any:
         ("took", np.timedelta64(1, "ms"), datetime.timedelta(milliseconds=1)),
     ],
 )
-def test_a_value_of_a_kindred_type_is_stored_as_what_it_is(
-    name: str, value: Any, stored: Any
-) -> None:
+def test_a_value_of_a_related_type_is_stored_exactly(name: str, value: Any, stored: Any) -> None:
     written = write_values([value], TYPES[name])
     assert not written.problems
     assert read_values(written.array, TYPES[name]) == [stored]

@@ -8,5 +8,5 @@ from batchflow.definition import Workflow
 
 @pytest.fixture
 def orders() -> Workflow[Order, OrderStatus]:
-    """The workflow of the README, not yet checked."""
+    """The workflow of the README, which isn't checked yet."""
     return make_orders()

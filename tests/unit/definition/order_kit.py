@@ -34,7 +34,7 @@ class Order:
 
 
 def make_orders() -> Workflow[Order, OrderStatus]:
-    """Make the workflow of the README, not yet checked."""
+    """Return the workflow of the README, which isn't checked yet."""
     workflow = Workflow("orders", Order, OrderStatus)
 
     @workflow.step(OrderStatus.CREATED, to=[OrderStatus.VALIDATED, OrderStatus.REJECTED])

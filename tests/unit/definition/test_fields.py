@@ -138,7 +138,7 @@ def test_parts_of_nested_types_are_types_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_the_store_takes_each_type_and_what_is_written_for_it(name: str) -> None:
+def test_the_store_accepts_each_type_and_its_arrow_values(name: str) -> None:
     field_type = EVERYTHING[name].type
     written = pa.table({"it": pa.nulls(1, field_type.arrow)})
 
@@ -155,12 +155,12 @@ def test_names_of_members_are_quoted_in_sql() -> None:
     assert kept.type.sql == "ENUM('it''s')"
 
 
-def test_a_type_reads_as_its_user_writes_it() -> None:
+def test_a_type_is_shown_as_it_is_written_in_python() -> None:
     assert str(EVERYTHING["deep"].type) == "list[dict[str, Address | None]] | None"
     assert str(EVERYTHING["price"].type) == "Decimal(18, 2)"
 
 
-def test_a_point_in_time_is_marked_by_the_standard_utc_as_well() -> None:
+def test_the_utc_of_the_standard_library_marks_a_field_too() -> None:
     (kept,) = fields_of(one_field(Annotated[dt.datetime, dt.UTC]))
 
     assert kept.type.kind is Kind.DATETIME_UTC
@@ -194,20 +194,20 @@ def test_a_field_with_a_default_is_not_required() -> None:
 
 
 @pytest.mark.parametrize("name", [*ENGINE_COLUMNS, "Status", "RUN_ID"])
-def test_a_field_named_as_an_engine_column_is_kept_under_another_name(name: str) -> None:
+def test_a_field_named_like_an_engine_column_is_stored_under_another_name(name: str) -> None:
     (kept,) = fields_of(dataclasses.make_dataclass("Thing", [(name, int)]))
 
     assert (kept.name, kept.column) == (name, f"object_{name}")
 
 
-def test_two_fields_for_one_column_are_refused() -> None:
+def test_two_fields_for_one_column_are_an_error() -> None:
     thing = dataclasses.make_dataclass("Thing", [("status", int), ("Object_Status", int)])
 
     assert "'status' is stored in column 'object_status'" in problems_of(thing)
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_fields_equal_but_for_case_are_refused(nested: bool) -> None:
+def test_fields_that_differ_only_in_case_are_an_error(nested: bool) -> None:
     thing = dataclasses.make_dataclass("Thing", [("total", int), ("Total", int)])
 
     assert "'total' and 'Total' of Thing differ only in case" in problems_of(
@@ -233,7 +233,9 @@ def test_fields_equal_but_for_case_are_refused(nested: bool) -> None:
         (list[set[int]], "set[int]"),
     ],
 )
-def test_another_type_is_refused_with_what_is_supported(annotation: Any, shown: str) -> None:
+def test_another_type_is_an_error_that_lists_the_supported_types(
+    annotation: Any, shown: str
+) -> None:
     problem = problems_of(one_field(annotation))
 
     assert problem.startswith(f"Field 'it' of Thing has type {shown}, which can't be a column")
@@ -252,13 +254,13 @@ def test_another_type_is_refused_with_what_is_supported(annotation: Any, shown: 
         (Annotated[dt.date, UTC], "type date with UTC"),
     ],
 )
-def test_a_type_that_is_nearly_right_is_refused_with_the_remedy(annotation, expected) -> None:
+def test_a_nearly_valid_type_is_an_error_with_the_solution(annotation, expected) -> None:
     with pytest.raises(DefinitionError, match=expected):
         fields_of(one_field(annotation))
 
 
 @pytest.mark.parametrize(("digits", "scale"), [(0, 0), (39, 0), (5, 6), (5, -1)])
-def test_a_precision_out_of_range_is_refused(digits: int, scale: int) -> None:
+def test_a_precision_out_of_range_is_an_error(digits: int, scale: int) -> None:
     with pytest.raises(DefinitionError, match="out of range"):
         Precision(digits, scale)
 
@@ -269,7 +271,7 @@ class Node:
     next: Node | None
 
 
-def test_a_dataclass_that_holds_itself_is_refused() -> None:
+def test_a_dataclass_that_contains_itself_is_an_error() -> None:
     assert "which contains itself" in problems_of(Node)
 
 
@@ -278,7 +280,7 @@ class Nothing:
     pass
 
 
-def test_a_nested_dataclass_without_fields_is_refused() -> None:
+def test_a_nested_dataclass_without_fields_is_an_error() -> None:
     assert "It has no fields" in problems_of(one_field(Nothing))
 
 
@@ -321,18 +323,18 @@ class Handmade:
         (Handmade, "Handmade takes 'other', which is not a field"),
     ],
 )
-def test_an_object_that_cannot_be_built_from_its_fields_is_refused(
+def test_an_object_that_cannot_be_created_from_its_fields_is_an_error(
     object_type: type[Any], expected: str, nested: bool
 ) -> None:
     assert expected in problems_of(one_field(object_type) if nested else object_type)
 
 
 @pytest.mark.parametrize("object_type", [int, "Order", Counted(1), enum.Enum])
-def test_an_object_type_that_is_no_dataclass_is_refused(object_type: object) -> None:
+def test_an_object_type_that_is_no_dataclass_is_an_error(object_type: object) -> None:
     assert "not a dataclass" in problems_of(object_type)
 
 
-def test_a_type_that_is_known_to_a_function_alone_is_refused_by_its_name() -> None:
+def test_a_type_that_is_local_to_a_function_is_an_error_with_its_name() -> None:
     class Local(enum.Enum):
         A = 1
 
@@ -359,7 +361,7 @@ class Thing(Base):
 
 
 @pytest.mark.parametrize("replaced", [True, False])
-def test_types_are_looked_up_where_the_class_was_written(
+def test_types_are_resolved_in_the_module_of_the_class(
     monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
     module = types.ModuleType("things")
@@ -385,7 +387,7 @@ def test_types_are_looked_up_where_the_class_was_written(
         (Size, "SMALL", "default of type str, but type Size"),
     ],
 )
-def test_a_default_of_another_type_is_refused(annotation, default, expected) -> None:
+def test_a_default_of_another_type_is_an_error(annotation, default, expected) -> None:
     with pytest.raises(DefinitionError) as caught:
         fields_of(one_field(annotation, default=default))
 
@@ -403,13 +405,13 @@ def test_a_default_of_another_type_is_refused(annotation, default, expected) -> 
         (bool, False),
     ],
 )
-def test_a_default_that_its_type_takes_is_kept(annotation, default) -> None:
+def test_a_default_of_an_accepted_type_is_kept(annotation, default) -> None:
     (kept,) = fields_of(one_field(annotation, default=default))
 
     assert kept.default_value() == default
 
 
-def test_all_problems_of_an_object_are_named_at_once() -> None:
+def test_all_problems_of_an_object_are_listed_at_once() -> None:
     thing = dataclasses.make_dataclass(
         "Thing", [("a", set[int]), ("b", Decimal), ("c", int, None), ("d", int, 1)]
     )

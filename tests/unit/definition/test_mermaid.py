@@ -13,7 +13,7 @@ class Parcel:
     weight: float
 
 
-def test_the_orders_are_drawn(orders) -> None:
+def test_the_order_workflow_is_drawn(orders) -> None:
     assert orders.mermaid() == (
         "stateDiagram-v2\n"
         "    [*] --> CREATED\n"
@@ -28,7 +28,7 @@ def test_the_orders_are_drawn(orders) -> None:
     )
 
 
-def test_names_that_the_diagram_cannot_hold_are_drawn_under_others() -> None:
+def test_names_that_mermaid_cannot_show_get_another_id() -> None:
     workflow = Workflow("parcels", Parcel, STATUSES)
     end, transit, done, _ = workflow.statuses
     workflow.add_step(end, lambda _: transit, transit)

@@ -6,7 +6,7 @@ import pytest
 from batchflow.definition import ALLOWED, Outcome, RunState, sources_of
 
 
-def test_the_table_of_allowed_moves_is_this() -> None:
+def test_the_table_of_allowed_changes() -> None:
     moves = {
         source.name: {to.name for to in RunState if ALLOWED[source, to]} for source in RunState
     }
@@ -33,7 +33,7 @@ def test_the_table_cannot_be_written_to() -> None:
         ALLOWED[0, 0] = True
 
 
-def test_sources_are_those_the_table_names() -> None:
+def test_sources_are_read_from_the_table() -> None:
     assert sources_of(RunState.CANCELLED) == (
         RunState.INITIATED,
         RunState.RUNNING,
@@ -50,7 +50,7 @@ def test_a_finished_run_never_becomes_runnable_again(state: RunState) -> None:
     assert not (state.finished and state.runnable)
 
 
-def test_the_predicates_answer_by_name() -> None:
+def test_the_predicates_of_each_run_state() -> None:
     assert {state.name for state in RunState if state.runnable} == {"INITIATED", "RUNNING"}
     assert {state.name for state in RunState if state.finished} == {
         "CANCELLED",

@@ -30,7 +30,7 @@ def the_step(to: Any = (Status.SMALL, Status.LARGE), **options: Any) -> Step:
 
 
 @pytest.mark.parametrize("status", [Status.LARGE, "LARGE"])
-def test_a_status_that_is_always_the_same_is_a_member_or_its_name(status: str) -> None:
+def test_a_constant_status_is_a_member_or_its_name(status: str) -> None:
     step = the_step(status=status)
 
     assert step.kind is StepKind.SQL
@@ -46,11 +46,11 @@ def test_any_other_text_is_an_expression(status: str) -> None:
     assert step.status_expression == status
 
 
-def test_the_status_may_be_left_out_where_there_is_but_one() -> None:
+def test_the_status_is_optional_if_there_is_only_one() -> None:
     assert the_step(to=Status.SMALL).constant_status is Status.SMALL
 
 
-def test_what_it_sets_is_kept_by_field() -> None:
+def test_the_expressions_are_kept_by_field() -> None:
     step = the_step(status=Status.SMALL, set={"count": "count + 1"})
 
     assert step.set_expressions == {"count": "count + 1"}
@@ -78,6 +78,6 @@ def test_what_it_sets_is_kept_by_field() -> None:
         ({"status": Status.SMALL, "threads": 2}, "a SQL step has no option 'threads'"),
     ],
 )
-def test_a_wrong_declaration_is_refused(options: dict[str, Any], expected: str) -> None:
+def test_an_invalid_declaration_is_an_error(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(DefinitionError, match=expected):
         the_step(**options)

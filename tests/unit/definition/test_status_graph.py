@@ -31,17 +31,17 @@ def test_a_cycle_that_nothing_leads_into_has_no_starting_point() -> None:
     assert graph.terminal == {2}
 
 
-def test_a_cycle_apart_is_unreachable() -> None:
+def test_a_separate_cycle_is_unreachable() -> None:
     assert StatusGraph(5, {0: (1,), 2: (3,), 3: (2,)}).unreachable == {2, 3}
 
 
-def test_the_rank_is_that_of_the_longest_way() -> None:
+def test_the_rank_is_the_length_of_the_longest_path() -> None:
     graph = StatusGraph(4, {0: (3, 1), 1: (2,), 2: (3,)})
 
     assert graph.rank.tolist() == [0, 1, 2, 3]
 
 
-def test_an_edge_that_leads_back_counts_for_nothing() -> None:
+def test_a_backward_edge_does_not_count() -> None:
     graph = StatusGraph(4, {0: (1,), 1: (2,), 2: (1, 3)})
 
     assert graph.rank.tolist() == [0, 1, 2, 3]
@@ -78,7 +78,7 @@ def test_starting_reachable_and_unreachable_account_for_each_step(graph: StatusG
     assert graph.terminal.isdisjoint(graph.edges)
 
 
-def test_the_steps_ahead_are_those_of_the_longest_way_without_going_back() -> None:
+def test_the_steps_ahead_are_the_longest_path_without_backward_edges() -> None:
     graph = StatusGraph(5, {0: (1, 4), 1: (2, 0), 2: (3, 1), 4: (4,)})
     assert graph.steps_ahead.tolist() == [3, 2, 1, 0, 1]
 

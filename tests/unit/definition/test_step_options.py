@@ -58,11 +58,11 @@ def the_step(*args: Any, function: Any = move, batch: bool = False, **options: A
     return workflow.steps[0]
 
 
-def test_a_step_that_names_nothing_has_the_defaults() -> None:
+def test_a_step_without_options_has_the_defaults() -> None:
     assert the_step().options == StepOptions()
 
 
-def test_a_step_takes_from_its_workflow_what_it_does_not_name() -> None:
+def test_a_step_inherits_the_options_that_it_does_not_name() -> None:
     options = the_step(
         {"parallel": 3, "chunk_rows": 100, "timeout_seconds": 2.5}, chunk_rows=7
     ).options
@@ -70,7 +70,7 @@ def test_a_step_takes_from_its_workflow_what_it_does_not_name() -> None:
     assert (options.parallel, options.chunk_rows, options.timeout_seconds) == (3, 7, 2.5)
 
 
-def test_naming_none_lifts_the_limit_of_the_workflow() -> None:
+def test_an_option_of_none_overrides_the_limit_of_the_workflow() -> None:
     assert the_step({"timeout_seconds": 5}, timeout_seconds=None).options.timeout_seconds is None
 
 
@@ -92,7 +92,7 @@ def test_columns_are_kept_once_each() -> None:
 
 
 @pytest.mark.parametrize(("batch", "columns"), [(False, None), (True, ("count",))])
-def test_a_row_step_reads_all_columns_where_its_object_cannot_be_built_without(
+def test_a_row_step_reads_all_columns_if_its_object_needs_them(
     batch: bool, columns: tuple[str, ...] | None
 ) -> None:
     workflow = Workflow("things", FrozenThing, Status)
@@ -139,12 +139,12 @@ def test_a_step_is_named_for_its_function(function: Any, name: str) -> None:
         ("threads", None),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name(option: str, value: Any) -> None:
+def test_an_invalid_value_is_an_error_that_names_the_option(option: str, value: Any) -> None:
     with pytest.raises(DefinitionError, match=f"Step 'move' on Status.A: option '{option}' is "):
         the_step(**{option: value})
 
 
-def test_an_unknown_option_is_refused_with_those_there_are() -> None:
+def test_an_unknown_option_is_an_error_that_lists_the_options() -> None:
     with pytest.raises(
         DefinitionError, match=r"a step has no option 'paralel'\. The options are chunk_rows"
     ):
@@ -170,14 +170,14 @@ def test_a_batch_step_has_no_options_of_row_steps(option: str) -> None:
         (yielding_too, False, {}, "the function has a 'yield'"),
     ],
 )
-def test_options_that_the_function_cannot_use_are_refused(
+def test_options_that_the_function_cannot_use_are_an_error(
     function: Any, batch: bool, options: dict[str, int], expected: str
 ) -> None:
     with pytest.raises(DefinitionError, match=expected):
         the_step(function=function, batch=batch, **options)
 
 
-def test_a_backoff_above_its_cap_is_refused_once_merged() -> None:
+def test_a_backoff_above_its_maximum_is_an_error_once_merged() -> None:
     with pytest.raises(DefinitionError, match="backoff_seconds 600 is above max_backoff_seconds"):
         the_step(retry=Retry(backoff_seconds=600))
 
@@ -194,7 +194,9 @@ def test_a_backoff_above_its_cap_is_refused_once_merged() -> None:
         ({"record_transitions": None}, "Option 'record_transitions' is None. Give True or False"),
     ],
 )
-def test_a_wrong_option_of_the_workflow_is_refused(options: dict[str, Any], expected: str) -> None:
+def test_an_invalid_option_of_the_workflow_is_an_error(
+    options: dict[str, Any], expected: str
+) -> None:
     with pytest.raises(DefinitionError, match=expected):
         the_step(options)
 

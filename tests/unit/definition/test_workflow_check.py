@@ -52,7 +52,7 @@ def problems_of(workflow: Workflow[Any, Any]) -> list[str]:
     return list(caught.value.problems)
 
 
-def test_the_orders_pass(orders) -> None:
+def test_the_order_workflow_passes_its_check(orders) -> None:
     orders.check()
 
     assert {step.name for step in orders.steps.values()} == {"validate", "charge", "sql:PAID"}
@@ -65,7 +65,7 @@ def test_the_orders_pass(orders) -> None:
     assert orders.rank.tolist() == [0, 1, 1, 2, 2, 3]
 
 
-def test_problems_call_a_status_that_is_a_text_by_its_name() -> None:
+def test_messages_show_a_status_that_is_a_text_by_its_name() -> None:
     workflow = Workflow("things", Thing, Text)
     workflow.add_step(Text.OPEN, move, Text.CLOSED)
     workflow.add_step(Text.OPEN, move, Text.CLOSED, Status.A)
@@ -83,7 +83,7 @@ def test_decorators_return_the_function_itself(make: Make) -> None:
     assert workflow.steps[0].function is move
 
 
-def test_a_destination_may_stand_alone_or_in_any_iterable(make: Make) -> None:
+def test_a_destination_may_be_a_status_or_any_iterable(make: Make) -> None:
     workflow = make()
     workflow.step(Status.A, to=iter([Status.B, Status.A, Status.B]))(move)
     workflow.step(Status.B, to=Status.C)(move)
@@ -95,7 +95,7 @@ def test_a_destination_may_stand_alone_or_in_any_iterable(make: Make) -> None:
     assert workflow.steps[1].to == (Status.C,)
 
 
-def test_one_decorator_of_an_iterator_serves_several_workflows_of_its_kind(make: Make) -> None:
+def test_a_decorator_with_an_iterator_can_be_used_twice(make: Make) -> None:
     workflow = make()
     decorate = workflow.step(Status.A, to=iter([Status.B]))
     decorate(move)
@@ -136,11 +136,11 @@ def test_every_problem_is_listed_at_once(make: Make) -> None:
     ]
 
 
-def test_a_workflow_without_steps_is_refused(make: Make) -> None:
+def test_a_workflow_without_steps_is_an_error(make: Make) -> None:
     assert problems_of(make()) == ["It has no steps. Add at least one."]
 
 
-def test_a_workflow_without_a_starting_point_is_refused(make: Make) -> None:
+def test_a_workflow_without_a_starting_point_is_an_error(make: Make) -> None:
     workflow = make()
     workflow.add_step(Status.A, move, Status.B)
     workflow.add_step(Status.B, move, Status.A)
@@ -151,7 +151,7 @@ def test_a_workflow_without_a_starting_point_is_refused(make: Make) -> None:
 
 
 @pytest.mark.parametrize("wrong", [Other.A, "A", 0, None])
-def test_a_step_on_what_is_no_status_is_refused(make: Make, wrong: Any) -> None:
+def test_a_step_for_something_else_than_a_status_is_an_error(make: Make, wrong: Any) -> None:
     workflow = make()
     workflow.add_step(wrong, move, Status.B)
 
@@ -159,21 +159,21 @@ def test_a_step_on_what_is_no_status_is_refused(make: Make, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [Other.A, "B", ["B"], [1], 7, None])
-def test_a_destination_that_is_no_member_is_refused(make: Make, wrong: Any) -> None:
+def test_a_destination_that_is_no_member_is_an_error(make: Make, wrong: Any) -> None:
     workflow = make()
     workflow.step(Status.A, to=wrong)(move)
 
     assert "in 'to' is not a status. Give a member of Status." in problems_of(workflow)[0]
 
 
-def test_a_step_without_destinations_is_refused(make: Make) -> None:
+def test_a_step_without_destinations_is_an_error(make: Make) -> None:
     workflow = make()
     workflow.add_step(Status.A, move)
 
     assert "'to' is empty" in problems_of(workflow)[0]
 
 
-def test_a_step_that_cannot_be_called_is_refused(make: Make) -> None:
+def test_a_step_whose_function_cannot_be_called_is_an_error(make: Make) -> None:
     workflow = make()
     workflow.add_step(Status.A, 5, Status.B)  # type: ignore[arg-type]
 
@@ -206,7 +206,7 @@ def test_a_workflow_that_failed_its_check_can_be_completed(make: Make) -> None:
     assert workflow.terminal_codes == {1, 2, 3}
 
 
-def test_the_steps_cannot_be_written_to_from_outside(make: Make) -> None:
+def test_the_steps_are_read_only(make: Make) -> None:
     with pytest.raises(TypeError):
         make().steps[0] = None  # type: ignore[index]
 
@@ -228,7 +228,7 @@ def test_a_member_that_is_a_string_is_known_by_its_name_and_not_its_value() -> N
 
 
 @pytest.mark.parametrize("wrong", ["a", "LAST", Other.A, 0, None])
-def test_the_code_of_what_is_no_status_is_refused(make: Make, wrong: Any) -> None:
+def test_the_code_of_something_else_than_a_status_is_an_error(make: Make, wrong: Any) -> None:
     with pytest.raises(DefinitionError, match=r"of Status\. The statuses are A, B, C, D"):
         make().code_of(wrong)
 
@@ -243,29 +243,29 @@ def test_fields_are_found_by_name(make: Make) -> None:
     "name",
     ["", "  ", "x" * 121, "Main", "TEMP", "batchflow", "information_schema", "a\nb", 5, None],
 )
-def test_a_name_that_the_store_cannot_use_is_refused(name: Any) -> None:
+def test_a_name_that_the_store_cannot_use_is_an_error(name: Any) -> None:
     with pytest.raises(DefinitionError, match="The workflow's name"):
         Workflow(name, Thing, Status)
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "my orders", 'say "hi"', "Aufträge", "a.b"])
-def test_any_other_name_is_taken(name: str) -> None:
+def test_any_other_name_is_accepted(name: str) -> None:
     assert Workflow(name, Thing, Status).name == name
 
 
 @pytest.mark.parametrize("status_type", [str, Status.A, None, enum.Enum, enum.Enum("None_", [])])
-def test_a_status_type_without_members_is_refused(status_type: Any) -> None:
+def test_a_status_type_without_members_is_an_error(status_type: Any) -> None:
     with pytest.raises(DefinitionError, match="The status type"):
         Workflow("things", Thing, status_type)
 
 
-def test_more_statuses_than_a_code_can_hold_are_refused() -> None:
+def test_more_statuses_than_codes_are_an_error() -> None:
     many = enum.Enum("many", [f"S{number}" for number in range(257)])
 
     with pytest.raises(DefinitionError, match=r"has 257 members\. Give it 1 to 256"):
         Workflow("things", Thing, many)
 
 
-def test_an_object_type_that_is_no_dataclass_is_refused_at_once() -> None:
+def test_an_object_type_that_is_no_dataclass_is_an_error_at_once() -> None:
     with pytest.raises(DefinitionError, match="int, which is not a dataclass"):
         Workflow("things", int, Status)

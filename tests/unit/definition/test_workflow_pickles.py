@@ -89,7 +89,7 @@ def test_a_workflow_of_main_works_in_another_process(when: str) -> None:
     assert python(WORKER, sent=python(MAIN, when)).strip() == b"whole and frozen"
 
 
-def test_the_orders_come_back_as_they_were(orders) -> None:
+def test_a_pickled_workflow_is_unchanged(orders) -> None:
     orders.check()
 
     other = cloudpickle.loads(cloudpickle.dumps(orders))

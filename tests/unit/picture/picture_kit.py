@@ -16,7 +16,7 @@ class Thing:
 
 
 def workflow_of(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> Workflow[Any, Any]:
-    """A workflow with these statuses, and a step for each status that leads somewhere."""
+    """Return a workflow with these statuses and edges."""
     statuses: Any = enum.Enum("Statuses", list(names))  # type: ignore[misc]
     workflow = Workflow("things", Thing, statuses)
     for name, targets in edges.items():

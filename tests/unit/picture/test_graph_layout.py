@@ -43,7 +43,7 @@ def test_no_box_covers_another_and_all_are_in_the_picture(edges: dict[str, list[
 
 
 @pytest.mark.parametrize("edges", GRAPHS.values(), ids=GRAPHS)
-def test_lines_go_from_box_to_box_and_round_those_between(edges: dict[str, list[str]]) -> None:
+def test_lines_connect_boxes_and_avoid_those_between(edges: dict[str, list[str]]) -> None:
     layout = drawn(edges)
 
     for line in layout.lines:
@@ -55,14 +55,14 @@ def test_lines_go_from_box_to_box_and_round_those_between(edges: dict[str, list[
             assert not any(within(box, *middle) for box in layout.boxes.values())
 
 
-def test_each_line_meets_a_box_at_a_height_of_its_own() -> None:
+def test_each_line_meets_a_box_at_another_height() -> None:
     layout = drawn(GRAPHS["back"])
 
     ends = [line.points[0] for line in layout.lines] + [line.points[-1] for line in layout.lines]
     assert len(set(ends)) == len(ends)
 
 
-def test_what_leads_back_is_told_from_what_leads_on() -> None:
+def test_backward_edges_are_marked() -> None:
     layout = drawn(GRAPHS["back"])
 
     assert {(line.start, line.end) for line in layout.lines if line.back} == {(2, 1), (3, 1)}
@@ -70,14 +70,14 @@ def test_what_leads_back_is_told_from_what_leads_on() -> None:
     assert drawn(GRAPHS["loop"]).loops == (0,)
 
 
-def test_lines_that_need_not_cross_do_not() -> None:
+def test_lines_do_not_cross_without_need() -> None:
     layout = drawn({"A": ["B", "C"], "B": ["E"], "C": ["D"]})
 
     heights = {code: spot.y for code, spot in layout.boxes.items()}
     assert (heights[1] < heights[2]) == (heights[4] < heights[3])
 
 
-def test_a_graph_that_nobody_could_follow_is_arrange_all_the_same() -> None:
+def test_a_huge_graph_is_arranged_too() -> None:
     names = [f"S{number}" for number in range(60)]
     layout = drawn({name: names[at + 1 :] for at, name in enumerate(names[:-1])})
 

@@ -46,7 +46,7 @@ def test_each_status_has_a_box_with_its_name_and_its_step() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_are_text_whatever_they_are(name: str) -> None:
+def test_any_name_is_shown_as_text(name: str) -> None:
     workflow = workflow_of([name, "DONE"], {name: [name, "DONE"]})
 
     svg = picture_of(workflow, {name: {"RUNNING": (1, 0)}}).svg()
@@ -54,11 +54,11 @@ def test_names_are_text_whatever_they_are(name: str) -> None:
     assert {element.tag for element in ElementTree.fromstring(svg).iter()} <= {
         f"{SVG}{tag}" for tag in ("svg", "title", "g", "rect", "path", "text")
     }
-    told = [title.splitlines()[0] for title in titles(svg)]
-    assert "".join("\ufffd" if ord(each) < 32 else each for each in name) in told
+    tooltips = [title.splitlines()[0] for title in titles(svg)]
+    assert "".join("\ufffd" if ord(each) < 32 else each for each in name) in tooltips
 
 
-def test_a_long_name_is_shortened_and_its_title_is_not() -> None:
+def test_a_long_name_is_truncated_except_in_the_title() -> None:
     name = "WAITING_FOR_AN_ANSWER_OF_THE_SUPPLIER"
     workflow = workflow_of([name, "DONE"], {name: ["DONE"]})
 
@@ -69,7 +69,7 @@ def test_a_long_name_is_shortened_and_its_title_is_not() -> None:
 
 
 @pytest.mark.parametrize(("text", "shown"), [("", ""), ("abc", "abc"), ("a" * 20, "aaaaaa…")])
-def test_what_does_not_fit_ends_in_an_ellipsis(text: str, shown: str) -> None:
+def test_a_truncated_text_ends_with_an_ellipsis(text: str, shown: str) -> None:
     assert truncate(text, 50.0) == shown
 
 
@@ -102,7 +102,7 @@ def test_a_run_state_leaves_room_for_its_number() -> None:
         (Box("A", "step", {"PAUSED": 1}, failing=1), ["3.0"], True, 3),
     ],
 )
-def test_borders_and_marks_tell_boxes_apart_without_colour(
+def test_borders_and_marks_distinguish_boxes_without_colour(
     box: Box, borders: list[str], dashed: bool, marks: int
 ) -> None:
     svg = StatusPicture("things", StatusGraph(1, {}), {0: box}).svg()
@@ -113,7 +113,7 @@ def test_borders_and_marks_tell_boxes_apart_without_colour(
     assert len(elements(svg, "path")) == marks
 
 
-def test_a_picture_takes_the_colour_of_the_page_unless_it_stands_alone() -> None:
+def test_a_picture_has_the_colours_of_the_page_unless_it_is_standalone() -> None:
     picture = picture_of(workflow_of(["NEW", "DONE"], {"NEW": ["DONE"]}))
 
     assert "currentColor" in picture.svg()
@@ -122,9 +122,9 @@ def test_a_picture_takes_the_colour_of_the_page_unless_it_stands_alone() -> None
     assert ElementTree.fromstring(picture.svg(standalone=True)).tag == f"{SVG}svg"
 
 
-def test_a_step_that_answers_with_its_own_status_and_one_that_leads_back_are_drawn() -> None:
+def test_loops_and_backward_edges_are_drawn() -> None:
     edges = {"A": ["B"], "B": ["B", "C"], "C": ["B", "D"]}
 
-    told = titles(picture_of(workflow_of(["A", "B", "C", "D"], edges)).svg())
+    tooltips = titles(picture_of(workflow_of(["A", "B", "C", "D"], edges)).svg())
 
-    assert {"B → B", "C → B", "C → D"} <= set(told)
+    assert {"B → B", "C → B", "C → D"} <= set(tooltips)

@@ -15,7 +15,7 @@ def texts(svg: str) -> list[str]:
     return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def test_each_happening_has_its_moment_its_text_and_its_outcome() -> None:
+def test_each_event_has_its_time_its_text_and_its_outcome() -> None:
     drawn = timeline(
         [
             Event(NOON, "triggered", ""),
@@ -32,7 +32,7 @@ def test_each_happening_has_its_moment_its_text_and_its_outcome() -> None:
     ]
 
 
-def test_where_happenings_are_left_out_the_line_is_broken() -> None:
+def test_the_line_is_broken_where_events_are_left_out() -> None:
     before, after = Event(NOON, "advanced", "A"), Event(NOON, "advanced", "B")
 
     assert "… 1,234 more …" in texts(timeline([before, Gap("… 1,234 more …"), after]))
@@ -40,12 +40,12 @@ def test_where_happenings_are_left_out_the_line_is_broken() -> None:
     assert "stroke-dasharray" not in timeline([before, after])
 
 
-def test_each_outcome_has_a_mark_of_its_own() -> None:
+def test_each_outcome_has_its_own_mark() -> None:
     marks = [_MARKS[outcome] for outcome in TRANSITION_OUTCOMES]
     assert len(set(marks)) == len(marks)
 
 
-def test_what_it_tells_is_no_markup_and_stays_within() -> None:
+def test_texts_are_escaped_and_fit_into_the_picture() -> None:
     hostile = "</text>\u202e<script>alert(1)</script>" * 20
     drawn = timeline([Event(NOON, "failed", hostile, hostile)])
 

@@ -1,4 +1,4 @@
-"""What a batch step may assign to a column, and what of it doesn't fit."""
+"""The values that a batch step may assign to a column, and those that don't fit."""
 
 from __future__ import annotations
 
@@ -143,7 +143,9 @@ def stored(name: str, values: Any, rows: int = 2) -> tuple[list[Any], dict[int, 
         ("notes", pl.Series([[{"key": "a", "value": 1}], []]), [{"a": 1}, {}]),
     ],
 )
-def test_a_column_of_the_fields_type_is_taken(name: str, values: Any, expected: list[Any]) -> None:
+def test_a_column_of_the_fields_type_is_accepted(
+    name: str, values: Any, expected: list[Any]
+) -> None:
     assert stored(name, values) == (expected, {})
 
 
@@ -197,6 +199,6 @@ def test_only_the_values_that_do_not_fit_are_problems(
 
 
 @pytest.mark.parametrize("values", [np.arange(3), [1], pa.array([1]), pl.Series([1, 2, 3])])
-def test_a_column_of_another_length_is_refused_with_both_lengths(values: Any) -> None:
+def test_a_column_of_another_length_is_an_error_with_both_lengths(values: Any) -> None:
     with pytest.raises(WrongLengthError, match=rf"{len(values)} values for 2 runs"):
         as_column(values, 2, TYPES["count"])

@@ -1,4 +1,4 @@
-"""What a row step gets for its object behaves as an instance of the user's own class."""
+"""The object that a row step receives behaves like an instance of the user's class."""
 
 from __future__ import annotations
 
@@ -85,30 +85,32 @@ def written(columns: RowColumns) -> dict[str, list[Any]]:
     return {one.name: column.array.to_pylist() for one, column, _ in columns.written()}
 
 
-def test_it_is_an_instance_of_the_users_class(order: Any) -> None:
+def test_a_view_is_an_instance_of_the_users_class(order: Any) -> None:
     assert isinstance(order, Order)
     assert order.__class__ is Order
     assert Order.limit == order.limit == 10
 
 
-def test_it_equals_and_orders_like_a_real_one(columns: RowColumns, order: Any) -> None:
+def test_a_view_compares_and_sorts_like_an_instance(columns: RowColumns, order: Any) -> None:
     assert order == real_order()
     assert real_order() == order
     assert order != make_view(columns, 1)
     assert order < make_view(columns, 1)
 
 
-def test_it_prints_like_a_real_one(order: Any) -> None:
+def test_a_view_has_the_repr_of_an_instance(order: Any) -> None:
     assert repr(order) == repr(real_order())
 
 
-def test_properties_and_methods_see_and_change_its_fields(columns: RowColumns, order: Any) -> None:
+def test_properties_and_methods_read_and_change_the_fields_of_a_view(
+    columns: RowColumns, order: Any
+) -> None:
     order.double()
     assert (order.subtotal, order.gross) == (2.0, 4.0)
     assert written(columns) == {"subtotal": [2.0, 2.0]}
 
 
-def test_dataclass_functions_work_on_it(order: Any) -> None:
+def test_dataclass_functions_work_with_a_view(order: Any) -> None:
     assert dataclasses.is_dataclass(order)
     assert dataclasses.asdict(order) == dataclasses.asdict(real_order())
     assert dataclasses.astuple(order) == dataclasses.astuple(real_order())
@@ -126,7 +128,7 @@ def test_dataclass_functions_work_on_it(order: Any) -> None:
         lambda order: pickle.loads(cloudpickle.dumps(order)),
     ],
 )
-def test_a_copy_is_a_real_instance_of_its_own(
+def test_a_copy_of_a_view_is_an_independent_instance(
     columns: RowColumns, order: Any, duplicate: Any
 ) -> None:
     order.note = "kept"
@@ -139,7 +141,7 @@ def test_a_copy_is_a_real_instance_of_its_own(
     assert written(columns) == {}
 
 
-def test_it_can_be_matched_by_its_class(order: Any) -> None:
+def test_a_view_matches_a_class_pattern(order: Any) -> None:
     match order:
         case Order(order_id=name, items=items):
             assert (name, items) == ("a", 3)
@@ -147,7 +149,9 @@ def test_it_can_be_matched_by_its_class(order: Any) -> None:
             pytest.fail("no match")
 
 
-def test_other_attributes_are_kept_on_it_and_not_stored(columns: RowColumns, order: Any) -> None:
+def test_other_attributes_are_kept_on_the_view_and_not_stored(
+    columns: RowColumns, order: Any
+) -> None:
     order.note = "x"
     assert order.note == "x"
     assert order.costly == 3.0
@@ -156,7 +160,7 @@ def test_other_attributes_are_kept_on_it_and_not_stored(columns: RowColumns, ord
     assert written(columns) == {}
 
 
-def test_its_dict_holds_its_fields_and_what_is_put_there_is_noticed(
+def test_the_dict_of_a_view_has_its_fields_and_changes_of_it_are_stored(
     columns: RowColumns, order: Any
 ) -> None:
     vars(order)["items"] = 7
@@ -184,7 +188,7 @@ def test_only_fields_that_are_read_are_converted(columns: RowColumns, order: Any
     ]
 
 
-def test_a_nested_value_is_the_same_object_each_time_and_a_change_in_it_is_noticed(
+def test_a_nested_value_is_the_same_object_each_time_and_changes_in_it_are_stored(
     columns: RowColumns, order: Any
 ) -> None:
     assert order.tags is order.tags
@@ -197,9 +201,7 @@ def test_a_nested_value_is_the_same_object_each_time_and_a_change_in_it_is_notic
     }
 
 
-def test_a_nested_value_that_was_only_looked_at_is_not_written(
-    columns: RowColumns, order: Any
-) -> None:
+def test_a_nested_value_that_was_only_read_is_not_written(columns: RowColumns, order: Any) -> None:
     assert (order.tags, order.address) == (["x"], Address("Bern"))
     columns.settle(0)
     assert written(columns) == {}
@@ -216,7 +218,7 @@ def test_a_list_that_two_runs_share_is_stored_as_it_was_at_the_end_of_each(
     assert written(columns) == {"tags": [["first"], ["first", "later"]]}
 
 
-def test_what_is_written_when_the_step_is_over_stays_with_the_object_alone(
+def test_an_assignment_after_the_step_changes_only_the_object(
     columns: RowColumns, order: Any
 ) -> None:
     order.items = 5
@@ -236,7 +238,7 @@ def test_a_deleted_field_falls_back_to_its_class_as_on_any_instance(order: Any) 
         _ = order.order_id
 
 
-def test_a_column_that_was_left_out_cannot_be_read_but_written() -> None:
+def test_a_column_that_the_step_does_not_read_can_still_be_written() -> None:
     columns = RowColumns(ROWS.select(["order_id"]), FIELDS)
     order = make_view(columns)
     with pytest.raises(LookupError, match="'items' isn't one of the step's columns"):
