@@ -6,7 +6,7 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 
 from batchflow.definition.fields import ENGINE_COLUMNS, Field
 from batchflow.definition.options import capitalized, merged, step_problems, usable
@@ -46,10 +46,14 @@ class Declaration:
     @property
     def name(self) -> str:
         """Return the step's name."""
-        if self.kind is not StepKind.SQL:
-            return name_of_function(self.function)
-        status = self.from_status
-        return f"sql:{status.name if isinstance(status, enum.Enum) else status}"
+        match self.kind:
+            case StepKind.ROW | StepKind.BATCH:
+                return name_of_function(self.function)
+            case StepKind.SQL:
+                status = self.from_status
+                return f"sql:{status.name if isinstance(status, enum.Enum) else status}"
+            case _:
+                assert_never(self.kind)
 
     @property
     def sets(self) -> dict[str, Any]:
@@ -110,10 +114,13 @@ class StepBuilder:
         yield from self._status_problems(declared)
         yield from step_problems(declared.kind, declared.options)
         yield from self._option_problems(declared)
-        if declared.kind is StepKind.SQL:
-            yield from self._sql_problems(declared)
-        else:
-            yield from _function_problems(declared)
+        match declared.kind:
+            case StepKind.ROW | StepKind.BATCH:
+                yield from _function_problems(declared)
+            case StepKind.SQL:
+                yield from self._sql_problems(declared)
+            case _:
+                assert_never(declared.kind)
 
     def _status_problems(self, declared: Declaration) -> Iterator[str]:
         expected = f"Give a member of {self._statuses.type.__name__}."

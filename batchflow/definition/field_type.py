@@ -103,15 +103,17 @@ class FieldType:
         return dict(self.children)[name]
 
     def __str__(self) -> str:
-        name = self.kind.value
-        if self.kind in (Kind.ENUM, Kind.STRUCT):
-            name = self.python.__qualname__
-        if self.kind is Kind.DECIMAL:
-            name = f"Decimal({self.arrow.precision}, {self.arrow.scale})"
-        if self.kind is Kind.LIST:
-            name = f"list[{self.child('item')}]"
-        if self.kind is Kind.MAP:
-            name = f"dict[str, {self.child('value')}]"
+        match self.kind:
+            case Kind.ENUM | Kind.STRUCT:
+                name = self.python.__qualname__
+            case Kind.DECIMAL:
+                name = f"Decimal({self.arrow.precision}, {self.arrow.scale})"
+            case Kind.LIST:
+                name = f"list[{self.child('item')}]"
+            case Kind.MAP:
+                name = f"dict[str, {self.child('value')}]"
+            case _:
+                name = self.kind.value
         return f"{name} | None" if self.nullable else name
 
 
