@@ -7,23 +7,15 @@ import datetime as dt
 import decimal
 import enum
 import json
-import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, assert_never
+from typing import Annotated, Any, Final
 
-from batchflow.definition.field_type import UTC, FieldType, Kind, Precision
+from batchflow.definition.field_type import SCALARS, UTC, FieldType, Kind, Precision
 
+# The kinds whose type needs no more than its annotation.
 _SCALARS: Final[dict[Kind, Any]] = {
-    Kind.BOOL: bool,
-    Kind.INT: int,
-    Kind.FLOAT: float,
-    Kind.STR: str,
-    Kind.BYTES: bytes,
-    Kind.DATE: dt.date,
-    Kind.DATETIME: dt.datetime,
+    **{field_type.kind: python for python, field_type in SCALARS.items()},
     Kind.DATETIME_UTC: Annotated[dt.datetime, UTC],
-    Kind.TIMEDELTA: dt.timedelta,
-    Kind.UUID: uuid.UUID,
 }
 
 # As a type checker doesn't follow the call that makes an enum of names known at run time only.
@@ -49,21 +41,10 @@ def _parts(field_type: FieldType) -> dict[str, Any]:
         case Kind.STRUCT:
             fields = [{"name": n, "type": describe_type(t)} for n, t in field_type.children]
             return {"name": field_type.python.__name__, "fields": fields}
-        case (
-            Kind.BOOL
-            | Kind.INT
-            | Kind.FLOAT
-            | Kind.STR
-            | Kind.BYTES
-            | Kind.DATE
-            | Kind.DATETIME
-            | Kind.DATETIME_UTC
-            | Kind.TIMEDELTA
-            | Kind.UUID
-        ):
+        case kind if kind in _SCALARS:
             return {}
-        case _:
-            assert_never(field_type.kind)
+        case kind:
+            raise NotImplementedError(f"A type of kind {kind.name} has no description.")
 
 
 def describe_enum(members: type[enum.Enum]) -> dict[str, Any]:
