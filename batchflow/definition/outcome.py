@@ -59,6 +59,23 @@ class Outcome(enum.IntEnum):
             case _:
                 assert_never(self)
 
+    @property
+    def method(self) -> str | None:
+        """Return the method of `Run` and `Batch` that chooses the outcome, if there is one."""
+        match self:
+            case Outcome.REPEATED:
+                return "repeat"
+            case Outcome.SKIPPED:
+                return "skip"
+            case Outcome.PAUSED:
+                return "pause"
+            case Outcome.CANCELLED:
+                return "cancel"
+            case Outcome.ADVANCED | Outcome.FAILED | Outcome.RETURNED:
+                return None
+            case _:
+                assert_never(self)
+
 
 def _by_code(predicate: Callable[[Outcome], bool]) -> NDArray[np.bool_]:
     mask = np.array([predicate(outcome) for outcome in Outcome], dtype=np.bool_)

@@ -69,7 +69,8 @@ def invalid_outcome(step: Step, answered: str) -> InvalidOutcome:
     """Return the error of a step that gave an answer that isn't allowed."""
     allowed = ", ".join(member.name for member in step.to)
     others = "run" if step.kind.calls_each_run else "batch"
-    ways = ", ".join(f"{others}.{way}(...)" for way in ("skip", "repeat", "pause", "cancel"))
+    methods = (outcome.method for outcome in Outcome if outcome.method is not None)
+    ways = ", ".join(f"{others}.{method}(...)" for method in methods)
     return InvalidOutcome(
         f"step {step.name!r} answered with {answered}; allowed are {allowed}, and {ways}"
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from batchflow.definition import ALLOWED, Outcome, RunState, sources_of
+from batchflow.view import Batch, Run
 
 
 def test_the_table_of_allowed_changes() -> None:
@@ -64,6 +65,13 @@ def test_the_predicates_of_each_run_state() -> None:
         "REQUESTED_DATA_DELETED",
         "DATA_DELETED",
     }
+
+
+def test_runs_and_batches_have_the_method_of_each_outcome_that_a_step_chooses() -> None:
+    methods = {outcome.method for outcome in Outcome if outcome.method is not None}
+
+    assert methods == {"skip", "repeat", "pause", "cancel"}
+    assert all(hasattr(Run, method) and hasattr(Batch, method) for method in methods)
 
 
 def test_only_advancing_and_repeating_keep_what_the_step_changed() -> None:
