@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -47,7 +48,8 @@ class ProcessPool:
             Capability.SEPARATE_PROCESSES,
             Capability.NAMES_CALLS,
             Capability.ENFORCES_TIMEOUTS,
-            Capability.LIMITS_MEMORY,
+            # Only Linux enforces the limit.
+            *([Capability.LIMITS_MEMORY] if sys.platform == "linux" else []),
         }
     )
 

@@ -1,7 +1,21 @@
-"""What users need to test their steps: a run by itself, an inline engine, faults, crashes.
+"""What you need to test your steps, and your executors.
 
-Names are imported when they are first used: a worker that executes a step with a fault needs
-neither an engine nor DuckDB.
+Steps:
+    `make_run` makes a run by itself, to call a row step with. `inline_engine` opens an engine
+    without processes, whose `FakeClock` jumps over waits.
+
+Faults:
+    `with_fault` puts a fault into a step, for the runs of your choice: `raises`, `hangs`, `exits`,
+    `is_killed`, `segfaults`, `eats_memory`, `answers`, `leaves`, or a `Fault` of your own.
+
+Crashes:
+    `arm_crash` kills the process when its engine comes to one of ``crash_point.CRASH_POINTS``.
+
+Executors:
+    `executor_contract` returns the checks of what `Engine` requires of an executor.
+
+Names are imported when they are first used, because a worker that executes a step with a fault
+needs neither an engine nor DuckDB.
 """
 
 from __future__ import annotations
@@ -10,6 +24,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from batchflow.testing.contract.case import ExecutorContractError as ExecutorContractError
+    from batchflow.testing.contract.case import WorkerChanges as WorkerChanges
+    from batchflow.testing.contract.executor_contract import ContractCheck as ContractCheck
+    from batchflow.testing.contract.executor_contract import ContractReport as ContractReport
+    from batchflow.testing.contract.executor_contract import ExecutorContract as ExecutorContract
+    from batchflow.testing.contract.executor_contract import executor_contract as executor_contract
     from batchflow.testing.crash import arm_crash as arm_crash
     from batchflow.testing.fake_clock import FakeClock as FakeClock
     from batchflow.testing.faults import Fault as Fault
@@ -26,11 +46,17 @@ if TYPE_CHECKING:
     from batchflow.testing.making import make_run as make_run
 
 _HOME_OF = {
+    "ContractCheck": "contract.executor_contract",
+    "ContractReport": "contract.executor_contract",
+    "ExecutorContract": "contract.executor_contract",
+    "ExecutorContractError": "contract.case",
     "FakeClock": "fake_clock",
     "Fault": "faults",
+    "WorkerChanges": "contract.case",
     "answers": "faults",
     "arm_crash": "crash",
     "eats_memory": "faults",
+    "executor_contract": "contract.executor_contract",
     "exits": "faults",
     "hangs": "faults",
     "inline_engine": "inline",
@@ -43,11 +69,17 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "ContractCheck",
+    "ContractReport",
+    "ExecutorContract",
+    "ExecutorContractError",
     "FakeClock",
     "Fault",
+    "WorkerChanges",
     "answers",
     "arm_crash",
     "eats_memory",
+    "executor_contract",
     "exits",
     "hangs",
     "inline_engine",
