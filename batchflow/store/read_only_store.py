@@ -1,4 +1,4 @@
-"""A store that is opened to be read: no definitions, no lock, nothing written."""
+"""A store that is opened for reading only: without workflows or a lock, and nothing is written."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from batchflow.store.query.relation import Params
 
 
 class ReadOnlyStore:
-    """An existing store's file, open to answer queries; readers don't keep each other out.
+    """An existing store's file, open for queries; it may have an older format.
 
-    Nothing is written and nothing is created. An engine keeps readers out, and they it, until they
-    are closed. What a crash left in DuckDB's log is read too.
+    Nothing is written or created. Any number of readers can have the file open, but an engine
+    excludes readers and is excluded by them. What a crash left in DuckDB's log is read too.
 
     Attributes:
-        path: the store's file.
+        path: The store's file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
-            StoreHeldError: an engine has it open.
-            StoreFormatError: there is no such file, or it isn't a store.
+            StoreHeldError: An engine has it open.
+            StoreFormatError: There is no such file, it is not a store, or it has a newer format.
         """
         real = Path(os.path.realpath(path))
         self.path = str(real)
         _finish_checkpoint(real)
-        self._spill = SpillFolder.apart()
+        self._spill = SpillFolder.temporary()
         try:
             self._connection = Connection(database.open_read_only(real, str(self._spill.path)))
             self._connection.lock_settings()
@@ -45,18 +45,18 @@ class ReadOnlyStore:
         self._source = LocalSource(self._connection)
 
     def bind(self, query: str, params: Params) -> LocalBound:
-        """Check one query that reads; see `LocalSource`."""
+        """Bind one read-only query; see `LocalSource`."""
         return self._source.bind(query, params)
 
     def close(self) -> None:
-        """Let the file go; relations made from it end with it; a second call does nothing."""
+        """Close the file with all relations made from it; a second call does nothing."""
         self._connection.close()
         if not self._connection.inherited:
             self._spill.remove()
 
 
 def _finish_checkpoint(path: Path) -> None:
-    """Put back what a process that was killed left by half, or nobody could read it."""
+    """Repair what a process left that was killed during a checkpoint; it can't be read before."""
     if journal_of(path).exists():
         lock = StoreLock.acquire(path, datetime.now(UTC))
         try:

@@ -95,7 +95,7 @@ class Store:
         settings = Settings(schemas=schemas, memory_limit=memory_limit)
         with ExitStack() as held:
             if name == MEMORY:
-                settings = replace(settings, spill_folder=_held(held, SpillFolder.apart()))
+                settings = replace(settings, spill_folder=_held(held, SpillFolder.temporary()))
                 connection = Connection(database.open_memory(now, settings), log_values=log_values)
                 return cls._laid_out(name, connection, held, workflows, now)
             real = Path(os.path.realpath(name))

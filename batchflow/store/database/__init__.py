@@ -1,1 +1,1 @@
-"""DuckDB itself: connections, locks, its log, and what it says when something is wrong."""
+"""DuckDB itself: files, connections, locks, the log, and the errors."""

@@ -1,10 +1,10 @@
-"""Folding DuckDB's log into its file, so that a kill or a power cut in the middle loses nothing.
+"""Checkpoints: folding DuckDB's log into its file, safely against kills and power cuts.
 
-A checkpoint writes what is new beside what is there, and its header last: until then the file is
-what it was before. But for one thing: DuckDB rewrites the blocks of metadata in place, to which
-the old header leads, and half of such a block is a file that can't be opened. So these blocks and
-the header are kept in a journal of ours while a checkpoint lasts, and are put back where one didn't
-come to its end. The log has all that was committed since, and is read again.
+A checkpoint writes new blocks beside the old ones and the header last, so until then the file is
+what it was before, with one exception: DuckDB rewrites in place the blocks of metadata that the old
+header refers to, and a half-written block makes the file unreadable. So a journal keeps these
+blocks and the header during a checkpoint, and `repair` restores them if the checkpoint did not
+finish. Everything committed since is still in the log, which DuckDB then replays.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _DIGEST_BYTES: Final = 16
 
 
 def checkpoint(cursor: duckdb.DuckDBPyConnection, path: Path | None) -> None:
-    """Fold the log into the file, unless somebody still reads what was there before.
+    """Fold the log into the file, unless a query still reads what was there before.
 
     Args:
-        cursor: of whoever holds the write lock.
-        path: the file; None for a store in memory, where old values are let go of.
+        cursor: The cursor of the thread that has the write lock.
+        path: The file; None for a store in memory, where a checkpoint frees old values.
 
     Raises:
-        duckdb.Error, OSError: it failed; what was committed is in the log. The journal stays, for
-            `repair`, as DuckDB may have given up in the middle.
+        duckdb.Error, OSError: The checkpoint failed. What was committed is in the log. The journal
+            stays for `repair`, as DuckDB may have stopped in the middle.
     """
     if path is not None:
         _write(journal_of(path), _saved(cursor, path))
@@ -47,14 +47,14 @@ def checkpoint(cursor: duckdb.DuckDBPyConnection, path: Path | None) -> None:
 
 
 def repair(path: Path) -> None:
-    """Put back what a checkpoint left by half, in a file that nobody has open."""
+    """Restore what an unfinished checkpoint overwrote, in a file that no process has open."""
     journal = journal_of(path)
     if not journal.exists():
         return
     saved = _read(journal)
     if saved:
         with path.open("r+b") as file:
-            # With another header, the checkpoint was done, and only the journal was left.
+            # A different header means that the checkpoint finished and only the journal is left.
             if file.read(HEADER_BYTES) == saved[0]:
                 for offset, block in saved.items():
                     file.seek(offset)
@@ -65,12 +65,12 @@ def repair(path: Path) -> None:
 
 
 def journal_of(path: Path) -> Path:
-    """Return where the journal of a store is, while there is one."""
+    """Return the path of a store's journal, which exists during a checkpoint."""
     return path.with_name(path.name + ".checkpoint")
 
 
 def _saved(cursor: duckdb.DuckDBPyConnection, path: Path) -> dict[int, bytes]:
-    """Return the header and the blocks of metadata by their place in the file."""
+    """Return the header and the blocks of metadata, by their offset in the file."""
     [(size,)] = cursor.execute(
         "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"
     ).fetchall()
@@ -84,9 +84,9 @@ def _saved(cursor: duckdb.DuckDBPyConnection, path: Path) -> dict[int, bytes]:
 
 
 def _own_descriptor(path: Path) -> int:
-    """Return the descriptor by which DuckDB has the file open.
+    """Return the descriptor with which DuckDB has the file open.
 
-    One of our own would do, were it not that closing it drops DuckDB's lock on the file.
+    Closing another descriptor of the file would drop DuckDB's lock.
     """
     wanted = path.stat()
     return next(number for number in _open_files() if _is(number, wanted))
@@ -120,7 +120,7 @@ def _write(journal: Path, saved: dict[int, bytes]) -> None:
 
 
 def _read(journal: Path) -> dict[int, bytes]:
-    """Return what was saved; nothing where the checkpoint hadn't begun yet."""
+    """Return what was saved; nothing if the checkpoint had not begun."""
     written = journal.read_bytes()
     digest, content = written[:_DIGEST_BYTES], written[_DIGEST_BYTES:]
     if digest != _digest(content):

@@ -1,4 +1,4 @@
-"""The connection to one store: a cursor for each thread, the one writer, the folding of its log."""
+"""The connection to one store: a cursor for each thread, one writer, and checkpoints."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor
 from batchflow.store.database.store_error import (
     clause_of,
-    has_given_up,
+    is_invalidated,
     refused_commit,
     store_error_of,
 )
 
 log = logging.getLogger("batchflow")
 
-# The log is folded into the file when it has grown to this; the default of 16 MB would do so
-# several times within one commit of 250,000 runs.
+# A larger log is folded into the file. DuckDB's default of 16 MB would do that several times within
+# one commit of 250,000 runs.
 CHECKPOINT_THRESHOLD_BYTES = 256_000_000
 
 
 class Connection:
-    """Give each thread a cursor of its own, and all threads together one writing transaction.
+    """A cursor for each thread, and one writing transaction at a time for all threads.
 
-    A database that DuckDB has given up is opened anew on its next use.
+    If DuckDB invalidates the database, the next use opens it again.
 
     Args:
-        root: the database's connection.
-        path: the database's file, where it is written; None where nothing is.
-        reopen: opens it anew; None where that can't be done.
-        log_values: whether messages may show values of objects.
+        root: The database's connection.
+        path: The database's file if it is opened for writing, otherwise None.
+        reopen: Opens the database again; None if that is impossible.
+        log_values: Whether messages may show values of objects.
     """
 
     def __init__(
@@ -55,17 +55,18 @@ class Connection:
         self.log_values = log_values
         self._path = path
         self._reopen = reopen
-        self._given_up = False
+        self._invalidated = False
         self._settings_locked = False
         self._pid = os.getpid()
         self._closed = False
-        # Not in a threading.local: in the child of a fork Python destroys at once what the other
-        # threads had there, and DuckDB may wait for ever for a lock that one of them held.
+        # Not a threading.local: in a forked child, Python destroys at once what other threads had
+        # there, and DuckDB may wait for ever for a lock that one of them held.
         self._cursors: dict[threading.Thread, Cursor] = {}
         self._opening = threading.Lock()
         self._writing = threading.RLock()
         self._depth = 0
-        # Its checkpoint would lose commits, and destroying cursors may wait for a lock for ever.
+        # In a forked child, a checkpoint would lose commits, and destroying cursors may wait for a
+        # lock for ever.
         leak_in_child(self)
 
     def cursor(self) -> Cursor:
@@ -75,7 +76,7 @@ class Connection:
         return self._own_cursor() if cursor is None else cursor
 
     def reader(self) -> Cursor:
-        """Return a new cursor, for a relation that outlives the call."""
+        """Return a new cursor for a relation that lives longer than the call."""
         self._check_usable()
         with self._opening:
             return self.root.cursor()
@@ -84,14 +85,14 @@ class Connection:
     def write(self) -> Iterator[Cursor]:
         """Hold the write lock and a transaction: committed at the end, rolled back on any error.
 
-        Within another `write` of the same thread it takes part in that transaction.
+        Within another `write` of the same thread, it takes part in that transaction.
 
         Raises:
-            DiskFullError: there is no room left; StoreError: DuckDB has given the database up.
-                The transaction is stored as a whole or not at all.
-            CommitError: DuckDB refused the COMMIT otherwise; nothing was stored.
+            DiskFullError, StoreError: The disk is full, or DuckDB invalidated the database. The
+                transaction is stored completely or not at all.
+            CommitError: DuckDB refused the COMMIT for another reason; nothing was stored.
         """
-        # Before the lock: in the child of a fork, whoever held it may be gone.
+        # Before the lock: in a forked child, the thread that held it may not exist.
         self._check_usable()
         with self._writing:
             if self._depth:
@@ -115,11 +116,11 @@ class Connection:
 
     @contextmanager
     def reading(self) -> Iterator[Cursor]:
-        """Give the calling thread's cursor to a query that can't be to blame for its failure.
+        """Give the calling thread's cursor to a query of the engine's own.
 
         Raises:
-            DiskFullError: there is no room left, for what doesn't fit in memory.
-            StoreError: DuckDB can't execute it.
+            DiskFullError: No disk space is left for what does not fit in memory.
+            StoreError: DuckDB can't execute the query.
         """
         try:
             with self._watched():
@@ -128,44 +129,44 @@ class Connection:
             raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from error
 
     def fold_log(self) -> None:
-        """Fold the log into the file if that can be done now; what can't be stays in the log.
+        """Fold the log into the file if that is possible now; if not, it stays in the log.
 
-        Until then DuckDB keeps in memory whatever was updated.
+        Until then, DuckDB keeps all updated values in memory.
         """
         try:
             with self._writing, self._watched():
                 checkpoint(self.cursor(), self._path)
         except (duckdb.Error, OSError, StoreError) as error:
-            # Nothing that was committed depends on it.
+            # Everything that was committed is in the log.
             log.warning(
-                "the log of the store couldn't be folded into its file: %s",
+                "The store's log could not be folded into its file: %s",
                 error,
                 extra={"action": "fold_log", "path": str(self._path or MEMORY)},
             )
 
     @property
     def inherited(self) -> bool:
-        """Whether another process opened it, and this one is its forked child."""
+        """Whether this process is a forked child of the one that opened the store."""
         return os.getpid() != self._pid
 
     def lock_settings(self) -> None:
-        """Let no query change a setting any more, as EXPLAIN ANALYZE SET … would."""
+        """Prevent queries from changing settings, as EXPLAIN ANALYZE SET … would."""
         self._settings_locked = True
         self.root.execute("SET GLOBAL lock_configuration = true")
 
     def close(self) -> None:
-        """Close every cursor and relation, and let the file go; a second call does nothing."""
+        """Close the file with every cursor and relation; a second call does nothing."""
         if self._closed or self.inherited:
             return
         with self._writing:
             crash_point.reached("at_close")
-            if self._log_bytes() and not self._given_up:
+            if self._log_bytes() and not self._invalidated:
                 self.fold_log()
             self._closed = True
             self.root.close()
 
     def bytes_on_disk(self) -> int:
-        """Return what the file and its log take; 0 in memory."""
+        """Return the size of the file and its log; 0 in memory."""
         return os.stat(self._path).st_size + self._log_bytes() if self._path else 0
 
     def _log_bytes(self) -> int:
@@ -186,33 +187,35 @@ class Connection:
             raise ForkedStoreError
         if self._closed:
             raise StoreClosedError
-        if self._given_up:
-            self._open_anew()
+        if self._invalidated:
+            self._open_again()
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:
             yield
         except duckdb.Error as error:
-            self._given_up = self._given_up or has_given_up(error)
-            trouble = store_error_of(error)
-            if trouble is None:
+            self._invalidated = self._invalidated or is_invalidated(error)
+            store_error = store_error_of(error)
+            if store_error is None:
                 raise
-            raise trouble from error
+            raise store_error from error
 
-    def _open_anew(self) -> None:
+    def _open_again(self) -> None:
         with self._writing:
-            # Whoever is in the middle of a transaction is to see it fail.
-            if not self._given_up or self._depth:
+            # A transaction that has begun must fail.
+            if not self._invalidated or self._depth:
                 return
             if self._reopen is None:
-                raise StoreError("The store was in memory alone, and DuckDB lost it; open another.")
+                raise StoreError(
+                    "DuckDB invalidated the store, which was only in memory; open another."
+                )
             self.root.close()
             self._cursors = {}
             self.root = self._reopen()
             if self._settings_locked:
                 self.lock_settings()
-            self._given_up = False
+            self._invalidated = False
 
 
 def _commit(cursor: Cursor) -> None:
@@ -221,13 +224,13 @@ def _commit(cursor: Cursor) -> None:
         cursor.commit()
     except duckdb.Error as error:
         _roll_back(cursor)
-        if has_given_up(error):
+        if is_invalidated(error):
             raise
         raise refused_commit(error) from cause(error)
 
 
 def _roll_back(cursor: Cursor) -> None:
-    # A COMMIT on an aborted transaction answers success and drops it, so this can't be left out;
-    # a ROLLBACK where the transaction is gone already is the one thing that may fail here.
+    # Required, as a COMMIT on an aborted transaction reports success and discards it. The ROLLBACK
+    # itself fails only if the transaction has already ended.
     with suppress(duckdb.Error):
         cursor.rollback()

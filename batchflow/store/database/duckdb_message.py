@@ -1,4 +1,4 @@
-"""What DuckDB and Arrow say of a failure, without the values that they put into it."""
+"""The messages of errors from DuckDB and Arrow, without the values that they quote."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import duckdb
 
 MOST_CHARACTERS: Final = 2_000
 
-# Errors about a value, which they quote, by how DuckDB begins their text: it may come by way of
-# Arrow, as another class. All others speak of the statement or of the system.
+# Errors about a value, which they quote, by how DuckDB begins their text: Arrow may pass them on as
+# another class. All others are about the statement or the system.
 _ABOUT_VALUES: Final = {
     "Conversion Error": "a value can't be converted",
     "Out of Range Error": "a number is out of range",
@@ -19,8 +19,8 @@ _ABOUT_VALUES: Final = {
     "Invalid type Error": "a value is of another type",
     "Mismatch Type Error": "a value is of another type",
 }
-# What DuckDB doesn't accept may also be a setting, or a whole file.
-_NO_VALUE: Final = re.compile(
+# DuckDB also uses this kind for settings and for whole files.
+_NOT_A_VALUE: Final = re.compile(
     r"Invalid Input Error: (Cannot change configuration|CSV Error|Malformed JSON in file|"
     r"No magic bytes|Values were not provided)"
 )
@@ -28,15 +28,15 @@ _TO_TYPE: Final = re.compile(
     r"\b(?:U?INT\d+|U?HUGEINT|FLOAT|DOUBLE|DECIMAL|BOOLEAN|VARCHAR|BLOB|UUID|DATE|TIME|"
     r"TIMESTAMP(?:_\w+)?(?: WITH TIME ZONE)?|INTERVAL|ENUM|STRUCT|MAP|JSON)\b"
 )
-# What is raised by whoever gives Arrow to DuckDB.
+# Begins errors that the producer of an Arrow stream raised.
 _OF_STREAM: Final = "reading the stream registered as"
-# DuckDB adds what it stumbled over, and what could be done in its own terms.
+# DuckDB adds an excerpt of the SQL, and advice in its own terms.
 _NOT_SHOWN: Final = ("Original Line", "LINE ", "Possible ", "See also", "*", "^", "  ")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\d.,:+-]*")
 
 
 def message_of(error: Exception, *, values: bool = False) -> str:
-    """Return the words of an error on one line; those of a value only if `values` may be shown."""
+    """Return an error's message on one line, with values only if `values` may be shown."""
     text = str(error)
     if values:
         return " ".join(text.split())[:MOST_CHARACTERS]
@@ -51,13 +51,13 @@ def message_of(error: Exception, *, values: bool = False) -> str:
 
 
 def cause(error: Exception, *, values: bool = False) -> Exception | None:
-    """Return what to raise another error from: nothing where a traceback would show a value."""
+    """Return the cause for another error; None if a traceback would show a value."""
     system = isinstance(error, duckdb.Error) and _about_a_value(str(error)) is None
     return error if system or values else None
 
 
 def in_short(error: Exception) -> str:
-    """Return the first lines of what an error says, but for what it quotes of a file's content."""
+    """Return the first lines of an error's message, without excerpts of a file or of SQL."""
     lines = str(error).splitlines()
     shown = [line for line in lines if line.strip() and not line.startswith(_NOT_SHOWN)]
     return " ".join(" ".join(shown[:3]).split())[:MOST_CHARACTERS] or type(error).__name__
@@ -68,6 +68,6 @@ def _without_quotes(error: Exception) -> str:
 
 
 def _about_a_value(text: str) -> str | None:
-    if _NO_VALUE.search(text):
+    if _NOT_A_VALUE.search(text):
         return None
     return next((kind for kind in _ABOUT_VALUES if f"{kind}: " in text), None)

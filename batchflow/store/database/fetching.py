@@ -1,4 +1,4 @@
-"""What DuckDB answers, as Arrow."""
+"""Results of DuckDB as Arrow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pyarrow as pa
 
 
 def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """Return the whole result; booleans are Arrow's own.
+    """Return the whole result, with booleans as Arrow's own type.
 
-    The lossless conversion, without which UUIDs would be texts, sends bytes for booleans.
+    DuckDB's lossless conversion, without which UUIDs would be text, sends booleans as bytes.
     """
     table = relation.to_arrow_table()
     schema = pa.schema([field.with_type(_plain(field.type)) for field in table.schema])
@@ -17,7 +17,7 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
 
 def plain_batches(sent: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """Return a stream whose booleans are Arrow's own as well."""
+    """Return the same stream with booleans as Arrow's own type."""
     schema = pa.schema([field.with_type(_plain(field.type)) for field in sent.schema])
     if schema.types == sent.schema.types:
         return sent

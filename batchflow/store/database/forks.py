@@ -1,4 +1,4 @@
-"""What a forked child inherits and must not destroy."""
+"""Objects that a forked child inherits and must not destroy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import weakref
 def leak_in_child(inherited: object) -> None:
     """Keep an object alive for ever in each forked child of this process.
 
-    Destroying it there would wait for threads that the child doesn't have, or end what is the
-    parent's.
+    Destroying it there would wait for threads that the child does not have, or destroy what the
+    parent still uses.
     """
     reference = weakref.ref(inherited)
 

@@ -1,4 +1,4 @@
-"""One instance of DuckDB: how it is opened, and what no query can make of it."""
+"""One instance of DuckDB: how it is opened, and how queries are kept from other files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchflow.errors import DefinitionError
 
 Cursor = duckdb.DuckDBPyConnection
 MEMORY = ":memory:"
-# The name of a store within DuckDB.
+# The name of a store's catalog in DuckDB.
 CATALOG = "store"
 
 NO_EXTENSIONS: Final[Mapping[str, str]] = {
@@ -25,13 +25,13 @@ NO_EXTENSIONS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Say how a database is opened.
+    """How a database is opened.
 
     Attributes:
-        schemas: those that will be made in it.
-        memory_limit: the most memory that DuckDB may take, like "4GB".
-        read_only: whether nothing is to be changed, the log of a crash included.
-        spill_folder: where what doesn't fit in memory goes; not where the process was started.
+        schemas: The names of the schemas that will be created in it.
+        memory_limit: The memory that DuckDB may use, like "4GB"; None for DuckDB's default.
+        read_only: Whether nothing is changed, including the log of a crash.
+        spill_folder: The folder for what does not fit in memory; None for a store in memory only.
     """
 
     schemas: frozenset[str] = frozenset()
@@ -41,18 +41,18 @@ class Settings:
 
 
 def connect(path: str, settings: Settings) -> Cursor:
-    """Open a DuckDB file, or ``":memory:"``, with the settings that every cursor has.
+    """Open a DuckDB file, or ``":memory:"``, with the settings of all cursors.
 
-    No query can reach another file from then on, nor take that back.
+    From then on, no query can access another file, or undo that.
 
     Raises:
-        DefinitionError: the memory limit is no amount of memory.
+        DefinitionError: The memory limit is not an amount of memory.
     """
     root = _instance(settings)
     try:
         in_utc(root)
-        # By default DuckDB takes 90% of what the disk has left when it first looks, and keeps to
-        # that after room was made.
+        # By default the limit is 90% of the disk space that is free at first use, and stays there
+        # when space is freed later.
         root.execute("SET GLOBAL max_temp_directory_size = '1000TB'")
         root.execute("PRAGMA disable_checkpoint_on_shutdown")
         _attach(root, path, settings)
@@ -67,7 +67,7 @@ def connect(path: str, settings: Settings) -> Cursor:
 
 
 def in_memory() -> Cursor:
-    """Open an instance without any file, for results to be in; it reaches no file either."""
+    """Open an instance without a file, for results; it can't access files either."""
     instance = duckdb.connect(
         MEMORY, config={**NO_EXTENSIONS, "python_enable_replacements": "false"}
     )
@@ -77,7 +77,7 @@ def in_memory() -> Cursor:
 
 
 def in_utc(instance: Cursor) -> None:
-    """Have all cursors of an instance read times without a zone as those of UTC."""
+    """Make UTC the time zone of all cursors of an instance."""
     instance.execute("SET GLOBAL TimeZone = 'UTC'")
     instance.execute("SET TimeZone = 'UTC'")
 
@@ -85,7 +85,7 @@ def in_utc(instance: Cursor) -> None:
 def _instance(settings: Settings) -> Cursor:
     config: dict[str, str | bool | int | float | list[str]] = {
         **NO_EXTENSIONS,
-        # Never by itself: see checkpoint.py.
+        # DuckDB must not checkpoint automatically; see checkpoint.py.
         "checkpoint_threshold": "1000TB",
         "python_enable_replacements": "false",
         "temp_directory": settings.spill_folder or "",
@@ -100,14 +100,15 @@ def _instance(settings: Settings) -> Cursor:
 
 def _unusable(settings: Settings) -> DefinitionError:
     return DefinitionError(
-        f"memory_limit is {settings.memory_limit!r}, which is no amount of memory that DuckDB can "
-        'work with; give one like "512MB" or "4GB"'
+        f"memory_limit is {settings.memory_limit!r}, which is not an amount of memory that DuckDB "
+        'can use; give one like "512MB" or "4GB".'
     )
 
 
 def _attach(root: Cursor, path: str, settings: Settings) -> None:
-    # Opened directly, the catalog would be named as the file, and with "orders.duckdb" DuckDB
-    # couldn't tell that from the schema of a workflow "orders"; so its name must be no schema's.
+    # If the file "orders.duckdb" were opened directly, its catalog would be "orders", which DuckDB
+    # can't distinguish from the schema of a workflow "orders". So it is attached under a name that
+    # no schema has.
     file = "'" + path.replace("'", "''") + "'"
     mode = ", READ_ONLY" if settings.read_only else ""
     catalog = CATALOG

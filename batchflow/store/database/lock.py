@@ -1,7 +1,7 @@
 """The lock that keeps a second process out of a store.
 
-DuckDB locks its file too, but drops that lock as soon as anything in the process opens and closes
-the file by another way; a file of our own beside it has no such trap.
+DuckDB also locks its file, but that lock is dropped as soon as anything else in the process opens
+and closes the file. A separate lock file has no such trap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HOLDER_BYTES = 65_536
 
 
 class StoreLock:
-    """Hold a store's ``<path>.lock`` until ``release``; the end of the process releases it too."""
+    """The lock on ``<path>.lock``, until ``release`` or the end of the process."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -32,27 +32,32 @@ class StoreLock:
 
     @classmethod
     def acquire(cls, store_path: Path, now: datetime) -> StoreLock:
-        """Take the lock of the store at `store_path` (its real path), or raise StoreHeldError."""
+        """Take the lock of the store at `store_path`, which is its real path.
+
+        Raises:
+            StoreHeldError: Another process has it, or this one.
+            DiskFullError, StoreError: The lock file can't be written.
+        """
         path = _path_of(store_path)
         lock = cls(path, _locked_descriptor(path, store_path))
         lock._write_holder(now)
         return lock
 
     def release(self) -> None:
-        """Remove the file and give the lock back; a second call does nothing."""
+        """Remove the file and release the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
         self._path.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the descriptor alone: in a forked child this leaves the parent's lock as it is."""
+        """Close the descriptor only, which in a forked child leaves the parent's lock alone."""
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
 
     def _write_holder(self, now: datetime) -> None:
         os.ftruncate(self._descriptor, 0)
-        # The lock holds on a full disk too; who is refused then isn't told by whom.
+        # On a full disk the lock works too; the error in the other process then names no holder.
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, json.dumps(_this_process(now)).encode(), 0)
 
@@ -70,7 +75,7 @@ def _locked_descriptor(path: Path, store_path: Path) -> int:
             raise held_error(store_path, _read_holder(descriptor)) from None
         if _is_file_at(path, descriptor):
             return descriptor
-        # Its last holder removed the file after we had opened it: that lock guards nothing now.
+        # The last holder removed the file after it was opened here: this lock protects nothing.
         os.close(descriptor)
 
 
@@ -80,12 +85,12 @@ def _open(path: Path) -> int:
     except OSError as error:
         if error.errno in DiskFullError.numbers:
             raise DiskFullError(
-                f"There is no room left for the lock file {str(path)!r} ({error.strerror}); make "
-                "room, then open the store again."
+                f"No disk space is left for the lock file {str(path)!r} ({error.strerror}); free "
+                "some, then open the store again."
             ) from error
         raise StoreError(
             f"The lock file {str(path)!r} can't be written ({error.strerror}); "
-            "give a path in a folder that exists and that you may write to."
+            "give a path in a folder that exists and where you have write permission."
         ) from error
 
 
@@ -112,11 +117,11 @@ def _holder_in(written: bytes) -> dict[str, Any]:
 
 
 def holder_by_duckdb(store_path: Path, message: str) -> dict[str, Any]:
-    """Return what is known of the process that DuckDB names when its own lock is refused."""
+    """Return what is known about the process that DuckDB names when it refuses its lock."""
     named = re.search(r"\(PID (\d+)\)", message)
     with contextlib.suppress(OSError):
         written = _holder_in(_path_of(store_path).read_bytes())
-        # The file of a process that was killed stays behind, and says nothing of another.
+        # A killed process leaves its file behind, which describes no other process.
         if named is None or written.get("pid") == int(named[1]):
             return written
     return {"pid": int(named[1]), "host": socket.gethostname()} if named else {}
@@ -132,12 +137,12 @@ def _this_process(now: datetime) -> dict[str, Any]:
 
 
 def held_error(store_path: Path, holder: Mapping[str, Any]) -> StoreHeldError:
-    """Build the error that says in one sentence who holds the store and what to do."""
-    who = _described(holder) if holder else "another process"
+    """Return the error that names the process with the store, and what to do."""
+    process = _described(holder) if holder else "another process"
     same = holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname()
     remedy = "close that engine first" if same else "end it or wait for it, then open again"
     return StoreHeldError(
-        f"The store {str(store_path)!r} is held by {who}: {remedy}.",
+        f"The store {str(store_path)!r} is held by {process}: {remedy}.",
         path=str(store_path),
         holder=holder,
     )

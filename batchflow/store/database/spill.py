@@ -1,6 +1,6 @@
-"""Where DuckDB puts what doesn't fit in memory: folders that nobody else may look into.
+"""The folders where DuckDB puts what does not fit in memory; only their owner can read them.
 
-DuckDB makes its files as the umask says, so it is the folder that keeps others out.
+DuckDB creates its files with the process's umask, so the folder has to keep other users out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from batchflow.errors import DiskFullError, StoreError
 
-_OWNER_ALONE: Final = 0o700
+_OWNER_ONLY: Final = 0o700
 _DUCKDBS_FILES: Final = "duckdb_temp_*"
 _PREFIX: Final = "batchflow-spill-"
 
@@ -24,7 +24,7 @@ class SpillFolder:
     """A folder for one store or reader, until `remove`.
 
     Attributes:
-        path: the folder.
+        path: The folder.
     """
 
     def __init__(self, path: Path, lock: int | None = None) -> None:
@@ -33,33 +33,33 @@ class SpillFolder:
 
     @classmethod
     def beside(cls, store: Path) -> SpillFolder:
-        """Make ``<store>.tmp``, and clear it of what a killed process left; under the store's lock.
+        """Create ``<store>.tmp``, without what a killed process left; needs the store's lock.
 
         Raises:
-            StoreError: there is something else by that name, or it can't be made.
+            StoreError: Something else has that name, or the folder can't be created.
         """
         path = store.with_name(store.name + ".tmp")
         try:
             with contextlib.suppress(FileExistsError):
-                path.mkdir(_OWNER_ALONE)
+                path.mkdir(_OWNER_ONLY)
             _refuse_others(path)
-            path.chmod(_OWNER_ALONE)
+            path.chmod(_OWNER_ONLY)
         except OSError as error:
             if error.errno in DiskFullError.numbers:
                 raise DiskFullError(
-                    f"There is no room left for the folder {str(path)!r} ({error.strerror}); make "
-                    "room, then open the store again."
+                    f"No disk space is left for the folder {str(path)!r} ({error.strerror}); free "
+                    "some, then open the store again."
                 ) from error
             raise StoreError(
-                f"The folder {str(path)!r}, for what doesn't fit in memory, can't be made "
-                f"({error.strerror}); give the store a path in a folder that you may write to."
+                f"The folder {str(path)!r}, for what does not fit in memory, can't be created "
+                f"({error.strerror}); give the store a path where you have write permission."
             ) from error
         _clear(path)
         return cls(path)
 
     @classmethod
-    def apart(cls) -> SpillFolder:
-        """Make one in the system's temporary folder, for whoever may write nothing elsewhere."""
+    def temporary(cls) -> SpillFolder:
+        """Create a folder in the system's temporary folder, for readers and stores in memory."""
         _remove_abandoned()
         while True:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -68,7 +68,7 @@ class SpillFolder:
                 return cls(path, lock)
 
     def remove(self) -> None:
-        """Remove it, but for what isn't DuckDB's; a second call does nothing."""
+        """Remove the folder, unless it has files that are not DuckDB's; may be called again."""
         _remove(self.path)
         lock, self._lock = self._lock, None
         if lock is not None:
@@ -80,8 +80,8 @@ def _refuse_others(path: Path) -> None:
     if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
         return
     raise StoreError(
-        f"{str(path)!r} is where the store puts what doesn't fit in memory, and it is no folder of "
-        "yours; rename or remove it."
+        f"The store needs {str(path)!r} as a folder for what does not fit in memory, but it is not "
+        "a folder of yours; rename or remove it."
     )
 
 
@@ -98,7 +98,7 @@ def _remove(path: Path) -> None:
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of this user's processes that were killed: nobody holds their locks."""
+    """Remove the folders of this user's killed processes, which no process has locked."""
     for path in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.geteuid():
@@ -109,7 +109,7 @@ def _remove_abandoned() -> None:
 
 
 def _locked(path: Path) -> int | None:
-    """Lock the folder until its descriptor is closed; None where it is gone, or another's."""
+    """Lock the folder until its descriptor is closed; None if it is gone or locked elsewhere."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         lock = os.open(path, flags)

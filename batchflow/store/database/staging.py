@@ -1,4 +1,4 @@
-"""Arrow tables as DuckDB sees them, and codes as the names that they stand for."""
+"""Arrow tables in SQL statements, and codes as the SQL values that they represent."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def registered(cursor: Cursor, name: str, arrow: Any) -> Iterator[None]:
 
 
 def unregister(cursor: Cursor, name: str) -> None:
-    """Let go of what was registered, as far as that can be done."""
-    # A transaction that was aborted refuses this too, and so would hide what aborted it. Its
-    # rollback, or the next to take the name, does the rest.
+    """Remove a registered name if DuckDB allows it."""
+    # An aborted transaction refuses this too, and the error would hide what aborted it. The
+    # rollback, or the next registration of the name, removes it.
     with suppress(duckdb.Error):
         cursor.unregister(name)
 
 
 def codes_in(table: pa.Table, column: str) -> tuple[int, ...]:
-    """Return the different values of a column of codes, in their order."""
+    """Return the distinct values of a column of codes, sorted."""
     return tuple(sorted(pc.unique(table[column]).to_pylist()))
 
 
 def named(column: str, codes: tuple[int, ...], names: Mapping[int, str]) -> str:
-    """Return the SQL that turns codes into SQL values; a plain one where only one code occurs."""
+    """Return the SQL that maps codes to SQL values; a constant if only one code occurs."""
     if len(codes) == 1:
         return names[codes[0]]
     cases = " ".join(f"WHEN {code} THEN {names[code]}" for code in codes)
@@ -54,6 +54,6 @@ def named(column: str, codes: tuple[int, ...], names: Mapping[int, str]) -> str:
 
 
 def seq_range(table: pa.Table) -> tuple[int, int]:
-    """Return the least and the greatest ``#seq``, by which DuckDB passes over whole row groups."""
+    """Return the least and the greatest ``#seq``, with which DuckDB skips whole row groups."""
     bounds = pc.min_max(table["#seq"]).as_py()
     return bounds["min"], bounds["max"]

@@ -1,4 +1,4 @@
-"""What an error of DuckDB's says about the store, rather than about the statement that met it."""
+"""Errors of DuckDB about the store itself, rather than about the statement that met them."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ import duckdb
 from batchflow.errors import CommitError, DiskFullError, StoreError
 from batchflow.store.database.duckdb_message import message_of
 
-_NO_DISK = frozenset({errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE})
-# What DuckDB keeps the temporary files of a load's source below: most of what the disk has left.
+_DISK_ERRORS = frozenset({errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE})
+# DuckDB's limit on the temporary files of a load's source: most of the free disk space.
 _CAP_ON_TEMPORARY_FILES = "max_temp_directory_size"
-_GIVEN_UP = (duckdb.FatalException, duckdb.InternalException)
+_INVALIDATING = (duckdb.FatalException, duckdb.InternalException)
 _INVALIDATED = "has been invalidated"
 
 
 def store_error_of(error: duckdb.Error) -> StoreError | None:
-    """Return what to raise where no other statement would fare better; None: another may."""
-    if _says(error, DiskFullError.numbers) or _CAP_ON_TEMPORARY_FILES in str(error):
+    """Return the error to raise if other statements would fail too; None if they might not."""
+    if _names_error(error, DiskFullError.numbers) or _CAP_ON_TEMPORARY_FILES in str(error):
         return DiskFullError(
-            f"There is no room left for the store: {clause_of(error)}. Make room, then run again: "
-            "what was committed is kept, and no commit is there by half."
+            f"No disk space is left for the store: {clause_of(error)}. Free some, then run again: "
+            "committed results are kept, and no commit is stored partially."
         )
-    if has_given_up(error):
+    if is_invalidated(error):
         return StoreError(
-            f"DuckDB can't go on with the store: {clause_of(error)}. Run again: it is then opened "
-            "anew, with all that was committed."
+            f"DuckDB can't continue with the store: {clause_of(error)}. Run again: this opens the "
+            "store again, with everything that was committed."
         )
     return None
 
 
-def has_given_up(error: duckdb.Error) -> bool:
-    """Tell whether the database has to be opened anew before it does anything more."""
-    return isinstance(error, _GIVEN_UP) or _INVALIDATED in str(error)
+def is_invalidated(error: duckdb.Error) -> bool:
+    """Return whether the database has to be opened again before it can be used."""
+    return isinstance(error, _INVALIDATING) or _INVALIDATED in str(error)
 
 
 def refused_commit(error: duckdb.Error) -> StoreError:
-    """Return what to raise where results weren't stored.
+    """Return the error to raise for a refused COMMIT.
 
-    It is a CommitError only where a smaller commit may pass.
+    It is a CommitError only if a smaller commit may succeed.
     """
-    if isinstance(error, duckdb.IOException) or _says(error, _NO_DISK):
+    if isinstance(error, duckdb.IOException) or _names_error(error, _DISK_ERRORS):
         return store_error_of(error) or StoreError(
-            f"The store's disk failed a commit: {clause_of(error)}. Look after the disk, then run "
-            "again: the store has the whole commit, or nothing of it."
+            f"The store's disk failed during a commit: {clause_of(error)}. Check the disk, then "
+            "run again: the store has the whole commit, or nothing of it."
         )
     return store_error_of(error) or CommitError(
         f"DuckDB refused a commit, and nothing of it is stored: {clause_of(error)}. Run again, as "
-        "a conflict passes; where it lacks memory, give more with EngineConfig(memory_limit=…)."
+        "conflicts pass; if memory is short, raise EngineConfig(memory_limit=…)."
     )
 
 
 def clause_of(error: duckdb.Error) -> str:
-    """Return what DuckDB says, on one line and without its advice."""
+    """Return DuckDB's message on one line, without its advice and without a full stop."""
     return message_of(error).rstrip(".")
 
 
-def _says(error: duckdb.Error, numbers: Iterable[int]) -> bool:
-    # DuckDB hands on no number, only the C library's words for it, in whatever language they are.
+def _names_error(error: duckdb.Error, numbers: Iterable[int]) -> bool:
+    # DuckDB passes on no error number, only the C library's text for it, in the system's language.
     return any(os.strerror(number) in str(error) for number in numbers)

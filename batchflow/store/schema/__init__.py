@@ -1,1 +1,1 @@
-"""How workflows lie in a store's file, and how a file becomes what they are now."""
+"""The tables of workflows in a store, and how they are created, upgraded and migrated."""

@@ -1,4 +1,4 @@
-"""How a workflow lies in DuckDB: names, types, and the statements that create them."""
+"""A workflow in DuckDB: names, types, and the statements that create its tables."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from batchflow.store.database.instance import Cursor
 
 AnyWorkflow = Workflow[Any, Any]
 
-# A bucket holds 2**14 = 16,384 consecutive sequence numbers; the backlog is counted by it.
+# A bucket is 2**14 = 16,384 consecutive seqs; the backlog counts runs by bucket.
 BUCKET_BITS = 14
 SEQ_BITS = 48
+# Outcomes that only the log has: people resume and edit runs, steps don't.
 RESUMED = "resumed"
 EDITED = "edited"
 ASCENDING = "bitpacking"
@@ -54,16 +55,16 @@ OUTCOME_TYPE = enum_type(TRANSITION_OUTCOMES)
 
 
 def new_run_id_base() -> int:
-    """Draw a UUID of version 8 whose low 48 bits are zero: a run's id is this plus its seq."""
+    """Return a random UUID of version 8 whose low 48 bits are zero, to which a seq is added."""
     return (secrets.randbits(128) & _FREE_BITS) | _UUID_VERSION_8 | _UUID_VARIANT
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name, its SQL type, and what follows the type.
+    """One column of a table: its name, its SQL type, and its constraints.
 
-    `compression` spares DuckDB trying each of its methods on the column, which is half of the time
-    that writing a bulk of transitions takes, and a fifth of a load's.
+    With `compression`, DuckDB does not try each of its methods on the column, which takes half of
+    the time of writing transitions in bulk, and a fifth of a load.
     """
 
     name: str
@@ -84,11 +85,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a workflow's runs, transitions and errors lie.
+    """The tables of a workflow's runs, transitions and errors.
 
-    `status_names` are the members of the store's ENUM: the workflow's statuses in the order of
-    their definition, so that a status has the same code everywhere, then those that it no longer
-    has but that the history still names.
+    `status_names` are the members of the store's ENUM: first the workflow's statuses in the order
+    of their definition, so that a status has the same code everywhere, then statuses that were
+    removed from the workflow but that the history still has.
     """
 
     workflow: AnyWorkflow
@@ -141,7 +142,7 @@ class Layout:
         return f"{literal(self.status_names[code])}::{self.status_type}"
 
     def engine_columns(self) -> tuple[Column, ...]:
-        """Return the columns of ``runs`` that are ours, but for the virtual run_id."""
+        """Return the engine's own columns of ``runs``, without the virtual run_id."""
         return (
             Column("seq", "BIGINT", nullable=False),
             Column("foreign_id", "VARCHAR", compression=UNIQUE_TEXTS),
@@ -156,11 +157,11 @@ class Layout:
         )
 
     def object_columns(self) -> tuple[Column, ...]:
-        """Return the columns of ``runs`` that hold the object, one for each field."""
+        """Return the columns of ``runs`` for the object, one for each field."""
         return tuple(object_column(field) for field in self.fields)
 
     def transition_columns(self) -> tuple[Column, ...]:
-        """Return the columns of ``transitions``, but for the virtual run_id."""
+        """Return the columns of ``transitions``, without the virtual run_id."""
         return (
             Column("seq", "BIGINT", compression=ASCENDING),
             Column("from_status", self.status_type, compression=REPEATING),
@@ -173,7 +174,7 @@ class Layout:
         )
 
     def error_columns(self) -> tuple[Column, ...]:
-        """Return the columns of ``errors``, but for the virtual run_id."""
+        """Return the columns of ``errors``, without the virtual run_id."""
         texts = ("type", "message", "traceback", "fingerprint")
         return (
             Column("seq", "BIGINT"),
@@ -185,7 +186,7 @@ class Layout:
         )
 
     def create_statements(self) -> tuple[str, ...]:
-        """Return what creates the workflow's schema and tables."""
+        """Return the statements that create the workflow's schema and tables."""
         runs = (*self.engine_columns(), *self.object_columns())
         tables = [self._create_table(self.runs, runs)]
         if self.workflow.record_transitions:
@@ -194,7 +195,7 @@ class Layout:
         return f"CREATE SCHEMA {self.schema}", *tables
 
     def create_transitions(self) -> str:
-        """Return what creates the table of transitions."""
+        """Return the statement that creates the table of transitions."""
         return self._create_table(self.transitions, self.transition_columns())
 
     def _create_table(self, table: str, columns: Sequence[Column]) -> str:
@@ -210,13 +211,13 @@ def object_column(field: Field) -> Column:
 
 
 def next_seq(cursor: Cursor, workflow: str) -> int:
-    """Return the seq that the workflow's next run gets."""
+    """Return the seq of the workflow's next run."""
     query = "SELECT next_seq FROM batchflow.workflows WHERE name = ?"
     [(seq,)] = cursor.execute(query, [workflow]).fetchall()
     return int(seq)
 
 
 def set_next_seq(cursor: Cursor, workflow: str, seq: int) -> None:
-    """Store the seq that the workflow's next run gets; within the transaction that used them."""
+    """Store the seq of the workflow's next run, in the transaction that used those before."""
     statement = "UPDATE batchflow.workflows SET next_seq = ? WHERE name = ?"
     cursor.execute(statement, [seq, workflow]).fetchall()

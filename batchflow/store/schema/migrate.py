@@ -1,4 +1,4 @@
-"""Bring a store's tables to what its workflows are now, in place, or refuse with differences."""
+"""Adapt a store's tables to its workflows in place, or refuse with a list of differences."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ FILLED_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Found:
-    """What a store has of one workflow.
+    """The tables of one workflow as they are in the store.
 
     Attributes:
-        status_names: the members of its ENUM of statuses.
-        columns: the columns of ``runs`` by their name in lower case, as DuckDB ignores case.
-        records_transitions: whether it has a table of transitions.
+        run_id_base: The UUID, as a number, to which a run's seq is added for its run id.
+        status_names: The members of the ENUM of statuses.
+        columns: The columns of ``runs`` by their name in lower case, as DuckDB ignores case.
+        records_transitions: Whether there is a table of transitions.
     """
 
     run_id_base: int
@@ -88,8 +89,8 @@ def _refuse_foreign_schema(cursor: Cursor, name: str) -> None:
     )
     for (schema,) in cursor.execute(query, [name]).fetchall():
         raise MigrationError(
-            f"Workflow {name!r} needs a schema of its own, and the store has one named {schema!r} "
-            "already: rename the workflow, or use another store."
+            f"Workflow {name!r} needs a schema of its own, but the store already has a schema "
+            f"{schema!r}: rename the workflow, or use another store."
         )
 
 
@@ -127,36 +128,37 @@ def _members(cursor: Cursor, enum_type: str) -> tuple[str, ...]:
 
 
 def _status_names(workflow: AnyWorkflow, found: Found) -> tuple[str, ...]:
-    """Return the workflow's statuses, then those that it lost: the history may still name them."""
-    lost = (name for name in found.status_names if name not in workflow.status_names)
-    return (*workflow.status_names, *lost)
+    """Return the workflow's statuses, then removed ones, which the history may still have."""
+    removed = (name for name in found.status_names if name not in workflow.status_names)
+    return (*workflow.status_names, *removed)
 
 
 def _refuse_differences(cursor: Cursor, layout: Layout, found: Found) -> None:
     differences = [
-        *_abandoned(cursor, layout),
+        *_removed_statuses(cursor, layout),
         *_removed_fields(layout, found),
         *_unfillable_fields(layout, found),
         *_retyped_fields(cursor, layout, found),
     ]
     if differences:
         raise MigrationError(
-            f"Workflow {layout.name!r} changed in a way that this store can't follow; undo it, or "
-            "use a new store:",
+            f"Workflow {layout.name!r} changed in a way that this store can't follow. Undo these "
+            "changes, or use a new store.",
             differences=differences,
         )
 
 
-def _abandoned(cursor: Cursor, layout: Layout) -> Iterator[str]:
-    lost = layout.status_names[len(layout.workflow.statuses) :]
-    if not lost:
+def _removed_statuses(cursor: Cursor, layout: Layout) -> Iterator[str]:
+    removed = layout.status_names[len(layout.workflow.statuses) :]
+    if not removed:
         return
     query = (
         f"SELECT status, count(*) FROM {layout.runs} "
-        f"WHERE status IN ({', '.join(map(literal, lost))}) GROUP BY status ORDER BY status"
+        f"WHERE status IN ({', '.join(map(literal, removed))}) GROUP BY status ORDER BY status"
     )
     for status, count in cursor.execute(query).fetchall():
-        yield f"status {status} was removed, but {count:,} runs stand on it"
+        runs = "1 run has" if count == 1 else f"{count:,} runs have"
+        yield f"status {status} was removed, but {runs} it"
 
 
 def _removed_fields(layout: Layout, found: Found) -> Iterator[str]:
@@ -203,7 +205,7 @@ def _migrate(cursor: Cursor, layout: Layout, found: Found) -> None:
     new = _new_fields(layout, found)
     for field in new:
         _add_column(cursor, layout, field)
-    # DuckDB alters no table that was updated in the same transaction, so the values come last.
+    # The values are written last, as DuckDB alters no table that the same transaction updated.
     for field in new:
         _fill(cursor, layout, field)
     if layout.workflow.record_transitions and not found.records_transitions:
@@ -229,7 +231,7 @@ def _add_column(cursor: Cursor, layout: Layout, field: Field) -> None:
 
 
 def _fill(cursor: Cursor, layout: Layout, field: Field) -> None:
-    # A factory that never answers the same twice (an id, say) has to be asked for each run.
+    # A factory that returns different values (ids, say) is called for each run.
     if field.default_factory is not None and field.default_value() != field.default_value():
         _fill_each(cursor, layout, field)
         return

@@ -1,4 +1,4 @@
-"""Where the tables of a workflow are, with or without its definition."""
+"""The tables of a workflow, with or without its definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batchflow.store.schema.layout import quote
 
 
 class Tables(Protocol):
-    """Say where the runs, transitions and errors of one workflow lie."""
+    """The tables of one workflow's runs, transitions and errors."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class StoredTables:
-    """The tables of a workflow as they are found in a store, without its definition."""
+    """The tables of a workflow as they are in a store, without its definition."""
 
     name: str
     run_id_base: int

@@ -50,7 +50,7 @@ def add_definitions(cursor: Cursor) -> None:
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions),
 }
-"""What each format changed: the steps from the format before, in their order."""
+"""The changes of each format, which upgrade a file of the format before, in their order."""
 
 
 def _tables_of_transitions(cursor: Cursor) -> Iterator[str]:

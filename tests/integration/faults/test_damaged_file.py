@@ -1,4 +1,4 @@
-"""What isn't a whole store of ours is refused at open, saying which, and stays as it was."""
+"""A damaged file, or one of another program, is refused with a reason and stays unchanged."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_overwritten_header_is_refused(tmp_path: Path, whole: bytes) -> None:
 def test_a_file_of_a_newer_duckdb_is_refused(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "orders.duckdb"
     assert checked_header(whole[8:4096]) == whole[:4096]
-    # The version of the storage stands behind the checksum and "DUCK".
+    # The version of the storage follows the checksum and "DUCK".
     path.write_bytes(checked_header(whole[8:12] + struct.pack("<Q", 9_999) + whole[20:4096]))
     with path.open("ab") as file:
         file.write(whole[4096:])
@@ -72,7 +72,7 @@ def test_a_file_of_a_newer_duckdb_is_refused(tmp_path: Path, whole: bytes) -> No
 
 
 def checked_header(page: bytes) -> bytes:
-    """Put DuckDB's checksum before a header's other bytes."""
+    """Return a header's bytes after DuckDB's checksum of them."""
     words = np.frombuffer(page, "<u8") * np.uint64(0xBF58476D1CE4E5B9)
     return struct.pack("<Q", int(np.bitwise_xor.reduce(words)) ^ 5381) + page
 
@@ -98,7 +98,7 @@ try:
 except bf.BatchflowError as error:
     print("refused:", " ".join(str(error).split())[:300])
 except Exception as error:
-    # A relation is DuckDB's own, and so is what it raises where it is fetched.
+    # Fetching a relation raises DuckDB's own errors.
     assert type(error).__module__ == "_duckdb", error
     print("refused:", error)
 """
@@ -114,7 +114,9 @@ def look(path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_flipped_bytes_are_said_and_never_crash_the_process(tmp_path: Path, whole: bytes) -> None:
+def test_flipped_bytes_are_reported_and_never_crash_the_process(
+    tmp_path: Path, whole: bytes
+) -> None:
     chance = random.Random(5)
     path = tmp_path / "orders.duckdb"
     refused = 0

@@ -1,4 +1,4 @@
-"""A process that has an engine open forks: the child can't touch the store, nor harm it."""
+"""When a process with an engine forks, the child can neither use nor harm the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 @pytest.fixture(params=[0, 2], ids=["inline", "pool"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bf.Engine]:
-    """An engine that has worked, so that its workers are there."""
+    """An engine that has drained, so that its workers are running."""
     with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=request.param) as engine:
         load(engine, ROWS)
         engine.run(limit=500)
@@ -32,7 +32,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bf.Engine
 
 
 def in_child(deed: Callable[[], object]) -> int:
-    """Do something in a forked child that leaves in the common way; answer its exit code."""
+    """Call a function in a forked child that exits normally, and return its exit code."""
     child = os.fork()
     if child == 0:
         code = HARMED
@@ -47,7 +47,7 @@ def in_child(deed: Callable[[], object]) -> int:
 
 
 def exit_code_of(child: int) -> int:
-    """Wait for a child; one that hangs, be it in the fork itself, is killed."""
+    """Wait for a child and return its exit code; a child that hangs is killed."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -60,7 +60,7 @@ def exit_code_of(child: int) -> int:
 
 
 def assert_unharmed(engine: bf.Engine) -> None:
-    """Finish what was begun, with the same engine and another after it."""
+    """Drain the rest with the same engine, then open another."""
     assert Path(f"{engine.path}.lock").exists()
     with pytest.raises(bf.StoreHeldError):
         bf.Engine(engine.path, orders(), workers=0)
@@ -87,7 +87,7 @@ def assert_unharmed(engine: bf.Engine) -> None:
     ],
     ids=["run", "start", "trigger", "trigger_many", "sql", "counts", "pause", "wait", "get"],
 )
-def test_a_child_is_refused_whatever_it_asks(
+def test_every_call_in_a_child_is_refused(
     use: Callable[[bf.Engine], object], tmp_path: Path
 ) -> None:
     with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
@@ -101,7 +101,7 @@ def first_run(engine: bf.Engine) -> UUID:
 
 
 @pytest.mark.parametrize("deed", ["close", "stop", "__exit__"])
-def test_a_child_that_closes_the_engine_ends_nobodys_workers(engine: bf.Engine, deed: str) -> None:
+def test_a_child_that_closes_the_engine_ends_no_worker(engine: bf.Engine, deed: str) -> None:
     workers = getattr(engine._executor, "pids", [])
     arguments = (None, None, None) if deed == "__exit__" else ()
     assert in_child(lambda: getattr(engine, deed)(*arguments)) == UNHARMED
@@ -109,7 +109,7 @@ def test_a_child_that_closes_the_engine_ends_nobodys_workers(engine: bf.Engine, 
     assert_unharmed(engine)
 
 
-def test_a_child_tells_of_no_drain(engine: bf.Engine) -> None:
+def test_progress_is_none_in_a_child(engine: bf.Engine) -> None:
     def ask() -> None:
         assert engine.progress() is None
 
@@ -143,7 +143,7 @@ def test_a_child_that_lives_longer_harms_nothing(engine: bf.Engine) -> None:
 
 
 def leave(engine: bf.Engine) -> None:
-    """End like any function, with all that Python does at the end of such a process."""
+    """Return normally, so that Python ends the process as usual."""
     try:
         engine.run()
     except bf.ForkedStoreError:
@@ -153,7 +153,7 @@ def leave(engine: bf.Engine) -> None:
     raise SystemExit(0 if os.environ.get("REFUSED") else 1)
 
 
-def test_a_child_of_multiprocessing_is_refused_and_ends_in_good_order(engine: bf.Engine) -> None:
+def test_a_child_of_multiprocessing_is_refused_and_ends_cleanly(engine: bf.Engine) -> None:
     child = multiprocessing.get_context("fork").Process(target=leave, args=(engine,))
     child.start()
     child.join(60)
@@ -187,7 +187,7 @@ def assert_unharmed_beside(engine: bf.Engine, folder: Path) -> None:
     assert_unharmed(engine)
 
 
-def test_a_fork_while_others_write_and_drain_neither_hangs_nor_harms(engine: bf.Engine) -> None:
+def test_a_fork_during_a_drain_neither_hangs_nor_harms(engine: bf.Engine) -> None:
     engine.start()
     stop = threading.Event()
     triggering = threading.Thread(target=keep_triggering, args=(engine, stop))

@@ -1,4 +1,4 @@
-"""A disk that is full, met by everything that writes; each time it goes on once there is room."""
+"""Everything that writes meets a full disk, and continues once space is free."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ ROWS = 20_000
 
 
 def refused_for_room(error: BaseException) -> str:
-    """Check what people are told, and answer what DuckDB said."""
+    """Check the message of the error, and return that of DuckDB."""
     assert type(error) is bf.DiskFullError
-    assert "no room left" in str(error)
+    assert "No disk space is left" in str(error)
     assert "\n" not in str(error)
     return str(error)
 
@@ -27,7 +27,7 @@ def refused_for_room(error: BaseException) -> str:
 def drained_past_full_disks(
     disk: Path, *, checkpoint_threshold: int, steps: Iterable[int], workers: int = 0
 ) -> list[str]:
-    """Drain with ever more room until it succeeds; answer how DuckDB refused the other times."""
+    """Drain with more and more space until it succeeds; return DuckDB's refusals until then."""
     connection.CHECKPOINT_THRESHOLD_BYTES = checkpoint_threshold
     ballast, refusals = Ballast(disk), []
     with bf.Engine(disk / "orders.duckdb", orders(), workers=workers) as engine:
@@ -54,13 +54,13 @@ def log_is_full(disk: Path) -> None:
 
 
 def checkpoint_has_no_room(disk: Path) -> None:
-    told: list[logging.LogRecord] = []
+    records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = told.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[method-assign]
     logging.getLogger("batchflow").addHandler(handler)
     drained_past_full_disks(disk, checkpoint_threshold=100_000, steps=range(0, 3_600_000, 600_000))
-    # What couldn't be folded into the file was in its log, and no commit was refused for that.
-    assert any(record.__dict__["action"] == "fold_log" for record in told)
+    # What was not folded into the file stayed in the log, and no commit was refused.
+    assert any(record.__dict__["action"] == "fold_log" for record in records)
 
 
 def disk_is_full_while_workers_are_at_it(disk: Path) -> None:
@@ -73,7 +73,7 @@ def disk_is_full_while_workers_are_at_it(disk: Path) -> None:
 @pytest.mark.parametrize(
     "scenario", [log_is_full, checkpoint_has_no_room, disk_is_full_while_workers_are_at_it]
 )
-def test_a_drain_stops_with_one_clear_error_and_the_same_engine_goes_on_after_room_was_made(
+def test_a_drain_stops_with_one_clear_error_and_continues_after_space_was_freed(
     scenario: Callable[[Path], None], tmp_path: Path
 ) -> None:
     on_small_disk(scenario, tmp_path)
@@ -91,7 +91,7 @@ def closed_and_opened_while_full(disk: Path) -> None:
                 engine.run()
         except bf.DiskFullError as error:
             refused_for_room(error)
-            # Its log is read where there is no room to fold it into the file.
+            # The log is read when there is no space to fold it into the file.
             with bf.Engine(path, orders(), workers=0) as again:
                 ballast.fill()
                 with pytest.raises(bf.DiskFullError):
@@ -133,7 +133,7 @@ def everything_is_refused_and_works_again(disk: Path) -> None:
         ]
 
 
-def test_triggers_loads_pauses_and_cancels_are_refused_as_a_whole(tmp_path: Path) -> None:
+def test_triggers_loads_pauses_and_cancels_are_refused_completely(tmp_path: Path) -> None:
     on_small_disk(everything_is_refused_and_works_again, tmp_path)
 
 
@@ -149,7 +149,7 @@ def no_store_is_made_by_half(disk: Path) -> None:
     bf.Engine(path, orders(), workers=0).close()
 
 
-def test_a_store_is_not_made_where_there_is_no_room(tmp_path: Path) -> None:
+def test_no_store_is_created_without_disk_space(tmp_path: Path) -> None:
     on_small_disk(no_store_is_made_by_half, tmp_path)
 
 
@@ -177,6 +177,8 @@ def test_a_load_that_spills_to_a_full_disk_stores_nothing_and_is_loaded_again(
 def background_stops_and_starts_again(disk: Path) -> None:
     ballast = Ballast(disk)
     with bf.Engine(disk / "orders.duckdb", orders(), workers=0) as engine:
+        # So many that a commit doesn't fit in the rest of the log's last page.
+        load(engine, 1_000)
         run_id = engine.trigger("one", Order(1))
         ballast.fill()
         engine.start()
@@ -190,7 +192,7 @@ def background_stops_and_starts_again(disk: Path) -> None:
         assert engine.history(run_id).aggregate("count(*)").fetchall() == [(3,)]
 
 
-def test_a_coordinator_in_the_background_tells_whoever_waits_and_starts_again(
+def test_a_background_coordinator_passes_its_failure_to_waiting_callers_and_starts_again(
     tmp_path: Path,
 ) -> None:
     on_small_disk(background_stops_and_starts_again, tmp_path)

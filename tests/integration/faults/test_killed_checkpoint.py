@@ -1,4 +1,4 @@
-"""A checkpoint that stops at each of the points where DuckDB lets it be stopped, then a SIGKILL."""
+"""A checkpoint that stops at each of DuckDB's fault points, then a SIGKILL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchflow.store.database.connection import Connection
 
 ROWS = 20_000
 KEPT = 1_000
-# DuckDB has two more, which a checkpoint comes to only if others commit meanwhile; here they wait.
+# DuckDB has two more, which a checkpoint reaches only if others commit meanwhile; here they wait.
 POINTS = [
     "BEFORE_HEADER",
     "BEFORE_HEADER_NON_FATAL",
@@ -28,7 +28,7 @@ POINTS = [
 
 
 def let_checkpoints_stop_at(connection: Connection) -> None:
-    """Take the place of locking the settings, which would refuse DuckDB's own fault points."""
+    """Set a fault point of DuckDB instead of locking the settings, which would prevent that."""
     point = os.environ["POINT"]
     connection.root.execute(f"SET GLOBAL debug_checkpoint_abort = '{point}'")
 
@@ -42,10 +42,10 @@ def killed_within_a_checkpoint(folder: Path) -> None:
 
 
 def fold_and_die(engine: bf.Engine) -> None:
-    told: list[logging.LogRecord] = []
-    logging.getLogger("batchflow").addFilter(lambda record: told.append(record) or True)
+    records: list[logging.LogRecord] = []
+    logging.getLogger("batchflow").addFilter(lambda record: records.append(record) or True)
     engine._store._connection.fold_log()
-    assert "abort" in told[-1].getMessage() or "crash" in told[-1].getMessage()
+    assert "abort" in records[-1].getMessage() or "crash" in records[-1].getMessage()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -72,7 +72,7 @@ def killed_within_the_checkpoint_of_a_prune(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_prune_that_is_killed_while_space_is_given_back_is_whole(
+def test_a_prune_that_is_killed_while_it_frees_space_is_complete(
     point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
@@ -104,7 +104,7 @@ def goes_on_after_a_checkpoint_that_failed(folder: Path) -> None:
     assert is_clean(folder)
 
 
-def test_an_engine_whose_database_was_given_up_opens_it_anew_and_goes_on(
+def test_an_engine_reopens_a_database_that_duckdb_invalidated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POINT", "BEFORE_HEADER")

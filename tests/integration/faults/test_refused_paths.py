@@ -1,4 +1,4 @@
-"""Paths where no store can be: refused at open, saying which, and nothing is changed there."""
+"""Paths where no store can be are refused with a reason, and nothing is changed there."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_path_in_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_path_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere" / "orders.duckdb", "folder that exists")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dangling_link_makes_the_store_where_it_leads(tmp_path: Path) -> None:
+def test_a_store_behind_a_dangling_link_is_created_at_its_target(tmp_path: Path) -> None:
     link = tmp_path / "link.duckdb"
     link.symlink_to(tmp_path / "orders.duckdb")
     bf.Engine(link, orders(), workers=0).close()

@@ -1,7 +1,7 @@
-"""A checkpoint that was cut in the middle of a write leaves a store that opens, with all in it.
+"""A store opens with all its data after a checkpoint that was cut off in the middle of a write.
 
-DuckDB rewrites its blocks of metadata in place. The file as a kill would leave it is put together
-here from what it was when a checkpoint began, and when it ended.
+DuckDB rewrites its blocks of metadata in place. These tests combine the file before a checkpoint
+with the file after it, which gives the file that a kill in between would leave.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BLOCK_BYTES = 262_144
 
 @dataclass
 class Cut:
-    """A store's file as a checkpoint found it and as it left it, and what lay beside it."""
+    """A store's file before and after a checkpoint, with the files beside it."""
 
     folder: Path
 
@@ -35,7 +35,7 @@ class Cut:
         return (self.folder / "orders.duckdb").read_bytes()
 
     def torn(self, to: Path, written: int) -> Path:
-        """Make the store of a checkpoint that was killed so far into the first metadata block."""
+        """Write the file of a checkpoint that was killed within the first metadata block."""
         before, after = self.at_begin("orders.duckdb").read_bytes(), self.ended
         half = after[HEADER_BYTES : HEADER_BYTES + written]
         rest = before[HEADER_BYTES + written : HEADER_BYTES + BLOCK_BYTES]
@@ -69,28 +69,30 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
 
 
 @pytest.mark.parametrize("written", [1, 4_096, 8_192, 100_000, BLOCK_BYTES - 1])
-def test_a_block_that_is_half_written_is_put_back(cut: Cut, written: int, tmp_path: Path) -> None:
+def test_a_half_written_block_is_restored(cut: Cut, written: int, tmp_path: Path) -> None:
     path = cut.torn(tmp_path, written)
     with bf.Engine(path, orders(), workers=0) as engine:
         assert outcome(engine) == undisturbed(ROWS)
     assert is_clean(tmp_path)
 
 
-def test_a_reader_puts_it_back_as_well(cut: Cut, tmp_path: Path) -> None:
+def test_a_reader_restores_it_too(cut: Cut, tmp_path: Path) -> None:
     path = cut.torn(tmp_path, 4_096)
     with bf.connect(path) as reader:
         assert reader.sql("SELECT count(*) FROM orders.runs").fetchall() == [(ROWS,)]
     assert not journal_of(path).exists()
 
 
-def test_without_what_was_kept_it_could_not_be_opened(cut: Cut, tmp_path: Path) -> None:
+def test_without_the_journal_the_store_can_not_be_opened(cut: Cut, tmp_path: Path) -> None:
     path = cut.torn(tmp_path, 4_096)
     journal_of(path).unlink()
     with pytest.raises(bf.StoreFormatError, match="checksum"):
         bf.Engine(path, orders(), workers=0)
 
 
-def test_a_checkpoint_that_had_not_begun_leaves_what_is_dropped(cut: Cut, tmp_path: Path) -> None:
+def test_the_journal_of_a_checkpoint_that_had_not_begun_is_dropped(
+    cut: Cut, tmp_path: Path
+) -> None:
     path = tmp_path / "orders.duckdb"
     for name in ("orders.duckdb", "orders.duckdb.wal"):
         shutil.copy(cut.at_begin(name), tmp_path / name)
@@ -101,7 +103,7 @@ def test_a_checkpoint_that_had_not_begun_leaves_what_is_dropped(cut: Cut, tmp_pa
     assert is_clean(tmp_path)
 
 
-def test_a_checkpoint_that_was_done_is_not_undone(cut: Cut, tmp_path: Path) -> None:
+def test_a_finished_checkpoint_is_not_undone(cut: Cut, tmp_path: Path) -> None:
     path = tmp_path / "orders.duckdb"
     path.write_bytes(cut.ended)
     shutil.copy(cut.at_begin("orders.duckdb.checkpoint"), journal_of(path))

@@ -1,4 +1,4 @@
-"""A second coordinator on a held store is refused, whichever way it comes; a dead one is no bar."""
+"""A second coordinator is refused by any path to the store; a dead one does not block it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the store, with runs in its log."""
+    """Another process with the store open, and with runs in its log."""
     here = str(Path(__file__).parent)
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(store), str(ROWS)],
@@ -115,13 +115,13 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_second_is_refused_and_told_of_the_first(
+def test_the_second_is_refused_with_the_pid_of_the_first(
     way: Callable[[Path], Path], store: Path, holder: subprocess.Popen[str]
 ) -> None:
     path = way(store)
     refused(path, holder.pid)
     if way is by_hard_link:
-        # The socket lies beside the other name.
+        # The socket is beside the other name.
         with pytest.raises(bf.StoreHeldError, match=f"process {holder.pid} "):
             bf.connect(path)
     else:
@@ -142,7 +142,7 @@ def test_an_owner_that_was_killed_does_not_block(
     goes_on(path)
 
 
-def test_after_a_kill_a_hard_link_beside_whose_name_no_log_lies_is_refused(
+def test_after_a_kill_a_hard_link_without_the_log_is_refused(
     store: Path, holder: subprocess.Popen[str]
 ) -> None:
     link = by_hard_link(store)
@@ -159,7 +159,7 @@ def the_other_name_of_the_folder_is_refused(folder: Path) -> None:
         load(engine, 10)
         child = os.fork()
         if child == 0:
-            # The second process, which has nothing of the first but what it finds on the disk.
+            # The second process knows of the first only what is on the disk.
             os.execv(sys.executable, [sys.executable, "-c", SECOND, str(folder / "bound")])
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         refused(folder / "bound" / "orders.duckdb", os.getpid())
@@ -178,7 +178,7 @@ sys.exit(2)
 """
 
 
-def test_the_second_is_refused_by_way_of_a_mount_of_the_same_folder(tmp_path: Path) -> None:
+def test_the_second_is_refused_through_another_mount_of_the_folder(tmp_path: Path) -> None:
     mount = 'mkdir "$1/bound" && mount --bind "$1" "$1/bound"'
     mounted(the_other_name_of_the_folder_is_refused, tmp_path, mount)
 

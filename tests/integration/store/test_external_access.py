@@ -1,4 +1,4 @@
-"""Whatever SQL reaches a store, it reaches no file but the store's own."""
+"""SQL in a store can access no file but the store's own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ STATEMENTS: dict[str, str] = {
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """A folder with a file and a database that are nobody's business."""
+    """A folder with a file and a database that queries must not read."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "secret.csv").write_text(f"secret\n{SECRET}\n")
@@ -99,7 +99,7 @@ def test_a_predicate_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> 
 
 
 def executed(bench: Bench) -> None:
-    """Execute the step, and raise what it failed its run with."""
+    """Execute the step, and raise the error that its run failed with."""
     bench.seed(1)
     bench.execute()
     assert bench.rows("status::VARCHAR, label") == [("NEW", "none")]
@@ -113,7 +113,7 @@ def test_a_step_in_sql_reads_no_file(
     expression = f"(SELECT min(t::VARCHAR) FROM {hostile(READS[kind], elsewhere)} AS t)"
 
     with pytest.raises((DefinitionError, CommitError)) as caught:
-        # Most are refused before any run is looked at.
+        # Most are refused before any run is read.
         executed(open_bench(sql_parcels(values={"label": expression})))
 
     assert SECRET not in str(caught.value)
@@ -130,9 +130,7 @@ def test_a_query_neither_writes_files_nor_changes_settings(
 
 
 @pytest.mark.parametrize("kind", READS)
-def test_who_only_looks_into_a_store_reads_no_other_file(
-    kind: str, bench: Bench, path: Path, elsewhere: Path
-) -> None:
+def test_a_reader_reads_no_other_file(kind: str, bench: Bench, path: Path, elsewhere: Path) -> None:
     bench.store.close()
 
     with connect(path) as reader:
@@ -150,19 +148,19 @@ def test_a_query_can_still_be_explained(bench: Bench) -> None:
         assert bench.questions.sql(f"{explain} SELECT * FROM parcels.runs").fetchall()
 
 
-def test_no_variable_of_python_can_be_queried(bench: Bench) -> None:
+def test_python_variables_can_not_be_queried(bench: Bench) -> None:
     with pytest.raises(QueryError, match="does not exist"):
         bench.questions.sql("FROM reader")
 
 
 @pytest.mark.parametrize("limit", ["lots", "5 apples", "", "0", "120%", "1KB"])
-def test_a_memory_limit_that_is_none_is_refused_in_a_sentence(path: Path, limit: str) -> None:
+def test_an_invalid_memory_limit_is_refused_in_a_sentence(path: Path, limit: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         Store.open(path, [sql_parcels()], clock=lambda: NOW, memory_limit=limit)
 
     assert str(caught.value) == (
-        f"memory_limit is {limit!r}, which is no amount of memory that DuckDB can work with; give "
-        'one like "512MB" or "4GB"'
+        f"memory_limit is {limit!r}, which is not an amount of memory that DuckDB can use; give "
+        'one like "512MB" or "4GB".'
     )
     assert not path.exists()
 
@@ -195,7 +193,7 @@ def test_sql_over_the_store_is_a_source(loader: Loader) -> None:
     assert loader.column("name") == ["a", "b", "b2"]
 
 
-def test_sql_over_files_and_the_store_is_refused_with_a_way_out(
+def test_sql_over_files_and_the_store_is_refused_with_a_remedy(
     loader: Loader, elsewhere: Path
 ) -> None:
     query = f"FROM '{items(elsewhere)}' ANTI JOIN items.runs USING (name)"
@@ -206,16 +204,14 @@ def test_sql_over_files_and_the_store_is_refused_with_a_way_out(
 
 def test_sql_as_a_source_writes_nothing(loader: Loader, elsewhere: Path) -> None:
     for statement in STATEMENTS.values():
-        # What isn't SQL that reads is taken for the path of a file.
+        # Text that is not a SELECT is treated as the path of a file.
         with pytest.raises(SourceError):
             loader.load(hostile(statement, elsewhere))
 
     assert sorted(os.listdir(elsewhere)) == ["other.duckdb", "secret.csv"]
 
 
-def test_what_was_read_of_a_file_can_be_read_no_more_after_its_load(
-    loader: Loader, elsewhere: Path
-) -> None:
+def test_a_loaded_file_can_not_be_read_after_its_load(loader: Loader, elsewhere: Path) -> None:
     path = elsewhere / "items.parquet"
     pq.write_table(loader.arrow("SELECT 'a' AS name, 1.0::DOUBLE AS price"), path)
     loader.load(path)

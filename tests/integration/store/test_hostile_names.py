@@ -1,4 +1,4 @@
-"""Names and values that read like SQL stay names and values, wherever a source has them."""
+"""Names and values of a source that look like SQL stay names and values."""
 
 from __future__ import annotations
 
@@ -96,9 +96,7 @@ def test_values_are_kept_as_they_are(kind: str, loader: Loader, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_part_of_any_name_is_left_out_of_an_object(
-    name: str, loader: Loader, tmp_path: Path
-) -> None:
+def test_an_unknown_part_of_any_name_is_ignored(name: str, loader: Loader, tmp_path: Path) -> None:
     parts = pa.array([[{"size": "1", name: "x"}]])
     source = as_parquet(pa.table({"name": ["a"], "parts": parts}), tmp_path)
 
@@ -124,7 +122,7 @@ def test_a_store_may_have_any_name(name: str, tmp_path: Path) -> None:
 def test_a_store_whose_log_would_be_elsewhere_is_refused(tmp_path: Path) -> None:
     opening = opened(Item, path=tmp_path / "items?.duckdb")
 
-    with pytest.raises(StoreError, match=r"has a '\?'"), opening:
+    with pytest.raises(StoreError, match=r"contains '\?'"), opening:
         pass
 
     assert list(tmp_path.iterdir()) == []

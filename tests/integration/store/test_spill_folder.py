@@ -1,4 +1,4 @@
-"""What doesn't fit in memory: readable by its owner alone, and gone with whoever wrote it."""
+"""Data that does not fit in memory is readable only by its owner, and removed after use."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def wide_umask() -> Iterator[None]:
 
 @pytest.fixture
 def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What stands for the system's temporary folder."""
+    """A folder in place of the system's temporary folder."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -77,7 +77,9 @@ def killed_while_spilled(path: Path) -> None:
         process.send_signal(signal.SIGKILL)
 
 
-def test_what_is_spilled_is_in_a_folder_of_the_owner_alone(wide_umask: None, path: Path) -> None:
+def test_spilled_data_is_in_a_folder_that_only_its_owner_can_read(
+    wide_umask: None, path: Path
+) -> None:
     store = open_small(path)
     spill(store)
 
@@ -89,7 +91,7 @@ def test_what_is_spilled_is_in_a_folder_of_the_owner_alone(wide_umask: None, pat
     assert not beside(path).exists()
 
 
-def test_a_folder_that_others_could_read_is_closed_to_them(path: Path) -> None:
+def test_an_existing_folder_becomes_readable_to_its_owner_only(path: Path) -> None:
     beside(path).mkdir(0o755)
 
     store = open_small(path)
@@ -98,7 +100,7 @@ def test_a_folder_that_others_could_read_is_closed_to_them(path: Path) -> None:
     store.close()
 
 
-def test_what_a_killed_process_spilled_is_gone_after_the_next_open(path: Path) -> None:
+def test_the_next_open_removes_what_a_killed_process_spilled(path: Path) -> None:
     killed_while_spilled(path)
     assert sum(file.stat().st_size for file in beside(path).iterdir()) > 10_000_000
 
@@ -109,7 +111,7 @@ def test_what_a_killed_process_spilled_is_gone_after_the_next_open(path: Path) -
     assert sorted(os.listdir(path.parent)) == [path.name]
 
 
-def test_what_is_not_duckdbs_is_never_removed(path: Path) -> None:
+def test_files_of_other_programs_are_never_removed(path: Path) -> None:
     beside(path).mkdir()
     for name in ("notes.txt", "duckdb.txt", "my_duckdb_temp_1.tmp"):
         (beside(path) / name).write_text("mine")
@@ -123,7 +125,7 @@ def test_what_is_not_duckdbs_is_never_removed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_nothing_is_spilled_to_where_somebody_else_leads(
+def test_a_spill_folder_that_is_a_link_or_a_file_is_refused(
     kind: str, path: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -134,7 +136,7 @@ def test_nothing_is_spilled_to_where_somebody_else_leads(
     else:
         beside(path).symlink_to(elsewhere)
 
-    with pytest.raises(StoreError, match="no folder of yours; rename or remove it"):
+    with pytest.raises(StoreError, match="not a folder of yours; rename or remove it"):
         open_small(path)
 
     assert len(list(elsewhere.iterdir())) == 1
@@ -142,7 +144,7 @@ def test_nothing_is_spilled_to_where_somebody_else_leads(
     assert not path.exists()
 
 
-def test_a_reader_spills_apart_from_the_store(
+def test_a_reader_spills_to_a_temporary_folder(
     wide_umask: None, bench: Bench, path: Path, temporary_folder: Path
 ) -> None:
     bench.store.close()
@@ -156,7 +158,7 @@ def test_a_reader_spills_apart_from_the_store(
     assert list(temporary_folder.iterdir()) == []
 
 
-def test_a_store_in_memory_spills_into_a_folder_of_its_own(
+def test_a_store_in_memory_spills_to_a_temporary_folder(
     wide_umask: None, temporary_folder: Path
 ) -> None:
     store = open_small(":memory:")
@@ -187,15 +189,15 @@ def test_folders_of_killed_processes_are_removed_and_those_in_use_are_not(
     in_use.close()
 
 
-def test_a_new_store_is_made_where_only_its_owner_can_look(
+def test_a_new_store_is_created_in_a_folder_that_only_its_owner_can_read(
     wide_umask: None, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     rename = Path.rename
 
-    def looked_at(unborn: Path, to: Path) -> Path:
-        seen.append(mode(unborn.parent))
-        return rename(unborn, to)
+    def looked_at(unfinished: Path, to: Path) -> Path:
+        seen.append(mode(unfinished.parent))
+        return rename(unfinished, to)
 
     monkeypatch.setattr(Path, "rename", looked_at)
     open_small(path).close()
@@ -204,7 +206,7 @@ def test_a_new_store_is_made_where_only_its_owner_can_look(
     assert sorted(os.listdir(path.parent)) == [path.name]
 
 
-def test_who_can_open_a_store_is_for_its_folder_and_the_umask_to_say(
+def test_the_folder_and_the_umask_decide_who_can_open_a_store(
     path: Path, open_bench: Callable[..., Bench]
 ) -> None:
     before = os.umask(0o077)

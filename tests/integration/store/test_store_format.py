@@ -43,7 +43,7 @@ def test_a_sqlite_database_is_refused(path: Path) -> None:
     refused_untouched(path, "SQLite")
 
 
-def test_a_duckdb_file_of_somebody_else_is_refused(path: Path) -> None:
+def test_a_duckdb_file_of_another_program_is_refused(path: Path) -> None:
     connection = duckdb.connect(str(path))
     connection.execute("CREATE TABLE t(a INTEGER)")
     connection.close()
@@ -109,7 +109,7 @@ def test_a_log_without_its_store_is_refused_and_kept(path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_a_killed_creation_left_is_replaced(
+def test_the_leftovers_of_a_killed_creation_are_replaced(
     open_bench: Callable[..., Bench], path: Path
 ) -> None:
     Path(f"{path}.new").write_bytes(b"half")
@@ -130,7 +130,7 @@ def test_a_reopened_store_has_its_runs_and_their_ids(open_bench: Callable[..., B
     assert {row[0].version for row in before} == {8}
 
 
-def test_two_workflows_share_a_store_and_none_of_their_ids(path: Path) -> None:
+def test_two_workflows_in_a_store_have_different_run_ids(path: Path) -> None:
     first, second = parcels("first"), parcels('sec"ond')
     store = Store.open(path, [first, second], clock=lambda: NOW)
     Bench(store, first).seed(1)
@@ -140,13 +140,13 @@ def test_two_workflows_share_a_store_and_none_of_their_ids(path: Path) -> None:
     store.close()
 
 
-def test_workflows_whose_names_differ_by_case_alone_are_refused(path: Path) -> None:
+def test_workflows_whose_names_differ_only_by_case_are_refused(path: Path) -> None:
     with pytest.raises(MigrationError, match="schema"):
         Store.open(path, [parcels("parcels"), parcels("Parcels")], clock=lambda: NOW)
     Store.open(path, [parcels()], clock=lambda: NOW).close()
 
 
-def test_settings_hold_on_every_cursor(bench: Bench) -> None:
+def test_settings_apply_to_every_cursor(bench: Bench) -> None:
     query = "SELECT current_setting('TimeZone'), current_setting('autoinstall_known_extensions')"
     assert bench.questions.sql(query).fetchall() == [("UTC", False)]
 

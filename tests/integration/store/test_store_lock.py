@@ -52,7 +52,7 @@ def held_elsewhere(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_store_held_by_another_process_says_who_holds_it(path: Path) -> None:
+def test_the_error_for_a_held_store_names_the_other_process(path: Path) -> None:
     with held_elsewhere(path) as process:
         with pytest.raises(StoreHeldError) as caught:
             open_store(path)
@@ -104,7 +104,7 @@ def test_a_lock_file_left_behind_does_not_block(path: Path) -> None:
     open_store(path).close()
 
 
-def test_a_refused_open_gives_the_lock_back(path: Path) -> None:
+def test_a_refused_open_releases_the_lock(path: Path) -> None:
     path.write_bytes(b"no store")
     for _ in range(2):
         with pytest.raises(StoreError, match="is not a batchflow store"):
@@ -127,7 +127,7 @@ def test_a_file_open_in_duckdb_elsewhere_in_the_process_is_held_and_keeps_its_lo
     mine.close()
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="folder that exists"):
         open_store(tmp_path / "nowhere" / "parcels.duckdb")
 
@@ -148,7 +148,7 @@ def test_a_closed_store_refuses_to_work(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_can_not_use_the_store_nor_harm_it(path: Path) -> None:
+def test_a_forked_child_can_neither_use_nor_harm_the_store(path: Path) -> None:
     store = open_store(path)
     child = os.fork()
     if child == 0:

@@ -22,7 +22,7 @@ class Size:
 
 
 def changed(object_type: type[Any] = Parcel, status_type: type[enum.Enum] = Status) -> Any:
-    """The workflow as its author has changed it since."""
+    """Return the workflow as its author changed it later."""
     workflow: Workflow[Any, Any] = Workflow("parcels", object_type, status_type)
     workflow.sql_step(status_type["NEW"], to=[status_type["CHECKED"]])
     return workflow
@@ -45,12 +45,12 @@ def differences(open_bench: Open, workflow: Any) -> tuple[str, ...]:
     return caught.value.differences
 
 
-def test_an_unchanged_workflow_keeps_what_is_stored(open_bench: Open) -> None:
+def test_an_unchanged_workflow_leaves_the_store_unchanged(open_bench: Open) -> None:
     stored(open_bench)
     assert open_bench().rows("weight, label, status") == [(n, "none", "NEW") for n in range(3)]
 
 
-def test_new_statuses_are_added_wherever_they_stand(open_bench: Open) -> None:
+def test_new_statuses_may_be_added_anywhere(open_bench: Open) -> None:
     bench = open_bench()
     bench.seed(3)
     bench.commit(moved(bench, bench.claim(), Status.CHECKED))
@@ -93,7 +93,7 @@ def test_new_fields_get_their_defaults(open_bench: Open) -> None:
     assert nullable["sent"]
 
 
-def test_a_default_that_differs_each_time_is_made_for_each_run(open_bench: Open) -> None:
+def test_a_default_factory_with_varying_values_is_called_for_each_run(open_bench: Open) -> None:
     numbers = itertools.count()
 
     @dataclass
@@ -105,7 +105,7 @@ def test_a_default_that_differs_each_time_is_made_for_each_run(open_bench: Open)
     assert len(set(tokens)) == 3
 
 
-def test_a_migrated_store_opens_again_and_can_be_worked_on(open_bench: Open) -> None:
+def test_a_migrated_store_opens_again_and_drains(open_bench: Open) -> None:
     @dataclass
     class Wider(Parcel):
         price: float = 1.5
@@ -148,14 +148,14 @@ def test_removed_and_retyped_fields_are_refused_all_at_once(open_bench: Open) ->
     )
 
 
-def test_a_removed_status_that_runs_stand_on_is_refused(open_bench: Open) -> None:
+def test_removing_a_status_that_runs_have_is_refused(open_bench: Open) -> None:
     stored(open_bench, status="'REFUSED'", run_state="'COMPLETED'")
     fewer = enum.Enum("Status", "NEW CHECKED DONE")
     [difference] = differences(open_bench, changed(status_type=fewer))
-    assert difference == "status REFUSED was removed, but 3 runs stand on it"
+    assert difference == "status REFUSED was removed, but 3 runs have it"
 
 
-def test_a_removed_status_that_only_the_history_names_is_kept_there(open_bench: Open) -> None:
+def test_a_removed_status_stays_in_the_history(open_bench: Open) -> None:
     bench = open_bench()
     bench.seed(1)
     bench.commit(moved(bench, bench.claim(), Status.REFUSED))
@@ -168,7 +168,7 @@ def test_a_removed_status_that_only_the_history_names_is_kept_there(open_bench: 
     assert again.transitions("to_status") == [("REFUSED",)]
 
 
-def test_transitions_that_are_switched_on_later_are_recorded_from_then_on(
+def test_transitions_are_recorded_once_they_are_switched_on(
     open_bench: Open,
 ) -> None:
     silent = open_bench(parcels(record_transitions=False))

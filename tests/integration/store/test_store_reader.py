@@ -45,7 +45,7 @@ def stored(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_reader_answers_without_any_definition(stored: Path) -> None:
+def test_a_reader_queries_a_store_without_any_definition(stored: Path) -> None:
     with bf.connect(stored) as reader:
         assert reader.workflows == ("parcels", "returns")
         assert fetched(reader.counts(workflow="parcels")) == [("NEW", "INITIATED", 3)]
@@ -59,7 +59,7 @@ def test_a_reader_answers_without_any_definition(stored: Path) -> None:
         assert fetched(reader.sql("SELECT max(weight) FROM parcels.runs")) == [(2,)]
 
 
-def test_its_answers_have_the_columns_of_an_engines(stored: Path) -> None:
+def test_a_reader_and_an_engine_return_the_same_columns(stored: Path) -> None:
     workflow = parcels()
     with bf.connect(stored) as reader:
         columns = [
@@ -82,7 +82,7 @@ def test_history_finds_the_workflow_by_the_run_id(stored: Path) -> None:
             reader.history(UUID(int=1))
 
 
-def test_which_workflow_must_be_said_where_there_are_several(stored: Path) -> None:
+def test_the_workflow_is_required_if_there_are_several(stored: Path) -> None:
     with bf.connect(stored) as reader:
         with pytest.raises(QueryError, match="'parcels', 'returns'"):
             reader.counts()
@@ -100,13 +100,13 @@ def test_a_reader_refuses_what_would_change_the_store(stored: Path) -> None:
         reader.sql("DELETE FROM parcels.runs")
 
 
-def test_a_path_without_a_file_is_refused_and_stays_without(tmp_path: Path) -> None:
+def test_a_path_without_a_file_is_refused_and_no_file_is_created(tmp_path: Path) -> None:
     with pytest.raises(StoreFormatError, match="no store at"):
         bf.connect(tmp_path / "missing.duckdb")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     duckdb.connect(str(other)).close()
     with pytest.raises(StoreFormatError, match="did not create"):
@@ -134,7 +134,7 @@ def test_a_reader_keeps_engines_out_until_it_is_closed(stored: Path) -> None:
     bf.Engine(stored, parcels(), workers=0).close()
 
 
-def test_an_engine_waits_for_a_reader_who_is_about_to_go(stored: Path) -> None:
+def test_an_engine_waits_for_a_reader_that_is_about_to_close(stored: Path) -> None:
     code = (
         "import sys\nimport batchflow as bf\n"
         "with bf.connect(sys.argv[1]):\n    print('open', flush=True)\n    sys.stdin.read()\n"
@@ -169,7 +169,7 @@ def test_another_program_that_holds_the_file_is_named_by_its_pid(stored: Path) -
     assert f"process {process.pid} " in str(caught.value)
 
 
-def test_what_a_crash_left_in_the_log_is_read_and_left_there(stored: Path) -> None:
+def test_a_reader_reads_the_log_of_a_crash_and_leaves_it_unchanged(stored: Path) -> None:
     crashed = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(CRASHED), str(stored)], check=False
     )
@@ -181,7 +181,7 @@ def test_what_a_crash_left_in_the_log_is_read_and_left_there(stored: Path) -> No
     assert {path.name: path.read_bytes() for path in stored.parent.iterdir()} == before
 
 
-def test_a_closed_reader_says_so(stored: Path) -> None:
+def test_a_closed_reader_raises_store_closed_error(stored: Path) -> None:
     reader = bf.connect(stored)
     reader.close()
     reader.close()

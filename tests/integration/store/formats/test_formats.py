@@ -173,7 +173,8 @@ def test_a_store_of_each_format_drains_to_the_end(path: Path) -> None:
 
 
 def test_new_outcomes_can_be_recorded_in_an_upgraded_store(path: Path) -> None:
-    with engine(path) as found, found._store._connection.write() as cursor:
+    engine(path).close()
+    with duckdb.connect(str(path)) as cursor:
         [(names,)] = cursor.execute(
             "SELECT enum_range(outcome)::VARCHAR[] FROM orders.transitions LIMIT 1"
         ).fetchall()
