@@ -10,7 +10,6 @@ from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
 from batchflow.cli.commands.export import export
-from batchflow.cli.commands.hold import cancel, pause, resume
 from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.questions import (
     ages,
@@ -21,6 +20,7 @@ from batchflow.cli.commands.questions import (
     transitions,
 )
 from batchflow.cli.commands.run import run
+from batchflow.cli.commands.run_control import cancel, pause, resume
 from batchflow.cli.commands.runs import runs
 from batchflow.cli.commands.show import show
 from batchflow.cli.commands.sql import sql

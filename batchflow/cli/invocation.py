@@ -12,7 +12,7 @@ from batchflow.cli.exit_code import ExitCode
 from batchflow.cli.group import batchflow
 from batchflow.cli.interruption import Interruption
 from batchflow.cli.output import note
-from batchflow.cli.streams import flush_or_let_go, is_of_stream, open_closed_streams
+from batchflow.cli.streams import flush_or_discard, is_output_error, open_closed_streams
 from batchflow.cli.target import BrokenModuleError
 from batchflow.errors import BatchflowError, StoreHeldError
 
@@ -31,7 +31,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
                 return interruption.exit_code
             return _exit_code_of(error)
         finally:
-            flush_or_let_go()
+            flush_or_discard()
 
 
 def _executed(arguments: Sequence[str] | None) -> int:
@@ -70,7 +70,7 @@ def _told(error: BaseException) -> str:
             return f"batchflow: {error}"
         case BrokenModuleError():
             return str(error)
-        case OSError() if is_of_stream(error):
+        case OSError() if is_output_error(error):
             return f"batchflow: the output can't be written: {error.strerror}."
         case _:
             return "".join(traceback.format_exception(error))

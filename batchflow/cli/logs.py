@@ -8,7 +8,7 @@ import sys
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
-class _AboveBar(logging.Handler):
+class _ProgressBarHandler(logging.Handler):
     """Writes above a progress bar rather than through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -20,20 +20,20 @@ class _AboveBar(logging.Handler):
             self.handleError(record)
 
 
-def show_log(*, quiet: bool, verbose: bool) -> None:
+def configure_logging(*, quiet: bool, verbose: bool) -> None:
     """Log to stderr: progress as lines where nobody watches a bar, warnings everywhere."""
     watched = sys.stderr.isatty()
-    handler = _AboveBar() if watched else logging.StreamHandler()
+    handler = _ProgressBarHandler() if watched else logging.StreamHandler()
     handler.setFormatter(logging.Formatter(_FORMAT))
     log = logging.getLogger("batchflow")
     log.addHandler(handler)
     log.propagate = False
     if not verbose:
-        handler.addFilter(_is_news)
+        handler.addFilter(_is_progress_or_warning)
     log.setLevel(_level(quiet=quiet, verbose=verbose, watched=watched))
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_progress_or_warning(record: logging.LogRecord) -> bool:
     """Tell progress and warnings from the lines that each commit writes."""
     return record.levelno >= logging.WARNING or getattr(record, "action", "") == "progress"
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.columns import refuse_namesakes
-from batchflow.cli.streams import let_go, let_go_when_ended
+from batchflow.cli.column_casts import refuse_duplicate_names
+from batchflow.cli.streams import discard_output, discarding_when_closed
 
 if TYPE_CHECKING:
     from batchflow.store import Relation
@@ -30,7 +30,7 @@ _TERMINAL_ROWS = 40
 
 def note(text: str) -> None:
     """Tell people something that is no data, if they are still there."""
-    with let_go_when_ended(sys.stderr):
+    with discarding_when_closed(sys.stderr):
         click.echo(text, err=True)
 
 
@@ -45,7 +45,7 @@ def write(text: str, *, flush: bool = True) -> bool:
             sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would break again when Python flushes it at its end.
-        let_go(sys.stdout)
+        discard_output(sys.stdout)
         return False
     return True
 
@@ -102,7 +102,7 @@ def _encoded(relation: Relation) -> Iterator[list[str]]:
     from batchflow.store.query.relation import executing
     from batchflow.store.schema.layout import quote
 
-    refuse_namesakes(relation, "JSON")
+    refuse_duplicate_names(relation, "JSON")
     members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)
     rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
     with executing():

@@ -29,29 +29,29 @@ def open_closed_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def is_of_stream(error: BaseException) -> bool:
+def is_output_error(error: BaseException) -> bool:
     """Tell whether it is a stream that couldn't be written to; a file would be named."""
     return isinstance(error, OSError) and error.errno in _ENDED and error.filename is None
 
 
-def let_go(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Send what is written from now on, and what is still buffered, to nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
-def flush_or_let_go() -> None:
+def flush_or_discard() -> None:
     """Leave nothing that Python would stumble over when it flushes the streams at its end."""
     for stream in (sys.stdout, sys.stderr):
-        with let_go_when_ended(stream):
+        with discarding_when_closed(stream):
             stream.flush()
 
 
 @contextlib.contextmanager
-def let_go_when_ended(stream: TextIO) -> Iterator[None]:
+def discarding_when_closed(stream: TextIO) -> Iterator[None]:
     """Write to a stream for as long as somebody takes it."""
     try:
         yield
     except OSError:
-        let_go(stream)
+        discard_output(stream)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.draining import drained
-from batchflow.cli.logs import show_log
+from batchflow.cli.drain import run_until_idle
+from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import json_option, quiet_option, verbose_option, workers_option
 from batchflow.cli.output import note, prints_to_stderr, write, write_document
 
@@ -55,7 +55,7 @@ def demo(
     from batchflow.demo.orders import orders
     from batchflow.engine import Engine
 
-    show_log(quiet=quiet, verbose=verbose)
+    configure_logging(quiet=quiet, verbose=verbose)
     folder.mkdir(parents=True, exist_ok=True)
     store = _store(folder, runs)
     with Engine(store, orders, workers=workers) as engine:
@@ -66,7 +66,7 @@ def demo(
             note(str(loaded))
         else:
             note(f"Going on with {store}, which was left in the middle.")
-        report = drained(engine, quiet=quiet, wait_for_retries=True)
+        report = run_until_idle(engine, quiet=quiet, wait_for_retries=True)
     if as_json:
         write_document({"store": str(store), "report": report.as_dict()})
     else:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.across import across
-from batchflow.cli.answering import write_answer
-from batchflow.cli.form import Form, form_option
 from batchflow.cli.options import store_option, workflow_option
+from batchflow.cli.output_format import OutputFormat, format_option
+from batchflow.cli.results import write_results
+from batchflow.cli.workflow_choice import query_each_workflow
 
 
 @click.command(
@@ -21,10 +21,10 @@ Example:
 )
 @store_option
 @workflow_option
-@form_option
-def errors(store: Path, workflow: str | None, *, form: Form) -> None:
+@format_option
+def errors(store: Path, workflow: str | None, *, form: OutputFormat) -> None:
     """Tell the failures by fingerprint: how many, in which steps, since when, and one message."""
     from batchflow.access import StoreClient, connect
 
     with connect(store) as reader:
-        write_answer(across(reader, StoreClient.errors, workflow), form)
+        write_results(query_each_workflow(reader, StoreClient.errors, workflow), form)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.exporting import write_out
+from batchflow.cli.atomic_write import atomic_path, is_parquet
+from batchflow.cli.export_files import write_export
 from batchflow.cli.options import json_option, store_option, workflow_option
 from batchflow.cli.output import write, write_document
-from batchflow.cli.whole import is_parquet, written_whole
 
 if TYPE_CHECKING:
     from batchflow.access import StoreClient
@@ -106,8 +106,8 @@ def _export(options: ExportOptions) -> None:
                 f"There is no column {missing[0]!r} to partition by; the columns of "
                 f"{options.table} are {', '.join(relation.columns)}."
             )
-        with written_whole(options.out) as path:
-            rows = write_out(relation, path, options.out.suffix, options.partition_by)
+        with atomic_path(options.out) as path:
+            rows = write_export(relation, path, options.out.suffix, options.partition_by)
     if options.as_json:
         write_document({"table": options.table, "rows": rows, "path": str(options.out)})
     else:
@@ -115,10 +115,10 @@ def _export(options: ExportOptions) -> None:
 
 
 def _chosen(reader: StoreClient, options: ExportOptions) -> Relation:
-    from batchflow.cli.across import only
+    from batchflow.cli.workflow_choice import choose_workflow
     from batchflow.store.schema.layout import quote
 
-    workflow = only(reader, options.workflow)
+    workflow = choose_workflow(reader, options.workflow)
     if options.table == "runs":
         return reader.runs(options.where, workflow=workflow)
     rows = reader.sql(f"SELECT * FROM {quote(workflow)}.{options.table}")

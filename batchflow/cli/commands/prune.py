@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.moment import Age
 from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import write, write_document
+from batchflow.cli.time_options import AgeType
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ Example:
 @click.option(
     "--finished-before",
     required=True,
-    type=Age(),
+    type=AgeType(),
     help="How long ago, like 90m, 12h, 30d or 2w, or a date.",
 )
 @click.option("--workflow", metavar="NAME", help="Of which workflow.  [default: of all]")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.across import across
-from batchflow.cli.answering import write_answer
-from batchflow.cli.form import Form, form_option
 from batchflow.cli.options import store_option, workflow_option
-from batchflow.cli.plotting import plot_answer, plot_option
+from batchflow.cli.output_format import OutputFormat, format_option
+from batchflow.cli.plot_option import plot_option, write_plot
+from batchflow.cli.results import write_results
+from batchflow.cli.workflow_choice import query_each_workflow
 
 if TYPE_CHECKING:
     from batchflow.store import PlottableRelation
@@ -24,18 +24,18 @@ def answer(
     store: Path,
     workflow: str | None,
     plot: Path | None,
-    form: Form,
+    form: OutputFormat,
 ) -> None:
     """Ask, and write or draw what is answered."""
-    if plot is not None and form != Form():
+    if plot is not None and form != OutputFormat():
         raise click.UsageError("Give --plot or one of --json, --csv and --parquet.")
     from batchflow.access import connect
 
     with connect(store) as reader:
         if plot is None:
-            write_answer(across(reader, ask, workflow), form)
+            write_results(query_each_workflow(reader, ask, workflow), form)
         else:
-            plot_answer(reader, ask, workflow, plot)
+            write_plot(reader, ask, workflow, plot)
 
 
 def _question(name: str, told: str, example: str) -> click.Command:
@@ -48,8 +48,8 @@ def _question(name: str, told: str, example: str) -> click.Command:
     @store_option
     @workflow_option
     @plot_option
-    @form_option
-    def ask(store: Path, workflow: str | None, plot: Path | None, *, form: Form) -> None:
+    @format_option
+    def ask(store: Path, workflow: str | None, plot: Path | None, *, form: OutputFormat) -> None:
         from batchflow.access import StoreClient
 
         answer(getattr(StoreClient, name), store, workflow, plot, form)
@@ -98,7 +98,7 @@ Example:
     help="Over how long each rate is taken.  [default: fitting]",
 )
 @plot_option
-@form_option
+@format_option
 def throughput(bucket: float | None, **options: Any) -> None:
     """Tell how many runs a second left each status, over time."""
     from batchflow.access import StoreClient

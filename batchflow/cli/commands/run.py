@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.draining import drained, exit_code_of
-from batchflow.cli.logs import show_log
-from batchflow.cli.moment import Moment
+from batchflow.cli.drain import exit_code_of, run_until_idle
+from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import (
     json_option,
     new_store_option,
@@ -21,6 +20,7 @@ from batchflow.cli.options import (
 )
 from batchflow.cli.output import note, prints_to_stderr, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
+from batchflow.cli.time_options import TimeType
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
@@ -110,7 +110,7 @@ Example, as often as one likes, as orders that are under way aren't loaded again
 @workers_option
 @click.option("--wait-for-retries", is_flag=True, help="Also wait for runs that back off.")
 @click.option("--limit", type=click.IntRange(min=1), help="Execute steps for so many runs.")
-@click.option("--until", type=Moment(), help="Stop then; without a time zone: local time.")
+@click.option("--until", type=TimeType(), help="Stop then; without a time zone: local time.")
 @json_option
 @quiet_option
 @verbose_option
@@ -129,7 +129,7 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
     if choices.source is not None and choices.workflow is None and len(workflows) > 1:
         names = ", ".join(workflow.name for workflow in workflows)
         raise click.UsageError(f"Say with --load-into which workflow is loaded: {names}.")
-    show_log(quiet=options.quiet, verbose=options.verbose)
+    configure_logging(quiet=options.quiet, verbose=options.verbose)
     from batchflow.engine import Engine, EngineConfig
 
     config = EngineConfig(log_values=options.log_values)
@@ -137,7 +137,7 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
         loaded = choices.load(engine)
         if loaded is not None and not options.quiet:
             note(str(loaded))
-        report = drained(
+        report = run_until_idle(
             engine,
             quiet=options.quiet,
             wait_for_retries=options.wait_for_retries,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.answering import write_answer
-from batchflow.cli.form import Form, form_option
 from batchflow.cli.options import store_option, workflow_option
+from batchflow.cli.output_format import OutputFormat, format_option
+from batchflow.cli.results import write_results
 
 
 @click.command(
@@ -23,10 +23,12 @@ Example:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most runs shown."
 )
-@form_option
-def runs(store: Path, workflow: str | None, where: str | None, limit: int, *, form: Form) -> None:
+@format_option
+def runs(
+    store: Path, workflow: str | None, where: str | None, limit: int, *, form: OutputFormat
+) -> None:
     """List runs with all their columns."""
     from batchflow.access import connect
 
     with connect(store) as reader:
-        write_answer([reader.runs(where, workflow=workflow).limit(limit)], form)
+        write_results([reader.runs(where, workflow=workflow).limit(limit)], form)

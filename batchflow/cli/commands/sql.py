@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.answering import write_answer
-from batchflow.cli.form import Form, form_option
 from batchflow.cli.options import store_option
+from batchflow.cli.output_format import OutputFormat, format_option
+from batchflow.cli.results import write_results
 
 
 @click.command(
@@ -20,8 +20,8 @@ Example:
 )
 @click.argument("query")
 @store_option
-@form_option
-def sql(query: str, store: Path, *, form: Form) -> None:
+@format_option
+def sql(query: str, store: Path, *, form: OutputFormat) -> None:
     """Ask the store in SQL, read-only.
 
     Each workflow is a schema with the tables runs, transitions and errors.
@@ -29,4 +29,4 @@ def sql(query: str, store: Path, *, form: Form) -> None:
     from batchflow.access import connect
 
     with connect(store) as reader:
-        write_answer([reader.sql(query)], form)
+        write_results([reader.sql(query)], form)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from batchflow.cli.commands.questions import answer
-from batchflow.cli.form import Form, form_option
 from batchflow.cli.options import store_option, workflow_option
-from batchflow.cli.plotting import plot_option
+from batchflow.cli.output_format import OutputFormat, format_option
+from batchflow.cli.plot_option import plot_option
 
 
 @click.command(
@@ -30,20 +30,20 @@ Example:
     help="Refresh it in place, with rates and forecasts, until Ctrl-C.  [every 2 seconds]",
 )
 @plot_option
-@form_option
+@format_option
 def status(
     store: Path,
     workflow: str | None,
     every_seconds: float | None,
     plot: Path | None,
     *,
-    form: Form,
+    form: OutputFormat,
 ) -> None:
     """Count the runs by workflow, status and run state."""
     if every_seconds is not None:
-        if plot is not None or form != Form():
+        if plot is not None or form != OutputFormat():
             raise click.UsageError("--watch shows a table; leave out the other forms.")
-        from batchflow.cli.watching import watch
+        from batchflow.cli.status_watch import watch
 
         watch(store, workflow, every_seconds)
         return

@@ -12,7 +12,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-class Moment(click.ParamType[datetime]):
+class TimeType(click.ParamType[datetime]):
     """``HH:MM``, the next time the clock says so here, or an ISO date and time."""
 
     name = "HH:MM|ISO"
@@ -24,7 +24,7 @@ class Moment(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            return moment_of(str(value), datetime.now(UTC))
+            return parse_time(str(value), datetime.now(UTC))
         except ValueError:
             self.fail(
                 f"{value!r} is no moment; give HH:MM, or a date and time like 2030-01-31T06:00",
@@ -33,7 +33,7 @@ class Moment(click.ParamType[datetime]):
             )
 
 
-class Age(click.ParamType[timedelta | datetime]):
+class AgeType(click.ParamType[timedelta | datetime]):
     """How long ago, like ``30d``, or an ISO date, with or without a time."""
 
     name = "AGE|ISO"
@@ -45,7 +45,7 @@ class Age(click.ParamType[timedelta | datetime]):
         if isinstance(value, timedelta | datetime):
             return value
         try:
-            return age_of(str(value))
+            return parse_age(str(value))
         except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is no age; give one like 30d (90m, 12h, 30d, 2w), or a date like "
@@ -55,7 +55,7 @@ class Age(click.ParamType[timedelta | datetime]):
             )
 
 
-def age_of(text: str) -> timedelta | datetime:
+def parse_age(text: str) -> timedelta | datetime:
     """Answer how long ago `text` says, or which moment, aware; without a zone, local is meant.
 
     Raises:
@@ -67,7 +67,7 @@ def age_of(text: str) -> timedelta | datetime:
     return timedelta(**{_UNITS[matched[2]]: int(matched[1])})
 
 
-def moment_of(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """Answer the moment that `text` means, aware; without a time zone, local time is meant.
 
     Raises:

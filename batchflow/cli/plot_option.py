@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.across import only
+from batchflow.cli.atomic_write import atomic_path
 from batchflow.cli.output import note
-from batchflow.cli.whole import written_whole
+from batchflow.cli.workflow_choice import choose_workflow
 
 if TYPE_CHECKING:
     from batchflow.access import StoreClient
@@ -38,7 +38,7 @@ def _checked(context: click.Context, option: click.Parameter, path: Path | None)
     return path
 
 
-def plot_answer(
+def write_plot(
     reader: StoreClient,
     ask: Callable[..., PlottableRelation],
     workflow: str | None,
@@ -49,7 +49,7 @@ def plot_answer(
     Raises:
         PlotError: matplotlib isn't installed.
     """
-    drawn = ask(reader, workflow=only(reader, workflow)).plot()
-    with written_whole(path) as beside:
+    drawn = ask(reader, workflow=choose_workflow(reader, workflow)).plot()
+    with atomic_path(path) as beside:
         beside.write_bytes(drawn.encoded(path.suffix))
     note(f"plot: written to {path}")

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import click
 
-from batchflow.cli.across import only
 from batchflow.cli.options import json_option, store_option, workflow_option
 from batchflow.cli.output import rows_of, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
+from batchflow.cli.workflow_choice import choose_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ _BY_HAND = {"pause": "paused by hand", "resume": "resumed by hand", "cancel": "c
 
 
 @dataclass(frozen=True, kw_only=True)
-class HoldOptions:
+class RunControlOptions:
     """What a command was told."""
 
     store: Path
@@ -55,7 +55,7 @@ class HoldOptions:
         return {"where": self.where, "run_ids": self.run_ids or None, "reason": reason}
 
 
-def _hold_options(command: Callable[..., None]) -> Callable[..., None]:
+def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
             click.argument("target", type=TargetType(), metavar="[FILE:WORKFLOW]", required=False),
@@ -85,27 +85,27 @@ which workflow is meant, as --workflow does; no definition is needed.
 
 
 @click.command(short_help="Hold runs where they stand.", epilog=_example("pause"))
-@_hold_options
+@_run_control_options
 def pause(target: Target | None, **options: Any) -> None:
     """Hold runs where they stand, until somebody resumes or cancels them."""
-    _hold("pause", target, HoldOptions(**options))
+    _control("pause", target, RunControlOptions(**options))
 
 
 @click.command(short_help="Let paused runs go on.", epilog=_example("resume"))
-@_hold_options
+@_run_control_options
 def resume(target: Target | None, **options: Any) -> None:
     """Let paused runs go on where they stand, as on their first attempt."""
-    _hold("resume", target, HoldOptions(**options))
+    _control("resume", target, RunControlOptions(**options))
 
 
 @click.command(epilog=_example("cancel"))
-@_hold_options
+@_run_control_options
 def cancel(target: Target | None, **options: Any) -> None:
     """End runs where they stand, for good."""
-    _hold("cancel", target, HoldOptions(**options))
+    _control("cancel", target, RunControlOptions(**options))
 
 
-def _hold(verb: str, target: Target | None, options: HoldOptions) -> None:
+def _control(verb: str, target: Target | None, options: RunControlOptions) -> None:
     named = options.workflow if target is None else _named_by(target, options)
     from batchflow.access import connect
 
@@ -118,7 +118,7 @@ def _hold(verb: str, target: Target | None, options: HoldOptions) -> None:
     _tell(verb, moved or _moved_here(verb, workflow, options), options)
 
 
-def _named_by(target: Target, options: HoldOptions) -> str:
+def _named_by(target: Target, options: RunControlOptions) -> str:
     if options.workflow is not None:
         raise click.UsageError(
             "Say which workflow by FILE:WORKFLOW or by --workflow; give one of the two."
@@ -129,24 +129,26 @@ def _named_by(target: Target, options: HoldOptions) -> str:
     return workflows[0].name
 
 
-def _meant(reader: StoreClient, options: HoldOptions) -> str:
+def _meant(reader: StoreClient, options: RunControlOptions) -> str:
     if options.run_ids:
         return reader.workflow_of(options.run_ids[0])
-    return only(reader, None)
+    return choose_workflow(reader, None)
 
 
-def _moved_by_engine(engine: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
+def _moved_by_engine(
+    engine: StoreClient, verb: str, workflow: str, options: RunControlOptions
+) -> Moved:
     moved: Moved = getattr(engine, verb)(workflow=workflow, **options.chosen_for(verb))
     return moved
 
 
-def _moved_here(verb: str, workflow: str, options: HoldOptions) -> Moved:
+def _moved_here(verb: str, workflow: str, options: RunControlOptions) -> Moved:
     from batchflow.engine.unattended import hold_stored
 
     return hold_stored(options.store, verb, workflow, **options.chosen_for(verb))
 
 
-def _foreseen(reader: StoreClient, verb: str, workflow: str, options: HoldOptions) -> Moved:
+def _foreseen(reader: StoreClient, verb: str, workflow: str, options: RunControlOptions) -> Moved:
     """Answer what would be moved, by the rules that the store moves runs by."""
     from batchflow.store.runs.lifecycle import VERBS, Moved
 
@@ -160,7 +162,7 @@ def _foreseen(reader: StoreClient, verb: str, workflow: str, options: HoldOption
     return Moved(moved, sum(states.values()) - moved)
 
 
-def _tell(verb: str, moved: Moved, options: HoldOptions) -> None:
+def _tell(verb: str, moved: Moved, options: RunControlOptions) -> None:
     if options.as_json:
         counts = {"moved": moved.moved, "refused": moved.refused}
         write_document({"verb": verb, "dry_run": options.dry_run, **counts})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
 
 
-def drained(engine: Engine, *, quiet: bool, **how: Any) -> Report:
+def run_until_idle(engine: Engine, *, quiet: bool, **how: Any) -> Report:
     """Run until nothing is runnable; when a signal ends it, say how it goes on."""
     try:
         with prints_to_stderr():
@@ -22,6 +22,6 @@ def drained(engine: Engine, *, quiet: bool, **how: Any) -> Report:
 
 
 def exit_code_of(report: Report) -> ExitCode:
-    """Answer whether somebody has to look, or to wait."""
+    """Return whether runs need attention or wait for a retry."""
     unfinished = report.paused or report.waiting_for_retry
     return ExitCode.UNFINISHED if unfinished else ExitCode.DONE

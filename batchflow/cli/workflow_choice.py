@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from batchflow.store import Relation
 
 
-def across(
+def query_each_workflow(
     store: StoreClient,
     ask: Callable[..., Relation],
     workflow: str | None,
@@ -24,7 +24,7 @@ def across(
     return [ask(store, workflow=name).select(f"{literal(name)} AS workflow", "*") for name in names]
 
 
-def only(store: StoreClient, workflow: str | None) -> str:
+def choose_workflow(store: StoreClient, workflow: str | None) -> str:
     """Answer the workflow that is named, or the only one there is."""
     if workflow is not None:
         return workflow

@@ -6,31 +6,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchflow.cli.answering import csv_texts, streamed, write_parquet
-from batchflow.cli.columns import for_csv, for_parquet, texts_of
+from batchflow.cli.column_casts import cast_for_csv, cast_for_parquet, columns_as_text
+from batchflow.cli.results import csv_parts, record_batches, write_parquet
 from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
     from batchflow.store import Relation
 
 
-def write_out(relation: Relation, path: Path, suffix: str, partition_by: tuple[str, ...]) -> int:
+def write_export(relation: Relation, path: Path, suffix: str, partition_by: tuple[str, ...]) -> int:
     """Write ``.parquet`` or ``.csv``, or else a folder; answer how many rows it has."""
     match suffix:
         case ".csv":
-            return _write_csv(path, for_csv(relation))
+            return _write_csv(path, cast_for_csv(relation))
         case ".parquet":
             with path.open("wb") as file:
-                return write_parquet(file, [for_parquet(relation)])
+                return write_parquet(file, [cast_for_parquet(relation)])
         case _:
             # Folders are named by text, and statuses aren't.
-            return _write_folder(path, texts_of(for_parquet(relation), partition_by), partition_by)
+            return _write_folder(
+                path, columns_as_text(cast_for_parquet(relation), partition_by), partition_by
+            )
 
 
 def _write_csv(path: Path, relation: Relation) -> int:
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        for more, text in csv_texts([relation]):
+        for more, text in csv_parts([relation]):
             file.write(text)
             rows += more
     return rows
@@ -41,7 +43,7 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
     from pyarrow import dataset
 
     path.mkdir()
-    counted = _CountedBatches(streamed([relation]))
+    counted = _CountedBatches(record_batches([relation]))
     try:
         dataset.write_dataset(
             counted,
@@ -60,10 +62,10 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
 class _CountedBatches:
     """Record batches that are counted as they pass."""
 
-    def __init__(self, streamed: Iterator[Any]) -> None:
-        self.schema = next(streamed)
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self.schema = next(batches)
         self.rows = 0
-        self._batches = streamed
+        self._batches = batches
 
     def __iter__(self) -> Iterator[Any]:
         for batch in self._batches:

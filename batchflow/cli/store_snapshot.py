@@ -18,7 +18,7 @@ Counts: TypeAlias = Mapping[str, Mapping[str, Mapping[str, int]]]
 
 
 @dataclass(frozen=True)
-class Look:
+class StoreSnapshot:
     """What was seen.
 
     Attributes:
@@ -36,7 +36,7 @@ class Look:
     held: str = ""
 
 
-def look(store: Path, workflow: str | None) -> Look:
+def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
     """Look at a store, and let go of it again, so that an engine can have it.
 
     Raises:
@@ -53,6 +53,6 @@ def look(store: Path, workflow: str | None) -> Look:
                 by_status = counts.setdefault(name, {})
                 for status, run_state, runs in reader.counts(workflow=name).fetchall():
                     by_status.setdefault(status, {})[run_state] = runs
-            return Look(now, counts, reader.served, reader.progress())
+            return StoreSnapshot(now, counts, reader.served, reader.progress())
     except StoreHeldError as error:
-        return Look(now, held=str(error))
+        return StoreSnapshot(now, held=str(error))

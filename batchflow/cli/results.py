@@ -7,36 +7,36 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batchflow.cli.columns import for_csv, for_parquet, texts_of_enums
+from batchflow.cli.atomic_write import atomic_path
+from batchflow.cli.column_casts import cast_for_csv, cast_for_parquet, enums_as_text
 from batchflow.cli.output import write, write_relations
-from batchflow.cli.streams import let_go
-from batchflow.cli.whole import written_whole
+from batchflow.cli.streams import discard_output
 from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from batchflow.cli.form import Form
+    from batchflow.cli.output_format import OutputFormat
     from batchflow.store import Relation
 
 
-def write_answer(relations: Sequence[Relation], form: Form) -> None:
+def write_results(relations: Sequence[Relation], form: OutputFormat) -> None:
     """Write queries' results, which have the same columns.
 
     Raises:
         QueryError: one failed while it was executed, or has columns that the form can't hold.
     """
     if form.as_csv:
-        _write_csv([for_csv(relation) for relation in relations])
+        _write_csv([cast_for_csv(relation) for relation in relations])
     elif form.parquet is None:
         write_relations(relations, as_json=form.as_json)
     else:
         several = len(relations) > 1
-        answers = [for_parquet(texts_of_enums(each) if several else each) for each in relations]
+        answers = [cast_for_parquet(enums_as_text(each) if several else each) for each in relations]
         if form.is_stdout:
             _write_parquet_out(answers)
         else:
-            with written_whole(form.parquet) as path, path.open("wb") as file:
+            with atomic_path(form.parquet) as path, path.open("wb") as file:
                 write_parquet(file, answers)
 
 
@@ -47,7 +47,7 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
 
     rows = 0
     try:
-        batches = streamed(relations)
+        batches = record_batches(relations)
         schema = next(batches)
         with pq.ParquetWriter(sink, schema) as writer:
             for batch in batches:
@@ -60,7 +60,7 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
     return rows
 
 
-def streamed(relations: Sequence[Relation]) -> Iterator[Any]:
+def record_batches(relations: Sequence[Relation]) -> Iterator[Any]:
     """Answer a schema, then all record batches."""
     from batchflow.store.query.relation import executing
 
@@ -74,9 +74,9 @@ def streamed(relations: Sequence[Relation]) -> Iterator[Any]:
             yield from reader
 
 
-def csv_texts(relations: Sequence[Relation]) -> Iterator[tuple[int, str]]:
+def csv_parts(relations: Sequence[Relation]) -> Iterator[tuple[int, str]]:
     """Answer the heading, then the batches' rows, each with how many they are."""
-    batches = streamed(relations)
+    batches = record_batches(relations)
     schema = next(batches, None)
     if schema is None:
         return
@@ -98,7 +98,7 @@ def _csv(rows: pa.Table | pa.RecordBatch, *, heading: bool = False) -> str:
 
 
 def _write_csv(relations: Sequence[Relation]) -> None:
-    for _, text in csv_texts(relations):
+    for _, text in csv_parts(relations):
         if not write(text):
             return
 
@@ -108,7 +108,7 @@ def _write_parquet_out(relations: Sequence[Relation]) -> None:
         write_parquet(_CountedStdout(), relations)
         sys.stdout.flush()
     except BrokenPipeError:
-        let_go(sys.stdout)
+        discard_output(sys.stdout)
 
 
 class _CountedStdout(io.RawIOBase):

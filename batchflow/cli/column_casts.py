@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from batchflow.store import Relation
 
 # What CSV says of these is the same for everybody; all others are written as DuckDB says them.
-_PLAIN: Final = {
+_WRITTEN_UNCHANGED: Final = {
     *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "VARCHAR"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE"),
 }
 
 
-def refuse_namesakes(relation: Relation, form: str) -> None:
+def refuse_duplicate_names(relation: Relation, form: str) -> None:
     """Raise QueryError where two columns have one name, which this form can't have."""
     if relation.has_namesakes:
         raise QueryError(
@@ -26,16 +26,16 @@ def refuse_namesakes(relation: Relation, form: str) -> None:
         )
 
 
-def for_csv(relation: Relation) -> Relation:
+def cast_for_csv(relation: Relation) -> Relation:
     """Turn statuses, moments and the like into text, and nested values into JSON."""
-    refuse_namesakes(relation, "CSV")
-    return _each(relation, _in_csv)
+    refuse_duplicate_names(relation, "CSV")
+    return _cast_columns(relation, _csv_expression)
 
 
-def for_parquet(relation: Relation) -> Relation:
+def cast_for_parquet(relation: Relation) -> Relation:
     """Turn durations into text, as Parquet has none."""
-    refuse_namesakes(relation, "Parquet")
-    return _each(relation, lambda name, kind: as_text(name) if kind == "INTERVAL" else name)
+    refuse_duplicate_names(relation, "Parquet")
+    return _cast_columns(relation, lambda name, kind: as_text(name) if kind == "INTERVAL" else name)
 
 
 def as_text(name: str) -> str:
@@ -48,26 +48,26 @@ def is_enum(kind: str) -> bool:
     return kind.startswith("ENUM") and not kind.endswith("]")
 
 
-def texts_of_enums(relation: Relation) -> Relation:
+def enums_as_text(relation: Relation) -> Relation:
     """Turn statuses into text, as those of two workflows are of two types."""
-    return _each(relation, lambda name, kind: as_text(name) if is_enum(kind) else name)
+    return _cast_columns(relation, lambda name, kind: as_text(name) if is_enum(kind) else name)
 
 
-def texts_of(relation: Relation, columns: tuple[str, ...]) -> Relation:
+def columns_as_text(relation: Relation, columns: tuple[str, ...]) -> Relation:
     """Turn the columns that are named into text."""
     from batchflow.store.schema.layout import quote
 
     quoted = {quote(column) for column in columns}
-    return _each(relation, lambda name, _: as_text(name) if name in quoted else name)
+    return _cast_columns(relation, lambda name, _: as_text(name) if name in quoted else name)
 
 
-def _in_csv(name: str, kind: str) -> str:
+def _csv_expression(name: str, kind: str) -> str:
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         return f"to_json({name})::VARCHAR"
-    return name if kind in _PLAIN else as_text(name)
+    return name if kind in _WRITTEN_UNCHANGED else as_text(name)
 
 
-def _each(relation: Relation, turned: Callable[[str, str], str]) -> Relation:
+def _cast_columns(relation: Relation, turned: Callable[[str, str], str]) -> Relation:
     from batchflow.store.schema.layout import quote
 
     named = [quote(name) for name in relation.columns]

@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
+from batchflow.cli.atomic_write import is_parquet
 from batchflow.cli.options import json_option
-from batchflow.cli.whole import is_parquet
 
 _STDOUT = "-"
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputFormat:
     """A table for people, or one of the others.
 
     Attributes:
@@ -54,12 +54,12 @@ def _refuse_other_files(path: Path) -> None:
         )
 
 
-def form_option(command: Callable[..., None]) -> Callable[..., None]:
+def format_option(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command be told one of the forms, and give it that as ``form``."""
 
     @functools.wraps(command)
-    def in_form(*, as_json: bool, as_csv: bool, parquet: Path | None, **others: Any) -> None:
-        command(form=Form(as_json, as_csv, parquet), **others)
+    def with_format(*, as_json: bool, as_csv: bool, parquet: Path | None, **others: Any) -> None:
+        command(form=OutputFormat(as_json, as_csv, parquet), **others)
 
     csv_option = click.option(
         "--csv", "as_csv", is_flag=True, help="Write CSV; nested values as JSON."
@@ -70,4 +70,4 @@ def form_option(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
         help="Write a Parquet file, or to stdout by '-'; an older one is replaced.",
     )
-    return json_option(csv_option(parquet_option(in_form)))
+    return json_option(csv_option(parquet_option(with_format)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from batchflow.cli.looking import Look, look
+from batchflow.cli.store_snapshot import StoreSnapshot, take_snapshot
 from batchflow.definition import RunState
 from batchflow.short_form import short_moment, short_number
 
@@ -41,14 +41,14 @@ def watch(store: Path, workflow: str | None, every_seconds: float) -> None:
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         try:
             while True:
-                live.update(screen(store, look(store, workflow)), refresh=True)
+                live.update(screen(store, take_snapshot(store, workflow)), refresh=True)
                 time.sleep(every_seconds)
         except KeyboardInterrupt:
             # That is how watching ends.
             return
 
 
-def screen(store: Path, seen: Look) -> RenderableType:
+def screen(store: Path, seen: StoreSnapshot) -> RenderableType:
     """Return what is shown of one look."""
     from rich.console import Group
     from rich.text import Text
@@ -57,7 +57,7 @@ def screen(store: Path, seen: Look) -> RenderableType:
     return Group(head, *_overall(seen.progress), "", *_tables(seen))
 
 
-def _who(seen: Look) -> str:
+def _who(seen: StoreSnapshot) -> str:
     if seen.held:
         return seen.held
     if not seen.served:
@@ -75,7 +75,7 @@ def _overall(progress: Progress | None) -> Iterator[RenderableType]:
         yield ProgressBar(max(progress.finished + progress.left, 1), progress.finished, width=60)
 
 
-def _tables(seen: Look) -> Iterator[Table]:
+def _tables(seen: StoreSnapshot) -> Iterator[Table]:
     steps = {} if seen.progress is None else _by_status(seen.progress)
     for name, counts in seen.counts.items():
         yield _table(name, counts, steps.get(name))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchflow.cli.moment import age_of, moment_of
+from batchflow.cli.time_options import parse_age, parse_time
 
 NOW = datetime(2030, 3, 30, 12, 0, tzinfo=UTC)
 
@@ -21,26 +21,26 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_time_of_day_is_the_next_one_here() -> None:
-    assert moment_of("13:30", NOW) == datetime(2030, 3, 30, 12, 30, tzinfo=UTC)
+    assert parse_time("13:30", NOW) == datetime(2030, 3, 30, 12, 30, tzinfo=UTC)
 
 
 def test_a_time_of_day_that_has_passed_is_tomorrows_across_a_change_of_clocks() -> None:
-    assert moment_of("6:00", NOW) == datetime(2030, 3, 31, 4, 0, tzinfo=UTC)
+    assert parse_time("6:00", NOW) == datetime(2030, 3, 31, 4, 0, tzinfo=UTC)
 
 
 def test_a_date_and_time_without_a_zone_is_local() -> None:
-    assert moment_of("2030-07-01T06:00", NOW) == datetime(2030, 7, 1, 4, 0, tzinfo=UTC)
+    assert parse_time("2030-07-01T06:00", NOW) == datetime(2030, 7, 1, 4, 0, tzinfo=UTC)
 
 
 def test_a_date_and_time_with_a_zone_is_as_it_says() -> None:
-    moment = moment_of("2030-07-01T06:00+00:00", NOW)
+    moment = parse_time("2030-07-01T06:00+00:00", NOW)
     assert moment.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("text", ["soon", "25:00", "12:60", ""])
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        moment_of(text, NOW)
+        parse_time(text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_anything_else_is_no_moment(text: str) -> None:
     ],
 )
 def test_an_age_is_a_number_and_a_unit(text: str, age: timedelta) -> None:
-    assert age_of(text) == age
+    assert parse_age(text) == age
 
 
 def test_a_date_is_its_midnight_here() -> None:
-    assert age_of("2030-07-01") == datetime(2030, 6, 30, 22, 0, tzinfo=UTC)
+    assert parse_age("2030-07-01") == datetime(2030, 6, 30, 22, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["30", "d", "-3d", "3 d", "1.5h", "30s", "3y", "13:30", "soon"])
 def test_anything_else_is_no_age(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        age_of(text)
+        parse_age(text)

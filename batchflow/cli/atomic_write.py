@@ -15,27 +15,27 @@ from batchflow.cli.exit_code import ExitCode
 _PARQUET_MAGIC = b"PAR1"
 
 
-class NotWrittenError(click.ClickException):
+class WriteFailedError(click.ClickException):
     """A file can't be written."""
 
     exit_code = ExitCode.FAILED
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a name beside `path` to write under; what was written takes its name at the end.
 
     Where it is interrupted or fails, nothing of it stays, and what was at `path` before does.
 
     Raises:
-        NotWrittenError: the system refuses it.
+        WriteFailedError: the system refuses it.
     """
     beside = _beside(path, "part")
     try:
         yield beside
         _take_name(beside, path)
     except OSError as error:
-        raise NotWrittenError(f"{str(path)!r} can't be written: {error.strerror}.") from error
+        raise WriteFailedError(f"{str(path)!r} can't be written: {error.strerror}.") from error
     finally:
         with contextlib.suppress(OSError):
             _remove(beside)
