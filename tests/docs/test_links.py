@@ -30,10 +30,12 @@ def test_each_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors_of(linked), f"{target} leads to no heading."
 
 
-def test_each_source_file_that_the_architecture_names_exists() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/what_to_change.md"])
+def test_each_source_file_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w/]+\.py)`", text))
     known = [str(path) for path in (ROOT / "batchflow").rglob("*.py")]
+    known += [str(path) for path in (ROOT / "tests").rglob("*.py")]
     assert len(named) > 10
     missing = [
         name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in known)

@@ -11,6 +11,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.definition.run_state import ALLOWED
+from batchflow.store.schema.layout import TRANSITION_OUTCOMES
 from batchflow.testing import inline_engine
 
 TEXT = (Path(__file__).parents[2] / "docs" / "store.md").read_text(encoding="utf-8")
@@ -44,6 +45,11 @@ def test_each_column_is_listed(table: str) -> None:
         name for cell, *_ in rows_after(f"**`{table}`**") for name in re.findall(r"`(\w+)`", cell)
     ]
     assert listed == columns_of(table)
+
+
+def test_each_outcome_is_listed() -> None:
+    [meaning] = [row[2] for row in rows_after("**`transitions`**") if row[0] == "`outcome`"]
+    assert re.findall(r"`(\w+)`", meaning) == list(TRANSITION_OUTCOMES)
 
 
 def test_each_run_state_is_listed_with_its_moves() -> None:
