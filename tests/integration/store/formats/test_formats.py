@@ -25,6 +25,7 @@ from make_format import (
     OrderStatus,
     Priority,
     letters,
+    make,
     order,
     orders,
 )
@@ -112,7 +113,43 @@ def test_there_is_a_way_from_each_format_to_the_next() -> None:
     assert all(CHANGES.values())
 
 
-QUESTIONS: dict[str, Callable[[Any], Any]] = {
+def tables(path: Path) -> dict[str, str]:
+    """Return the statement that creates each table, without the random part of run ids."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute(
+            "SELECT schema_name || '.' || table_name, sql FROM duckdb_tables()"
+        )
+        return {name: re.sub(r"\d{30,}", "BASE", sql) for name, sql in found.fetchall()}
+
+
+def test_a_file_of_each_format_has_the_tables_of_a_new_one_once_it_is_opened(
+    path: Path, tmp_path: Path
+) -> None:
+    make(tmp_path / "new.duckdb")
+    engine(path).close()
+    assert tables(path) == tables(tmp_path / "new.duckdb")
+
+
+def test_the_file_of_the_current_format_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+    current = unpacked(FILES[-1], tmp_path)
+    make(tmp_path / "new.duckdb")
+    changed = "raise FORMAT_VERSION, add the change to CHANGES, and run make_format.py"
+    assert tables(current) == tables(tmp_path / "new.duckdb"), changed
+
+
+def test_an_upgrade_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    version = int(path.stem[-1])
+    with caplog.at_level("INFO", logger="batchflow"):
+        engine(path).close()
+        engine(path).close()
+    logged = [
+        r.getMessage() for r in caplog.records if getattr(r, "action", "") == "upgrade_format"
+    ]
+    expected = f"The store is upgraded from format {version} to format {FORMAT_VERSION}."
+    assert logged == ([expected] if version < FORMAT_VERSION else [])
+
+
+QUERIES: dict[str, Callable[[Any], Any]] = {
     name: lambda found, name=name: getattr(found, name)(workflow="orders")
     for name in ("runs", "counts", "errors", "throughput", "durations", "transitions")
 } | {
@@ -123,11 +160,11 @@ QUESTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def test_every_question_is_answered_while_the_file_is_only_read(path: Path) -> None:
+def test_every_query_works_while_the_file_is_only_read(path: Path) -> None:
     before = digest(path)
     with bf.connect(path) as found:
-        for name, question in QUESTIONS.items():
-            assert question(found).to_arrow_table().num_rows, name
+        for name, query in QUERIES.items():
+            assert query(found).to_arrow_table().num_rows, name
         assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
         assert counted(found.counts(workflow="letters").fetchall()) == LETTERS
         assert outcomes(found) == OUTCOMES
@@ -137,11 +174,11 @@ def test_every_question_is_answered_while_the_file_is_only_read(path: Path) -> N
     assert digest(path) == before
 
 
-def test_every_question_is_answered_by_an_engine(path: Path) -> None:
+def test_every_query_works_in_an_engine(path: Path) -> None:
     with engine(path) as found:
         assert the_format(found) == [(FORMAT_VERSION,)]
-        for name, question in QUESTIONS.items():
-            assert question(found).to_arrow_table().num_rows, name
+        for name, query in QUERIES.items():
+            assert query(found).to_arrow_table().num_rows, name
         assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
         assert outcomes(found) == OUTCOMES
 
