@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from batchflow.definition import AnyWorkflow
-    from batchflow.store import LoadReport
+    from batchflow.store import LoadReport, SkipOrError
 
 
 class Triggering(Holding):
@@ -54,8 +54,8 @@ class Triggering(Holding):
         foreign_id: str | None = None,
         at: enum.Enum | str | None = None,
         workflow: AnyWorkflow | str | None = None,
-        on_conflict: str = "skip",
-        on_invalid: str = "refuse",
+        on_conflict: SkipOrError = "skip",
+        on_invalid: SkipOrError = "error",
         strict: bool = False,
     ) -> LoadReport:
         """Start a run for each row of a source, all in one transaction.
@@ -69,7 +69,7 @@ class Triggering(Holding):
             workflow: which workflow; may be left out where the engine has one.
             on_conflict: rows whose foreign id has an unfinished run, or comes twice in the source:
                 ``"skip"`` leaves them out and counts them, ``"error"`` loads nothing and raises.
-            on_invalid: rows that don't fit the fields' types: ``"refuse"`` loads nothing and
+            on_invalid: rows that don't fit the fields' types: ``"error"`` loads nothing and
                 raises, ``"skip"`` leaves them out and counts them.
             strict: refuse a source with columns that are no fields.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchflow.store.loading.load_options import LoadOptions
+from batchflow.store.loading.load_options import LoadOptions, SkipOrError
 from batchflow.store.loading.load_report import LoadReport, Placed
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
@@ -25,6 +25,7 @@ __all__ = [
     "PruneOptions",
     "Pruned",
     "Relation",
+    "SkipOrError",
     "StepCommit",
     "Store",
 ]

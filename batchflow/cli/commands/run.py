@@ -24,7 +24,7 @@ from batchflow.cli.time_options import TimeType
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
-    from batchflow.store import LoadReport
+    from batchflow.store import LoadReport, SkipOrError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class LoadChoices:
     workflow: str | None
     foreign_id: str | None
     at: str | None
-    on_conflict: str
-    on_invalid: str
+    on_conflict: SkipOrError
+    on_invalid: SkipOrError
     strict: bool
 
     def __post_init__(self) -> None:
@@ -101,8 +101,8 @@ Example, as often as one likes, as orders that are under way aren't loaded again
 )
 @click.option(
     "--on-invalid",
-    type=click.Choice(["refuse", "skip"]),
-    default="refuse",
+    type=click.Choice(["error", "skip"]),
+    default="error",
     show_default=True,
     help="Rows that don't fit the fields: load nothing, or leave them out.",
 )

@@ -165,7 +165,7 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
         f"FROM {STAGE} WHERE NOT {_VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)
-    if load.options.on_invalid == "refuse":
+    if load.options.on_invalid == "error":
         raise InvalidRowsError(
             f"{load.source.label} has rows that don't fit, so nothing was loaded: "
             f"{'; '.join(map(str, invalid))}. Correct them, or leave them out with "

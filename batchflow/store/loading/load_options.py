@@ -1,51 +1,60 @@
-"""What may be asked of a load."""
+"""Options of a load."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
 
-from batchflow.errors import LoadError
+from batchflow.errors import InvalidOptionError, LoadError
 from batchflow.store.schema.layout import AnyWorkflow
 
-_CHOICES: Final = {"on_conflict": ("skip", "error"), "on_invalid": ("refuse", "skip")}
+SkipOrError: TypeAlias = Literal["skip", "error"]
+
+_CHOICES: Final = ("skip", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """Say how a source is loaded.
+    """How a source is loaded.
 
     Attributes:
-        foreign_id: the source's column with the foreign ids; None for the column ``foreign_id``.
-        at: the status where the runs begin, as a member or its name; None for the workflow's
+        foreign_id: The source's column with the foreign ids; None for the column ``foreign_id``.
+        at: The status where the runs begin, as a member or its name; None for the workflow's
             only starting point.
-        on_conflict: what becomes of rows whose foreign id has an unfinished run, or stood in the
-            source before: "skip" leaves them out, "error" refuses the source.
-        on_invalid: what becomes of rows that don't fit the fields' types: "refuse" refuses the
-            source, "skip" leaves them out.
-        strict: whether columns that are no fields are refused.
+        on_conflict: What to do with rows whose foreign id has an unfinished run, or occurs in an
+            earlier row of the source: "skip" leaves them out, "error" loads nothing and raises.
+        on_invalid: What to do with rows that don't fit the fields' types: "error" loads nothing
+            and raises, "skip" leaves them out.
+        strict: Whether a source with columns that are not fields is refused.
 
     Raises:
-        LoadError: a choice is none of these, or `foreign_id` is no name.
+        InvalidOptionError: An option has a value that isn't allowed.
     """
 
     foreign_id: str | None = None
     at: enum.Enum | str | None = None
-    on_conflict: str = "skip"
-    on_invalid: str = "refuse"
+    on_conflict: SkipOrError = "skip"
+    on_invalid: SkipOrError = "error"
     strict: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.foreign_id, str | None):
-            raise LoadError(f"foreign_id is {self.foreign_id!r}; give a column's name.")
-        for field in fields(self):
-            choices = _CHOICES.get(field.name, ())
-            if choices and getattr(self, field.name) not in choices:
-                raise LoadError(
-                    f"{field.name} is {getattr(self, field.name)!r}; give one of "
-                    f"{', '.join(map(repr, choices))}."
-                )
+            raise InvalidOptionError(
+                f"foreign_id is {self.foreign_id!r}; give a column's name.", option="foreign_id"
+            )
+        _require_choice("on_conflict", self.on_conflict)
+        _require_choice("on_invalid", self.on_invalid)
+        if not isinstance(self.strict, bool):
+            raise InvalidOptionError(
+                f"strict is {self.strict!r}; give True or False.", option="strict"
+            )
+
+
+def _require_choice(option: str, value: object) -> None:
+    if value not in _CHOICES:
+        names = " or ".join(f'"{each}"' for each in _CHOICES)
+        raise InvalidOptionError(f"{option} is {value!r}; give {names}.", option=option)
 
 
 def starting_code(workflow: AnyWorkflow, at: enum.Enum | str | None) -> int:

@@ -15,7 +15,7 @@ from loading_kit import Item, Loader, Stage, opened, workflow_of
 
 from batchflow.definition.fields import Precision
 from batchflow.definition.workflow import Workflow
-from batchflow.errors import DefinitionError, LoadError, SourceError
+from batchflow.errors import DefinitionError, InvalidOptionError, LoadError, SourceError
 from batchflow.store.loading.load_options import LoadOptions, starting_code
 
 
@@ -223,10 +223,22 @@ def test_several_starting_points_must_be_told_apart() -> None:
     assert starting_code(workflow_of(Item), None) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"on_conflict": "ignore"}, {"on_invalid": "drop"}])
-def test_unknown_choices_are_refused(wrong: dict[str, str]) -> None:
-    with pytest.raises(LoadError, match="give one of"):
-        LoadOptions(**wrong)
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("on_conflict", "ignore", '"skip" or "error"'),
+        ("on_invalid", "refuse", '"skip" or "error"'),
+        ("strict", 1, "True or False"),
+        ("foreign_id", 1, "a column's name"),
+    ],
+)
+def test_values_that_an_option_does_not_allow_are_refused(
+    option: str, value: object, allowed: str
+) -> None:
+    with pytest.raises(InvalidOptionError) as caught:
+        LoadOptions(**{option: value})
+    assert str(caught.value) == f"{option} is {value!r}; give {allowed}."
+    assert caught.value.option == option
 
 
 def test_parquet_with_narrower_types_is_loaded_as_it_is(loader: Loader, tmp_path: Path) -> None:
@@ -267,8 +279,3 @@ def test_a_frame_with_a_column_twice_is_refused() -> None:
     frame = pd.DataFrame([["a", 1.0, 2.0]], columns=["name", "price", "price"])
     with opened() as loader, pytest.raises(SourceError, match=r"DataFrame can't be read: .*price"):
         loader.load(frame)
-
-
-def test_a_foreign_id_that_is_no_name_is_refused() -> None:
-    with opened() as loader, pytest.raises(LoadError, match="foreign_id is 5; give a column"):
-        loader.load(pa.table({"name": ["a"], "price": [1.0]}), foreign_id=5)
