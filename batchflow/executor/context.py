@@ -1,15 +1,14 @@
-"""What an engine hands to the executor that it opens."""
+"""The workflows and settings that an engine hands to the executor that it opens."""
 
 from __future__ import annotations
 
-import pickle
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
 from batchflow.executor.memory_share import AUTO, worker_memory_bytes
 from batchflow.executor.step_code import pickled
+from batchflow.worker.code_loading import unpickled_workflows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,18 +52,20 @@ class ExecutorContext:
         Raises:
             StepCodeError: The code can't be sent; the message names the step.
         """
-        parts = (pickled(self.workflows), self.log_values, self.worker_memory_limit)
-        return pickle.dumps(parts)
+        settings = json.dumps([self.log_values, self.worker_memory_limit])
+        return settings.encode() + b"\n" + pickled(self.workflows)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ExecutorContext:
         """Load a context; this imports the user's modules and raises what they raise.
 
-        Load only bytes from an engine that you trust: they are code.
+        It is for the side that executes steps. Load only bytes from an engine that you trust,
+        because they are code.
         """
-        code, log_values, memory_limit = pickle.loads(data)
+        settings, _, code = data.partition(b"\n")
+        log_values, memory_limit = json.loads(settings)
         return cls(
-            workflows=cloudpickle.loads(code),
+            workflows=unpickled_workflows(code),
             log_values=log_values,
             worker_memory_limit=memory_limit,
         )

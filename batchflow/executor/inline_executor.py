@@ -96,7 +96,7 @@ class InlineExecutor:
         self._wakes.put(None)
 
     def request_stop(self, *, stop: bool) -> None:
-        """Have the steps return the runs that they haven't started, or withdraw that request."""
+        """Request that steps return the runs they haven't started, or withdraw the request."""
         self._control.stop = stop
 
     def interrupt(self) -> None:

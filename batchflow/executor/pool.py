@@ -106,7 +106,7 @@ class WorkerPool:
             return  # The socket is full of wakes, or closed: no call of `completed` sleeps.
 
     def request_stop(self, *, stop: bool) -> None:
-        """Have the steps return the runs that they haven't started, or withdraw that request."""
+        """Request that steps return the runs they haven't started, or withdraw the request."""
         self._stop = stop
         for worker in self._all():
             worker.request_stop(stop=stop)
@@ -115,7 +115,7 @@ class WorkerPool:
         """Do nothing: `abandon` ends a step in another process."""
 
     def abandon(self) -> None:
-        """End idle workers in good order and the others at once; `start` begins anew."""
+        """End idle workers gracefully and the others at once; `start` begins anew."""
         workers = self._all()
         for worker in workers:
             self._selector.unregister(worker.channel)
@@ -189,7 +189,7 @@ class WorkerPool:
                     f"does on import, or the path that it is imported from:\n{_text(message)}"
                 )
             case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP:
-                raise AssertionError(f"a worker never sends {message.kind.name}")
+                raise AssertionError(f"A worker never sends {message.kind.name}.")
             case _:
                 assert_never(message.kind)
         return []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Capability(enum.Enum):
-    """What an executor may offer beyond the rules that hold for all of them."""
+    """An optional ability of an executor, beyond the rules that hold for all of them."""
 
     SEPARATE_PROCESSES = "steps are executed in processes that can die or be killed by themselves"
     NAMES_CALLS = "a lost chunk names the runs whose call was under way"
@@ -106,7 +106,7 @@ class Executor(Protocol):
         """
 
     def request_stop(self, *, stop: bool) -> None:
-        """Have the steps return the runs that they haven't started, or withdraw that request.
+        """Request that steps return the runs they haven't started, or withdraw the request.
 
         It holds for chunks under way and for those submitted later. May be called from any thread
         or signal handler.
@@ -122,7 +122,7 @@ class Executor(Protocol):
         """
 
     def abandon(self) -> None:
-        """Drop all chunks, end the steps under way at once and the idle workers in good order.
+        """Drop all chunks, end the steps under way at once and the idle workers gracefully.
 
         `start` and `submit` begin anew.
         """
@@ -136,7 +136,7 @@ class ExecutorFactory(Protocol):
 
     @property
     def capabilities(self) -> Set[Capability]:
-        """What the executor offers beyond the rules that hold for all of them."""
+        """The optional abilities of the executor."""
 
     def open(self, context: ExecutorContext) -> Executor:
         """Open an executor for these workflows.

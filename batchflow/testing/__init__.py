@@ -1,4 +1,4 @@
-"""What you need to test your steps, and your executors.
+"""Tools to test your steps and your executors.
 
 Steps:
     `make_run` makes a run by itself, to call a row step with. `inline_engine` opens an engine

@@ -1,4 +1,4 @@
-"""Ending the coordinator's process at a moment of one's choice."""
+"""End the coordinator's process at a chosen moment."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from batchflow.errors import EngineStateError
 
 
 def arm_crash(point: CrashPoint, *, nth: int = 1, delay_seconds: float | None = None) -> None:
-    """Have this process killed (SIGKILL) when its engine comes to a point of its work.
+    """Kill this process (SIGKILL) when its engine reaches a point of its work.
 
-    For processes that are made to die: a child that a test starts, opens an engine, and runs it.
-    Arming takes the place of what was armed before.
+    Use it in a child process that a test starts, which opens an engine and runs it. Each call
+    replaces the one before.
 
     Args:
-        point: one of ``batchflow.crash_point.CRASH_POINTS``, where what they mean is said.
-        nth: at which time that the point is reached, from 1.
-        delay_seconds: how long after it, from a thread, so that the process may be within native
-            code by then, such as a COMMIT or a checkpoint; None kills at the point itself.
+        point: One of ``batchflow.crash_point.CRASH_POINTS``, which describes them.
+        nth: How often the point is reached before the process is killed, from 1.
+        delay_seconds: How long after the point a thread kills the process, which may then be
+            within native code, such as a COMMIT or a checkpoint; None kills at the point itself.
 
     Raises:
-        EngineStateError: there is no such point.
+        EngineStateError: There is no such point.
     """
     if point not in CRASH_POINTS:
         raise EngineStateError(
-            f"there is no crash point {point!r}; give one of {', '.join(CRASH_POINTS)}"
+            f"There is no crash point {point!r}; give one of {', '.join(CRASH_POINTS)}."
         )
-    # Counted by one call that no other thread can come between.
+    # A single call counts, so no other thread can come between.
     times = itertools.count(1)
 
     def when_reached(reached: CrashPoint) -> None:

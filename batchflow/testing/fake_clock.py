@@ -1,4 +1,4 @@
-"""A clock that jumps."""
+"""A clock for tests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """A clock that stands still until it is moved, and that jumps where others would sleep."""
+    """A clock that stands still until it is advanced, and that jumps instead of sleeping."""
 
     def __init__(self, now: datetime = _START) -> None:
         self._now = now
 
     def now(self) -> datetime:
-        """Answer the present moment, aware, in UTC."""
+        """Return the current moment, aware, in UTC."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let this much time pass at once."""
+        """Advance the clock by this many seconds at once."""
         self._now += timedelta(seconds=seconds)
 
     def seconds_until(self, moment: datetime) -> float:
-        """Jump to ``moment``, and answer that there is nothing to sleep for."""
+        """Jump to ``moment``, and return 0.0, so that the caller doesn't sleep."""
         self._now = max(self._now, moment)
         return 0.0

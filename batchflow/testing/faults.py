@@ -1,4 +1,4 @@
-"""What can go wrong with a step."""
+"""Faults that a step can have in a test."""
 
 from __future__ import annotations
 
@@ -26,71 +26,71 @@ _MEMORY_STEP_BYTES = 16 * 1024 * 1024
 
 
 class Fault:
-    """Something that goes wrong in a call of a step; derive from it for one of your own.
+    """A fault in a call of a step; subclass it for a fault of your own.
 
-    It crosses to the workers, so it must be one that cloudpickle takes.
+    It is sent to the workers, so cloudpickle must be able to pickle it.
     """
 
     def strike(self) -> None:
-        """Go wrong before the step is called."""
+        """Fail before the step is called."""
 
     async def strike_async(self) -> None:
-        """Go wrong before an async step is called; as `strike` does, unless it says otherwise."""
+        """Fail before an async step is called; the default does the same as `strike`."""
         self.strike()
 
     def spoil(self, given: Any, struck: Any, answer: Any) -> Any:
-        """Go wrong after the step has answered: return what is answered instead.
+        """Return another answer, after the step has returned one.
 
-        ``given`` is what the step was called with, a run or a batch; ``struck`` is what the
-        predicate answered: true for a run, and for a batch a mask of shape (n,).
+        ``given`` is the step's argument, a run or a batch. ``struck`` is the result of the
+        predicate: true for a run, and for a batch a mask of shape (n,).
         """
         del given, struck
         return answer
 
 
 def raises(error: BaseException | Callable[[], BaseException]) -> Fault:
-    """Raise an exception, or what a class or function without arguments makes.
+    """Raise an exception, or the one that a class or function without arguments returns.
 
-    A function makes it in the worker, so that it needn't be one that can be sent there.
+    A function is called in the worker, so its exception doesn't have to be picklable.
     """
     return _Raises(error)
 
 
 def hangs(seconds: float = math.inf) -> Fault:
-    """Do nothing for so long, by default forever, then go on; an async step awaits meanwhile."""
+    """Do nothing for a time, by default forever, then go on; an async step awaits meanwhile."""
     return _Hangs(seconds)
 
 
 def exits(code: int = 1) -> Fault:
-    """End the process at once with an exit code (``os._exit``)."""
+    """End the process at once with an exit code, by ``os._exit``."""
     return _Exits(code)
 
 
 def segfaults() -> Fault:
-    """Read memory that isn't there, as a bug in native code does."""
+    """Read memory that isn't mapped, as a bug in native code does."""
     return _Segfaults()
 
 
 def is_killed(by: signal.Signals = signal.SIGKILL) -> Fault:
-    """Have the process killed by a signal, by default SIGKILL as when memory is short."""
+    """Kill the process with a signal, by default SIGKILL, as the kernel does without memory."""
     return _IsKilled(by)
 
 
 def eats_memory(most_bytes: int) -> Fault:
-    """Take memory and write to all of it, until there is none or so many bytes; then go on.
+    """Allocate and fill memory until allocation fails or ``most_bytes`` are taken; then go on.
 
-    Give more than a worker may have. Inline, and where workers have no limit, it takes that much.
+    Give more than a worker may have. Without a limit, and inline, it takes that much.
     """
     return _EatsMemory(most_bytes)
 
 
 def answers(nonsense: Any) -> Fault:
-    """Answer ``nonsense`` instead of what the step does; of a batch, for the runs in question."""
+    """Return ``nonsense`` instead of the step's answer; in a batch, only for the struck runs."""
     return _Answers(nonsense)
 
 
 def leaves(**nonsense: Any) -> Fault:
-    """Leave these values in fields, by name; a batch step reads or assigns the fields as well."""
+    """Leave these values in fields, by name; a batch step must read or assign these fields."""
     return _Leaves(nonsense)
 
 
@@ -100,7 +100,7 @@ class _Raises(Fault):
 
     def strike(self) -> None:
         error = self.error if isinstance(self.error, BaseException) else self.error()
-        # One that is raised again and again would gather the frames of each time.
+        # An exception that is raised repeatedly would collect the frames of each time.
         raise error.with_traceback(None)
 
 
@@ -137,7 +137,7 @@ class _IsKilled(Fault):
 
     def strike(self) -> None:
         os.kill(os.getpid(), self.by)
-        # Another thread may be the one that takes it, a moment later.
+        # Another thread may receive the signal, a moment later.
         time.sleep(_LONGEST_SLEEP_SECONDS)
 
 
@@ -147,7 +147,7 @@ class _EatsMemory(Fault):
 
     def strike(self) -> None:
         steps = -(-self.most_bytes // _MEMORY_STEP_BYTES)
-        # Zeros would be promised only; what isn't zero has to be there.
+        # The kernel only promises pages of zeros; other values need real memory.
         _ = [b"\1" * _MEMORY_STEP_BYTES for _ in range(steps)]
 
 
@@ -182,6 +182,6 @@ def _one_for_each(answer: Any, rows: int) -> npt.NDArray[Any]:
 
 
 def _replaced(column: npt.NDArray[Any], struck: Any, nonsense: Any) -> npt.NDArray[Any]:
-    # As an array of one object, or a list would be taken for one value a run.
+    # An array of one object, because NumPy would take a list as one value for each run.
     column[np.asarray(struck, np.bool_)] = object_array([nonsense])
     return column

@@ -1,4 +1,4 @@
-"""A step to which something goes wrong for some runs."""
+"""A step that fails for some runs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ AnswerT = TypeVar("AnswerT")
 def with_fault(
     step: Callable[[GivenT], AnswerT], fault: Fault, *, when: Callable[[GivenT], Any]
 ) -> Callable[[GivenT], AnswerT]:
-    """Return a step that does what ``step`` does, but for a fault that some runs meet.
+    """Return a step that does the same as ``step``, but has a fault for some runs.
 
-    For row steps, async ones, and batch steps; faults that are put around each other all happen::
+    It takes row steps, async ones, and batch steps. Nested faults all happen::
 
         step = with_fault(charge, segfaults(), when=lambda run: run.object.number == 7)
         step = with_fault(step, raises(OSError), when=lambda run: run.attempt == 1)
         workflow.add_step(Status.NEW, step, Status.PAID, Status.FAILED)
 
     Args:
-        step: the step's function.
-        fault: what goes wrong, such as ``segfaults()``, ``hangs()``, ``raises(ValueError)``.
-        when: which runs it goes wrong for. It is called with what the step is: with a run, and
-            answers whether it does, or with a batch, and answers a mask of shape (n,). What
-            strikes a call as a whole does so if any run of the batch is in the mask.
+        step: The step's function.
+        fault: The fault, such as ``segfaults()``, ``hangs()``, ``raises(ValueError)``.
+        when: The runs that have the fault: a predicate with the step's argument. For a run it
+            returns a bool, for a batch a mask of shape (n,). A fault of the whole call happens if
+            any run of the batch is in the mask.
     """
     kind: Any = _AsyncFaultyStep if is_async_function(step) else _FaultyStep
     faulty: Callable[[GivenT], AnswerT] = kind(step, fault, when)
@@ -38,12 +38,12 @@ def with_fault(
 
 
 class _Faulty:
-    """What both kinds have; a class, since a worker then finds it by its name."""
+    """The base of both kinds; a class, so that a worker finds it by its name."""
 
     def __init__(
         self, step: Callable[[Any], Any], fault: Fault, when: Callable[[Any], Any]
     ) -> None:
-        # A step is called after its function.
+        # The step's name is that of its function.
         self.__name__ = name_of_function(step)
         self._step = step
         self._fault = fault

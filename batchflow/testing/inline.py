@@ -19,7 +19,7 @@ def inline_engine(
 ) -> Engine:
     """Open an engine without processes, by default in memory, whose clock stands still.
 
-    ``run(wait_for_retries=True)`` gets through hours of backoff at once.
+    ``run(wait_for_retries=True)`` completes hours of backoff at once.
     """
     return Engine(
         path,

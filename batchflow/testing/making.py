@@ -1,4 +1,4 @@
-"""A run by itself."""
+"""Runs for tests of single steps."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def make_run(
     stopping: bool = False,
     resources: Mapping[str, Any] | None = None,
 ) -> Run[ObjectT, Any]:
-    """Make a run around an object, to call a row step by itself.
+    """Return a run with an object, to call a row step in a test.
 
-    The step's changes are seen on ``object``; its answer is what it returns.
+    The step changes ``object`` and returns its answer.
     """
     rows = pa.table(
         {

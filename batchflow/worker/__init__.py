@@ -1,1 +1,1 @@
-"""Run a step function over a chunk; what the user's code does wrong is a value."""
+"""Execute a step over a chunk; an error of the user's code becomes a value."""

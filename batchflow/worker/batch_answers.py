@@ -1,4 +1,4 @@
-"""Judge what a batch step answered: one status for all, or one for each run."""
+"""Turn the answer of a batch step into outcomes: one status for all runs, or one for each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
 from batchflow.view.marks import UNMARKED, Marks
-from batchflow.worker.answers import Verdict, describe_answer, invalid_outcome
 from batchflow.worker.identity import Identities
+from batchflow.worker.verdict import Verdict, describe_answer, invalid_outcome
 
 _STAY: Final = -1
-_NONSENSE: Final = -2
+_INVALID: Final = -2
 _MOST_CODES: Final = 256
 _NUMBERS: Final = (int, float, np.integer, np.floating)
-# Python iterates over them, but what comes of it is no column.
+# Python can iterate over these types, but the items aren't a column.
 _NO_COLUMNS: Final = (type, bytes, bytearray, memoryview, Mapping, Set, pa.Table, pa.RecordBatch)
 
 Codes = npt.NDArray[np.int64]
@@ -33,10 +33,10 @@ Codes = npt.NDArray[np.int64]
 class BatchAnswers:
     """Decode the answers of one batch step.
 
-    A status may be given as a member, its name or its code (its place among the members). NumPy
-    turns members that are ints or strings into their values, so with such an enum those count as
-    well, and before names and codes. None, NaN and NA are nulls; as NaN makes floats of codes, a
-    float without a fraction is one too.
+    A status is a member, its name, or its code (its place among the members). NumPy turns members
+    that are ints or strings into their values, so with such an enum values are allowed too, and
+    take precedence over names and codes. None, NaN and NA are nulls. Because NaN turns codes into
+    floats, a float without a fraction is a code too.
     """
 
     def __init__(self, step: Step, statuses: Sequence[enum.Enum]) -> None:
@@ -53,10 +53,10 @@ class BatchAnswers:
         self._declared[list(step.to_codes)] = True
 
     def judge(self, answer: Any, marks: Marks) -> Verdict:
-        """Return what becomes of the runs.
+        """Return the outcomes of the runs.
 
         Raises:
-            InvalidOutcome: the answer as a whole makes no sense, so no run can be told from it.
+            InvalidOutcome: The answer as a whole isn't valid, so no run has an outcome.
         """
         rows = len(marks.outcomes)
         codes = np.full(rows, _STAY, dtype=np.int64)
@@ -64,7 +64,7 @@ class BatchAnswers:
         if answer is not None or not marks.complete:
             codes, answers = self._codes(answer, rows)
         verdict = self._verdict(codes)
-        self._refuse_undeclared(verdict, codes, answers, marks)
+        self._reject_undeclared(verdict, codes, answers, marks)
         _apply(marks, verdict, self._step)
         return verdict
 
@@ -76,21 +76,21 @@ class BatchAnswers:
         np.putmask(verdict.outcomes, codes == _STAY, Outcome.SKIPPED)
         return verdict
 
-    def _refuse_undeclared(
+    def _reject_undeclared(
         self, verdict: Verdict, codes: Codes, answers: Any, marks: Marks
     ) -> None:
         unmarked = marks.outcomes == UNMARKED
         wrong = np.flatnonzero((verdict.outcomes == Outcome.FAILED) & unmarked)
         for row in wrong.tolist():
             code = codes[row]
-            answered = _one_of(answers, row) if code == _NONSENSE else self._statuses[code]
+            answered = _one_of(answers, row) if code == _INVALID else self._statuses[code]
             found = describe_answer(answered, self._step)
             verdict.invalid[row] = invalid_outcome(self._step, found)
 
     def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
-        """Return the code for each run, and the answers themselves where one is nonsense."""
+        """Return the code for each run, and the answers themselves to describe invalid ones."""
         try:
-            return self._understood(_unwrapped(answer), rows)
+            return self._decoded(_unwrapped(answer), rows)
         except InvalidOutcome:
             raise
         except WrongLengthError as error:
@@ -99,7 +99,7 @@ class BatchAnswers:
             found = f"{describe_answer(answer, self._step)}, which can't be read as a column"
             raise invalid_outcome(self._step, found) from error
 
-    def _understood(self, answer: Any, rows: int) -> tuple[Codes, Any]:
+    def _decoded(self, answer: Any, rows: int) -> tuple[Codes, Any]:
         if answer is None or isinstance(answer, _NO_COLUMNS):
             raise invalid_outcome(self._step, describe_answer(answer, self._step))
         if isinstance(answer, enum.Enum | str | int | np.integer):
@@ -138,37 +138,37 @@ class BatchAnswers:
         return np.asarray(codes[places.to_numpy()])
 
     def _object_codes(self, column: npt.NDArray[Any]) -> Codes:
-        codes = np.full(len(column), _NONSENSE, dtype=np.int64)
+        codes = np.full(len(column), _INVALID, dtype=np.int64)
         identities = Identities(column)
         for member, code in zip(self._step.to, self._step.to_codes, strict=True):
             np.putmask(codes, identities.of(member), code)
         np.putmask(codes, identities.of(None), _STAY)
-        # A loop over rows, of those alone that are no members of `to`.
-        for row in np.flatnonzero(codes == _NONSENSE).tolist():
-            # One that can't be looked at is nonsense of its own run, not of those beside it.
+        # This loops over rows, but only those that aren't members of `to`.
+        for row in np.flatnonzero(codes == _INVALID).tolist():
+            # An answer that raises when it is inspected is invalid for its own run only.
             with contextlib.suppress(Exception):
                 codes[row] = self._code(column[row])
         return codes
 
     def _code(self, answer: Any) -> int:
-        """Return the code of one answer, `_STAY` for a null, `_NONSENSE` for what is no status."""
+        """Return the code of one answer: `_STAY` for a null, `_INVALID` if it isn't a status."""
         if _is_null(answer):
             return _STAY
         if type(answer) is self._type:
             return self._code_of_member(answer)
         if isinstance(answer, str):
-            return self._by_text.get(answer, _NONSENSE)
+            return self._by_text.get(answer, _INVALID)
         if isinstance(answer, _NUMBERS) and not isinstance(answer, bool | enum.Enum):
-            return self._by_number.get(answer, _NONSENSE)
-        return _NONSENSE
+            return self._by_number.get(answer, _INVALID)
+        return _INVALID
 
     def _code_of_member(self, answer: enum.Enum) -> int:
-        # An enum may say itself what equals what, and a combination of flags is no status.
+        # An enum may define its own equality, and a combination of flags isn't a status.
         codes = (code for code, member in enumerate(self._statuses) if member is answer)
-        return next(codes, _NONSENSE)
+        return next(codes, _INVALID)
 
     def _looked_up(self, answers: list[Any], codes: Mapping[Any, int]) -> Codes:
-        return np.array([codes.get(answer, _NONSENSE) for answer in answers], dtype=np.int64)
+        return np.array([codes.get(answer, _INVALID) for answer in answers], dtype=np.int64)
 
 
 def _codes_by_value(statuses: Sequence[enum.Enum]) -> dict[Any, int]:
@@ -176,14 +176,14 @@ def _codes_by_value(statuses: Sequence[enum.Enum]) -> dict[Any, int]:
 
 
 def _unwrapped(answer: Any) -> Any:
-    """Return what is in a scalar of NumPy's or Arrow's."""
+    """Return the Python value of a NumPy or Arrow scalar."""
     if isinstance(answer, np.ndarray) and answer.ndim == 0:
         return answer.item()
     return answer.as_py() if isinstance(answer, pa.Scalar) else answer
 
 
 def _one_of(answers: Any, row: int) -> Any:
-    """Return what was answered for one run; of a column of Arrow's as Python has it, if it does."""
+    """Return the answer for one run, as a Python value if it has one."""
     answer = answers[row]
     with contextlib.suppress(Exception):
         answer = _unwrapped(answer)
@@ -193,7 +193,7 @@ def _one_of(answers: Any, row: int) -> Any:
 def _is_null(answer: Any) -> bool:
     if isinstance(answer, float | np.floating):
         return bool(np.isnan(answer))
-    # pandas has an NA of its own, which can't be compared; its class is told by its name.
+    # pandas has its own NA, which can't be compared; its class is recognised by its name.
     return answer is None or answer is np.ma.masked or type(answer).__name__ == "NAType"
 
 

@@ -1,4 +1,4 @@
-"""Execute a batch step; halve what fails until only the runs that fail by themselves are left."""
+"""Execute a batch step; halve a batch that fails until each failure is traced to one run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.view.batch import Batch, marks_of, written_by
 from batchflow.view.context import ChunkContext
-from batchflow.worker.answers import Verdict
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder
 from batchflow.worker.result_builder import ResultBuilder, WrittenField
 from batchflow.worker.timing import Slice
+from batchflow.worker.verdict import Verdict
 
 
 class BatchStep:
-    """A batch step, and what stays the same over all its chunks."""
+    """A batch step, with all that stays the same for its chunks."""
 
     def __init__(self, workflow: Workflow[Any, Any], step: Step, log_values: bool = False) -> None:
         assert step.function is not None
@@ -41,7 +41,7 @@ class BatchStep:
 
 
 class BatchSession:
-    """One chunk in the hands of a batch step."""
+    """The execution of a batch step for one chunk."""
 
     def __init__(self, batch_step: BatchStep, context: ChunkContext, control: Control) -> None:
         self._batch_step = batch_step
@@ -53,7 +53,7 @@ class BatchSession:
         self._written: dict[str, list[tuple[int, WrittenColumn]]] = {}
 
     def execute(self) -> ChunkResult:
-        """Call the step for each part of the chunk, and for ever smaller ones where it fails."""
+        """Call the step for each part of the chunk, and for smaller parts where it fails."""
         waiting = self._context.chunk.parts()[::-1]
         decided = False
         while waiting and not (decided and self._slice.is_over(time.monotonic())):
@@ -73,7 +73,7 @@ class BatchSession:
         return self._result()
 
     def _call(self, start: int, stop: int) -> None:
-        """Call the step for a part of the chunk; raises what it raises, and keeps nothing then."""
+        """Call the step for a part of the chunk; raise what it raises, and record nothing then."""
         timeout = self._batch_step.step.options.timeout_seconds
         deadline = None if timeout is None else time.monotonic() + timeout
         batch = Batch[Any, Any](self._part(start, stop), self._batch_step.fields, deadline)
@@ -112,7 +112,7 @@ class BatchSession:
         self._verdict.fail(row)
 
     def _result(self) -> ChunkResult:
-        # What goes wrong from here on is nobody's call.
+        # No call of the step is to blame for errors from here on.
         self._control.leave()
         chunk_id = self._context.chunk.chunk_id
         seconds = self._slice.seconds
@@ -127,7 +127,7 @@ class BatchSession:
 def _joined(
     parts: list[tuple[int, WrittenColumn]], rows: int, field: Field
 ) -> tuple[WrittenColumn, np.ndarray[Any, np.dtype[np.bool_]] | None]:
-    """Join the columns of a chunk's parts; nulls stand where the step assigned nothing."""
+    """Join the columns of a chunk's parts, with nulls where the step assigned nothing."""
     if len(parts) == 1 and len(parts[0][1].array) == rows:
         return parts[0][1], None
     if sum(part.array.nbytes for _, part in parts) > MAX_BYTES_PER_COLUMN:

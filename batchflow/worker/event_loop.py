@@ -1,4 +1,4 @@
-"""One asyncio loop over a worker's life: what is opened in it can be used in it until the end."""
+"""One asyncio loop for a worker's lifetime, so that what is opened in it stays usable."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import concurrent.futures
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 
 
 class EventLoop:
-    """Run coroutines in one loop, from one after another call; made when it is first needed."""
+    """Run coroutines in one loop that is created at the first call and kept between calls."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: concurrent.futures.ThreadPoolExecutor | None = None
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run `coroutine` to its end and return its result, or raise what it raised."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         if self._thread is None and not _is_inside_a_loop():
             return self._loop.run_until_complete(coroutine)
-        return self._aside().submit(self._loop.run_until_complete, coroutine).result()
+        return self._loop_thread().submit(self._loop.run_until_complete, coroutine).result()
 
     def close(self) -> None:
-        """End what still runs in the loop, and close it."""
+        """Cancel the tasks that still run in the loop, and close it."""
         if self._loop is not None:
             self.run(_cancel_others())
             self.run(self._loop.shutdown_asyncgens())
@@ -36,8 +36,8 @@ class EventLoop:
             self._thread.shutdown()
             self._thread = None
 
-    def _aside(self) -> concurrent.futures.ThreadPoolExecutor:
-        # A thread can't run a loop within a loop, and a notebook's main thread is in one.
+    def _loop_thread(self) -> concurrent.futures.ThreadPoolExecutor:
+        # A thread can't run a loop within a loop, and a notebook's main thread runs one already.
         if self._thread is None:
             self._thread = concurrent.futures.ThreadPoolExecutor(1, "batchflow-loop")
         return self._thread

@@ -1,4 +1,4 @@
-"""Execute chunks: the one place from which the user's steps are called."""
+"""Execute chunks; all calls of user steps start here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from batchflow.worker.rows_threads import Threads, execute_in_threads
 
 
 class Execution:
-    """Hold what a worker keeps over its life: resources, event loop, threads, prepared steps.
+    """Hold the state of a worker's lifetime: resources, event loop, threads, prepared steps.
 
     Args:
-        workflows: those that chunks may come from, by name.
-        control: the link with whoever supervises this worker.
-        log_values: whether errors may show values of objects.
+        workflows: The workflows that chunks may belong to, by name.
+        control: The link with the supervisor of this worker.
+        log_values: Whether errors may show values of objects.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Execution:
         self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
 
     def execute(self, chunk: Chunk) -> ChunkResult:
-        """Call the chunk's step for its runs, and return what became of them.
+        """Call the chunk's step for its runs, and return the results.
 
-        Whatever the step raises is a failure of its run, never an exception of this call.
+        An exception of the step becomes a failure of its run, never an exception of this call.
 
         Raises:
-            ResourceError: a resource of the workflow didn't open.
+            ResourceError: A resource of the workflow didn't open.
         """
         context = self._context(chunk)
         prepared = self._prepared(chunk)
@@ -66,7 +66,7 @@ class Execution:
             self._control.leave()
 
     def _execute_half(self, chunk: Chunk) -> ChunkResult:
-        """Begin anew with the first half of the runs, and give back the others."""
+        """Execute the first half of the runs anew, and return the others unstarted."""
         half = chunk.num_rows // 2
         result = self.execute(dataclasses.replace(chunk, rows=chunk.rows.slice(0, half)))
         return with_returned(result, chunk.num_rows - half)
@@ -102,6 +102,6 @@ class Execution:
             execute_in_threads(session, self._threads)
         else:
             execute_one_by_one(session)
-        # What goes wrong from here on is nobody's call.
+        # No call of the step is to blame for errors from here on.
         self._control.leave()
         return session.result()

@@ -1,4 +1,4 @@
-"""Turn whatever a step raised into a record of bounded size, and never fail doing so."""
+"""Turn any exception of a step into a record of bounded size, without ever failing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MOST_REMEMBERED: Final = 512
 _NAME_CHARACTERS: Final = 300
 _OUR_FOLDERS: Final = tuple(
     os.path.join(os.path.dirname(os.path.dirname(__file__)), folder, "")
-    for folder in ("worker", "chunk")
+    for folder in ("worker", "view", "columns", "chunk")
 )
 _VALUES = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 
-# What an exception says of itself may be anything, or raise; these ask the interpreter.
+# A class may override these attributes, and raise; the interpreter's own descriptors can't.
 _MODULE: Final = type.__dict__["__module__"].__get__
 _CAUSE: Final = BaseException.__dict__["__cause__"].__get__
 _CONTEXT: Final = BaseException.__dict__["__context__"].__get__
@@ -44,10 +44,10 @@ Place = tuple[CodeType, int]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Hold what is kept of an exception.
+    """Hold the record of an exception.
 
-    ``fingerprint`` is the same for exceptions of one type from one place, whatever their messages;
-    ``retryable`` tells whether the run is tried again rather than paused at once.
+    ``fingerprint`` is the same for exceptions of one type from one place, whatever their messages.
+    ``retryable`` is true if the run is tried again, and false if it is paused at once.
     """
 
     type: str
@@ -58,10 +58,10 @@ class Failure:
 
 
 class FailureRecorder:
-    """Make failures of exceptions, for one step.
+    """Record the exceptions of one step.
 
-    A million runs may fail alike, and formatting a traceback takes longer than most steps: the
-    text of the frames is remembered by the places that they stand at.
+    A million runs may fail alike, and formatting a traceback takes longer than most steps. So the
+    text of the frames is cached by their places in the code.
     """
 
     def __init__(self, retry: Retry) -> None:
@@ -71,14 +71,16 @@ class FailureRecorder:
         )
 
     def record(self, error: BaseException) -> Failure:
-        """Return what is kept of `error`: all that can be had, or at least its class."""
+        """Return the record of `error`, with all that can be found out, or at least its class."""
         try:
             return self._record(error)
-        except BaseException as trouble:
-            # There is hardly any memory or stack left, or it is no exception, for all it says.
+        except BaseException as second:
+            # There is hardly any memory or stack left, or the exception's own code fails.
             name = qualified_class_name(error)
-            told = f"<nothing can be told of it: {qualified_class_name(trouble)}>"
-            return Failure(name, told, f"{name}: {told}", _fingerprint_of([name]), retryable=True)
+            message = f"<it can't be described: {qualified_class_name(second)}>"
+            return Failure(
+                name, message, f"{name}: {message}", _fingerprint_of([name]), retryable=True
+            )
 
     def _record(self, error: BaseException) -> Failure:
         name = qualified_class_name(error)
@@ -94,29 +96,29 @@ class FailureRecorder:
         )
 
     def _frames(self, error: BaseException, message: str) -> tuple[str, str]:
-        told = _told_together(error)
-        places = tuple((qualified_class_name(one), *_places(one)) for one in told)
-        # Without a frame, the message's words are all that tells two failures apart.
+        errors = _errors_to_show(error)
+        places = tuple((qualified_class_name(one), *_places(one)) for one in errors)
+        # Without a frame, only the words of the message distinguish two failures.
         words = None if len(places[-1]) > 1 else _VALUES.sub("", message)
         key = (places, words)
         known = self._known.get(key)
         if known is None:
-            known = _frames_text(told), _fingerprint(told, words)
+            known = _frames_text(errors), _fingerprint(errors, words)
             self._known[key] = known
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
         return known
 
 
-def _told_together(error: BaseException) -> list[BaseException]:
-    """Return the error last, before it the first of its parts, and what all that came from."""
+def _errors_to_show(error: BaseException) -> list[BaseException]:
+    """Return the causes of the error, the first of its parts, and the error itself as the last."""
     chain = list(_chain(error))
     parts = [part for one in chain for part in _first_parts(one)]
     return [*reversed(chain[1:]), *parts, error]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, then what it was raised from or while handling, newest first."""
+    """Yield the error, then the ones that it was raised from or while handling, newest first."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen and len(seen) < _MOST_CAUSES:
@@ -127,7 +129,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _first_parts(error: BaseException) -> list[BaseException]:
-    """Return the first exceptions in a group, however deep in it, that are no groups themselves."""
+    """Return the first exceptions of a group at any depth, leaving out the groups themselves."""
     parts: list[BaseException] = []
     waiting = [error] if issubclass(type(error), BaseExceptionGroup) else []
     for _ in range(_MOST_LOOKED_AT):
@@ -142,7 +144,7 @@ def _first_parts(error: BaseException) -> list[BaseException]:
 
 
 def _places(error: BaseException) -> list[Place]:
-    """Return where each frame of the user's stands, the first ones and the last ones."""
+    """Return the places of the user's frames, the first ones and the last ones."""
     steps = _users_frames(_TRACEBACK(error))
     first = list(itertools.islice(steps, _FRAMES_AT_EACH_END))
     return first + list(collections.deque(steps, maxlen=_FRAMES_AT_EACH_END))
@@ -156,9 +158,9 @@ def _users_frames(step: TracebackType | None) -> Iterator[Place]:
         step = step.tb_next
 
 
-def _frames_text(told: list[BaseException]) -> str:
-    others = [f"{_one_text(one)}{qualified_class_name(one)}\n\n" for one in told[:-1]]
-    return _end_of("".join([*others, _one_text(told[-1])]), TRACEBACK_CHARACTERS)
+def _frames_text(errors: list[BaseException]) -> str:
+    others = [f"{_one_text(one)}{qualified_class_name(one)}\n\n" for one in errors[:-1]]
+    return _end_of("".join([*others, _one_text(errors[-1])]), TRACEBACK_CHARACTERS)
 
 
 def _one_text(error: BaseException) -> str:
@@ -178,8 +180,8 @@ def _one_text(error: BaseException) -> str:
     return "Traceback (most recent call last):\n" + "".join(traceback.format_list(summaries))
 
 
-def _fingerprint(told: list[BaseException], words: str | None) -> str:
-    error = told[-1]
+def _fingerprint(errors: list[BaseException], words: str | None) -> str:
+    error = errors[-1]
     parts = [str(_MODULE(type(error))), qualified_class_name(error), words or ""]
     for code, line in _places(error):
         text = _line(code, line) or str(line - code.co_firstlineno)
@@ -196,7 +198,7 @@ def _line(code: CodeType, line: int) -> str:
     try:
         return _short(linecache.getline(code.co_filename, line).strip())
     except ValueError:
-        # Generated code may say that it stands in a file whose name can't be one.
+        # Generated code may claim a file name that isn't valid.
         return ""
 
 
@@ -211,8 +213,8 @@ def _message(error: BaseException) -> str:
 def _own_message(error: BaseException) -> str:
     try:
         text = str.__str__(str(error))
-    except BaseException as trouble:
-        return f"<no message: its __str__ raised {qualified_class_name(trouble)}>"
+    except BaseException as second:
+        return f"<no message: its __str__ raised {qualified_class_name(second)}>"
     return storable(text, MESSAGE_CHARACTERS)
 
 
@@ -221,5 +223,5 @@ def _short(text: str) -> str:
 
 
 def _end_of(text: str, characters: int) -> str:
-    """Return the end of the text, cut at the front: what failed last tells the most."""
+    """Return the end of the text, cut at the front: the last frames matter most."""
     return "…" + text[len(text) - characters + 1 :] if len(text) > characters else text

@@ -1,4 +1,4 @@
-"""The worker process: next chunk → execute → send the result, until the coordinator is gone."""
+"""The worker process: receive a chunk, execute it, send the result, until the coordinator ends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-import cloudpickle
-
 from batchflow.chunk.serialization import read_chunk, write_result
 from batchflow.errors import DiskFullError, ResourceError
+from batchflow.worker.code_loading import unpickled_workflows
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.execution import Execution
 from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
@@ -30,7 +29,7 @@ def main(
     lifeline_descriptor: int,
     memory_limit_bytes: int,
 ) -> None:
-    """Serve chunks over the inherited socket until it closes or says stop."""
+    """Serve chunks over the inherited socket until it closes or a message requests the end."""
     end_with_writer(lifeline_descriptor)
     channel = socket.socket(fileno=channel_descriptor)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
@@ -54,8 +53,7 @@ def main(
 
 def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
     assert setup.payload is not None
-    workflows: Mapping[str, AnyWorkflow] = cloudpickle.loads(setup.payload.to_pybytes())
-    return workflows
+    return unpickled_workflows(setup.payload.to_pybytes())
 
 
 def _send_text(channel: socket.socket, kind: MessageKind, text: str) -> None:
@@ -76,13 +74,13 @@ def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> N
             _send_text(channel, MessageKind.RESOURCE_FAILED, str(error))
             return
         except MemoryError:
-            # Ours, about the step's call: which of the runs takes so much is found as for a death.
+            # It was raised outside the step. The run that takes so much is found as one that died.
             os._exit(OUT_OF_MEMORY)
         finally:
             page.end()
         try:
             send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
         except DiskFullError:
-            # The runs aren't to blame, nor would others fare better: it ends the drain.
+            # No run is to blame, and other runs would fail too, so this ends the drain.
             send(channel, MessageKind.NO_ROOM, chunk.chunk_id)
             return

@@ -1,4 +1,4 @@
-"""The limit on a worker's memory: a step that allocates without end fails, and not the machine."""
+"""The limit on a worker's memory: a step that allocates without end fails by itself."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ OUT_OF_MEMORY = 77
 
 
 class MemoryLimit:
-    """What this process may take beyond what it has; nothing but Linux keeps to it.
+    """Limit the memory that this process takes beyond what it has; only Linux enforces it.
 
-    The limit is on private memory that can be written to (``RLIMIT_DATA``): address space that is
-    merely reserved, files that are mapped and libraries' code don't count.
+    The limit is on private writable memory (``RLIMIT_DATA``). Reserved address space, mapped files
+    and the code of libraries don't count.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
 
     def apply(self) -> None:
-        """Set the limit, for what is allocated from now on."""
+        """Set the limit for allocations from now on."""
         if not self._limit_bytes or sys.platform != "linux":
             return
-        # Arrow sets a gigabyte of addresses aside at its first allocation, which isn't the step's.
+        # Arrow's first allocation reserves a gigabyte of addresses, which the step doesn't use.
         pa.allocate_buffer(1)
         most = _data_bytes() + self._limit_bytes
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
@@ -37,10 +37,10 @@ class MemoryLimit:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
     def end_if_exhausted(self, error: BaseException) -> None:
-        """End the process where less than half of its memory is to be had again.
+        """End the process if less than half of its memory can be allocated again.
 
-        A single call that wanted too much gives all back with its frames; where that isn't so,
-        memory is held by what former runs left behind, and all that follow would fail for it.
+        A call that wanted too much releases it all with its frames. Otherwise, objects that
+        earlier runs left behind hold the memory, and all later runs would fail.
         """
         if not self._limit_bytes:
             return

@@ -1,4 +1,4 @@
-"""Living no longer than the process that this one works for."""
+"""End this process together with the process that it works for."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int) -> None:
-    """Have Linux kill this process with the thread that started it, and ignore Ctrl-C.
+    """Ask Linux to kill this process with the thread that started it, and ignore Ctrl-C.
 
-    A terminal sends Ctrl-C to a whole group; the coordinator alone decides what it means.
+    A terminal sends Ctrl-C to a whole group; only the coordinator handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        # It died before it could take this process with it.
+        # The parent died before the request took effect.
         os._exit(0)
 
 
 def end_with_writer(lifeline: int) -> None:
-    """End this process when nobody holds the other end of the pipe ``lifeline`` any more.
+    """End this process when no process holds the other end of the pipe ``lifeline`` any more.
 
-    The kernel does without that where it can: this thread can't run while native code keeps the
+    Linux kills the process without it. This thread can't run while native code keeps the
     interpreter's lock.
     """
     threading.Thread(target=_exit_at_end_of, args=(lifeline,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Open a workflow's resources once a worker, and close them at its end."""
+"""Open a workflow's resources once per worker, and close them when the worker ends."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from batchflow.worker.event_loop import EventLoop
 _log = logging.getLogger(__name__)
 
 
-class Opened(dict[str, Any]):
-    """Resources by name; says which there are where one is asked for that isn't."""
+class OpenedResources(dict[str, Any]):
+    """Hold resources by name; the KeyError of a missing one lists those that exist."""
 
     def __missing__(self, name: str) -> Any:
-        there = f"there are {', '.join(map(repr, self))}" if self else "there are none"
-        raise KeyError(f"the workflow has no resource {name!r}; {there}")
+        known = f"it has {', '.join(map(repr, self))}" if self else "it has none"
+        raise KeyError(f"The workflow has no resource {name!r}; {known}.")
 
 
-_NONE: Mapping[str, Any] = MappingProxyType(Opened())
+_NONE: Mapping[str, Any] = MappingProxyType(OpenedResources())
 
 
 class Resources:
-    """Keep what the factories of workflows opened.
+    """Keep the resources that the factories of workflows opened.
 
-    A factory may be ``async``, and what it gives may be a context manager, async or not, which is
-    then entered. All are called within the event loop that async steps run in, as many clients
-    bind to the loop they are made in. They are closed in reverse order, by leaving the context
-    manager, or by ``aclose`` or ``close`` where they have one.
+    A factory may be ``async``, and it may return a context manager, async or not, which is then
+    entered. All factories are called within the event loop that async steps run in, because many
+    clients bind to the loop in which they are created. Resources are closed in reverse order: a
+    context manager is left, and others have their ``aclose`` or ``close`` called, if any.
     """
 
     def __init__(self, loop: EventLoop, *, log_values: bool = False) -> None:
@@ -42,21 +42,21 @@ class Resources:
         self._open: dict[str, Mapping[str, Any]] = {}
 
     def of(self, workflow: str, factories: Mapping[str, Callable[[], Any]]) -> Mapping[str, Any]:
-        """Return the workflow's resources by name, opened if they aren't yet.
+        """Return the workflow's resources by name; open them at the first call.
 
         Raises:
-            ResourceError: one doesn't open; says which.
+            ResourceError: One doesn't open; the message names it.
         """
         if not factories:
             return _NONE
         if workflow not in self._open:
             self._open[workflow] = MappingProxyType(
-                Opened(self._loop.run(self._open_all(factories)))
+                OpenedResources(self._loop.run(self._open_all(factories)))
             )
         return self._open[workflow]
 
     def close(self) -> None:
-        """Close all, also those after one that fails to close, which is logged."""
+        """Close all resources; log the failure of one, and close the others."""
         if not self._open:
             return
         self._open = {}
@@ -64,7 +64,7 @@ class Resources:
             self._loop.run(self._stack.aclose())
         except Exception as error:
             _log.error(
-                "a resource didn't close: %s",
+                "A resource didn't close: %s.",
                 type(error).__qualname__,
                 exc_info=self._log_values,
                 extra={"action": "close_resources"},
@@ -75,38 +75,38 @@ class Resources:
             opened = {
                 name: await _open_one(name, factory, opening) for name, factory in factories.items()
             }
-            # Only now are they the worker's: had one failed, those before it would be closed.
+            # Only now does the worker own them; if one failed, this context closes the others.
             self._stack.push_async_exit(opening.pop_all())
         return opened
 
 
 async def _open_one(name: str, factory: Callable[[], Any], stack: contextlib.AsyncExitStack) -> Any:
     try:
-        made = factory()
-        if inspect.isawaitable(made):
-            made = await made
-        return await _entered(made, stack)
+        opened = factory()
+        if inspect.isawaitable(opened):
+            opened = await opened
+        return await _entered(opened, stack)
     except BaseException as error:
         raise ResourceError(
-            f"resource {name!r} didn't open: {type(error).__qualname__}: {error}; "
-            "correct its factory, then run again",
+            f"Resource {name!r} didn't open: {type(error).__qualname__}: {error}; "
+            "correct its factory, then run again.",
             name=name,
         ) from error
 
 
-async def _entered(made: Any, stack: contextlib.AsyncExitStack) -> Any:
-    # Closed last, if at all: leaving a connection's context often ends a transaction and no more.
-    closes = getattr(made, "aclose", None) or getattr(made, "close", None)
-    if closes is not None:
-        stack.push_async_callback(_close, closes)
-    if hasattr(type(made), "__aenter__"):
-        return await stack.enter_async_context(made)
-    if hasattr(type(made), "__enter__"):
-        return stack.enter_context(made)
-    return made
+async def _entered(opened: Any, stack: contextlib.AsyncExitStack) -> Any:
+    # This is closed last: leaving a connection's context often ends a transaction and no more.
+    close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
+    if close is not None:
+        stack.push_async_callback(_close, close)
+    if hasattr(type(opened), "__aenter__"):
+        return await stack.enter_async_context(opened)
+    if hasattr(type(opened), "__enter__"):
+        return stack.enter_context(opened)
+    return opened
 
 
-async def _close(closes: Callable[[], Any]) -> None:
-    closed = closes()
-    if inspect.isawaitable(closed):
-        await closed
+async def _close(close: Callable[[], Any]) -> None:
+    closing = close()
+    if inspect.isawaitable(closing):
+        await closing

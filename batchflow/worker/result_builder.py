@@ -1,4 +1,4 @@
-"""Put together a chunk's result: outcomes, the changes that are kept, failures and reasons."""
+"""Build a chunk's result: outcomes, the changes that are stored, failures and reasons."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from batchflow.definition.fields import Field
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidObject
-from batchflow.worker.answers import Verdict
 from batchflow.worker.failure import Failure, FailureRecorder
+from batchflow.worker.verdict import Verdict
 
 WrittenField = tuple[Field, WrittenColumn, npt.NDArray[np.bool_] | None]
 
 
 class ResultBuilder:
-    """Gather what a step did, and judge whether the values that it left fit their columns."""
+    """Collect the results of a step, and check that the values it left fit their columns."""
 
     def __init__(self, step: Step, recorder: FailureRecorder, log_values: bool = False) -> None:
         self._step = step
@@ -39,17 +39,17 @@ class ResultBuilder:
         self._failures: dict[int, Failure] = {}
 
     def raised(self, row: int, error: BaseException) -> None:
-        """Note that the step raised `error` for the run at `row`."""
+        """Record that the step raised `error` for the run at `row`."""
         self._failures[row] = self._recorder.record(error)
 
     def failed(self, rows: Iterable[int], error: BaseException) -> None:
-        """Note that the runs at `rows` failed with the same error."""
+        """Record that the runs at `rows` failed with the same error."""
         self._failures.update(dict.fromkeys(rows, self._recorder.record(error)))
 
     def build(
         self, chunk_id: int, verdict: Verdict, written: Iterable[WrittenField], seconds: float
     ) -> ChunkResult:
-        """Return the result; what doesn't fit is a failure of the run that would keep it."""
+        """Return the result; a value that doesn't fit its column fails its run."""
         for row, error in verdict.invalid.items():
             self.raised(row, error)
         changes = dict(self._changes(verdict, written))
@@ -88,12 +88,12 @@ class ResultBuilder:
     def _invalid_object(self, field: Field, found: str) -> InvalidObject:
         left = phrase_of(found, log_values=self._log_values)
         return InvalidObject(
-            f"step {self._step.name!r} left {left} in field {field.name!r}; it takes {field.type}"
+            f"Step {self._step.name!r} left {left} in field {field.name!r}; it takes {field.type}."
         )
 
 
 def with_returned(result: ChunkResult, rows: int) -> ChunkResult:
-    """Return the result with so many runs more at its end that weren't executed."""
+    """Return the result with `rows` more runs at its end, which weren't executed."""
     outcomes = np.full(rows, Outcome.RETURNED, np.int8)
     nowhere = np.full(rows, NO_DESTINATION, np.int16)
     unwritten = np.zeros(rows, np.bool_)

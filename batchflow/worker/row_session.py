@@ -1,4 +1,4 @@
-"""What the ways to execute row steps share: a run is begun, and then it ends or fails."""
+"""Execute the runs of a row step; shared by sequential, async and threaded steps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from batchflow.view.context import ChunkContext
 from batchflow.view.object_view import view_type
 from batchflow.view.row_columns import RowColumns
 from batchflow.view.run import Run
-from batchflow.worker.answers import NOT_EXECUTED, RAISED, judge
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder
 from batchflow.worker.result_builder import ResultBuilder
 from batchflow.worker.timing import Slice
+from batchflow.worker.verdict import NOT_EXECUTED, RAISED, judge
 
 
 class RowStep:
-    """A row step, and what stays the same over all its chunks."""
+    """A row step, with all that stays the same for its chunks."""
 
     def __init__(self, workflow: Workflow[Any, Any], step: Step, log_values: bool = False) -> None:
         assert step.function is not None
@@ -38,7 +38,7 @@ class RowStep:
 
 
 class RowSession:
-    """One chunk in the hands of a row step."""
+    """The execution of a row step for one chunk."""
 
     def __init__(self, row_step: RowStep, context: ChunkContext, control: Control) -> None:
         chunk = context.chunk
@@ -52,23 +52,23 @@ class RowSession:
 
     @property
     def num_rows(self) -> int:
-        """Count the runs."""
+        """The number of runs."""
         return len(self.answers)
 
     def parts(self) -> Iterator[range]:
-        """Yield the rows that may be called at the same time, until the slice is over."""
+        """Yield ranges of rows that may be called at the same time, until the slice is over."""
         for start, stop in self.context.chunk.parts():
             yield range(start, stop)
             if self.slice.is_over(time.monotonic()):
                 break
 
     def deadline(self) -> float | None:
-        """Return when a call that begins now has taken too long, on the monotonic clock."""
+        """Return the deadline of a call that begins now, on the monotonic clock; None: no limit."""
         timeout = self.row_step.step.options.timeout_seconds
         return None if timeout is None else time.monotonic() + timeout
 
     def execute(self, row: int, deadline: float | None) -> None:
-        """Call the step for the run at `row`, and keep what it answered and left, or raised."""
+        """Call the step for the run at `row`; record its answer and changes, or its exception."""
         given: Any = None
         try:
             run = self.begin(row, deadline)
@@ -78,16 +78,16 @@ class RowSession:
             self.fail(row, given, error)
 
     def begin(self, row: int, deadline: float | None) -> Run[Any, Any]:
-        """Return the run at `row`, for the step; raises what the object's class raises."""
+        """Return the run at `row`, for the step; raise what the object's class raises."""
         return Run(self._object(row), self.context, row, deadline)
 
     def end(self, row: int, given: Any, run: Run[Any, Any], answer: Any) -> None:
-        """Keep what the step answered and left; raises what reading it raises."""
+        """Record the step's answer and changes; raise what reading them raises."""
         self.settle(row, given, run.object)
         self.answers[row] = answer
 
     def fail(self, row: int, given: Any, error: BaseException) -> None:
-        """Keep that the step raised `error`."""
+        """Record that the step raised `error`."""
         if issubclass(type(error), MemoryError):
             self.control.out_of_memory(error)
         self._builder.raised(row, error)
@@ -96,14 +96,14 @@ class RowSession:
         self._seal(given)
 
     def settle(self, row: int, given: Any, left: Any) -> None:
-        """Keep what the step left on the run, beyond what it assigned to fields of `given`."""
+        """Record what the step left on the run, beyond its assignments to fields of `given`."""
         became_real = self.columns.settle(row)
         if left is not given or became_real or self.row_step.view_type is None:
             self._take_over(row, left)
         self._seal(given)
 
     def result(self) -> ChunkResult:
-        """Return what became of the chunk."""
+        """Return the results of the chunk."""
         verdict = judge(self.answers, self.row_step.step)
         seconds = self.slice.seconds
         chunk_id = self.context.chunk.chunk_id
@@ -113,8 +113,8 @@ class RowSession:
         object_type = self.row_step.object_type
         if not isinstance(left, object_type):
             raise InvalidObject(
-                f"step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
-                f"it must be an instance of {object_type.__name__}"
+                f"Step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
+                f"it must be an instance of {object_type.__name__}."
             )
         self.columns.take_over(row, left)
 

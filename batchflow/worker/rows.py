@@ -1,4 +1,4 @@
-"""Execute a row step, one run after the other."""
+"""Execute a row step for one run after the other."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from batchflow.view.run import Run
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
 
-# How often a step of many quick runs looks whether it is to stop.
-_LOOK_SECONDS = 0.0005
+# How often a step of many quick runs checks for a stop.
+_CHECK_SECONDS = 0.0005
 
-# A run that the step has kept nowhere (a name here and the argument are all) is used again.
-_OURS_ALONE = 2
+# A run is reused if the step kept no reference: only a name here and the argument refer to it.
+_ONLY_OURS = 2
 
 
 def execute_one_by_one(session: RowSession) -> None:
-    """Call the step for each run until the slice is over; at least for one."""
+    """Call the step for each run until the slice is over; for at least one run."""
     if session.row_step.view_type is None:
         _with_whole_objects(session)
     else:
@@ -35,10 +35,10 @@ def _with_whole_objects(session: RowSession) -> None:
 
 
 def _with_views(session: RowSession) -> None:
-    """Do as `_with_whole_objects`, with all that is done for each run written out.
+    """Do the same as `_with_whole_objects`, with all calls for each run inlined.
 
-    This loop is the cost of a row step that doesn't do much: each call that it spares is a tenth
-    of what batchflow adds to the user's own function.
+    This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
+    batchflow adds to the user's own function.
     """
     columns, sealed = session.columns, session.columns.sealed
     touched, answers = columns.touched, session.answers
@@ -47,7 +47,7 @@ def _with_views(session: RowSession) -> None:
     view_type, control = session.row_step.view_type, session.control
     has_timeout = session.row_step.step.options.timeout_seconds is not None
     is_over, monotonic = session.slice.is_over, time.monotonic
-    next_look = 0.0
+    next_check = 0.0
     control.enter(NO_ROW, None)
     current, references = control.current_row, sys.getrefcount
     run: Any = None
@@ -55,7 +55,7 @@ def _with_views(session: RowSession) -> None:
         view = new(view_type)
         view._batchflow_row = row
         view._batchflow_columns = columns
-        if references(run) != _OURS_ALONE:
+        if references(run) != _ONLY_OURS:
             run = new(Run)
             run._context = context
             run._deadline = None
@@ -75,7 +75,7 @@ def _with_views(session: RowSession) -> None:
         except BaseException as error:
             session.fail(row, view, error)
         now = monotonic()
-        if now >= next_look:
+        if now >= next_check:
             if is_over(now):
                 break
-            next_look = now + _LOOK_SECONDS
+            next_check = now + _CHECK_SECONDS

@@ -1,4 +1,4 @@
-"""Execute an ``async`` row step, several runs at once in one event loop."""
+"""Execute an ``async`` row step, for several runs at once in one event loop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from batchflow.view.run import Run
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.row_session import RowSession
 
-# How long after its time a call is ended, so that one that looks at `run.stopping` can end itself.
+# A call is ended this long after its time, so that one that checks `run.stopping` can return.
 _LONGEST_GRACE_SECONDS = 1.0
 _GRACE = 0.1
 
 
 def execute_concurrently(session: RowSession, loop: EventLoop) -> None:
-    """Await the step for each run until the slice is over, so many at once as it says."""
+    """Await the step for each run until the slice is over; at most `concurrency` runs at once."""
     loop.run(_execute_all(session))
 
 
@@ -38,7 +38,7 @@ async def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
 
 async def _call(session: RowSession, part: range, row: int) -> None:
     deadline = session.deadline()
-    # The latest to begin is the last that may end: if the loop hangs before, none begins any more.
+    # The call that begins last has the last deadline. If the loop hangs, no further call begins.
     session.control.enter(part.start, deadline, len(part))
     given: Any = None
     try:
@@ -62,6 +62,6 @@ async def _answer(session: RowSession, run: Run[Any, Any]) -> Any:
         if not limit.expired():
             raise
         raise StepTimeout(
-            f"step {session.row_step.step.name!r} took longer than its {timeout:g} s; "
-            "make it faster, or raise its timeout_seconds"
+            f"Step {session.row_step.step.name!r} took longer than its {timeout:g} s; "
+            "make it faster, or raise its timeout_seconds."
         ) from None

@@ -1,4 +1,4 @@
-"""Execute a row step that waits, several runs at once in threads."""
+"""Execute a row step that waits, for several runs at once in threads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from batchflow.worker.row_session import RowSession
 
 
 class Threads:
-    """Keep a pool of threads for each number of them, over the worker's life."""
+    """Keep a thread pool for each number of threads, for the worker's lifetime."""
 
     def __init__(self) -> None:
         self._pools: dict[int, ThreadPoolExecutor] = {}
 
     def pool(self, threads: int) -> ThreadPoolExecutor:
-        """Return the pool of so many threads."""
+        """Return the pool with this number of threads."""
         if threads not in self._pools:
             self._pools[threads] = ThreadPoolExecutor(threads, "batchflow-step")
         return self._pools[threads]
@@ -30,7 +30,7 @@ class Threads:
 
 
 def execute_in_threads(session: RowSession, threads: Threads) -> None:
-    """Call the step for each run until the slice is over, in so many threads as it says."""
+    """Call the step for each run until the slice is over, in as many threads as its options."""
     number = session.row_step.step.options.threads
     for part in session.parts():
         rows = _SharedRows(part)
@@ -49,7 +49,7 @@ def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
 
 
 class _SharedRows:
-    """Hand out each row once, to whichever thread asks."""
+    """Yield each row once, over all threads."""
 
     def __init__(self, rows: range) -> None:
         self._rows = iter(rows)

@@ -1,4 +1,4 @@
-"""When a chunk may go on: until it is asked to stop, or its slice of time is over."""
+"""The time slice of a chunk, which ends early if a stop is requested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from batchflow.worker.control import Control
 
 
 class Slice:
-    """The time that a chunk may take; counted from when this is made."""
+    """The time that a chunk may take, counted from the construction."""
 
     def __init__(self, control: Control, slice_seconds: float | None) -> None:
         self._control = control
@@ -17,9 +17,9 @@ class Slice:
 
     @property
     def seconds(self) -> float:
-        """Count the seconds so far."""
+        """The seconds so far."""
         return time.monotonic() - self.started
 
     def is_over(self, now: float) -> bool:
-        """Tell whether nothing more is to be begun at `now`, on the monotonic clock."""
+        """Return whether no further call may begin at `now`, on the monotonic clock."""
         return now >= self._end or self._control.stopping()

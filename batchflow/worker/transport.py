@@ -1,8 +1,8 @@
 """Messages between the coordinator's process and a worker's: a kind, a number, one anonymous file.
 
-Every message is 16 bytes over a Unix socket pair, with at most one file descriptor attached. What
-is large travels in that file, which has no name on any disk: nobody else can read it, and nothing
-stays behind when either side is killed.
+Every message is 16 bytes over a Unix socket pair, with at most one file descriptor attached. The
+file carries large data. It has no name on any disk, so no other process can read it, and nothing is
+left behind if either side is killed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_ROOM = {*DiskFullError.numbers, errno.ENOMEM}
 
 
 class MessageKind(enum.IntEnum):
-    """What a message says."""
+    """The kind of a message."""
 
     SETUP = 1
     READY = 2
@@ -41,7 +41,7 @@ class MessageKind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """One message as received; ``payload`` is mapped, not copied."""
+    """One received message; ``payload`` is mapped, not copied."""
 
     kind: MessageKind
     number: int
@@ -49,7 +49,7 @@ class Message:
 
 
 def anonymous_file(name: str) -> BinaryIO:
-    """Open a file without a name, readable by its holders alone, gone with the last of them."""
+    """Open a file without a name, which only its holders can read, and which ends with the last."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC), "w+b")
     return tempfile.TemporaryFile()
@@ -61,11 +61,11 @@ def send(
     number: int = 0,
     write_payload: Callable[[BinaryIO], None] | None = None,
 ) -> None:
-    """Send one message; ``write_payload`` fills the file that goes with it.
+    """Send one message; ``write_payload`` fills its file.
 
     Raises:
-        DiskFullError: there is no room for the payload; nothing was sent.
-        OSError: the other side is gone.
+        DiskFullError: There is no room for the payload; nothing was sent.
+        OSError: The other side has ended.
     """
     header = _HEADER.pack(kind, number)
     if write_payload is None:
@@ -79,15 +79,15 @@ def send(
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise DiskFullError(
-                f"There is no room left for a chunk on its way between two processes "
-                f"({error.strerror}): make room in memory, or raise the limit on the size of "
-                "files, then run again; nothing was lost."
+                f"There is no room left for a chunk between two processes ({error.strerror}). "
+                "Make room in memory, or raise the limit on the size of files, then run again; "
+                "nothing was lost."
             ) from error
         raise
 
 
 def receive(channel: socket.socket) -> Message | None:
-    """Wait for the next message; ``None`` when the other side is gone."""
+    """Wait for the next message; return ``None`` if the other side has ended."""
     try:
         header, descriptors, _, _ = socket.recv_fds(channel, _HEADER.size, 1)
         while 0 < len(header) < _HEADER.size:

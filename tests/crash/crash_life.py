@@ -29,7 +29,7 @@ from batchflow.testing import arm_crash, inline_engine
 BY_HAND = "by hand"
 WORKERS = 2
 PACE_SECONDS = 0.0005
-# The exit code of a life that ended as no worker came up.
+# The exit code of a life that ended because no worker started.
 GAVE_UP = 75
 
 
@@ -102,7 +102,7 @@ def _told(events: Events) -> Iterator[None]:
         yield
     except Exception as error:
         # That is what it must say where its workers are killed faster than they come up.
-        if "no worker came up" not in str(error):
+        if "No worker started" not in str(error):
             events.tell("problem", traceback.format_exc())
         raise
 

@@ -100,7 +100,7 @@ class Round:
         if code == -signal.SIGKILL and (not killed or life < LIVES):
             self.count.kills[AT_RANDOM if killed else str(death.point)] += 1
         elif code == GAVE_UP:
-            self.count.numbers["lives that gave up, as no worker came up"] += 1
+            self.count.numbers["lives that gave up because no worker started"] += 1
         elif code != 0:
             self._problem(f"life {life} ended with {code}, and was to end by {death}")
         return code == 0

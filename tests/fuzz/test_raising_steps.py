@@ -155,19 +155,19 @@ def test_of_a_text_that_is_too_long_the_end_is_kept_where_it_failed() -> None:
     assert text.endswith('raise ValueError("at the bottom")\nValueError: at the bottom')
 
 
-def test_where_hardly_any_stack_is_left_the_class_is_told_at_least() -> None:
+def test_with_hardly_any_stack_left_at_least_the_class_is_recorded() -> None:
     recorder, error = FailureRecorder(Retry()), ValueError("bad")
 
     def on_the_way_back_from_the_end_of_the_stack() -> list[Any]:
-        told: list[Any] = []
+        recorded: list[Any] = []
         with contextlib.suppress(RecursionError):
-            told = on_the_way_back_from_the_end_of_the_stack()
+            recorded = on_the_way_back_from_the_end_of_the_stack()
         with contextlib.suppress(RecursionError):
-            # Where not even a call is left, there is nothing that could tell.
-            told.append(recorder.record(error))
-        return told
+            # At the very end of the stack, not even this call is possible.
+            recorded.append(recorder.record(error))
+        return recorded
 
-    told = on_the_way_back_from_the_end_of_the_stack()
-    assert {failure.type for failure in told} == {"ValueError"}
-    assert any("<nothing can be told of it: RecursionError>" in one.message for one in told)
-    assert told[-1].message == "bad"
+    recorded = on_the_way_back_from_the_end_of_the_stack()
+    assert {failure.type for failure in recorded} == {"ValueError"}
+    assert any("<it can't be described: RecursionError>" in one.message for one in recorded)
+    assert recorded[-1].message == "bad"

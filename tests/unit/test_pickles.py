@@ -1,4 +1,4 @@
-"""Pickles are read in one place: a worker, of what its own engine sent it."""
+"""Pickles are read in one place, which a worker uses for the code that its engine sent."""
 
 from __future__ import annotations
 
@@ -22,13 +22,38 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 def called(tree: ast.AST) -> set[str]:
-    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return {func.attr for func in calls if isinstance(func, ast.Attribute)}
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    methods = {func.attr for func in calls if isinstance(func, ast.Attribute)}
+    return methods | {func.id for func in calls if isinstance(func, ast.Name)}
 
 
-def test_only_a_worker_reads_pickles() -> None:
-    trees = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-    pickling = {path for path, tree in trees.items() if imported(tree) & PICKLING}
-    reading = {path for path in pickling if called(trees[path]) & {"load", "loads", "Unpickler"}}
+def contexts_loaded(tree: ast.AST) -> bool:
+    """Return whether a module calls `ExecutorContext.from_bytes`."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "from_bytes"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "ExecutorContext"
+        for node in ast.walk(tree)
+    )
 
-    assert {path.relative_to(PACKAGE).as_posix() for path in reading} == {"worker/main.py"}
+
+TREES = {
+    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text())
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def test_only_one_module_reads_pickles() -> None:
+    pickling = {path for path, tree in TREES.items() if imported(tree) & PICKLING}
+    reading = {path for path in pickling if called(TREES[path]) & {"load", "loads", "Unpickler"}}
+
+    assert reading == {"worker/code_loading.py"}
+
+
+def test_only_workers_load_code() -> None:
+    loading = {path for path, tree in TREES.items() if "unpickled_workflows" in called(tree)}
+
+    # A context loads code in `from_bytes`, for workers on other machines.
+    assert loading == {"worker/main.py", "executor/context.py"}
+    assert not [path for path, tree in TREES.items() if contexts_loaded(tree)]

@@ -24,7 +24,7 @@ _HUGE_BYTES = 400_000_000
 
 
 class Act(enum.Enum):
-    """What a step of the probe does for a run."""
+    """The actions of a step of the probe; the object of a run names one."""
 
     ADVANCE = "advances the run, adds 1 to the number and an x to the text"
     RAISE = "raises an exception"

@@ -375,7 +375,7 @@ def test_what_a_resource_says_when_it_closes_is_not_logged(
         engine.trigger("p1", Person("a"))
         engine.run(progress=False)
 
-    assert "a resource didn't close: OSError" in logged()
+    assert "A resource didn't close: OSError" in logged()
     assert "hunter2" not in logged()
 
 

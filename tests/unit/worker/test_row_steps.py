@@ -177,7 +177,7 @@ def test_a_value_that_does_not_fit_its_field_fails_its_run_alone(execute: Execut
     assert [row for row, outcome in enumerate(done.outcomes) if outcome == "FAILED"] == [1, 2, 3, 4]
     assert done.change("count") == [5, "-", "-", "-", "-", 7]
     assert done.failures[1][0] == "InvalidObject"
-    assert done.failures[1][1] == "step 'step' left a str in field 'count'; it takes int"
+    assert done.failures[1][1] == "Step 'step' left a str in field 'count'; it takes int."
     assert not any("secret" in message for _, message in done.failures.values())
 
 

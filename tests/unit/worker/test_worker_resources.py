@@ -167,18 +167,18 @@ def test_a_resource_that_fails_to_close_is_logged_and_the_others_are_closed(
     assert log == ["open", "close"]
     [entry] = caplog.records
     assert entry.levelname == "ERROR"
-    assert entry.getMessage() == "a resource didn't close: OSError"
+    assert entry.getMessage() == "A resource didn't close: OSError."
     assert not entry.exc_info
 
 
 @pytest.mark.parametrize(
-    ("resources", "there"), [({"db": list, "web": dict}, "there are 'db', 'web'"), ({}, "none")]
+    ("resources", "known"), [({"db": list, "web": dict}, "it has 'db', 'web'"), ({}, "it has none")]
 )
-def test_a_resource_that_does_not_exist_is_asked_for_in_vain(
-    execute: Execute, resources: dict[str, Any], there: str
+def test_a_missing_resource_is_a_key_error_that_lists_those_that_exist(
+    execute: Execute, resources: dict[str, Any], known: str
 ) -> None:
     done = execute(lambda run: run.resources["bd"], [Item("a")], resources=resources)
     kind, message = done.failures[0]
     assert kind == "KeyError"
     assert "no resource 'bd'" in message
-    assert there in message
+    assert known in message

@@ -1,4 +1,4 @@
-"""Judge what a step answered: which run moves where, and which answers aren't allowed."""
+"""Turn the answers of a row step into outcomes, and find the answers that aren't allowed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from batchflow.worker.identity import Identities
 
 
 class NoAnswer:
-    """Stand for the answer of a run that wasn't executed, or that raised."""
+    """Mark a run without an answer: it wasn't executed, or its step raised."""
 
     __slots__ = ()
 
@@ -34,7 +34,7 @@ RAISED: Final = NoAnswer()
 
 @dataclass(slots=True, eq=False)
 class Verdict:
-    """Hold what becomes of each run; ``invalid`` has the rows whose answer isn't allowed."""
+    """Hold the outcome of each run; ``invalid`` has the rows whose answer isn't allowed."""
 
     outcomes: npt.NDArray[np.int8]
     to_codes: npt.NDArray[np.int16]
@@ -43,7 +43,7 @@ class Verdict:
 
     @classmethod
     def of(cls, rows: int, outcome: Outcome) -> Verdict:
-        """Return the verdict that all runs have the same outcome, which leads nowhere."""
+        """Return a verdict with the same outcome for all runs, and no destination."""
         return cls(
             np.full(rows, outcome, dtype=np.int8), np.full(rows, NO_DESTINATION, dtype=np.int16)
         )
@@ -56,29 +56,29 @@ class Verdict:
 
 
 def judge(answers: Sequence[Any], step: Step) -> Verdict:
-    """Return what becomes of the runs whose row step gave these answers."""
+    """Return the outcomes of the runs whose row step returned these answers."""
     verdict = Verdict.of(len(answers), Outcome.FAILED)
     decided = _advance(answers, step, verdict)
-    # A loop over rows, of those alone that didn't simply move on.
+    # This loops over rows, but only those that didn't simply advance.
     for row in np.flatnonzero(~decided).tolist():
         _judge_one(row, answers[row], step, verdict)
     return verdict
 
 
 def invalid_outcome(step: Step, answered: str) -> InvalidOutcome:
-    """Return the error of a step that gave an answer that isn't allowed."""
+    """Return the error of a step whose answer isn't allowed."""
     allowed = ", ".join(member.name for member in step.to)
     others = "run" if step.kind.calls_each_run else "batch"
     methods = (outcome.method for outcome in Outcome if outcome.method is not None)
     ways = ", ".join(f"{others}.{method}(...)" for method in methods)
     return InvalidOutcome(
-        f"step {step.name!r} answered with {answered}; allowed are {allowed}, and {ways}"
+        f"Step {step.name!r} answered with {answered}; allowed are {allowed}, and {ways}."
     )
 
 
 def describe_answer(answer: Any, step: Step) -> str:
-    """Name an answer: a status by its name, anything else by its type alone."""
-    # By its class alone: an object may answer anything when it is asked, or raise.
+    """Describe an answer: a status by its name, anything else by its type."""
+    # Only the class is used, because an object's own methods may lie or raise.
     kind, status_type = type(answer), type(step.from_status)
     if kind is types.CoroutineType:
         _close(answer)
@@ -92,8 +92,8 @@ def describe_answer(answer: Any, step: Step) -> str:
 
 
 def _close(answer: types.CoroutineType[Any, Any, Any]) -> None:
-    # Nobody is going to await it, and Python would warn of that. It may have been begun, though,
-    # and then its own code decides how it ends.
+    # Python warns of a coroutine that isn't awaited. This one may have been started already, and
+    # then its own code decides how it ends.
     with contextlib.suppress(BaseException):
         answer.close()
 
