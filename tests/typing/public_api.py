@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import io
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 import batchflow as bf
 from batchflow import testing
+from batchflow.executor import Capability, read_chunk, write_chunk
 from batchflow.testing import FakeClock, inline_engine, make_run
 
 
@@ -299,3 +301,71 @@ def what_goes_wrong() -> None:
         assert_type(step(make_run(Order("a"))), OrderStatus | bf.Outcome)
         fragile.add_step(OrderStatus.CREATED, step, OrderStatus.PAID)
     testing.arm_crash("within_commit", nth=3, delay_seconds=0.002)
+
+
+class Cluster:
+    """An executor of the user's own, by the public names alone."""
+
+    capabilities = frozenset({Capability.SEPARATE_PROCESSES, Capability.VARIES_WORKERS})
+
+    def open(self, context: bf.ExecutorContext) -> bf.Executor:
+        return ClusterExecutor(context.to_bytes(), context.worker_memory_bytes(2))
+
+
+class ClusterExecutor:
+    workers = 2
+    slots = 1
+    suspect_slots = 0
+
+    def __init__(self, code: bytes, memory_bytes: int) -> None:
+        self.local = bf.ProcessPool(workers=2).open(bf.ExecutorContext.from_bytes(code))
+        self.memory_bytes = memory_bytes
+
+    @property
+    def expects_workers(self) -> bool:
+        return self.local.workers < 2
+
+    def start(self) -> None:
+        self.local.start()
+
+    def submit(self, chunk: bf.Chunk, *, suspect: bool = False) -> None:
+        sink = io.BytesIO()
+        write_chunk(chunk, sink)
+        self.local.submit(read_chunk(pa.py_buffer(sink.getvalue())), suspect=suspect)
+
+    def completed(self, timeout_seconds: float | None) -> Sequence[bf.ChunkResult | bf.LostChunk]:
+        done = self.local.completed(timeout_seconds)
+        for one in done:
+            if isinstance(one, bf.LostChunk):
+                assert_type(one.rows, range | None)
+        return done
+
+    def wake(self) -> None:
+        self.local.wake()
+
+    def request_stop(self, *, stop: bool) -> None:
+        self.local.request_stop(stop=stop)
+
+    def interrupt(self) -> None:
+        self.local.interrupt()
+
+    def abandon(self) -> None:
+        self.local.abandon()
+
+    def close(self) -> None:
+        self.local.close()
+
+
+def executors() -> None:
+    factories: list[bf.ExecutorFactory] = [bf.Inline(), bf.ProcessPool(), Cluster()]
+    for factory in factories:
+        bf.Engine(":memory:", orders, executor=factory).close()
+    changes = testing.WorkerChanges(
+        add=ClusterExecutor.start, remove=ClusterExecutor.abandon, expect_none=ClusterExecutor.wake
+    )
+    contract = testing.executor_contract(
+        Cluster(), changes=changes, folder=Path("shared"), patience_seconds=60.0
+    )
+    for check in (*contract.checks, *contract.unclaimed):
+        assert_type(check.name, str)
+    assert_type(contract.run(), testing.ContractReport)
