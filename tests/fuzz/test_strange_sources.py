@@ -219,7 +219,9 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "broken SQL": lambda: "SELECT FROM WHERE",
     "others' objects": lambda: [object()],
     "texts": lambda: ["a", "b"],
-    "dicts": lambda: [{"key": "a"}],
+    "a mapping with another key": lambda: [{"key": "a", "other": 1}],
+    "a mapping without a key": lambda: [{"number": 1}],
+    "a mapping of numbers": lambda: [{1: 2}],
     "one of another class": lambda: [Thing("a"), 5],
     "the class": lambda: [Thing],
     "nobody's key": lambda: [Thing(None)],  # type: ignore[arg-type]

@@ -57,7 +57,8 @@ def load(
     """
     code = starting_code(layout.workflow, options.at)
     cursor = connection.cursor()
-    with open_source(cursor, layout.workflow, given, connection.log_values) as source:
+    log_values = connection.log_values
+    with open_source(cursor, layout.workflow, given, options.foreign_id, log_values) as source:
         refuse_alike(source.label, source.written, layout.fields, options.foreign_id)
         names = list(source.columns)
         match = match_columns(
@@ -66,7 +67,6 @@ def load(
         columns = plan_columns(source, match, layout)
         missing = [field for field in layout.fields if field.name not in match.columns]
         with defaults(cursor, missing) as values:
-            log_values = connection.log_values
             loading = Load(layout, source, columns, values, options, code, now, log_values)
             return _load(connection, loading)
 

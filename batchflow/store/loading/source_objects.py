@@ -1,76 +1,137 @@
-"""An iterable of objects as a source: a stream of Arrow batches that is read once."""
+"""An iterable of objects as a source: a stream of Arrow batches that is read once.
+
+The batches are complete: the stream can be sent to another process, whose engine loads it as if
+it had the objects itself.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from batchflow.columns.value_writing import write_values
-from batchflow.errors import SourceError
+from batchflow.columns.value_writing import WrittenColumn, write_values
+from batchflow.definition.field_type import SCALARS
+from batchflow.errors import BatchflowError, SourceError
+from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
 from batchflow.store.schema.layout import AnyWorkflow
 
 MISFIT: Final = "#misfit"
-"""The column of the position of a row's first field whose value doesn't fit; else null."""
+"""The column of the position of a row's first field whose value doesn't fit, or null."""
 
 _BATCH_ROWS: Final = 16_384
+_LABEL: Final = b"batchflow.objects"
 
 
 class ObjectStream:
-    """The objects in columns, a batch at a time, so that more of them pass than memory holds.
+    """Objects in columns, a batch at a time, so that more objects can pass than fit into memory.
+
+    Args:
+        workflow: The workflow whose objects they are.
+        objects: Instances of its object type, of a dataclass with the same name and fields, or
+            mappings of the fields' values by name.
+        foreign_id: The column with the foreign ids. Mappings may have it besides the fields; it
+            is in the stream if the first object is a mapping.
 
     Attributes:
-        failure: what the iterable raised, as DuckDB only passes on its text.
+        label: What messages call the source.
+        failure: The error that the iterable raised, as DuckDB only passes on its text.
+
+    Raises:
+        SourceError: The iterable failed at its first object.
     """
 
-    def __init__(self, workflow: AnyWorkflow, objects: Iterable[Any]) -> None:
+    def __init__(
+        self, workflow: AnyWorkflow, objects: Iterable[Any], foreign_id: str | None = None
+    ) -> None:
+        self.label = f"The {type(objects).__name__}"
         self.failure: BaseException | None = None
-        self._workflow = workflow
-        self._objects = iter(objects)
-        self._schema = pa.schema(
-            [
-                *((field.name, field.type.arrow) for field in workflow.fields),
-                (MISFIT, pa.int16()),
-            ]
-        )
+        key = foreign_id or FOREIGN_ID_COLUMN
+        self._first, self._objects = self._opened(objects)
+        own_key = key not in {field.name for field in workflow.fields}
+        self._key = key if own_key and isinstance(next(iter(self._first), None), Mapping) else None
+        self._columns = ObjectColumns(workflow, self._key)
+        self._object_name = workflow.object_type.__name__
+        self._schema = self._schema_of(workflow)
 
     def reader(self) -> pa.RecordBatchReader:
-        """Return the reader of the stream; there is only the one."""
+        """Return the reader of the stream; it can be read once."""
         return pa.RecordBatchReader.from_batches(self._schema, self._batches())
+
+    def _opened(self, objects: Iterable[Any]) -> tuple[list[Any], Iterator[Any]]:
+        try:
+            rest = iter(objects)
+            return list(itertools.islice(rest, 1)), rest
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _schema_of(self, workflow: AnyWorkflow) -> pa.Schema:
+        columns = [(field.name, field.type.arrow) for field in workflow.fields]
+        if self._key is not None:
+            columns.append((self._key, pa.string()))
+        columns.append((MISFIT, pa.int16()))
+        return pa.schema(columns, metadata={_LABEL: self.label.encode()})
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         try:
             count = 0
-            while chunk := list(itertools.islice(self._objects, _BATCH_ROWS)):
-                self._check(chunk, count)
+            objects = itertools.chain(self._first, self._objects)
+            while chunk := list(itertools.islice(objects, _BATCH_ROWS)):
+                yield self._batch(chunk, count)
                 count += len(chunk)
-                yield self._batch(chunk)
         except BaseException as error:
-            self.failure = error
-            raise
+            self.failure = self._failed(error)
+            raise self.failure from self.failure.__cause__
 
-    def _check(self, objects: list[Any], before: int) -> None:
-        expected = self._workflow.object_type
-        if all(isinstance(found, expected) for found in objects):
-            return
-        row = next(i for i, found in enumerate(objects) if not isinstance(found, expected))
-        raise SourceError(
-            f"Item {before + row + 1} of the source is of type {type(objects[row]).__name__}, and "
-            f"not {expected.__name__}; give objects of that class, or a table."
+    def _failed(self, error: BaseException) -> BaseException:
+        if isinstance(error, BatchflowError) or not isinstance(error, Exception):
+            return error
+        failed = SourceError(
+            f"{self.label} failed with {type(error).__name__} before its end, so nothing was "
+            "loaded; see its cause."
         )
+        failed.__cause__ = error
+        return failed
 
-    def _batch(self, objects: list[Any]) -> pa.RecordBatch:
-        misfits = np.full(len(objects), -1, dtype=np.int16)
-        columns = []
-        for position, field in enumerate(self._workflow.fields):
-            # Row by row, as that is how objects come.
-            values = [getattr(one, field.name, None) for one in objects]
-            written = write_values(values, field.type)
-            columns.append(written.array)
-            rows = np.fromiter(written.problems, dtype=np.int64)
-            misfits[rows[misfits[rows] < 0]] = position
-        columns.append(pa.array(misfits, mask=misfits < 0))
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+    def _batch(self, objects: Sequence[Any], before: int) -> pa.RecordBatch:
+        try:
+            written = self._columns.write(objects)
+        except UnlikeObjectError as unlike:
+            raise SourceError(
+                f"Item {before + unlike.position + 1} of the source {unlike.problem}; give objects "
+                f"of {self._object_name}, mappings of their fields' values, or a table."
+            ) from None
+        arrays = [column.array for column in written]
+        if self._key is not None:
+            arrays.append(_foreign_ids(objects, self._key))
+        arrays.append(_misfits(written, len(objects)))
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+def label_of_objects(schema: pa.Schema) -> str | None:
+    """Return what messages call the objects of a stream; None if it isn't one of objects."""
+    label = (schema.metadata or {}).get(_LABEL)
+    return label.decode() if label is not None and MISFIT in schema.names else None
+
+
+def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:
+    found = [one.get(key) if isinstance(one, Mapping) else None for one in objects]
+    texts = [str(each) if type(each) is int else each for each in found]
+    written = write_values(texts, SCALARS[str].or_none())
+    if not written.problems:
+        return written.array
+    # Null is what a load refuses as a foreign id.
+    kept = [None if row in written.problems else text for row, text in enumerate(texts)]
+    return write_values(kept, SCALARS[str].or_none()).array
+
+
+def _misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
+    misfits = np.full(rows, -1, dtype=np.int16)
+    for position, column in enumerate(columns):
+        unfit = np.fromiter(column.problems, dtype=np.int64)
+        misfits[unfit[misfits[unfit] < 0]] = position
+    return pa.array(misfits, mask=misfits < 0)

@@ -19,7 +19,7 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
 from batchflow.store.loading.source_files import files_table, is_file
 from batchflow.store.loading.source_instance import Outside, source_instance
-from batchflow.store.loading.source_objects import MISFIT, ObjectStream
+from batchflow.store.loading.source_objects import MISFIT, ObjectStream, label_of_objects
 from batchflow.store.schema.layout import AnyWorkflow
 
 if TYPE_CHECKING:
@@ -78,7 +78,11 @@ class LoadSource:
 
 @contextmanager
 def open_source(
-    cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool = False
+    cursor: Cursor,
+    workflow: AnyWorkflow,
+    given: Any,
+    foreign_id: str | None = None,
+    log_values: bool = False,
 ) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor, for as long as the block lasts.
 
@@ -94,7 +98,7 @@ def open_source(
     elif paths:
         opened = _files(cursor, workflow, paths)
     else:
-        opened = _registered(cursor, workflow, given, log_values)
+        opened = _registered(cursor, workflow, given, foreign_id, log_values)
     with opened as source:
         yield source
 
@@ -121,12 +125,7 @@ def translated(
         cause = failure()
         if cause is None:
             raise SourceError(f"{label} can't be read: {say(error)}") from None
-        if isinstance(cause, SourceError) or not isinstance(cause, Exception):
-            raise cause from None
-        raise SourceError(
-            f"{label} failed with {type(cause).__name__} before its end, so nothing was loaded; "
-            "see its cause."
-        ) from cause
+        raise cause from cause.__cause__
 
 
 def _paths(given: Any) -> list[str | os.PathLike[str]]:
@@ -221,7 +220,7 @@ def _checked(source: LoadSource) -> LoadSource:
 
 @contextmanager
 def _registered(
-    cursor: Cursor, workflow: AnyWorkflow, given: Any, log_values: bool
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, foreign_id: str | None, log_values: bool
 ) -> Iterator[LoadSource]:
     say = partial(message_of, values=log_values)
     label = f"The {type(given).__name__}"
@@ -230,12 +229,17 @@ def _registered(
         if hasattr(given, "__arrow_c_stream__"):
             arrow = _arrow(given)
         else:
-            stream = ObjectStream(workflow, _iterable(given))
+            stream = ObjectStream(workflow, _iterable(given), foreign_id)
             arrow = stream.reader()
+    # Another process may have sent a stream of objects.
+    of_objects = label_of_objects(arrow.schema)
+    label = of_objects or label
     with _unregistered(cursor), translated(label, say, lambda: stream.failure if stream else None):
         described = _described(cursor, label, _register(cursor, arrow))
-        written = tuple(arrow.schema.names)
-        yield replace(described, written=written) if stream is None else _checked(described)
+        if of_objects is None:
+            yield replace(described, written=tuple(arrow.schema.names))
+        else:
+            yield _checked(described)
 
 
 def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from batchflow import crash_point
 from batchflow.chunk.chunk import FOREIGN_ID
 from batchflow.columns.misfit import phrase_of
-from batchflow.columns.value_writing import write_values
+from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
@@ -23,8 +23,9 @@ from batchflow.store.database.staging import registered
 from batchflow.store.loading.load_options import starting_code
 from batchflow.store.loading.load_plan import engine_values
 from batchflow.store.loading.load_report import Placed
+from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
 from batchflow.store.runs.unfinished import UnfinishedIds
-from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
+from batchflow.store.schema.layout import AnyWorkflow, Layout, next_seq, quote, set_next_seq
 
 _VIEW: Final = "batchflow_object"
 
@@ -60,7 +61,8 @@ class Trigger:
                 the run begins.
         """
         code = starting_code(self._layout.workflow, at)
-        row = _row(self._layout, foreign_id, given, self._connection.log_values)
+        columns = object_row(self._layout.workflow, given, self._connection.log_values)
+        row = columns.append_column(FOREIGN_ID, _text(foreign_id))
         with self._connection.write() as cursor:
             seq = next_seq(cursor, self._layout.name)
             if self._unfinished.find(cursor, foreign_id, seq):
@@ -96,15 +98,30 @@ def _conflict(layout: Layout, foreign_id: str) -> ConflictError:
     )
 
 
-def _row(layout: Layout, foreign_id: str, given: Any, log_values: bool) -> pa.Table:
-    expected = layout.workflow.object_type
-    if not isinstance(given, expected):
+def object_row(workflow: AnyWorkflow, given: Any, log_values: bool = False) -> pa.Table:
+    """Return an object as one row, with a column for each field.
+
+    Args:
+        workflow: The workflow whose object it is.
+        given: An instance of its object type, of a dataclass with the same name and fields, or a
+            mapping of the fields' values by name.
+        log_values: Whether messages show values.
+
+    Raises:
+        LoadError: It is something else.
+        InvalidRowsError: A field's value doesn't fit its type.
+    """
+    name = workflow.object_type.__name__
+    try:
+        columns = ObjectColumns(workflow).write([given])
+    except UnlikeObjectError as unlike:
         raise LoadError(
-            f"Workflow {layout.name!r} carries objects of {expected.__name__}, and this one is of "
-            f"{type(given).__name__}; give the object itself."
-        )
-    columns = _object_columns(layout.fields, given, log_values)
-    return pa.table({FOREIGN_ID: _text(foreign_id), **columns})
+            f"Workflow {workflow.name!r} carries objects of {name}, and this one {unlike.problem}; "
+            f"give an instance of {name}, or a mapping of its fields' values."
+        ) from None
+    _require_fit(workflow.fields, columns, log_values)
+    arrays = [column.array for column in columns]
+    return pa.table(dict(zip((field.name for field in workflow.fields), arrays, strict=True)))
 
 
 def _text(foreign_id: object) -> pa.Array:
@@ -114,19 +131,20 @@ def _text(foreign_id: object) -> pa.Array:
     return written.array
 
 
-def _object_columns(fields: Sequence[Field], given: Any, log_values: bool) -> dict[str, pa.Array]:
-    written = {f: write_values([getattr(given, f.name, None)], f.type) for f in fields}
-    unfit = [
-        f"field {field.name!r} is {phrase_of(column.problems[0], log_values=log_values)}, "
-        f"and not {field.type}"
-        for field, column in written.items()
+def _require_fit(
+    fields: Sequence[Field], columns: Sequence[WrittenColumn], log_values: bool
+) -> None:
+    found = {
+        field.name: f"field {field.name!r} is "
+        f"{phrase_of(column.problems[0], log_values=log_values)}, and not {field.type}"
+        for field, column in zip(fields, columns, strict=True)
         if column.problems
-    ]
-    if unfit:
+    }
+    if found:
         raise InvalidRowsError(
-            f"The object doesn't fit its columns, so no run was triggered: {'; '.join(unfit)}.",
-            column=next(field.name for field, column in written.items() if column.problems),
+            "The object doesn't fit its columns, so no run was triggered: "
+            f"{'; '.join(found.values())}.",
+            column=next(iter(found)),
             count=1,
-            sample=unfit,
+            sample=found.values(),
         )
-    return {field.name: column.array for field, column in written.items()}

@@ -224,7 +224,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "mapping": (lambda f: {"name": ["a"]}, "of type dict"),
     "single object": (lambda f: Item("a", 1.0), "of type Item"),
     "lazy frame": (lambda f: pl.DataFrame(ROWS).lazy(), "of type LazyFrame"),
-    "objects of another class": (lambda f: [Item("a", 1.0), {"name": "b"}], "Item 2 .* dict"),
+    "objects of another class": (lambda f: [Item("a", 1.0), Path("b")], "Item 2 .* PosixPath"),
     "mixed pandas column": (
         lambda f: pd.DataFrame({"name": ["a", 1], "price": [1.0, 2.0]}),
         "can't be read",

@@ -159,7 +159,7 @@ def test_values_that_do_not_fit_are_refused_all_at_once(loader: Loader) -> None:
     assert loader.column("seq") == []
 
 
-@pytest.mark.parametrize("wrong", [{"name": "a"}, None, Item])
+@pytest.mark.parametrize("wrong", [None, Item, ["a", 1.0]])
 def test_objects_of_other_classes_are_refused(loader: Loader, wrong: Any) -> None:
     with pytest.raises(LoadError, match="carries objects of Item"):
         loader.trigger("k", wrong)
