@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from batchflow.cli.interruption import Interruption
 from batchflow.cli.store_snapshot import StoreSnapshot, take_snapshot
 from batchflow.definition import RunState
 from batchflow.short_form import short_moment, short_number
@@ -38,14 +39,18 @@ def watch(store: Path, workflow: str | None, every_seconds: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+    with (
+        Live(console=Console(highlight=False), auto_refresh=False) as live,
+        Interruption() as interruption,
+    ):
         try:
             while True:
                 live.update(screen(store, take_snapshot(store, workflow)), refresh=True)
                 time.sleep(every_seconds)
-        except KeyboardInterrupt:
-            # That is how watching ends.
-            return
+        except BaseException:
+            # Ctrl-C ends the watch normally. A query that it interrupts raises another exception.
+            if interruption.exit_code is None:
+                raise
 
 
 def screen(store: Path, seen: StoreSnapshot) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The real command line in processes of its own, and the pipelines that it is given."""
+"""The command line, in this process or in one of its own, and the pipelines that it is given."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import call_in_process
 
 import batchflow
 
@@ -116,6 +117,15 @@ def environment() -> dict[str, str]:
 
 
 def call(folder: Path, *arguments: object, **variables: str) -> Outcome:
+    """Execute a command in this process."""
+    done = call_in_process(folder, [*map(str, arguments)], {**environment(), **variables})
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def call_process(folder: Path, *arguments: object, **variables: str) -> Outcome:
+    """Execute a command in a process of its own, for what only a process shows."""
     return subprocess.run(
         arguments_of(arguments),
         cwd=folder,

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from command_line import Command
+from command_line import Command, call_process
 
 import batchflow as bf
 from batchflow.cli.group import batchflow as commands
@@ -50,7 +50,7 @@ def test_all_commands_are_tried() -> None:
 def test_each_command_does_its_work_beside_a_run(
     tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
-    refused = command("run", "gated_pipeline.py:guests", *STORE)
+    refused = call_process(tmp_path, "run", "gated_pipeline.py:guests", *STORE)
     assert (refused.returncode, refused.stdout) == (75, "")
     assert f"process {guests_at_gate.pid} " in refused.stderr
     assert "gated_pipeline.py:guests" in refused.stderr

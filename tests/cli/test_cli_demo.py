@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from command_line import Command, Start, document
+from command_line import Command, Start, call_process, document
 
 import batchflow as bf
 from batchflow.demo.generate import UNKNOWN_COUPON, write_orders
@@ -50,9 +50,9 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(
     assert {entry["run_state"] for entry in told["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
 
 
-def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path, command: Command) -> None:
+def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path) -> None:
     with bf.Engine(tmp_path / "orders-3000.duckdb", orders, workers=0):
-        outcome = command("demo", "--runs", 3_000, "--dir", ".")
+        outcome = call_process(tmp_path, "demo", "--runs", 3_000, "--dir", ".")
     assert (outcome.returncode, outcome.stdout) == (75, "")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import subprocess
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import Command, alone, arguments_of, begin, document, environment
+from command_line import Command, alone, begin, document, environment
+from in_process import call_in_process
 
 READING = [["status"], ["counts"], ["runs"], ["errors"], ["sql", "FROM parcels.transitions"]]
 
@@ -54,13 +54,10 @@ def test_csv_without_rows_has_its_heading(tell: Command) -> None:
 
 
 def test_parquet_keeps_types_and_goes_down_a_pipe(tmp_path: Path, own_parcels: Path) -> None:
-    piped = subprocess.run(
-        arguments_of(("runs", "--store", own_parcels, "--parquet", "-")),
-        env=environment(),
-        capture_output=True,
-        timeout=100,
-        check=True,
+    piped = call_in_process(
+        tmp_path, ["runs", "--store", str(own_parcels), "--parquet", "-"], environment()
     )
+    assert piped.returncode == 0
     table = pq.read_table(io.BytesIO(piped.stdout))
     assert table.num_rows == 20
     assert table.schema.field("weight").type == pa.int64()

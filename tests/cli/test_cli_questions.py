@@ -29,7 +29,7 @@ def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
 
     assert (drawn.returncode, drawn.stdout) == (0, "")
     assert drawn.stderr == "plot: written to out.svg\n"
-    assert "parcels: runs a second" in (tmp_path / "out.svg").read_text()
+    assert "parcels: runs per second" in (tmp_path / "out.svg").read_text()
 
     assert tell("counts", "--plot", "out.png").returncode == 0
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")

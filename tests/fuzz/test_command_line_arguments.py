@@ -1,4 +1,4 @@
-"""Whatever stands on the command line: a known exit code, no traceback, data alone on stdout."""
+"""Any command line ends with a documented exit code, no traceback, and only data on stdout."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -172,7 +171,7 @@ def called(folder: Path, words: list[str]) -> tuple[int, str, str]:
     return code, out, err
 
 
-def check(words: list[str], code: int, out: str, err: str) -> None:
+def check(words: Sequence[str | bytes], code: int, out: str, err: str) -> None:
     assert code in DOCUMENTED, (words, code)
     assert "Traceback" not in err, (words, err)
     assert "Traceback" not in out, (words, out)
@@ -201,7 +200,7 @@ def test_a_command_with_what_it_needs_and_any_options_ends_in_a_documented_way(
         json.loads(out)
 
 
-PROCESSES: list[list[Any]] = [
+ODD_ARGUMENTS: list[list[str | bytes]] = [
     [],
     ["🎉", b"\xff"],
     ["status", "--store", b"\xff\xfe.duckdb"],
@@ -215,8 +214,16 @@ PROCESSES: list[list[Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", PROCESSES, ids=range(len(PROCESSES)))
-def test_the_executable_itself_ends_in_a_documented_way(folder: Path, words: list[Any]) -> None:
+@pytest.mark.parametrize("words", ODD_ARGUMENTS, ids=range(len(ODD_ARGUMENTS)))
+def test_odd_arguments_end_in_a_documented_way(folder: Path, words: list[str | bytes]) -> None:
+    decoded = [os.fsdecode(word) for word in words]
+    check(decoded, *called(folder, decoded))
+
+
+@pytest.mark.parametrize("words", ODD_ARGUMENTS[1:6:2], ids=[1, 3, 5])
+def test_the_executable_itself_ends_in_a_documented_way(
+    folder: Path, words: list[str | bytes]
+) -> None:
     package = str(Path(batchflow.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-m", "batchflow", *words],
