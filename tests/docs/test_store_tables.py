@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,9 @@ import batchflow as bf
 from batchflow.definition.run_state import ALLOWED
 from batchflow.store.schema.layout import TRANSITION_OUTCOMES
 from batchflow.testing import inline_engine
+from kit.things import Stage
 
 TEXT = (Path(__file__).parents[2] / "docs" / "store.md").read_text(encoding="utf-8")
-
-
-class Stage(enum.Enum):
-    NEW = 1
-    DONE = 2
 
 
 @dataclass

@@ -23,14 +23,10 @@ from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
+from kit.things import Stage
 
 PEACEFUL = 5
 NAIVE = (dt.datetime.min, dt.datetime.max)  # noqa: DTZ901 - naive ones are meant
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
 
 
 class Namesakes:

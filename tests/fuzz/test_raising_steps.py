@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +14,10 @@ from strange_exceptions import RAISERS
 import batchflow as bf
 from batchflow.definition import Retry
 from batchflow.worker.failure import MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS, FailureRecorder
+from kit.things import Stage
 
 PEACEFUL = 50
 LONGEST_TYPE = 200
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import enum
 import gzip
 import io
 import json
@@ -26,11 +25,7 @@ from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
+from kit.things import Stage
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,7 @@ from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
+from kit.things import Stage
 
 
 @dataclass

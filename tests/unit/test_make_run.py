@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +9,7 @@ from typing import Any
 import pytest
 
 from batchflow.testing import make_run
-
-
-class Stage(enum.Enum):
-    NEW = 1
-    DONE = 2
+from kit.things import Stage
 
 
 @dataclass

@@ -89,11 +89,6 @@ BROKEN = {
 }
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "things.duckdb"
-
-
 @pytest.mark.alone
 def test_another_process_asks_throughout_a_drain_of_a_million_runs(path: Path) -> None:
     runs = 1_000_000

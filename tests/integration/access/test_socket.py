@@ -30,11 +30,6 @@ from batchflow.errors import (
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "things.duckdb"
-
-
-@pytest.fixture
 def engine(path: Path) -> Iterator[bf.Engine]:
     with bf.Engine(path, things(), workers=0) as opened:
         yield opened

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import batchflow as bf
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import load, things
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[bf.Engine]:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
-    with bf.Engine(tmp_path / "things.duckdb", workflow, workers=0) as opened:
-        opened.trigger_many([Thing(number) for number in range(50)], foreign_id="number")
+def engine(path: Path) -> Iterator[bf.Engine]:
+    with bf.Engine(path, things(), workers=0) as opened:
+        load(opened, 50)
         opened.run(limit=30)
         yield opened
 

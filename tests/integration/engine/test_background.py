@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import batchflow as bf
+from kit.things import Thing
 
 
 class Stage(enum.Enum):
@@ -19,11 +19,6 @@ class Stage(enum.Enum):
     READY = "ready"
     DONE = "done"
     WRONG = "wrong"
-
-
-@dataclass
-class Thing:
-    number: int = 0
 
 
 @pytest.fixture

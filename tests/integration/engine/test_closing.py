@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import subprocess
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import batchflow as bf
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import Stage, Thing, finish, load, things
 
 
 class Door:
@@ -38,16 +27,6 @@ class Door:
         self.path.write_text("closed")
 
 
-def workflow_of(function: Callable[..., Any], **resources: Any) -> bf.Workflow[Thing, Stage]:
-    workflow = bf.Workflow("things", Thing, Stage, resources=resources)
-    workflow.add_step(Stage.NEW, function, Stage.DONE, chunk_rows=1)
-    return workflow
-
-
-def done(run: bf.Run[Thing, Stage]) -> Stage:
-    return Stage.DONE
-
-
 @pytest.fixture(params=[0, 1], ids=["inline", "pool"])
 def workers(request: pytest.FixtureRequest) -> int:
     count: int = request.param
@@ -58,8 +37,8 @@ def workers(request: pytest.FixtureRequest) -> int:
 def open_engine(tmp_path: Path, workers: int) -> Iterator[Callable[..., bf.Engine]]:
     opened: list[bf.Engine] = []
 
-    def open_it(function: Callable[..., Any] = done, **resources: Any) -> bf.Engine:
-        workflow = workflow_of(function, **resources)
+    def open_it(function: Callable[..., Any] = finish, **resources: Any) -> bf.Engine:
+        workflow = things(function, resources=resources, chunk_rows=1)
         opened.append(bf.Engine(tmp_path / "things.duckdb", workflow, workers=workers))
         return opened[-1]
 
@@ -110,7 +89,7 @@ def test_closing_ends_a_run_in_another_thread_in_good_order(
         return Stage.DONE
 
     engine = open_engine(patient)
-    engine.trigger_many([Thing(number) for number in range(10)], foreign_id="number")
+    load(engine, 10)
     reports: list[bf.Report] = []
     running = threading.Thread(target=lambda: reports.append(engine.run()))
     running.start()
@@ -149,7 +128,7 @@ def test_what_ends_the_coordinator_is_raised_to_whoever_waits_and_by_stop(
     open_engine: Callable[..., bf.Engine], tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
-    engine = open_engine(done, door=key.open)
+    engine = open_engine(finish, door=key.open)
     engine.start()
     run_id = engine.trigger("a", Thing())
     with pytest.raises(bf.ResourceError, match="door"):
@@ -165,7 +144,7 @@ def test_a_run_that_failed_as_a_whole_can_be_repeated(
     open_engine: Callable[..., bf.Engine], tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
-    engine = open_engine(done, door=key.open)
+    engine = open_engine(finish, door=key.open)
     engine.trigger("a", Thing())
     for _ in range(2):
         with pytest.raises(bf.ResourceError, match="door"):

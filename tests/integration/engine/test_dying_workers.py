@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from thing_kit import Calls, Stage, Thing
 
 import batchflow as bf
+from kit.calls import Calls
+from kit.things import Stage, Thing, load, things
 
 RUNS = 200
 DEADLY = 77
@@ -37,10 +38,9 @@ def drained(
     **options: Any,
 ) -> tuple[bf.Report, list[Any], list[Any]]:
     """The report, who didn't get to the end, and the stored errors."""
-    workflow = bf.Workflow("things", Thing, Stage, retry=retry)
-    workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
+    workflow = things(function, retry=retry, **options)
     with bf.Engine(":memory:", workflow, workers=2, config=config) as engine:
-        engine.trigger_many([Thing(number) for number in range(runs)], foreign_id="number")
+        load(engine, runs)
         report = engine.run(wait_for_retries=True)
         left = engine.runs("status <> 'DONE'").select("number, run_state::VARCHAR").fetchall()
         return report, left, engine.errors().select("type, count").fetchall()
@@ -184,8 +184,7 @@ def test_a_step_that_leaks_memory_fails_nobody() -> None:
 
 
 def test_an_amount_of_memory_that_is_none_is_refused() -> None:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
+    workflow = things()
 
     with pytest.raises(bf.DefinitionError, match="worker_memory_limit is 'lots'; give an amount"):
         bf.Engine(":memory:", workflow, config=bf.EngineConfig(worker_memory_limit="lots"))
@@ -200,7 +199,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced_and_nobody_fails() -> 
 
     workflow.add_step(Stage.NEW, step, Stage.DONE, chunk_rows=50)
     with bf.Engine(":memory:", workflow, workers=2) as engine:
-        engine.trigger_many([Thing(number) for number in range(1_000)], foreign_id="number")
+        load(engine, 1_000)
         engine.start()
         killed = 0
         while killed < 10:

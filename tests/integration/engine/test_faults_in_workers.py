@@ -8,15 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from faulty_kit import RUNS, STRUCK, Stage, Thing, async_step, batch_step, is_struck, row_step
+from faulty_kit import RUNS, STRUCK, is_struck
 
 import batchflow as bf
 from batchflow import testing
+from kit.things import Stage, Thing, finish, finish_async, finish_batch, load, things
 
 KINDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "row": (row_step, {}),
-    "async": (async_step, {}),
-    "batch": (batch_step, {"batch": True}),
+    "row": (finish, {}),
+    "async": (finish_async, {}),
+    "batch": (finish_batch, {"batch": True}),
 }
 
 FAULTS: dict[str, tuple[testing.Fault, str, str]] = {
@@ -39,11 +40,11 @@ def test_the_run_in_question_fails_alone(
     error: str,
     message: str,
 ) -> None:
-    workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
     faulty = testing.with_fault(step, fault, when=is_struck)
-    workflow.add_step(Stage.NEW, faulty, Stage.DONE, timeout_seconds=0.2, **options)
+    retry = bf.Retry(pause_after=1)
+    workflow = things(faulty, retry=retry, timeout_seconds=0.2, **options)
     with bf.Engine(":memory:", workflow, workers=2) as engine:
-        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        load(engine, RUNS)
         report = engine.run()
         left = engine.runs("status <> 'DONE'").select("number, run_state::VARCHAR").fetchall()
         errors = engine.errors().select("type, count, message").fetchall()
@@ -61,9 +62,7 @@ def test_a_worker_needs_no_duckdb_for_it() -> None:
         return Stage.DONE
 
     faulty = testing.with_fault(step, testing.hangs(0), when=lambda run: True)
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, faulty, Stage.DONE)
-    with bf.Engine(":memory:", workflow, workers=1) as engine:
+    with bf.Engine(":memory:", things(faulty), workers=1) as engine:
         engine.trigger("a", Thing())
         report = engine.run()
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,37 +13,14 @@ import pytest
 import batchflow as bf
 from batchflow.engine import display
 from batchflow.testing import FakeClock, inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
-
-
-def workflow_of(function: Callable[..., Any], name: str = "things", **options: Any) -> Any:
-    workflow = bf.Workflow(name, Thing, Stage)
-    workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
-    return workflow
-
-
-def done(run: bf.Run[Thing, Stage]) -> Stage:
-    return Stage.DONE
-
-
-def things(count: int) -> str:
-    return f"SELECT i AS number FROM range({count}) t(i)"
+from kit.things import Stage, Thing, load, numbers, things
 
 
 def test_a_limit_holds_for_a_step_in_the_store_too() -> None:
     workflow = bf.Workflow("things", Thing, Stage)
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
     with inline_engine(workflow) as engine:
-        engine.trigger_many(things(100_000), foreign_id="number")
+        load(engine, 100_000)
         report = engine.run(limit=10)
 
     assert 10 <= report.runs < 20_000
@@ -59,8 +33,8 @@ def test_a_drain_with_a_limit_does_not_wait_for_retries_beyond_it() -> None:
 
     clock = FakeClock()
     began = clock.now()
-    with inline_engine(workflow_of(fail), clock=clock) as engine:
-        engine.trigger_many(things(5), foreign_id="number")
+    with inline_engine(things(fail), clock=clock) as engine:
+        load(engine, 5)
         report = engine.run(limit=2, wait_for_retries=True)
 
     assert report.runs == 2
@@ -69,14 +43,14 @@ def test_a_drain_with_a_limit_does_not_wait_for_retries_beyond_it() -> None:
 
 @pytest.mark.parametrize("limit", [-1, "5", 1.5, True])
 def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
-    with inline_engine(workflow_of(done)) as engine, pytest.raises(bf.EngineStateError) as caught:
+    with inline_engine(things()) as engine, pytest.raises(bf.EngineStateError) as caught:
         engine.run(limit=limit)
 
     assert repr(limit) in str(caught.value)
 
 
 def test_a_moment_that_is_none_is_refused() -> None:
-    with inline_engine(workflow_of(done)) as engine, pytest.raises(bf.EngineStateError) as caught:
+    with inline_engine(things()) as engine, pytest.raises(bf.EngineStateError) as caught:
         engine.run(until="06:00")  # type: ignore[arg-type]
 
     assert "datetime" in str(caught.value)
@@ -88,7 +62,7 @@ def test_a_drain_that_waits_for_retries_ends_at_its_moment() -> None:
 
     clock = FakeClock()
     retry = bf.Retry(backoff_seconds=60, multiplier=1, jitter=0, pause_after=100)
-    with inline_engine(workflow_of(fail, retry=retry), clock=clock) as engine:
+    with inline_engine(things(fail, retry=retry), clock=clock) as engine:
         engine.trigger("a", Thing())
         report = engine.run(wait_for_retries=True, until=clock.now() + timedelta(seconds=200))
 
@@ -97,12 +71,12 @@ def test_a_drain_that_waits_for_retries_ends_at_its_moment() -> None:
 
 
 def test_several_workflows_share_a_store_and_its_workers(tmp_path: Path) -> None:
-    orders, refunds = workflow_of(done, "orders"), workflow_of(done, "refunds")
+    orders, refunds = things(name="orders"), things(name="refunds")
     with bf.Engine(tmp_path / "both.duckdb", orders, refunds, workers=1) as engine:
-        engine.trigger_many(things(300), foreign_id="number", workflow=orders)
-        engine.trigger_many(things(200), foreign_id="number", workflow="refunds")
+        engine.trigger_many(numbers(300), foreign_id="number", workflow=orders)
+        engine.trigger_many(numbers(200), foreign_id="number", workflow="refunds")
         with pytest.raises(bf.EngineStateError, match="'orders', 'refunds'"):
-            engine.trigger_many(things(1), foreign_id="number")
+            load(engine, 1)
         report = engine.run()
 
     assert [(step.workflow, step.outcomes) for step in report.steps] == [
@@ -120,7 +94,7 @@ def test_what_is_no_workflow_is_refused(given: Any) -> None:
 @pytest.mark.parametrize("workers", [-1, "2", 1.5, True])
 def test_what_is_no_number_of_workers_is_refused(tmp_path: Path, workers: Any) -> None:
     with pytest.raises(bf.DefinitionError, match="workers"):
-        bf.Engine(tmp_path / "things.duckdb", workflow_of(done), workers=workers)
+        bf.Engine(tmp_path / "things.duckdb", things(), workers=workers)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -134,7 +108,7 @@ def test_a_setting_that_would_let_nothing_through_is_refused(setting: str) -> No
 
 
 def test_a_run_id_may_be_given_as_text() -> None:
-    with inline_engine(workflow_of(done)) as engine:
+    with inline_engine(things()) as engine:
         run_id = engine.trigger("a", Thing())
         assert engine.pause(run_ids=[str(run_id)]).moved == 1
         assert engine.resume(run_ids=[run_id]).moved == 1
@@ -156,9 +130,9 @@ def test_a_result_that_was_refused_counts_as_that_and_as_nothing_else() -> None:
             raise ValueError("too late")
         return Stage.DONE
 
-    with inline_engine(workflow_of(step)) as engine:
+    with inline_engine(things(step)) as engine:
         engines.append(engine)
-        engine.trigger_many(things(5), foreign_id="number")
+        load(engine, 5)
         report = engine.run()
 
     assert report.steps[0].outcomes == {"advanced": 3}
@@ -172,29 +146,29 @@ def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
 ) -> None:
     with (
         caplog.at_level(logging.DEBUG, logger="batchflow"),
-        inline_engine(workflow_of(done)) as engine,
+        inline_engine(things()) as engine,
     ):
-        engine.trigger_many(things(500), foreign_id="number")
+        load(engine, 500)
         engine.run()
 
     commits = [each.__dict__ for each in caplog.records if each.__dict__["action"] == "commit"]
     assert len(commits) == len(caplog.records) < 10
     assert sum(commit["runs"] for commit in commits) == 500
-    assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "done")}
+    assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "finish")}
 
 
 def test_a_drain_that_nobody_watches_logs_when_it_will_be_done(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(display, "_LINES_EVERY_SECONDS", 0.0)
-    with inline_engine(workflow_of(done)) as engine, caplog.at_level(logging.INFO, "batchflow"):
-        engine.trigger_many(things(10), foreign_id="number")
+    with inline_engine(things()) as engine, caplog.at_level(logging.INFO, "batchflow"):
+        load(engine, 10)
         engine.run(progress=False)
 
     lines = [line for line in caplog.records if getattr(line, "action", "") == "progress"]
     assert lines[0].getMessage().startswith("0 of 10 runs finished; 0 steps, 0 a second")
     assert lines[1].getMessage() == "NEW → DONE: 10 left at most, 0 a second"
-    assert (lines[1].left, lines[1].step) == (10, "done")
+    assert (lines[1].left, lines[1].step) == (10, "finish")
     assert len(lines) == 3
     assert lines[-1].getMessage().startswith("10 of 10 runs finished; 10 steps, ")
     assert lines[-1].done_by.tzinfo is not None
@@ -211,9 +185,9 @@ def test_how_far_a_drain_is_can_be_asked_while_it_is_under_way() -> None:
             raise ValueError("no")
         return run.repeat() if run.object.number == 5 and len(seen) < 20 else Stage.DONE
 
-    with inline_engine(workflow_of(finish, chunk_rows=1)) as engine:
+    with inline_engine(things(finish, chunk_rows=1)) as engine:
         assert engine.progress() is None
-        engine.trigger_many(things(10), foreign_id="number")
+        load(engine, 10)
         engine.run()
         assert engine.progress() is None
 
@@ -230,7 +204,7 @@ def test_steps_in_the_store_count_as_well() -> None:
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
     seen: list[bf.Progress | None] = []
     with inline_engine(workflow) as engine:
-        engine.trigger_many(things(100_000), foreign_id="number")
+        load(engine, 100_000)
         engine._coordinator.listeners.append(lambda _: seen.append(engine.progress()))
         engine.run()
 
@@ -260,10 +234,10 @@ def test_counts_stay_right_while_retries_fall_due_and_others_change_runs() -> No
             engine._coordinator.changed("things")
 
     retry = bf.Retry(backoff_seconds=0.01, pause_after=None)
-    workflow = workflow_of(finish, retry=retry, chunk_rows=2_000)
+    workflow = things(finish, retry=retry, chunk_rows=2_000)
     changing = threading.Thread(target=change)
     with bf.Engine(":memory:", workflow, workers=2) as engine:
-        engine.trigger_many(things(60_000), foreign_id="number")
+        load(engine, 60_000)
         engine._coordinator.listeners.append(note)
         changing.start()
         engine.run(wait_for_retries=True)

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 import batchflow as bf
 from batchflow.testing import inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import load, things
 
 
 @pytest.fixture
 def engine() -> Iterator[bf.Engine]:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
-    with inline_engine(workflow) as opened:
-        opened.trigger_many((Thing(number) for number in range(10)), foreign_id="number")
+    with inline_engine(things()) as opened:
+        load(opened, 10)
         yield opened
 
 

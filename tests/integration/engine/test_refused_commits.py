@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.testing import inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
+from kit.things import Stage
 
 
 @dataclass

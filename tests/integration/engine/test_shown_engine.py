@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 import batchflow as bf
 from batchflow.testing import FakeClock, inline_engine
+from kit.things import Thing
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -17,11 +17,6 @@ class Stage(enum.Enum):
     NEW = "new"
     LATER = "later"
     DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
 
 
 def sorted_out(run: bf.Run[Thing, Stage]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import enum
 import pickle
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +14,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.testing import FakeClock, inline_engine
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
+from kit.things import Stage
 
 
 @dataclass

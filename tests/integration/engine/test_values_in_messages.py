@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,13 +16,9 @@ import pytest
 
 import batchflow as bf
 from batchflow.errors import BatchflowError
+from kit.things import Stage
 
 SECRET = "hunter2-of-john@example.org"
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
+from kit.things import Stage
 
 
 @dataclass

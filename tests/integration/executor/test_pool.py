@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -20,21 +18,11 @@ from batchflow.chunk.search import Search
 from batchflow.definition import Outcome
 from batchflow.executor import ExecutorContext, LostChunk
 from batchflow.executor.pool import WorkerPool
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import Stage, Thing, things
 
 
 def workflow_of(function: Callable[..., Any], **options: Any) -> bf.Workflow[Thing, Stage]:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, function, Stage.DONE, **options)
+    workflow = things(function, **options)
     workflow.check()
     return workflow
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-import batchflow as bf
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.definition import Step
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import Stage, things
 
 
 def step_of(**options: Any) -> Step:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, lambda given: Stage.DONE, Stage.DONE, **options)
+    workflow = things(lambda given: Stage.DONE, **options)
     return workflow.steps[0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ import batchflow as bf
 from batchflow.coordinator import Forecast, Progress, Tally
 from batchflow.coordinator.standing import Standing
 from batchflow.definition import Outcome
+from kit.things import Thing
 
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
@@ -23,11 +23,6 @@ class Stage(enum.Enum):
     PAID = "paid"
     REFUSED = "refused"
     SENT = "sent"
-
-
-@dataclass
-class Thing:
-    number: int = 0
 
 
 def parcels(name: str = "parcels") -> bf.Workflow[Thing, Stage]:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from batchflow.definition import Workflow
-
-
-@dataclass
-class Thing:
-    number: int = 0
+from kit.things import Thing
 
 
 def workflow_of(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> Workflow[Any, Any]:
