@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import batchflow as bf
 from batchflow import testing
 from batchflow.executor import Capability
+from kit.things import Stage
 
 PAGE = Path(__file__).parents[3] / "docs" / "executors.md"
 
@@ -33,11 +33,6 @@ Threads = documented_executor()
 @pytest.mark.parametrize("check", testing.executor_contract(Threads(2)).checks, ids=str)
 def test_the_documented_executor_keeps_the_contract(check: testing.ContractCheck) -> None:
     check.run()
-
-
-class Stage(enum.Enum):
-    NEW = "new"
-    DONE = "done"
 
 
 @dataclass
