@@ -44,9 +44,9 @@ def test_the_commands_of_the_readme_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipeline, source, *_ = python_blocks(README)
-    output_of([source], tmp_path)
-    (tmp_path / "pipeline.py").write_text(pipeline, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipeline.py").write_text(pipeline, encoding="utf-8")
+    exec(source, {})
 
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for line in "".join(blocks).splitlines() if line.startswith("batchflow ")]
@@ -56,11 +56,27 @@ def test_the_commands_of_the_readme_run(
     assert "FULFILLED" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_examples_of_each_page_run(page: Path, tmp_path: Path) -> None:
-    # Each page continues the README's pipeline.py and its orders.parquet.
-    output_of([*python_blocks(README)[:2], *python_blocks(page)], tmp_path)
+def test_the_examples_of_each_page_run(tmp_path: Path) -> None:
+    # Each page continues the README's pipeline.py and its orders.parquet, and sees no other page.
+    # One process runs them all, as starting it takes longer than most examples.
+    beginning = "\n".join(python_blocks(README)[:2])
+    pages = {f"{page.stem}.md": "\n".join(python_blocks(page)) for page in PAGES}
+    script = f"""
+import os, shutil
+beginning = {{"__name__": "__main__"}}
+exec({beginning!r}, beginning)
+for page, code in {pages!r}.items():
+    os.mkdir(page)
+    shutil.copy("orders.parquet", page)
+    os.chdir(page)
+    exec(compile(code, page, "exec"), dict(beginning))
+    os.chdir("..")
+    print(page)
+"""
+    assert output_of([script], tmp_path).split()[-1] == [*pages][-1]
 
 
 def test_the_pages_with_examples_are_found() -> None:
-    assert {"loading", "operations", "queries", "steps", "testing"} <= {page.stem for page in PAGES}
+    assert {"executors", "loading", "operations", "queries", "steps", "testing"} <= {
+        page.stem for page in PAGES
+    }
