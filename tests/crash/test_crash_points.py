@@ -106,16 +106,16 @@ def test_a_prune_that_is_killed_has_removed_nothing(tmp_path: Path, point: str, 
         assert transitions == [(2 * RUNS + 2,)]
 
 
-def test_it_dies_at_the_time_that_was_said(tmp_path: Path) -> None:
+def test_the_process_dies_at_the_nth_time(tmp_path: Path) -> None:
     # The first commit is the row step's, the second one the SQL step's.
     assert left_behind(tmp_path, "within_commit", nth=2) == {"HALF": RUNS}
 
 
-def test_it_dies_later_while_something_else_goes_on(tmp_path: Path) -> None:
+def test_the_process_dies_after_the_delay(tmp_path: Path) -> None:
     # Long after the claim, and yet within the step that sleeps.
     assert left_behind(tmp_path, "before_claim", delay=0.05, pause=60.0) == {"NEW": RUNS}
 
 
-def test_a_point_that_is_not_there_is_refused() -> None:
+def test_an_unknown_point_is_rejected() -> None:
     with pytest.raises(EngineStateError, match="'within_lunch'; give one of before_claim, "):
         arm_crash("within_lunch")  # type: ignore[arg-type]

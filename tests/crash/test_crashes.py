@@ -17,7 +17,7 @@ DEATHS = 300
 @pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_nothing_is_lost_or_doubled_however_often_they_die(tmp_path: Path) -> None:
+def test_nothing_is_lost_or_duplicated_by_any_number_of_deaths(tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
 
     driven = subprocess.run(

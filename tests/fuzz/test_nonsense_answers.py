@@ -158,7 +158,7 @@ def workflow(name: str) -> bf.Workflow[Thing, Stage]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_whatever_a_step_answers_is_a_failure_of_its_runs_alone(workers: int) -> None:
+def test_any_invalid_answer_fails_only_its_runs(workers: int) -> None:
     with bf.Engine(":memory:", *map(workflow, WAYS), workers=workers) as engine:
         for name, (_, nonsense, _) in WAYS.items():
             answers = [*nonsense, *[""] * PEACEFUL]
@@ -214,7 +214,7 @@ def becomes(answered: Sequence[Any], step: Callable[..., Any], **options: Any) -
 
 @examples(25)
 @given(st.lists(st.sampled_from(GOOD) | nonsense, min_size=1, max_size=20))
-def test_a_row_steps_answers_mean_what_the_model_says(answers: list[Any]) -> None:
+def test_the_answers_of_a_row_step_agree_with_the_model(answers: list[Any]) -> None:
     def step(run: bf.Run[Thing, Stage]) -> Any:
         answer = answers[run.object.key]
         return NONSENSE[answer]() if isinstance(answer, str) else answer[0]
@@ -228,7 +228,7 @@ def test_a_row_steps_answers_mean_what_the_model_says(answers: list[Any]) -> Non
     st.lists(st.sampled_from(IN_COLUMNS) | nonsense, min_size=1, max_size=20),
     st.sampled_from([list, tuple, iter, pd.Series, "object array", "masked array"]),
 )
-def test_a_column_of_answers_means_what_the_model_says(answers: list[Any], form: Any) -> None:
+def test_a_column_of_answers_agrees_with_the_model(answers: list[Any], form: Any) -> None:
     def step(batch: bf.Batch[Thing, Stage]) -> Any:
         chosen = [answers[key] for key in batch["key"]]
         values = [NONSENSE[one]() if isinstance(one, str) else one[0] for one in chosen]

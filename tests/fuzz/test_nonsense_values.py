@@ -226,7 +226,7 @@ def check(engine: bf.Engine, name: str, things: list[Thing]) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("name", WAYS)
-def test_what_fits_its_field_is_stored_and_all_else_fails_its_run_alone(
+def test_values_that_fit_are_stored_and_all_others_fail_only_their_run(
     name: str, workers: int
 ) -> None:
     chosen = [(one, value) for one in FIELDS for value in NAMES]
@@ -241,7 +241,7 @@ def test_what_fits_its_field_is_stored_and_all_else_fails_its_run_alone(
 
 @examples(20)
 @given(st.data())
-def test_whatever_shares_a_chunk_it_is_the_value_alone_that_counts(data: st.DataObject) -> None:
+def test_the_result_depends_on_the_value_alone_and_not_on_its_chunk(data: st.DataObject) -> None:
     pairs = st.tuples(st.sampled_from(FIELDS), st.sampled_from(NAMES))
     chosen = data.draw(st.lists(pairs | st.just(("", "")), min_size=1, max_size=12))
     name = data.draw(st.sampled_from(sorted(WAYS)))

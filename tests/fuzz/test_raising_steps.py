@@ -62,7 +62,7 @@ def workflow(name: str) -> bf.Workflow[Thing, Stage]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_whatever_a_step_raises_is_a_failure_of_its_run_alone(workers: int) -> None:
+def test_any_exception_of_a_step_fails_only_its_run(workers: int) -> None:
     names = [*RAISERS, *[""] * PEACEFUL]
     things = [Thing(key, raises) for key, raises in enumerate(names)]
     with bf.Engine(":memory:", *map(workflow, WAYS), workers=workers) as engine:
@@ -99,7 +99,7 @@ def raise_one_that_never_tells(run: bf.Run[Thing, Stage]) -> Stage:
     return Stage.DONE
 
 
-def test_an_exception_that_takes_forever_to_tell_of_itself_is_ended_with_its_step() -> None:
+def test_an_exception_whose_message_takes_forever_is_ended_with_its_step() -> None:
     made = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1), timeout_seconds=0.5)
     made.add_step(Stage.NEW, raise_one_that_never_tells, Stage.DONE)
     with bf.Engine(":memory:", made, workers=1) as engine:
@@ -110,7 +110,7 @@ def test_an_exception_that_takes_forever_to_tell_of_itself_is_ended_with_its_ste
         assert done.fetchall() == [(4,)]
 
 
-def test_the_first_parts_of_a_group_are_told_with_their_messages_and_places() -> None:
+def test_the_first_exceptions_of_a_group_are_recorded_with_messages_and_places() -> None:
     try:
         try:
             int("seven")
@@ -128,7 +128,7 @@ def test_the_first_parts_of_a_group_are_told_with_their_messages_and_places() ->
     assert failure.traceback.index("ValueError\n") < failure.traceback.index("raise BaseException")
 
 
-def test_of_a_text_that_is_too_long_the_end_is_kept_where_it_failed() -> None:
+def test_a_traceback_that_is_too_long_keeps_its_end() -> None:
     def deep(levels: int) -> None:
         if levels:
             deep(levels - 1)

@@ -94,7 +94,7 @@ def ended(step: Callable[..., Any], **options: Any) -> tuple[dict[str, int], lis
     ],
     ids=["raises", "class", "function", "text", "list", "undeclared", "number", "surrogate"],
 )
-def test_it_fails_the_runs_in_question_alone(
+def test_a_fault_fails_only_the_runs_that_the_predicate_names(
     step: Callable[..., Any], options: dict[str, Any], fault: testing.Fault, error: str
 ) -> None:
     counts, left, errors = ended(testing.with_fault(step, fault, when=is_struck), **options)
@@ -105,7 +105,7 @@ def test_it_fails_the_runs_in_question_alone(
 
 
 @pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
-def test_who_is_held_up_goes_on(step: Callable[..., Any], options: dict[str, Any]) -> None:
+def test_a_run_that_hangs_for_a_while_goes_on(step: Callable[..., Any], options: dict[str, Any]) -> None:
     held_up = testing.with_fault(step, testing.hangs(seconds=0.01), when=is_struck)
 
     counts, left, errors = ended(held_up, **options)
@@ -114,7 +114,7 @@ def test_who_is_held_up_goes_on(step: Callable[..., Any], options: dict[str, Any
 
 
 @pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
-def test_several_can_be_put_around_each_other(
+def test_faults_can_be_nested(
     step: Callable[..., Any], options: dict[str, Any]
 ) -> None:
     inner = testing.with_fault(step, testing.raises(OSError), when=numbered(3))
@@ -152,7 +152,7 @@ def test_a_batch_step_may_answer_with_a_column(as_column: Callable[..., Any]) ->
     assert {kind for kind, _, _ in errors} == {"InvalidOutcome"}
 
 
-def test_memory_is_really_taken_and_given_back() -> None:
+def test_memory_is_really_taken_and_released() -> None:
     taken_bytes = 64 * 1024 * 1024
     greedy = testing.with_fault(row_step, testing.eats_memory(taken_bytes), when=lambda run: True)
     tracemalloc.start()
@@ -173,12 +173,12 @@ def test_a_faulty_step_looks_like_the_one_within(step: Callable[..., Any]) -> No
     assert is_async_function(faulty) == inspect.iscoroutinefunction(step)
 
 
-def test_the_kits_names_are_these() -> None:
+def test_the_public_names_of_the_testing_module_are_these() -> None:
     assert testing.__all__ == sorted(testing.__all__, key=lambda name: (name[0].islower(), name))
     assert set(testing.__all__) <= set(dir(testing))
     assert all(getattr(testing, name) is not None for name in testing.__all__)
 
 
-def test_a_name_that_the_kit_has_not_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'explodes'"):
         _ = testing.explodes  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ def test_a_step_changes_the_object_and_answers() -> None:
     assert thing == Thing(3)
 
 
-def test_a_run_has_the_facts_that_it_is_made_with() -> None:
+def test_a_run_has_the_values_that_it_is_made_with() -> None:
     moment = datetime(2024, 5, 6, tzinfo=UTC)
     run = make_run(
         Thing(1), status=Stage.NEW, foreign_id="a", attempt=3, created_at=moment, stopping=True
@@ -37,7 +37,7 @@ def test_a_run_has_the_facts_that_it_is_made_with() -> None:
     assert repr(run) == f"<Run {run.run_id} ('a') at NEW>"
 
 
-def test_a_run_can_be_printed_though_it_stands_nowhere() -> None:
+def test_a_run_without_a_status_can_be_printed() -> None:
     assert repr(make_run(Thing(1))).endswith("('test') at None>")
 
 

@@ -62,7 +62,7 @@ def open_engine(tmp_path: Path, workers: int) -> Iterator[Callable[..., bf.Engin
     ],
     ids=["run", "start", "trigger", "trigger_many", "wait", "pause", "sql", "counts", "get"],
 )
-def test_an_engine_that_was_closed_says_so(
+def test_a_closed_engine_raises_store_closed_error(
     open_engine: Callable[..., bf.Engine], use: Callable[[bf.Engine, uuid.UUID], object]
 ) -> None:
     engine = open_engine()
@@ -75,7 +75,7 @@ def test_an_engine_that_was_closed_says_so(
         use(engine, run_id)
 
 
-def test_closing_ends_a_run_in_another_thread_in_good_order(
+def test_closing_gracefully_ends_a_run_in_another_thread(
     open_engine: Callable[..., bf.Engine], tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -124,7 +124,7 @@ def test_resources_and_workers_outlive_a_stop_and_end_with_the_engine(
     assert door.read_text() == "closed"
 
 
-def test_what_ends_the_coordinator_is_raised_to_whoever_waits_and_by_stop(
+def test_the_error_that_ends_the_coordinator_is_raised_by_wait_and_stop(
     open_engine: Callable[..., bf.Engine], tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
@@ -187,7 +187,7 @@ def test_threads_that_start_and_stop_at_once_leave_an_engine_that_runs(
             engine.stop()
 
 
-def test_many_runs_leave_no_descriptor_and_no_thread_behind(
+def test_many_runs_leak_no_descriptor_and_no_thread(
     open_engine: Callable[..., bf.Engine],
 ) -> None:
     engine = open_engine()
@@ -203,7 +203,7 @@ def test_many_runs_leave_no_descriptor_and_no_thread_behind(
         assert max(counted) - min(counted) < 10
 
 
-def test_a_script_that_forgets_to_close_ends_without_a_word(tmp_path: Path) -> None:
+def test_a_script_that_forgets_to_close_ends_silently(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import enum\nfrom dataclasses import dataclass\nimport batchflow as bf\n\n\n"
@@ -224,7 +224,7 @@ def test_a_script_that_forgets_to_close_ends_without_a_word(tmp_path: Path) -> N
     assert "Traceback" not in ended.stderr
 
 
-def test_a_script_that_fails_while_a_coordinator_is_at_work_ends_in_order(tmp_path: Path) -> None:
+def test_a_script_that_fails_while_a_coordinator_is_running_ends_cleanly(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import enum\nimport sys\nfrom dataclasses import dataclass\nimport batchflow as bf\n\n\n"

@@ -89,7 +89,7 @@ def test_the_end_of_a_worker_is_in_the_log(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
-def test_who_ended_a_worker_never_shares_one_again_nor_after_a_restart(
+def test_a_run_that_ended_a_worker_stays_isolated_even_after_a_restart(
     batch: bool, tmp_path: Path
 ) -> None:
     calls = Calls(tmp_path / "calls")
@@ -133,7 +133,7 @@ def _deadly(calls: Calls) -> list[tuple[int, list[int]]]:
 
 
 @pytest.mark.parametrize("bad", [1, 4, 16])
-def test_the_runs_that_end_a_batchs_worker_are_found_in_few_calls(bad: int, tmp_path: Path) -> None:
+def test_the_runs_that_end_a_batchs_worker_are_identified_in_few_calls(bad: int, tmp_path: Path) -> None:
     calls = Calls(tmp_path / "calls")
     runs = 1_024
     deadly = set(range(runs // (2 * bad), runs, runs // bad))
@@ -171,7 +171,7 @@ def test_a_step_that_eats_memory_fails_its_run_alone() -> None:
     assert errors == [("MemoryError", 1)]
 
 
-def test_a_step_that_leaks_memory_fails_nobody() -> None:
+def test_a_step_that_leaks_memory_fails_no_run() -> None:
     def step(run: bf.Run[Thing, Stage]) -> Stage:
         step.__dict__.setdefault("kept", []).append(bytearray(5_000_000))
         return Stage.DONE
@@ -183,14 +183,14 @@ def test_a_step_that_leaks_memory_fails_nobody() -> None:
     assert report.outcome("advanced") == 90
 
 
-def test_an_amount_of_memory_that_is_none_is_refused() -> None:
+def test_an_invalid_amount_of_memory_is_rejected() -> None:
     workflow = things()
 
     with pytest.raises(bf.DefinitionError, match="worker_memory_limit is 'lots'; give an amount"):
         bf.Engine(":memory:", workflow, config=bf.EngineConfig(worker_memory_limit="lots"))
 
 
-def test_a_worker_that_is_killed_from_outside_is_replaced_and_nobody_fails() -> None:
+def test_a_worker_that_is_killed_from_outside_is_replaced_and_no_run_fails() -> None:
     workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
 
     def step(run: bf.Run[Thing, Stage]) -> Stage:

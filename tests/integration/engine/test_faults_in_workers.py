@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[testing.Fault, str, str]] = {
 
 @pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize(("fault", "error", "message"), FAULTS.values(), ids=FAULTS)
-def test_the_run_in_question_fails_alone(
+def test_only_the_run_with_the_fault_fails(
     step: Callable[..., Any],
     options: dict[str, Any],
     fault: testing.Fault,
@@ -56,7 +56,7 @@ def test_the_run_in_question_fails_alone(
     assert message in text
 
 
-def test_a_worker_needs_no_duckdb_for_it() -> None:
+def test_a_worker_with_faults_does_not_import_duckdb() -> None:
     def step(run: bf.Run[Thing, Stage]) -> Stage:
         assert "duckdb" not in sys.modules
         return Stage.DONE

@@ -136,7 +136,7 @@ def outcomes(engine: bf.Engine) -> set[tuple[str, int, int]]:
 
 
 @pytest.mark.alone
-def test_ten_thousand_slow_answers_come_fifty_times_faster_than_one_after_the_other(
+def test_ten_thousand_slow_requests_are_fifty_times_faster_than_in_sequence(
     port: int, tmp_path: Path
 ) -> None:
     workflow = charges(port, charge, concurrency=256)

@@ -145,7 +145,7 @@ def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(
     assert lost.rows == blamed
 
 
-def test_a_batch_that_is_called_in_parts_becomes_what_it_becomes_as_a_whole(pools: Any) -> None:
+def test_a_batch_that_is_called_in_parts_has_the_same_results_as_the_whole(pools: Any) -> None:
     def step(batch: Any) -> Any:
         batch.skip(batch["number"] == 13)
         batch.fail(batch["number"] == 15, "fifteen")
@@ -195,7 +195,7 @@ def test_a_dead_worker_is_replaced_within_a_second(pools: Any) -> None:
     assert time.monotonic() - killed < 1
 
 
-def test_a_step_that_hangs_is_ended_and_its_row_named(pools: Any) -> None:
+def test_a_hanging_step_is_ended_and_its_row_named(pools: Any) -> None:
     def step(run: Any) -> Stage:
         while run.object.number == 13:
             time.sleep(0.01)
@@ -209,7 +209,7 @@ def test_a_step_that_hangs_is_ended_and_its_row_named(pools: Any) -> None:
     assert (lost.blamed, lost.rows, lost.error_type) == (True, range(1, 2), "StepTimeout")
 
 
-def test_a_step_that_ignores_being_terminated_is_killed(pools: Any) -> None:
+def test_a_step_that_ignores_sigterm_is_killed(pools: Any) -> None:
     def step(run: Any) -> Stage:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True:
@@ -223,7 +223,7 @@ def test_a_step_that_ignores_being_terminated_is_killed(pools: Any) -> None:
     assert lost.error_type == "StepTimeout"
 
 
-def test_a_step_that_looks_at_stopping_may_answer_when_its_time_is_up(pools: Any) -> None:
+def test_a_step_that_checks_stopping_may_return_when_its_time_is_up(pools: Any) -> None:
     def step(run: Any) -> Any:
         while not run.stopping:
             time.sleep(0.01)
@@ -237,7 +237,7 @@ def test_a_step_that_looks_at_stopping_may_answer_when_its_time_is_up(pools: Any
     assert done.outcomes.tolist() == [Outcome.REPEATED]
 
 
-def test_a_stop_gives_back_what_was_not_started(pools: Any) -> None:
+def test_a_stop_returns_the_runs_that_were_not_started(pools: Any) -> None:
     def step(run: Any) -> Any:
         while not run.stopping:
             time.sleep(0.01)
@@ -260,7 +260,7 @@ def test_waking_ends_the_wait(pools: Any) -> None:
     assert list(pool.completed(30)) == []
 
 
-def test_a_suspect_chunk_has_a_worker_of_its_own(pools: Any) -> None:
+def test_a_suspect_chunk_has_an_isolated_worker(pools: Any) -> None:
     def step(run: Any) -> Stage:
         run.object.number = os.getpid()
         return Stage.DONE

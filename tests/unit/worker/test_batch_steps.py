@@ -64,7 +64,7 @@ WHICH = np.array([True, False, True])
         (pl.Series(["DONE", None, "BAD"], dtype=pl.Categorical), ["DONE", None, "BAD"]),
     ],
 )
-def test_the_answer_is_one_status_or_a_column_of_them_null_where_a_run_stays(
+def test_the_answer_is_one_status_or_a_column_with_null_for_runs_that_stay(
     execute: Execute, answer: Any, to: list[str | None]
 ) -> None:
     done = execute(lambda batch: answer, items(3), batch=True)
@@ -99,7 +99,7 @@ class Alike(enum.Enum):
 
 @pytest.mark.parametrize("statuses", [Unhashable, Alike])
 @pytest.mark.parametrize("one_by_one", [True, False])
-def test_members_are_told_apart_by_identity_alone(statuses: Any, one_by_one: bool) -> None:
+def test_members_are_distinguished_by_identity_alone(statuses: Any, one_by_one: bool) -> None:
     def step(batch: Any) -> Any:
         return [statuses.DONE, statuses.NEW] if one_by_one else statuses.DONE
 
@@ -111,7 +111,7 @@ def test_members_are_told_apart_by_identity_alone(statuses: Any, one_by_one: boo
 
 
 @pytest.mark.parametrize("statuses", [Number, Text])
-def test_what_numpy_makes_of_members_that_are_numbers_or_texts_is_understood(
+def test_members_that_numpy_turns_into_numbers_or_texts_are_recognised(
     statuses: Any,
 ) -> None:
     workflow = Workflow("things", Item, statuses)
@@ -142,7 +142,7 @@ def test_what_numpy_makes_of_members_that_are_numbers_or_texts_is_understood(
         (np.array([1, 1.5, 17]), [1, 2], "a value of type float"),
     ],
 )
-def test_an_answer_that_is_not_declared_fails_its_runs_alone(
+def test_an_undeclared_answer_fails_only_its_runs(
     execute: Execute, answer: Any, rows: list[int], found: str
 ) -> None:
     def step(batch: Any) -> Any:
@@ -159,7 +159,7 @@ def test_an_answer_that_is_not_declared_fails_its_runs_alone(
         assert "secret" not in message
 
 
-def test_an_answer_of_the_wrong_length_is_refused_with_both_lengths(execute: Execute) -> None:
+def test_an_answer_of_the_wrong_length_is_rejected_with_both_lengths(execute: Execute) -> None:
     done = execute(lambda batch: [DONE] * 5, items(2), batch=True)
     assert done.outcomes == ["FAILED", "FAILED"]
     assert "5 values for 1 runs" in done.failures[0][1]
@@ -181,7 +181,7 @@ def test_assigned_columns_are_stored_and_read_back(execute: Execute) -> None:
     assert all(change.written is None for change in done.result.changes.values())
 
 
-def test_what_is_read_cannot_be_changed_in_place(execute: Execute) -> None:
+def test_columns_that_are_read_cannot_be_changed_in_place(execute: Execute) -> None:
     def step(batch: Any) -> Any:
         for name in ("count", "name", "price"):
             with pytest.raises(ValueError, match="read-only"):
@@ -191,7 +191,7 @@ def test_what_is_read_cannot_be_changed_in_place(execute: Execute) -> None:
     assert execute(step, items(2), batch=True).outcomes == ["ADVANCED"] * 2
 
 
-def test_values_that_do_not_fit_fail_their_runs_alone(execute: Execute) -> None:
+def test_values_that_do_not_fit_fail_only_their_runs(execute: Execute) -> None:
     def step(batch: Any) -> Any:
         batch["count"] = np.where(batch["count"] == 1, 0.5, batch["count"])
         return np.where(batch["count"] == 2, None, DONE)
@@ -203,7 +203,7 @@ def test_values_that_do_not_fit_fail_their_runs_alone(execute: Execute) -> None:
     assert "field 'count'; it takes int" in done.failures[1][1]
 
 
-def test_marks_go_before_the_answer_and_a_later_mark_before_an_earlier_one(
+def test_marks_override_the_answer_and_later_marks_override_earlier_ones(
     execute: Execute,
 ) -> None:
     def step(batch: Any) -> Any:
@@ -234,7 +234,7 @@ def test_a_step_that_marks_every_run_needs_no_answer(execute: Execute) -> None:
 
 
 @pytest.mark.parametrize("mask", [np.array([1, 0]), "yes", np.array([True])])
-def test_a_mask_that_is_not_one_bool_a_run_is_refused(execute: Execute, mask: Any) -> None:
+def test_a_mask_that_is_not_one_bool_per_run_is_rejected(execute: Execute, mask: Any) -> None:
     def step(batch: Any) -> Any:
         with pytest.raises((TypeError, ValueError), match="mask"):
             batch.skip(mask)
@@ -243,7 +243,7 @@ def test_a_mask_that_is_not_one_bool_a_run_is_refused(execute: Execute, mask: An
     assert execute(step, items(2), batch=True).outcomes == ["ADVANCED"] * 2
 
 
-def test_only_the_runs_that_fail_by_themselves_fail(execute: Execute) -> None:
+def test_only_runs_that_fail_by_themselves_fail(execute: Execute) -> None:
     calls: list[int] = []
 
     def step(batch: Any) -> Any:
@@ -261,7 +261,7 @@ def test_only_the_runs_that_fail_by_themselves_fail(execute: Execute) -> None:
     assert done.result.changes["price"].written is None
 
 
-def test_columns_that_only_some_parts_of_a_chunk_assigned_count_only_there(
+def test_columns_that_only_some_parts_assign_change_only_those_parts(
     execute: Execute,
 ) -> None:
     def step(batch: Any) -> Any:
@@ -274,7 +274,7 @@ def test_columns_that_only_some_parts_of_a_chunk_assigned_count_only_there(
     assert execute(step, items(3), batch=True).change("name") == ["-", "set", "-"]
 
 
-def test_runs_that_were_not_decided_are_returned_when_the_slice_is_over(execute: Execute) -> None:
+def test_undecided_runs_are_returned_when_the_slice_is_over(execute: Execute) -> None:
     def step(batch: Any) -> Any:
         if len(batch) > 1:
             raise RuntimeError
@@ -300,7 +300,7 @@ def test_a_batch_knows_the_ids_status_attempts_and_times_of_its_runs(execute: Ex
     assert execute(step, items(4), batch=True).outcomes == ["ADVANCED"] * 4
 
 
-def test_the_columns_are_there_for_arrow_and_polars(execute: Execute) -> None:
+def test_the_columns_can_be_read_by_arrow_and_polars(execute: Execute) -> None:
     def step(batch: Any) -> Any:
         assert batch.arrow.column_names == ["name", "count", "price", "tags"]
         frame = batch.polars()
@@ -312,7 +312,7 @@ def test_the_columns_are_there_for_arrow_and_polars(execute: Execute) -> None:
     assert done.change("count") == ["-", 2]
 
 
-def test_a_field_that_is_not_read_may_be_written_and_one_that_does_not_exist_may_not() -> None:
+def test_fields_outside_columns_can_be_written_and_missing_fields_can_not() -> None:
     def step(batch: Any) -> Any:
         with pytest.raises(LookupError, match="doesn't read field 'count'; it reads name"):
             batch["count"]
@@ -359,7 +359,7 @@ def follow(plans: list[tuple[Any, ...]], batch: Any) -> Any:
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
 )
 @given(PLANS)
-def test_what_becomes_of_a_run_does_not_depend_on_who_shares_its_batch(
+def test_the_result_of_a_run_does_not_depend_on_the_rest_of_its_batch(
     execute: Execute, plans: list[tuple[Any, ...]]
 ) -> None:
     objects = items(len(plans))

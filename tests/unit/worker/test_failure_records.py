@@ -75,7 +75,7 @@ def test_endless_recursion_leaves_its_first_and_last_frames() -> None:
     assert len(failure.traceback) <= 16_000
 
 
-def test_the_fingerprint_tells_places_apart_and_not_messages() -> None:
+def test_the_fingerprint_distinguishes_places_and_not_messages() -> None:
     one, two = (record(raise_, ValueError(f"order {number}")) for number in (1, 2))
     assert one.fingerprint == two.fingerprint
     assert one.fingerprint != record(raise_, KeyError("order 1")).fingerprint
@@ -83,7 +83,7 @@ def test_the_fingerprint_tells_places_apart_and_not_messages() -> None:
     assert one.message != two.message
 
 
-def test_errors_without_a_place_are_told_apart_by_their_words_and_not_their_values() -> None:
+def test_errors_without_a_place_are_distinguished_by_words_and_not_values() -> None:
     recorder = FailureRecorder(Retry())
     texts = ["order 1 'x' declined", "order 22 'y' declined", "order 1 lost"]
     one, two, other = (recorder.record(ValueError(text)).fingerprint for text in texts)
@@ -91,7 +91,7 @@ def test_errors_without_a_place_are_told_apart_by_their_words_and_not_their_valu
     assert one != other
 
 
-def test_the_cause_is_told_too() -> None:
+def test_the_traceback_includes_the_cause() -> None:
     def chained() -> None:
         try:
             json.loads("{")
@@ -102,7 +102,7 @@ def test_the_cause_is_told_too() -> None:
     assert text.index("JSONDecodeError") < text.index("RuntimeError: unreadable")
 
 
-def test_the_traceback_begins_with_the_users_own_code(execute: Execute) -> None:
+def test_the_traceback_begins_with_the_users_code(execute: Execute) -> None:
     def step(run: Any) -> Any:
         return raise_(ValueError("bad"))
 
@@ -113,7 +113,7 @@ def test_the_traceback_begins_with_the_users_own_code(execute: Execute) -> None:
         assert "batchflow/worker" not in text
 
 
-def test_the_retry_of_the_step_says_whether_a_failure_is_tried_again(execute: Execute) -> None:
+def test_the_steps_retry_decides_whether_a_failure_is_retryable(execute: Execute) -> None:
     def step(run: Any) -> Any:
         errors = [ValueError(), KeyError(), SystemExit()]
         raise errors[run.object.count]
@@ -125,7 +125,7 @@ def test_the_retry_of_the_step_says_whether_a_failure_is_tried_again(execute: Ex
 
 @pytest.mark.parametrize("options", [{}, {"threads": 2}, {"batch": True}])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RecursionError, MemoryError])
-def test_no_exception_gets_out_of_a_step(
+def test_no_exception_leaves_a_step(
     execute: Execute, error: type[BaseException], options: dict[str, Any]
 ) -> None:
     def step(run: Any) -> Any:
@@ -136,7 +136,7 @@ def test_no_exception_gets_out_of_a_step(
     assert done.failures[1][0] == error.__name__
 
 
-def test_a_step_that_fails_leaves_the_runs_beside_it_alone(execute: Execute) -> None:
+def test_a_failing_step_does_not_affect_other_runs(execute: Execute) -> None:
     def step(run: Any) -> Any:
         run.object.count = 100 // run.object.count
         return Status.DONE

@@ -20,7 +20,7 @@ def items(count: int) -> list[Item]:
 
 
 @pytest.mark.parametrize("make", [list, "objects", pa.array, pa.chunked_array, None])
-def test_a_text_that_is_too_long_fails_its_run_alone(execute: Execute, make: Any) -> None:
+def test_a_text_that_is_too_long_fails_only_its_run(execute: Execute, make: Any) -> None:
     def by_row(run: Any) -> Any:
         run.object.name = TOO_LONG if run.object.count == 1 else "short"
         return Status.DONE
@@ -45,7 +45,7 @@ def test_a_text_that_is_too_long_fails_its_run_alone(execute: Execute, make: Any
 
 
 @pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
-def test_runs_whose_texts_are_too_many_together_are_given_back(
+def test_runs_with_too_much_text_together_are_returned(
     execute: Execute, batch: bool
 ) -> None:
     def by_row(run: Any) -> Any:
@@ -65,7 +65,7 @@ def test_runs_whose_texts_are_too_many_together_are_given_back(
     assert len(done.result.changes["name"].values) == runs
 
 
-def test_one_run_whose_texts_are_too_many_together_fails_alone(execute: Execute) -> None:
+def test_one_run_with_too_much_text_fails_alone(execute: Execute) -> None:
     def step(run: Any) -> Any:
         many = MAX_BYTES_PER_COLUMN // MAX_BYTES_PER_VALUE + 1
         run.object.tags = [LONG] * many if run.object.count == 1 else ["a"]

@@ -83,7 +83,7 @@ def items(count: int) -> list[Item]:
     return [Item(f"n{row}", row) for row in range(count)]
 
 
-def test_a_run_moves_to_the_status_that_the_step_answers_with(execute: Execute) -> None:
+def test_a_run_advances_to_the_status_that_the_step_returns(execute: Execute) -> None:
     def step(run: Any) -> Any:
         return Status.BAD if run.object.count == 1 else Status.DONE
 
@@ -122,7 +122,7 @@ def test_changes_are_kept_when_a_run_advances_or_repeats_and_dropped_otherwise(
     assert done.failures[6][0] == "InvalidOutcome"
 
 
-def test_runs_that_the_step_left_alone_keep_what_they_had(execute: Execute) -> None:
+def test_runs_that_the_step_does_not_change_keep_their_values(execute: Execute) -> None:
     def step(run: Any) -> Any:
         if run.object.count != 1:
             run.object.price = 2.5
@@ -155,7 +155,7 @@ class Unequal:
         (Unequal(), "a value of type Unequal"),
     ],
 )
-def test_an_answer_that_is_not_declared_fails_its_run_alone(
+def test_an_undeclared_answer_fails_only_its_run(
     execute: Execute, answer: Any, found: str
 ) -> None:
     done = execute(lambda run: answer if run.object.count else Status.DONE, items(2))
@@ -167,7 +167,7 @@ def test_an_answer_that_is_not_declared_fails_its_run_alone(
     assert "'<lambda>'" in message
 
 
-def test_a_value_that_does_not_fit_its_field_fails_its_run_alone(execute: Execute) -> None:
+def test_a_value_that_does_not_fit_its_field_fails_only_its_run(execute: Execute) -> None:
     def step(run: Any) -> Any:
         odd: list[Any] = [5, "secret", None, 2.5, True, 7]
         run.object.count = odd[run.object.count]
@@ -181,7 +181,7 @@ def test_a_value_that_does_not_fit_its_field_fails_its_run_alone(execute: Execut
     assert not any("secret" in message for _, message in done.failures.values())
 
 
-def test_a_value_that_does_not_fit_matters_only_where_it_would_be_kept(execute: Execute) -> None:
+def test_a_value_that_does_not_fit_matters_only_if_it_would_be_stored(execute: Execute) -> None:
     def step(run: Any) -> Any:
         run.object.count = "nonsense"
         return run.skip()
@@ -191,7 +191,7 @@ def test_a_value_that_does_not_fit_matters_only_where_it_would_be_kept(execute: 
     assert not done.failures
 
 
-def test_another_object_may_be_put_in_the_place_of_the_runs_own(execute: Execute) -> None:
+def test_a_step_may_replace_the_object_of_its_run(execute: Execute) -> None:
     def step(run: Any) -> Any:
         run.object = dataclasses.replace(run.object, price=1.5, tags=["new"])
         return Status.DONE
@@ -202,7 +202,7 @@ def test_another_object_may_be_put_in_the_place_of_the_runs_own(execute: Execute
     assert set(done.result.changes) == {"price", "tags"}
 
 
-def test_the_object_of_another_run_may_be_taken_over(execute: Execute) -> None:
+def test_a_step_may_reuse_the_object_of_another_run(execute: Execute) -> None:
     kept: list[Any] = []
 
     def step(run: Any) -> Any:
@@ -224,7 +224,7 @@ def test_an_object_of_another_class_fails_its_run(execute: Execute) -> None:
     assert "type dict; it must be an instance of Item" in done.failures[0][1]
 
 
-def test_an_object_that_was_kept_from_an_earlier_run_changes_nothing_any_more(
+def test_an_object_kept_from_an_earlier_run_no_longer_changes_it(
     execute: Execute,
 ) -> None:
     kept: list[Any] = []
@@ -260,7 +260,7 @@ def test_a_class_that_is_built_whole_gives_the_same_results(
     assert "name" not in done.result.changes
 
 
-def test_a_class_that_refuses_what_is_stored_fails_those_runs_alone(execute: Execute) -> None:
+def test_a_class_that_rejects_stored_values_fails_only_those_runs(execute: Execute) -> None:
     objects = [TidyItem("a", 1), TidyItem("b", 1)]
     objects[1].count = -1
     done = execute(lambda run: Status.DONE, objects)
@@ -268,7 +268,7 @@ def test_a_class_that_refuses_what_is_stored_fails_those_runs_alone(execute: Exe
     assert done.failures[1] == ("ValueError", "count is below 0")
 
 
-def test_what_a_class_tidies_when_it_is_built_is_stored(execute: Execute) -> None:
+def test_values_that_a_class_normalises_are_stored(execute: Execute) -> None:
     untidy = TidyItem("a")
     untidy.name = "  a "
     done = execute(lambda run: Status.DONE, [untidy])
@@ -290,7 +290,7 @@ def test_a_run_knows_its_ids_status_attempt_and_time(execute: Execute) -> None:
     ]
 
 
-def test_runs_that_were_not_begun_are_returned_when_it_is_asked_to_stop(execute: Execute) -> None:
+def test_unstarted_runs_are_returned_when_a_stop_is_requested(execute: Execute) -> None:
     control = Counter(calls=1)
     done = execute(lambda run: Status.DONE, items(3), control=control)
     assert done.outcomes == ["ADVANCED", "RETURNED", "RETURNED"]
@@ -298,12 +298,12 @@ def test_runs_that_were_not_begun_are_returned_when_it_is_asked_to_stop(execute:
     assert control.left
 
 
-def test_at_least_one_run_is_executed_however_short_the_slice(execute: Execute) -> None:
+def test_at_least_one_run_is_executed_in_any_slice(execute: Execute) -> None:
     done = execute(lambda run: Status.DONE, items(3), facts={"slice_seconds": 0.0})
     assert done.outcomes == ["ADVANCED", "RETURNED", "RETURNED"]
 
 
-def test_the_control_hears_of_each_call_with_its_deadline(execute: Execute) -> None:
+def test_the_control_sees_each_call_with_its_deadline(execute: Execute) -> None:
     control = Counter(calls=10)
     execute(lambda run: Status.DONE, items(3), control=control, timeout_seconds=60)
     assert control.rows == [0, 1, 2]
@@ -312,7 +312,7 @@ def test_the_control_hears_of_each_call_with_its_deadline(execute: Execute) -> N
     assert control.left
 
 
-def test_a_run_that_its_step_keeps_is_not_used_for_another(execute: Execute) -> None:
+def test_a_run_that_its_step_keeps_is_not_reused(execute: Execute) -> None:
     kept: list[Any] = []
 
     def step(run: Any) -> Any:
@@ -380,7 +380,7 @@ def follow(plans: list[Plan], run: Any) -> Any:
 
 @BATCHES_OF_ONE
 @given(st.lists(PLANS, min_size=1, max_size=6))
-def test_what_becomes_of_a_run_does_not_depend_on_who_shares_its_chunk(
+def test_the_result_of_a_run_does_not_depend_on_the_rest_of_its_chunk(
     execute: Execute, plans: list[Plan]
 ) -> None:
     objects = items(len(plans))

@@ -34,7 +34,7 @@ class Meeting:
         self.here -= 1
 
 
-def test_an_async_step_has_as_many_runs_going_at_once_as_it_says(execute: Execute) -> None:
+def test_an_async_step_executes_as_many_runs_at_once_as_its_concurrency(execute: Execute) -> None:
     meeting = Meeting(5)
 
     async def step(run: Any) -> Any:
@@ -48,7 +48,7 @@ def test_an_async_step_has_as_many_runs_going_at_once_as_it_says(execute: Execut
     assert meeting.most == 5
 
 
-def test_a_threaded_step_has_as_many_runs_going_at_once_as_it_says(execute: Execute) -> None:
+def test_a_threaded_step_executes_as_many_runs_at_once_as_its_threads(execute: Execute) -> None:
     barrier = threading.Barrier(4, timeout=30)
 
     def step(run: Any) -> Any:
@@ -106,7 +106,7 @@ def test_outcomes_are_those_of_any_row_step(
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit, MemoryError]
 )
-def test_no_exception_gets_out_of_an_async_step(execute: Execute, error: type) -> None:
+def test_no_exception_leaves_an_async_step(execute: Execute, error: type) -> None:
     async def step(run: Any) -> Any:
         await asyncio.sleep(0)
         if run.object.count == 1:
@@ -130,7 +130,7 @@ def test_an_async_call_that_takes_too_long_is_ended_and_fails_its_run(execute: E
     assert "its 0.05 s" in done.failures[1][1]
 
 
-def test_a_timeout_of_the_steps_own_stays_its_own(execute: Execute) -> None:
+def test_a_timeout_error_of_the_step_itself_is_recorded_as_such(execute: Execute) -> None:
     async def step(run: Any) -> Any:
         async with asyncio.timeout(0):
             await asyncio.Event().wait()
@@ -148,7 +148,7 @@ def test_an_async_step_sees_that_its_time_is_up(execute: Execute) -> None:
 
 
 @pytest.mark.parametrize(("kind", "options"), [(as_plain, {"threads": 2}), (as_async, {})])
-def test_runs_that_were_not_begun_are_returned(
+def test_unstarted_runs_are_returned(
     execute: Execute, kind: Any, options: dict[str, Any]
 ) -> None:
     step = kind(lambda run: Status.DONE)
@@ -170,7 +170,7 @@ def test_an_async_step_works_within_a_running_loop(execute: Execute) -> None:
 
 
 @pytest.mark.parametrize("batch", [False, True])
-def test_a_coroutine_out_of_a_plain_function_is_no_answer(execute: Execute, batch: bool) -> None:
+def test_a_coroutine_from_a_plain_function_is_not_an_answer(execute: Execute, batch: bool) -> None:
     async def later() -> Any:
         return Status.DONE
 
