@@ -1,4 +1,4 @@
-"""What happened in the rounds, and the table that shows it."""
+"""Counts of what happened in the rounds, and their table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Count:
-    """What has happened so far.
+    """The counts so far.
 
     Attributes:
-        kills: of coordinators, by where.
-        deaths: of workers, by how.
-        numbers: of all else.
-        problems: what wasn't as it must be, each with the seed that reproduces it.
+        kills: Killed coordinators, by the point at which they were killed.
+        deaths: Dead workers, by their cause of death.
+        numbers: All other counts.
+        problems: The deviations from what is expected, each with the seed that reproduces it.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
@@ -24,7 +24,7 @@ class Count:
     problems: list[str] = field(default_factory=list)
 
     def foresees(self, more_rounds: int, kills: int, deaths: int) -> bool:
-        """Tell whether so many have died once more rounds, like those so far, are over."""
+        """Return whether these numbers are reached with ``more_rounds`` like those so far."""
         rounds = self.numbers["rounds"]
         part = (rounds + more_rounds) / rounds if rounds else 0.0
         return self.kills.total() * part >= kills and self.deaths.total() * part >= deaths

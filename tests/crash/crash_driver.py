@@ -1,7 +1,7 @@
-"""Kills coordinators and workers, again and again, and holds what is left to what must be.
+"""Kill coordinators and workers repeatedly, and compare the result with what is expected.
 
 python tests/crash/crash_driver.py --kills=100 --deaths=300
-python tests/crash/crash_driver.py --seed=17:3    one round again, as far as scheduling allows
+python tests/crash/crash_driver.py --seed=17:3    repeat one round, as far as scheduling allows
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import crash_expectations
 from crash_count import Count
 from crash_expectations import Ends
-from crash_processes import Answering, adopt_orphans
+from crash_processes import ResultChild, adopt_orphans
 from crash_round import Round
 
 RUNS = 400
@@ -31,9 +31,9 @@ MOST_PROBLEMS = 10
 
 def main() -> int:
     given = parsed()
-    # Whoever is aborted on purpose leaves no picture of its memory.
+    # Processes that are aborted on purpose leave no core dumps.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A life is half as long where PyArrow doesn't import pandas in its workers.
+    # Lives are half as long if PyArrow doesn't import pandas in the workers.
     sys.path.insert(0, str(Path(__file__).with_name("without_pandas")))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-driver-") as folder:
@@ -41,39 +41,39 @@ def main() -> int:
     count.numbers["seconds"] = round(time.monotonic() - began)
     print(f"\n{count.table()}")
     if given.counts:
-        told = {"kills": count.kills, "deaths": count.deaths, "problems": count.problems}
-        given.counts.write_text(json.dumps(told))
+        counts = {"kills": count.kills, "deaths": count.deaths, "problems": count.problems}
+        given.counts.write_text(json.dumps(counts))
     return 1 if count.problems else 0
 
 
 def driven(given: argparse.Namespace, folder: Path) -> Count:
-    """Play rounds until there were enough deaths, or too many problems; or the one of a seed."""
+    """Play rounds until there are enough deaths or too many problems, or one round by its seed."""
     count = Count()
-    # In a child, as none is to be forked once DuckDB has its threads.
-    expected = Answering(partial(crash_expectations.undisturbed, RUNS), folder).answer()
+    # In a child process, because no process may be forked once DuckDB has started threads.
+    expected = ResultChild(partial(crash_expectations.undisturbed, RUNS), folder).result()
     seed = given.seed or str(random.SystemRandom().randrange(10**6))
     if ":" in seed:
         return played(seed, expected, folder)
     print(f"--seed={seed}", flush=True)
     seeds = (f"{seed}:{number}" for number in itertools.count())
-    playing: list[Answering[Count]] = []
+    playing: list[ResultChild[Count]] = []
     while playing or not enough(count, 0, given):
         while len(playing) < given.jobs and not enough(count, len(playing), given):
             playing.append(started(next(seeds), expected, folder))
         [ready, *_], _, _ = select.select(playing, [], [])
         playing.remove(ready)
-        count.add(ready.answer())
+        count.add(ready.result())
     return count
 
 
 def enough(count: Count, playing: int, given: argparse.Namespace) -> bool:
-    """Tell whether the rounds that are still played will do, or are too many as it is."""
+    """Return whether no further round is needed, or there are too many problems already."""
     failed = len(count.problems) >= MOST_PROBLEMS
     return failed or count.foresees(playing, given.kills, given.deaths)
 
 
-def started(seed: str, expected: Ends, folder: Path) -> Answering[Count]:
-    return Answering(partial(played, seed, expected, folder), folder)
+def started(seed: str, expected: Ends, folder: Path) -> ResultChild[Count]:
+    return ResultChild(partial(played, seed, expected, folder), folder)
 
 
 def played(seed: str, expected: Ends, folder: Path) -> Count:
@@ -92,11 +92,11 @@ def played(seed: str, expected: Ends, folder: Path) -> Count:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=100, help="of at least so many coordinators")
-    parser.add_argument("--deaths", type=int, default=300, help="of at least so many workers")
+    parser.add_argument("--kills", type=int, default=100, help="the least number of coordinators")
+    parser.add_argument("--deaths", type=int, default=300, help="the least number of workers")
     parser.add_argument("--jobs", type=int, default=3, help="rounds at the same time")
-    parser.add_argument("--seed", help="of all rounds, or of the one that it was printed for")
-    parser.add_argument("--counts", type=Path, help="a file for what the table shows, as JSON")
+    parser.add_argument("--seed", help="the seed of all rounds, or of one round as it was printed")
+    parser.add_argument("--counts", type=Path, help="a JSON file for the counts of the table")
     return parser.parse_args()
 
 

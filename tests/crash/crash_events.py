@@ -1,4 +1,4 @@
-"""What the lives of a round tell, line by line, into a file that outlives each of them."""
+"""Events of the lives of a round, as lines of a file that outlives each of them."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Any
 
 
 class Events(logging.Handler):
-    """Writes down what the engine logs and what a life does; a line is there once it is written."""
+    """Writes the engine's log and the events of a life; a written line survives a kill."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def tell(self, what: str, value: Any) -> None:
+    def write(self, what: str, value: Any) -> None:
         os.write(self._file, f"{json.dumps([what, value])}\n".encode())
 
     def emit(self, record: logging.LogRecord) -> None:
-        said = record.__dict__
-        match said.get("action"):
+        fields = record.__dict__
+        match fields.get("action"):
             case "commit":
-                self.tell("moved", said["runs"])
+                self.write("moved", fields["runs"])
             case "replace_worker":
-                self.tell("death", said["cause"])
+                self.write("death", fields["cause"])
 
 
-class Told:
-    """What the lives of a round have told so far.
+class Recorded:
+    """The events that the lives of a round have recorded so far.
 
     Attributes:
-        moves: how many moves of runs were told to be committed.
-        loads: which loads were.
-        deaths: how workers ended, and how often.
-        transitions: how many were in the store at the end.
-        problems: what isn't as it must be.
+        moves: The number of transitions that were reported as committed.
+        loads: The loads that were reported as committed.
+        deaths: The causes of death of workers, with their counts.
+        transitions: The number of transitions in the store at the end.
+        problems: The deviations from what is expected.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,9 +47,9 @@ class Told:
         self.transitions = 0
         self.problems: list[str] = []
         for line in path.read_text().splitlines() if path.exists() else ():
-            self._hear(*json.loads(line))
+            self._count(*json.loads(line))
 
-    def _hear(self, what: str, value: Any) -> None:
+    def _count(self, what: str, value: Any) -> None:
         match what:
             case "moved":
                 self.moves += value

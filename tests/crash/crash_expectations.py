@@ -1,4 +1,4 @@
-"""What the runs must have become at the end: what they do undisturbed, but for those aimed at."""
+"""The expected end of each run: as without disturbance, except for runs with a fault."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from crash_workflow import PAUSE_AFTER, STEPS, Stage, Thing, build
 import batchflow as bf
 from batchflow.testing import inline_engine
 
-# How workers are ended from outside: nobody is aimed at, whoever is there then may fail of it.
+# The signal that kills workers from outside. No run is chosen; any run may fail because of it.
 FROM_OUTSIDE = "SIGKILL"
 COLUMNS = "number, status::VARCHAR, run_state::VARCHAR, looks, visits, total, label, tags"
 
 Ends = dict[int, tuple[Any, ...]]
-"""Of each number: status, run state, and the fields."""
+"""The status, run state and fields of each number."""
 
 
 def undisturbed(runs: int) -> Ends:
-    """What becomes of the runs when nothing goes wrong."""
+    """Return the ends of the runs without disturbance."""
     with inline_engine(build()) as engine:
         engine.trigger_many([Thing(number) for number in range(runs)], foreign_id="number")
         engine.run()
@@ -33,7 +33,7 @@ def ends(engine: bf.Engine) -> Ends:
 
 
 def draw_cancelled(chance: random.Random, runs: int, aims: Sequence[Aim]) -> frozenset[int]:
-    """Some runs that people cancel while they are at work, none of those with a fault."""
+    """Return some runs to cancel during a drain; none of those with a fault."""
     aimed = {aim.number for aim in aims}
     return frozenset(
         number for number in chance.sample(range(runs), runs // 50) if number not in aimed
@@ -43,7 +43,7 @@ def draw_cancelled(chance: random.Random, runs: int, aims: Sequence[Aim]) -> fro
 def differences(
     engine: bf.Engine, expected: Ends, aims: Sequence[Aim], cancelled: Collection[int]
 ) -> Iterator[str]:
-    """Say in a line each which runs became something else than they must."""
+    """Yield a line for each run with another end than expected."""
     found = ends(engine)
     lasting = {aim.number: aim for aim in aims if not aim.passing}
     unlucky = {number for number, failures in _failed_from_outside(engine).items() if failures > 1}
@@ -53,7 +53,7 @@ def differences(
         if number in lasting:
             yield from _unlike_paused(lasting[number], end)
         elif number in unlucky and end[1] == "PAUSED":
-            # It was by itself in its worker each time that somebody killed that.
+            # It was alone in its worker each time the driver killed that worker.
             continue
         elif end != expected.get(number) and not _is_cancelled(end, number in cancelled):
             yield f"run {number} became {end} rather than {expected.get(number)}"
@@ -97,7 +97,7 @@ def _is_of(aim: Aim, status: str, attempt: int, error: str, message: str) -> boo
 
 
 def _failed_from_outside(engine: bf.Engine) -> dict[int, int]:
-    """How often each run failed because somebody killed its worker."""
+    """Return how often each run failed because the driver killed its worker."""
     rows = engine.sql(
         "SELECT r.number, count(*) FROM things.errors AS e JOIN things.runs AS r USING (seq) "
         f"WHERE contains(e.message, '{FROM_OUTSIDE}') GROUP BY ALL"

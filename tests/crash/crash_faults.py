@@ -1,4 +1,4 @@
-"""Which faults are aimed at which runs."""
+"""The faults, and the runs that have them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import batchflow as bf
 from batchflow import testing
 
-# What each is, and the type of the error that a run it strikes fails with. SIGKILL isn't among
-# them: that is how workers are killed from outside, whoever they are at work for.
+# Each fault, with the error type of its runs. SIGKILL isn't among them, because the driver kills
+# workers with it from outside.
 FAULTS: dict[str, tuple[testing.Fault, str]] = {
     "raises": (testing.raises(OSError("the line is down")), "OSError"),
     "answers": (testing.answers("nowhere"), "InvalidOutcome"),
@@ -34,7 +34,7 @@ PASSING_PART = 0.6
 
 @dataclass(frozen=True)
 class Aim:
-    """One fault that one run meets at one step; a passing one is over at the second attempt."""
+    """One fault of one run at one step; a passing one is over at the second attempt."""
 
     step: str
     fault: str
@@ -69,7 +69,7 @@ def with_faults(step: Callable[[Any], Any], name: str, aims: Sequence[Aim]) -> C
 
 
 def draw_aims(chance: random.Random, runs: int) -> tuple[Aim, ...]:
-    """Aim each fault at runs that come to its step, at none more than one."""
+    """Choose a run that reaches the step for each fault; no run has more than one."""
     free = list(range(1, runs))
     chance.shuffle(free)
     aims = []
@@ -81,7 +81,7 @@ def draw_aims(chance: random.Random, runs: int) -> tuple[Aim, ...]:
 
 
 def _wanted(chance: random.Random) -> Iterator[tuple[str, str, bool]]:
-    """Say which faults, at which steps, and whether they pass; those that take long are few."""
+    """Yield steps, faults, and whether they pass; there are few of the slow ones."""
     everything = [(step, fault) for step in STEPS for fault in FAULTS]
     deadly = [(step, fault) for step, fault in everything if fault in DEADLY]
     hanging = [(step, fault) for step, fault in everything if fault == "hangs"]

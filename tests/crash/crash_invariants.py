@@ -1,4 +1,4 @@
-"""What must hold of a store whenever it is opened, however it was left."""
+"""Invariants of a store that hold whenever it is opened, however its engine ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchflow.definition.run_state import ALLOWED, RunState
 LOAD_ROWS = 20
 SHOWN = 5
 
-# What the SQL steps may do stands here, apart from where they are defined.
+# The transitions of the SQL steps, stated independently of their definition.
 EDGES = {
     *((start, to) for _, start, ends in STEPS.values() for to in ends),
     (Stage.PRICED, Stage.CHECKED),
@@ -41,7 +41,7 @@ log AS (
 )
 """
 
-# Each query selects what must not be there.
+# Each query selects rows that must not exist.
 BROKEN = {
     "a run that is there twice": """
         SELECT foreign_id, count(*) FROM things.runs GROUP BY ALL HAVING count(*) > 1""",
@@ -81,7 +81,7 @@ BROKEN = {
 
 
 def broken(engine: bf.Engine) -> Iterator[str]:
-    """Say in a line each what doesn't hold of the store."""
+    """Yield a line for each broken invariant."""
     for what, query in BROKEN.items():
         found = engine.sql(f"{TABLES} FROM ({query}) LIMIT {SHOWN}").fetchall()
         if found:
@@ -89,7 +89,7 @@ def broken(engine: bf.Engine) -> Iterator[str]:
 
 
 def lost(engine: bf.Engine, acknowledged_moves: int, acknowledged_loads: set[int]) -> Iterator[str]:
-    """Say what was told to be stored, and isn't there."""
+    """Yield a line for data that was reported as stored and is missing."""
     moves = moves_in(engine)
     if moves < acknowledged_moves:
         yield f"{acknowledged_moves} moves were committed, and {moves} are there"

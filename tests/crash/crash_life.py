@@ -14,7 +14,7 @@ from pathlib import Path
 
 import crash_expectations
 import crash_invariants
-from crash_events import Events, Told
+from crash_events import Events, Recorded
 from crash_expectations import Ends
 from crash_faults import Aim
 from crash_invariants import LOAD_ROWS
@@ -35,15 +35,15 @@ GAVE_UP = 75
 
 @dataclass(frozen=True)
 class Task:
-    """What all lives of a round have in common.
+    """The task that all lives of a round share.
 
     Attributes:
-        store: the store's file.
-        events: where they tell what they do.
-        loads: how many loads there are to be, of `LOAD_ROWS` runs each.
-        aims: the faults that runs meet.
-        cancelled: the runs that people cancel, when they happen to.
-        expected: what the runs become undisturbed.
+        store: The store's file.
+        events: The file of events.
+        loads: The number of loads, each of `LOAD_ROWS` runs.
+        aims: The faults of runs.
+        cancelled: The runs that may be cancelled during a drain.
+        expected: The ends of the runs without disturbance.
     """
 
     store: Path
@@ -56,11 +56,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Death:
-    """How a life is to end, if it isn't idle before.
+    """The planned end of a life that isn't idle before.
 
     Attributes:
-        seconds: when it is killed from outside, after its beginning.
-        point: where it is killed otherwise, `nth` time there, `delay_seconds` after it.
+        seconds: When it is killed from outside, in seconds from its beginning.
+        point: The crash point that kills it, at the `nth` time and after `delay_seconds`.
     """
 
     seconds: float
@@ -70,14 +70,14 @@ class Death:
 
 
 def live(task: Task, death: Death, seed: str) -> None:
-    """Work until idle; whatever isn't as it must be is told."""
+    """Drain until idle; record all problems."""
     events = Events(task.events)
-    told = Told(task.events)
+    recorded = Recorded(task.events)
     logger = logging.getLogger("batchflow")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.addHandler(events)
-    # So low that many a commit folds the log into the file.
+    # It is so low that many commits merge the log into the file.
     connection.CHECKPOINT_THRESHOLD_BYTES = 32_000
     chance = random.Random(seed)
     if death.point is not None:
@@ -85,49 +85,49 @@ def live(task: Task, death: Death, seed: str) -> None:
     workflow = build(task.aims, PACE_SECONDS)
     try:
         with (
-            _told(events),
+            _recording(events),
             bf.Engine(task.store, workflow, workers=WORKERS) as engine,
-            _told(events),
+            _recording(events),
         ):
-            _check(engine, told, events)
+            _check(engine, recorded, events)
             _Work(engine, task, chance, events).until_idle()
     except StepCodeError:
         sys.exit(GAVE_UP)
 
 
 @contextmanager
-def _told(events: Events) -> Iterator[None]:
-    """Tell what is raised; within the engine as well, as closing it may raise something else."""
+def _recording(events: Events) -> Iterator[None]:
+    """Record exceptions; used within the engine as well, as closing it may raise another one."""
     try:
         yield
     except Exception as error:
-        # That is what it must say where its workers are killed faster than they come up.
+        # This error is expected if workers are killed faster than they start.
         if "No worker started" not in str(error):
-            events.tell("problem", traceback.format_exc())
+            events.write("problem", traceback.format_exc())
         raise
 
 
 def look_at_end(task: Task) -> None:
-    """Hold what the last life has left to what must be there."""
+    """Compare the store that the last life left with what is expected."""
     events = Events(task.events)
-    told = Told(task.events)
+    recorded = Recorded(task.events)
     with inline_engine(build(task.aims), path=str(task.store)) as engine:
-        _check(engine, told, events)
+        _check(engine, recorded, events)
         unlike = crash_expectations.differences(engine, task.expected, task.aims, task.cancelled)
         for problem in unlike:
-            events.tell("problem", problem)
-        events.tell("transitions", crash_invariants.moves_in(engine))
+            events.write("problem", problem)
+        events.write("transitions", crash_invariants.moves_in(engine))
 
 
-def _check(engine: bf.Engine, told: Told, events: Events) -> None:
+def _check(engine: bf.Engine, recorded: Recorded, events: Events) -> None:
     for problem in crash_invariants.broken(engine):
-        events.tell("problem", problem)
-    for problem in crash_invariants.lost(engine, told.moves, told.loads):
-        events.tell("problem", problem)
+        events.write("problem", problem)
+    for problem in crash_invariants.lost(engine, recorded.moves, recorded.loads):
+        events.write("problem", problem)
 
 
 class _Work:
-    """Runs the engine, while people load, pause, resume and cancel."""
+    """Runs the engine, while another thread loads, pauses, resumes and cancels."""
 
     def __init__(
         self, engine: bf.Engine, task: Task, chance: random.Random, events: Events
@@ -140,30 +140,30 @@ class _Work:
         self._missing = sorted(set(range(task.loads)) - crash_invariants.loads_in(engine))
 
     def until_idle(self) -> None:
-        # Beforehand, as a load has the workers come up unless a run is under way.
+        # This comes first, because a load starts the workers unless a drain is running.
         self._load()
-        people = threading.Thread(target=self._interfere)
-        people.start()
+        interfering = threading.Thread(target=self._interfere)
+        interfering.start()
         try:
             self._engine.run(wait_for_retries=True)
         finally:
             self._idle.set()
-            people.join()
+            interfering.join()
         while self._missing:
             self._load()
         self._resume()
         self._engine.run(wait_for_retries=True)
 
     def _interfere(self) -> None:
-        with _told(self._events):
+        with _recording(self._events):
             patience_seconds = 0.05
             while not self._idle.wait(self._chance.uniform(0.0, patience_seconds)):
-                self._chance.choice(self._deeds)()
-                # Who is resumed begins with its first attempt again, and so may never end.
+                self._chance.choice(self._operations)()
+                # A resumed run begins with its first attempt again, and so might never end.
                 patience_seconds *= 1.1
 
     @property
-    def _deeds(self) -> list[Callable[[], None]]:
+    def _operations(self) -> list[Callable[[], None]]:
         return [self._load, self._load, self._pause, self._resume, self._cancel]
 
     def _load(self) -> None:
@@ -171,18 +171,18 @@ class _Work:
             load = self._missing.pop(0)
             things = [Thing(load * LOAD_ROWS + row) for row in range(LOAD_ROWS)]
             self._engine.trigger_many(things, foreign_id="number")
-            self._events.tell("loaded", load)
+            self._events.write("loaded", load)
 
     def _pause(self) -> None:
         where = f"number % 11 = {self._chance.randrange(11)}"
-        self._tell(self._engine.pause(where, reason=BY_HAND))
+        self._record(self._engine.pause(where, reason=BY_HAND))
 
     def _resume(self) -> None:
-        self._tell(self._engine.resume(f"reason = '{BY_HAND}'"))
+        self._record(self._engine.resume(f"reason = '{BY_HAND}'"))
 
     def _cancel(self) -> None:
         number = self._chance.choice(sorted(self._task.cancelled))
-        self._tell(self._engine.cancel(f"number = {number}"))
+        self._record(self._engine.cancel(f"number = {number}"))
 
-    def _tell(self, moved: bf.Moved) -> None:
-        self._events.tell("moved", moved.moved)
+    def _record(self, moved: bf.Moved) -> None:
+        self._events.write("moved", moved.moved)

@@ -1,4 +1,4 @@
-"""Children of the driver: started by a fork, killed, waited for, and what they leave behind."""
+"""Child processes of the driver: start, kill, wait, and find the processes they leave behind."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-Answer = TypeVar("Answer")
+ResultT = TypeVar("ResultT")
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever a killed child leaves running, so that it is seen."""
+    """Become the parent of the processes that a killed child leaves running."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 class Child:
-    """A forked process that calls a function and ends; with it ends when this process does."""
+    """A forked process that calls a function and ends, at the latest with this process."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         sys.stdout.flush()
@@ -37,7 +37,7 @@ class Child:
         self._descriptor = os.pidfd_open(self.pid)
 
     def fileno(self) -> int:
-        """The descriptor that is readable once it has ended."""
+        """Return the descriptor that is readable once the process has ended."""
         return self._descriptor
 
     def ended_within(self, seconds: float) -> bool:
@@ -47,31 +47,31 @@ class Child:
         os.kill(self.pid, signal.SIGKILL)
 
     def exit_code(self) -> int:
-        """Wait for its end."""
+        """Wait for the end of the process."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self._descriptor)
         return os.waitstatus_to_exitcode(status)
 
 
-class Answering(Child, Generic[Answer]):
-    """A child whose function's answer comes back; its file is readable once it has ended."""
+class ResultChild(Child, Generic[ResultT]):
+    """A child that returns the result of its function; the file is readable once it has ended."""
 
-    def __init__(self, function: Callable[[], Answer], folder: Path) -> None:
+    def __init__(self, function: Callable[[], ResultT], folder: Path) -> None:
         self._file = Path(tempfile.mktemp(dir=folder))
         super().__init__(lambda: self._keep(function))
 
-    def answer(self) -> Answer:
-        """Wait for it.
+    def result(self) -> ResultT:
+        """Wait for the result.
 
         Raises:
-            ChildProcessError: it ended without one; what it wrote on stderr says why.
+            ChildProcessError: The child ended without a result; see stderr.
         """
         if self.exit_code() != 0:
-            raise ChildProcessError("a child of the driver has failed")
-        answer: Answer = pickle.loads(self._file.read_bytes())
-        return answer
+            raise ChildProcessError("A child of the driver has failed.")
+        result: ResultT = pickle.loads(self._file.read_bytes())
+        return result
 
-    def _keep(self, function: Callable[[], Answer]) -> None:
+    def _keep(self, function: Callable[[], ResultT]) -> None:
         self._file.write_bytes(pickle.dumps(function()))
 
 
@@ -88,7 +88,7 @@ def _called(function: Callable[[], None]) -> int:
 
 
 def generations(pid: int) -> list[list[int]]:
-    """The processes that descend from one: its children, their children, and so on."""
+    """Return the descendants of a process: its children, their children, and so on."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
@@ -108,7 +108,7 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def kill(pid: int) -> bool:
-    """Kill a process; tell whether it was there."""
+    """Kill a process; return whether it was running."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -126,7 +126,7 @@ def described_process(pid: int) -> str:
 
 
 def left_behind(within_seconds: float) -> list[int]:
-    """Wait for all that was left to this process, and answer what goes on beyond that time."""
+    """Wait for all adopted processes; return those that are still running after that time."""
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
         try:

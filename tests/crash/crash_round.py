@@ -1,4 +1,4 @@
-"""One round: a store, lives that end early, and one that gets to the end."""
+"""One round: a store, lives that end early, and one that reaches the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from crash_count import Count
-from crash_events import Told
+from crash_events import Recorded
 from crash_expectations import Ends, draw_cancelled
 from crash_faults import draw_aims
 from crash_invariants import LOAD_ROWS
@@ -35,7 +35,7 @@ ORPHANS_LIVE_SECONDS = 30.0
 AT_RANDOM = "at a random moment"
 SHARED_MEMORY = Path("/dev/shm")
 
-# How often most lives come to a point.
+# How often most lives reach a point.
 TIMES: dict[CrashPoint, int] = {
     "before_claim": 8,
     "chunks_in_flight": 16,
@@ -46,7 +46,7 @@ TIMES: dict[CrashPoint, int] = {
     "at_checkpoint": 3,
     "within_load": 2,
     "after_load": 2,
-    "within_move": 2,
+    "within_control": 2,
 }
 
 
@@ -59,7 +59,7 @@ class Round:
         chance = random.Random(seed)
         self._temporary = folder / "tmp"
         self._store_folder = folder / "store"
-        self._said = folder / "stderr"
+        self._stderr = folder / "stderr"
         self._temporary.mkdir()
         self._store_folder.mkdir()
         aims = draw_aims(chance, len(expected))
@@ -73,22 +73,22 @@ class Round:
         )
 
     def play(self) -> Count:
-        """Let coordinators live and die until one gets to the end, then look at what is there."""
+        """Start and kill coordinators until one reaches the end, then check the store."""
         shared_memory = set(SHARED_MEMORY.iterdir())
         life = 0
-        while not self._lives(life) and not self._told.problems:
+        while not self._lives(life) and not self._recorded.problems:
             life += 1
-        if not self._told.problems:
+        if not self._recorded.problems:
             self._look_at_end(shared_memory)
         self._sum_up()
         return self.count
 
     @property
-    def _told(self) -> Told:
-        return Told(self._task.events)
+    def _recorded(self) -> Recorded:
+        return Recorded(self._task.events)
 
     def _lives(self, life: int) -> bool:
-        """Let a coordinator live; tell whether it got to the end."""
+        """Start a coordinator; return whether it reached the end."""
         seed = f"{self._seed}:{life}"
         chance = random.Random(seed)
         death = draw_death(chance, life)
@@ -107,11 +107,11 @@ class Round:
 
     def _live(self, death: Death, seed: str) -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(self._temporary)
-        os.dup2(os.open(self._said, os.O_WRONLY | os.O_APPEND | os.O_CREAT), sys.stderr.fileno())
+        os.dup2(os.open(self._stderr, os.O_WRONLY | os.O_APPEND | os.O_CREAT), sys.stderr.fileno())
         live(self._task, death, seed)
 
     def _accompany(self, child: Child, death: Death, chance: random.Random) -> bool:
-        """Kill its workers now and then, and itself when it is time; tell whether that was it."""
+        """Kill workers now and then, and the child at its time; return whether it was killed."""
         end = time.monotonic() + death.seconds
         often = chance.choice([0.3, 1.0, 3.0])
         while not child.ended_within(min(chance.expovariate(1 / often), end - time.monotonic())):
@@ -125,7 +125,7 @@ class Round:
         left = left_behind(ORPHANS_LIVE_SECONDS)
         if left:
             described = [described_process(pid) for pid in left]
-            self._problem(f"life {life} left processes that go on: {described}")
+            self._problem(f"life {life} left processes that still run: {described}")
             for pid in left:
                 kill(pid)
         files = sorted(self._temporary.iterdir())
@@ -141,15 +141,15 @@ class Round:
             self._problem(f"shared memory is left: {sorted(new)}")
         child = Child(partial(look_at_end, self._task))
         if child.exit_code() != 0:
-            self._problem("the store can't be looked at; see above")
+            self._problem("the store can't be checked; see above")
 
     def _sum_up(self) -> None:
-        told = self._told
-        self.count.deaths += told.deaths
+        recorded = self._recorded
+        self.count.deaths += recorded.deaths
         self.count.numbers["rounds"] += 1
         self.count.numbers["runs"] += len(self._task.expected)
-        self.count.numbers["transitions"] += told.transitions
-        for problem in told.problems:
+        self.count.numbers["transitions"] += recorded.transitions
+        for problem in recorded.problems:
             self._problem(problem)
 
     def _problem(self, what: str) -> None:
@@ -159,8 +159,8 @@ class Round:
 def draw_death(chance: random.Random, life: int) -> Death:
     """Choose how a life ends: at any moment, at a point, or shortly after a point.
 
-    Where the point isn't come to in time, the life ends all the same. The last lives are those that
-    get to the end: some die when they close, and then one is left to do so.
+    A life that doesn't reach its point in time is killed anyway. The last lives reach the end: some
+    die when they close, and the last one closes.
     """
     delay = chance.uniform(0.0, LONGEST_DELAY_SECONDS) if chance.random() < DELAYED_PART else None
     if life >= LIVES:
@@ -170,13 +170,13 @@ def draw_death(chance: random.Random, life: int) -> Death:
     if chance.random() < UNARMED_PART:
         return Death(seconds)
     point = chance.choice(tuple(TIMES))
-    # The lower the better, as the later lives of a round have little left to do.
+    # Low numbers are better, because the later lives of a round have little left to do.
     nth = min(chance.randint(1, TIMES[point]) for _ in range(2))
     return Death(LONGEST_ARMED_LIFE_SECONDS, point, nth, delay)
 
 
 def _kill_a_worker(pid: int, chance: random.Random) -> None:
-    """Kill one of its workers, or the fork server; leave alone what only starts."""
+    """Kill one of its workers, or the fork server once it has workers."""
     fork_servers, workers, *_ = *generations(pid), [], []
     if workers:
         kill(chance.choice(workers if chance.random() < WORKER_PART else fork_servers))

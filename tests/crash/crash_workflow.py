@@ -1,7 +1,7 @@
 """The workflow that the driver runs: every kind of step, with faults around them.
 
-What a run ends as depends on its number alone, and each step adds to what is there, so that one
-that were applied twice, or not at all, would be seen.
+The end of a run depends on its number alone. Each step adds to the fields, so a step that is
+applied twice, or not at all, is noticed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crash_faults import Aim, with_faults
 import batchflow as bf
 
 PAUSE_AFTER = 3
-# Far more than a call takes, also where others leave this one little of the machine.
+# Far more than a call takes, even on a busy machine.
 TIMEOUT_SECONDS = 1.0
 CHUNK_ROWS = 32
 LOOKS = 3
@@ -94,7 +94,7 @@ IN_BATCHES = ("triple", "tag")
 
 
 def build(aims: Sequence[Aim] = (), pace_seconds: float = 0.0) -> bf.Workflow[Thing, Stage]:
-    """The workflow; `pace_seconds` is how long a step takes for each run."""
+    """Return the workflow; a step takes `pace_seconds` for each run."""
     workflow = bf.Workflow(
         "things",
         Thing,
@@ -117,7 +117,7 @@ def build(aims: Sequence[Aim] = (), pace_seconds: float = 0.0) -> bf.Workflow[Th
 
 
 def _refused(aims: Sequence[Aim]) -> str:
-    """The condition that a run can't be priced: its label is no number."""
+    """Return the condition that a run can't be priced, as its label isn't a number."""
     conditions = [
         f"number = {aim.number}" + (" AND attempt = 1" if aim.passing else "")
         for aim in aims

@@ -1,4 +1,4 @@
-"""The process dies at the point that was armed, and all that it had committed is there."""
+"""The process dies at the armed point, and everything that it had committed is stored."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ with bf.Engine(path, things, workers=0) as engine:
     engine.prune(timedelta(0))
 """
 
-# Where the runs are that a process leaves behind which dies at a point the first time.
+# The status counts after a process died at a point the first time.
 LEFT = {
     "at_commit": {},
     "within_load": {},
     "after_load": {"NEW": RUNS},
-    "within_move": {"NEW": RUNS},
+    "within_control": {"NEW": RUNS},
     "before_claim": {"NEW": RUNS},
     "chunks_in_flight": {"NEW": RUNS},
     "before_commit": {"NEW": RUNS},
     "within_commit": {"NEW": RUNS},
     "after_commit": {"HALF": RUNS},
     "within_prune": {"DONE": RUNS},
-    # As runs are about to be pruned.
+    # The checkpoint comes before runs are pruned.
     "at_checkpoint": {"DONE": RUNS},
     "at_close": {},
 }
@@ -77,7 +77,7 @@ LEFT = {
 def left_behind(
     folder: Path, point: str, *, nth: int = 1, delay: float = -1.0, pause: float = 0.0
 ) -> dict[str, int]:
-    """How many runs stand where after the process was killed."""
+    """Return the status counts after the process was killed."""
     store = folder / "store.duckdb"
     given = [str(number) for number in (nth, delay, pause)]
     died = subprocess.run([sys.executable, "-c", SCRIPT, store, point, *given], check=False)
@@ -96,7 +96,7 @@ def test_the_process_dies_at_the_point(tmp_path: Path, point: str) -> None:
     assert left_behind(tmp_path, point) == LEFT[point]
 
 
-# The prune's commit is the last: a load, a pause, a resume and two steps come before.
+# The prune's commit is the last one, after a load, a pause, a resume and two steps.
 @pytest.mark.parametrize(("point", "nth"), [("within_prune", 1), ("at_commit", 6)])
 def test_a_prune_that_is_killed_has_removed_nothing(tmp_path: Path, point: str, nth: int) -> None:
     assert left_behind(tmp_path, point, nth=nth) == {"DONE": RUNS}
@@ -107,12 +107,12 @@ def test_a_prune_that_is_killed_has_removed_nothing(tmp_path: Path, point: str, 
 
 
 def test_the_process_dies_at_the_nth_time(tmp_path: Path) -> None:
-    # The first commit is the row step's, the second one the SQL step's.
+    # The first commit is that of the row step, the second one that of the SQL step.
     assert left_behind(tmp_path, "within_commit", nth=2) == {"HALF": RUNS}
 
 
 def test_the_process_dies_after_the_delay(tmp_path: Path) -> None:
-    # Long after the claim, and yet within the step that sleeps.
+    # Long after the claim, but within the step that sleeps.
     assert left_behind(tmp_path, "before_claim", delay=0.05, pause=60.0) == {"NEW": RUNS}
 
 

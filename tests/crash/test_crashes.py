@@ -1,4 +1,4 @@
-"""A hundred coordinators and three hundred workers are killed, and nothing is lost or doubled."""
+"""A hundred coordinators and three hundred workers die; nothing is lost or duplicated."""
 
 from __future__ import annotations
 

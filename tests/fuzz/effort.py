@@ -1,6 +1,7 @@
-"""How hard to look: the same examples each time, or with ``BATCHFLOW_FUZZ=100`` so many times more.
+"""The number of examples: the same ones each time, or random ones with ``BATCHFLOW_FUZZ=100``.
 
-What is looked at by chance would fail a pipeline by chance; so chance is for whoever asks for it.
+``BATCHFLOW_FUZZ`` multiplies their number. Random examples would make a pipeline fail at random,
+so they aren't the default.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _TIMES = int(os.environ.get("BATCHFLOW_FUZZ", "1"))
 
 
 def examples(number: int) -> settings:
-    """Return the settings of a property that is cheap enough for so many examples."""
+    """Return the settings of a property with this number of examples."""
     return settings(
         max_examples=number * _TIMES,
         deadline=None,

@@ -1,4 +1,4 @@
-"""A model of which value fits which field, and as what it is stored.
+"""A model of the values that fit each field, and of how they are stored.
 
 It knows types and ranges, and nothing of how columns are written.
 """
@@ -37,7 +37,7 @@ class Unfit(Exception):
 
 
 def is_a(value: Any, *types: type, but: tuple[type, ...] = ()) -> Any:
-    """Return the value, if its class is one of these, whatever it says itself."""
+    """Return the value if its real class is one of these."""
     require(issubclass(type(value), types) and not issubclass(type(value), but))
     return value
 
@@ -85,7 +85,7 @@ def at(value: Any) -> Any:
 def at_utc(value: Any) -> Any:
     require(is_a(value, dt.datetime) is not pd.NaT and not getattr(value, "nanosecond", 0))
     require(value.utcoffset() is not None)
-    # Overflows where its year in UTC is none.
+    # It overflows if its year in UTC is out of range.
     return dt.datetime.combine(value.date(), value.time(), value.tzinfo).astimezone(dt.UTC)
 
 
@@ -155,9 +155,9 @@ MODEL: dict[str, Callable[[Any], Any]] = {
 
 
 def stored(field_name: str, value: Any) -> Any:
-    """Return what the model says is stored, or Unfit."""
+    """Return the stored value according to the model, or Unfit."""
     try:
         return MODEL[field_name](value)
     except Exception:
-        # An object that can't be looked at fits nowhere.
+        # An object that can't be inspected fits no field.
         return Unfit

@@ -1,4 +1,4 @@
-"""Objects that refuse to be looked at, or that lie about themselves."""
+"""Objects that raise when they are inspected, or that lie about themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refuse(*_: Any, **__: Any) -> NoReturn:
 
 
 class Hostile:
-    """Raises whatever is asked of it."""
+    """Raise from every method."""
 
     __getattribute__ = __eq__ = __len__ = __getitem__ = __iter__ = refuse
     __bool__ = __repr__ = __float__ = __index__ = __hash__ = refuse  # type: ignore[assignment]
@@ -35,7 +35,7 @@ class OfHostileClass(metaclass=HostileMeta):
 
 
 def liar(claimed: type) -> type:
-    """Make a class whose instances say that they are of another one."""
+    """Return a class whose instances claim to be of another class."""
     return type(f"Liar{claimed.__name__}", (), {"__class__": claimed})
 
 
@@ -63,7 +63,7 @@ class NegativeLength(EndlessLength):
 
 
 class OnADevice:
-    """Is an array, but where nobody can get at it."""
+    """Claim to be an array, but raise when it is read."""
 
     __array_interface__ = property(refuse)
     __cuda_array_interface__ = property(refuse)
@@ -223,4 +223,4 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "not implemented": lambda: NotImplemented,
     "ellipsis": lambda: ...,
 }
-"""What makes each of them: an iterator can be used but once."""
+"""A function for each object, because an iterator can be used only once."""

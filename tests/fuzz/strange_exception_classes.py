@@ -1,4 +1,4 @@
-"""Classes of exceptions that lie about themselves, or refuse to be looked at."""
+"""Exception classes that lie about themselves, or raise when they are inspected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 
 class TwoArguments(Exception):
-    """Breaks every pool that unpickles it."""
+    """Break every pool that unpickles it."""
 
     def __init__(self, one: str, two: str) -> None:
         super().__init__(f"{one} {two}")
@@ -70,7 +70,7 @@ class HostileTextStr(Exception):
 
 
 class RaisingMeta(type):
-    """A class whose every fact is refused."""
+    """A class whose attributes all raise."""
 
     def __getattribute__(cls, name: str) -> Any:
         raise RuntimeError("ask me nothing")
@@ -93,7 +93,7 @@ class SecretiveClass(Exception, metaclass=RaisingMeta):
 
 
 class NumberedMeta(type):
-    """A class whose every fact is a number."""
+    """A class whose attributes are all numbers."""
 
     def __getattribute__(cls, name: str) -> Any:
         return 5
@@ -130,6 +130,6 @@ class Falsy(Exception):
 
 
 class Strange:
-    """Is an exception, if one asks it."""
+    """Claim to be an exception."""
 
     __class__ = ValueError  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Exceptions that are hard to tell about, each raised by a function of its own."""
+"""Exceptions that are hard to record, each raised by its own function."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def recursion_in_repr() -> NoReturn:
     try:
         repr(nested)
     finally:
-        # Level by level, as freeing it whole would need as deep a stack.
+        # It is freed level by level, because freeing it at once would need as deep a stack.
         while nested:
             nested = nested.pop()
     raise AssertionError
@@ -212,7 +212,7 @@ def strange_no_exception() -> NoReturn:
 
 
 def misplaced(**facts: str) -> NoReturn:
-    """Raise from code that says of itself what it isn't."""
+    """Raise from code with false facts about itself."""
 
     def nowhere() -> NoReturn:
         raise ValueError("nowhere")

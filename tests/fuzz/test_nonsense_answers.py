@@ -1,4 +1,4 @@
-"""A step may answer anything: a failure of the runs concerned and of them alone, and told of."""
+"""A step may return anything: an invalid answer fails its runs alone, and is described."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Numbers(enum.IntEnum):
     DONE = 1
 
 
-# What is no answer of a row step, nor of one run of a batch step.
+# These aren't valid answers of a row step, nor for one run of a batch step.
 NONSENSE: dict[str, Callable[[], Any]] = {
     **HOSTILE,
     "undeclared": lambda: Stage.ELSEWHERE,
@@ -67,7 +67,7 @@ NONSENSE: dict[str, Callable[[], Any]] = {
     "exception": lambda: ValueError("returned, not raised"),
     "exception class": lambda: ValueError,
 }
-# Of a row step these are none either; in a column they are nulls, codes or names.
+# These aren't valid for a row step either; in a column they are nulls, codes or names.
 NO_ANSWERS_OF_A_ROW: dict[str, Callable[[], Any]] = {
     "none": lambda: None,
     "nan": lambda: float("nan"),
@@ -75,7 +75,7 @@ NO_ANSWERS_OF_A_ROW: dict[str, Callable[[], Any]] = {
     "code": lambda: 1,
     "NA": lambda: pd.NA,
 }
-# As the answer for a whole batch, which here is of one run.
+# These are answers for a whole batch, which has one run here.
 COLUMNS_OF_ONE = {"list", "array", "Arrow array"}
 NO_COLUMNS: dict[str, Callable[[], Any]] = {
     **{name: make for name, make in NONSENSE.items() if name not in COLUMNS_OF_ONE},
@@ -168,12 +168,12 @@ def test_any_invalid_answer_fails_only_its_runs(workers: int) -> None:
         for name, (_, nonsense, _) in WAYS.items():
             left = engine.sql(f"SELECT answer FROM \"{name}\".runs WHERE status <> 'DONE'")
             assert sorted(answer for (answer,) in left.fetchall()) == sorted(nonsense), name
-            told = engine.sql(
+            recorded = engine.sql(
                 f'SELECT answer, type, message FROM "{name}".errors JOIN "{name}".runs '
                 "USING (run_id)"
             ).fetchall()
-            assert len(told) == len(nonsense)
-            for answer, kind, message in told:
+            assert len(recorded) == len(nonsense)
+            for answer, kind, message in recorded:
                 assert (name, answer, kind) == (name, answer, "InvalidOutcome")
                 assert "answered with" in message
                 assert "allowed are DONE, BAD, and" in message
@@ -181,7 +181,7 @@ def test_any_invalid_answer_fails_only_its_runs(workers: int) -> None:
                 assert len(message) < 500
 
 
-# Against a model: what an answer means, for a row step and as one of a batch's column.
+# A model of answers: their meaning for a row step, and in the column of a batch step.
 GOOD: list[tuple[Any, str]] = [(Stage.DONE, "DONE"), (Stage.BAD, "BAD")]
 IN_COLUMNS: list[tuple[Any, str]] = [
     *GOOD,
@@ -198,7 +198,7 @@ nonsense = st.sampled_from(sorted(NONSENSE.keys() - {"100 MB of text"}))
 
 
 def becomes(answered: Sequence[Any], step: Callable[..., Any], **options: Any) -> list[str]:
-    """Return where each run got to, or that it failed or stays."""
+    """Return the status that each run advanced to, or that it failed or stays."""
     made = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
     made.add_step(Stage.NEW, step, Stage.DONE, Stage.BAD, **options)
     with inline_engine(made) as engine:

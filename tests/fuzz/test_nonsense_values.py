@@ -1,4 +1,4 @@
-"""A step may leave anything in any field: what fits is stored as it is, all else fails its run."""
+"""A step may leave any value in any field: values that fit are stored, others fail their run."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def without_a_field() -> Part:
     return made
 
 
-# Values on both sides of each border, each made anew, as a step makes them.
+# Values on both sides of each limit, created anew each time, as a step creates them.
 VALUES: dict[str, Callable[[], Any]] = {
-    # Of a coroutine that nobody awaits Python itself warns, wherever it was left.
+    # Python warns of coroutines that are never awaited, wherever they are.
     **{key: make for key, make in HOSTILE.items() if "coroutine" not in key},
     **{
         repr(value)[:60]: (lambda value=value: value)
@@ -151,7 +151,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "without a field": without_a_field,
 }
 NAMES = list(VALUES)
-# What they hold may be got at, or not.
+# These may or may not be readable.
 MAY_BE_READ = {"hostile list", "hostile dict"}
 
 
@@ -198,29 +198,29 @@ def workflow(name: str) -> bf.Workflow[Thing, Stage]:
 
 
 def check(engine: bf.Engine, name: str, things: list[Thing]) -> None:
-    """Compare what became of each run, and what is stored, with what the model says."""
+    """Compare the outcome and the stored value of each run with the model."""
     runs = engine.sql(f'SELECT key, run_id, status FROM "{name}".runs').fetchall()
     failures = engine.sql(f'SELECT run_id, type, message FROM "{name}".errors').fetchall()
-    told = {run_id: (kind, message) for run_id, kind, message in failures}
+    recorded = {run_id: (kind, message) for run_id, kind, message in failures}
     assert len(runs) == len(things)
     wrong = []
     for key, run_id, status in runs:
         thing = things[key]
         model = expected(thing.into, thing.value) if thing.value else None
         if model is Unfit:
-            kind, message = told.get(run_id, ("", ""))
-            # One that can't be copied, or compared with what is stored, fails in the step itself.
+            kind, message = recorded.get(run_id, ("", ""))
+            # A value that can't be copied, or compared, fails in the step itself.
             clear = kind != "InvalidObject" or f"in field {thing.into!r}; it takes" in message
             right = status == "NEW" and kind and clear and len(message) < 500
         elif not thing.value:
             right = status == "DONE"
         elif thing.value in MAY_BE_READ and status == "NEW":
-            right = run_id in told
+            right = run_id in recorded
         else:
             left = getattr(engine.get(run_id).object, thing.into) if status == "DONE" else Unfit
             right = status == "DONE" and alike(left, model)
         if not right:
-            wrong.append((name, thing.into, thing.value, model, status, told.get(run_id)))
+            wrong.append((name, thing.into, thing.value, model, status, recorded.get(run_id)))
     assert not wrong
 
 
@@ -230,7 +230,7 @@ def test_values_that_fit_are_stored_and_all_others_fail_only_their_run(
     name: str, workers: int
 ) -> None:
     chosen = [(one, value) for one in FIELDS for value in NAMES]
-    # Each pair inline; in processes, where only the transport is another, every seventh.
+    # Inline, each pair is tested; in processes, where only the transport differs, every seventh.
     chosen = chosen[:: 7 if workers else 1] + [("", "")] * PEACEFUL
     things = [Thing(key, one, value) for key, (one, value) in enumerate(chosen)]
     with bf.Engine(":memory:", workflow(name), workers=workers) as engine:

@@ -1,4 +1,4 @@
-"""A step may raise anything, in any way to be executed: a failure of that run alone, told of."""
+"""A step of any kind may raise anything: that run alone fails, with a record of the error."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def test_any_exception_of_a_step_fails_only_its_run(workers: int) -> None:
                 "WHERE status <> 'DONE' OR number <> 1"
             ).fetchall()
             assert sorted(left) == sorted((raises, "PAUSED", 0) for raises in RAISERS), name
-            told = engine.sql(
+            recorded = engine.sql(
                 "SELECT raises, type, message, traceback "
                 f'FROM "{name}".errors JOIN "{name}".runs USING (run_id)'
             ).fetchall()
-            assert len(told) == len(RAISERS)
-            for raises, kind, message, text in told:
+            assert len(recorded) == len(RAISERS)
+            for raises, kind, message, text in recorded:
                 assert len(kind) <= LONGEST_TYPE, raises
                 assert len(message) <= MESSAGE_CHARACTERS, raises
                 assert len(text) <= TRACEBACK_CHARACTERS, raises

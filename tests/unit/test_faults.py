@@ -1,4 +1,4 @@
-"""A fault strikes the runs that a predicate names, in every kind of step, and no others."""
+"""A fault affects the runs that a predicate names, in every kind of step, and no others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ KINDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 
 
 def ended(step: Callable[..., Any], **options: Any) -> tuple[dict[str, int], list[Any], list[Any]]:
-    """The outcomes' counts, who didn't get to the end unharmed, and the errors."""
+    """Return the counts of outcomes, the runs that didn't end unharmed, and the errors."""
     workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
     workflow.add_step(Stage.NEW, step, Stage.DONE, **options)
     with testing.inline_engine(workflow) as engine:
@@ -105,7 +105,9 @@ def test_a_fault_fails_only_the_runs_that_the_predicate_names(
 
 
 @pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
-def test_a_run_that_hangs_for_a_while_goes_on(step: Callable[..., Any], options: dict[str, Any]) -> None:
+def test_a_run_that_hangs_for_a_while_goes_on(
+    step: Callable[..., Any], options: dict[str, Any]
+) -> None:
     held_up = testing.with_fault(step, testing.hangs(seconds=0.01), when=is_struck)
 
     counts, left, errors = ended(held_up, **options)
@@ -114,9 +116,7 @@ def test_a_run_that_hangs_for_a_while_goes_on(step: Callable[..., Any], options:
 
 
 @pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
-def test_faults_can_be_nested(
-    step: Callable[..., Any], options: dict[str, Any]
-) -> None:
+def test_faults_can_be_nested(step: Callable[..., Any], options: dict[str, Any]) -> None:
     inner = testing.with_fault(step, testing.raises(OSError), when=numbered(3))
     outer = testing.with_fault(inner, testing.raises(KeyError), when=numbered(5))
 

@@ -151,7 +151,7 @@ def _move_staged(cursor: Cursor, tables: Tables, wanted: Move, seqs: tuple[int, 
             f"$now FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
             {"now": wanted.now},
         )
-    crash_point.reached("within_move")
+    crash_point.reached("within_control")
     changes = ", ".join([f"run_state = {to}", *verb.assignments])
     # A parameter that a statement doesn't use is an error.
     named = {"now": wanted.now} | ({"reason": wanted.reason} if "$reason" in changes else {})

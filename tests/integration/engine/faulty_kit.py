@@ -1,4 +1,4 @@
-"""Which run a fault strikes. Not in the test's module: each replaced worker imports this one."""
+"""The runs that a fault affects; a small module, because each replaced worker imports it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from kit.things import Stage, Thing, finish, load, things
 
 
 class Door:
-    """A resource that writes down when it is closed."""
+    """A resource that records that it was closed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -198,7 +198,7 @@ def test_many_runs_leak_no_descriptor_and_no_thread(
         if number > 1:
             seen.append((len(os.listdir("/dev/fd")), threading.active_count()))
 
-    # What other tests have used, like gRPC, may open or close a few of its own meanwhile.
+    # Libraries that other tests have used, like gRPC, may open or close a few of their own.
     for counted in zip(*seen, strict=True):
         assert max(counted) - min(counted) < 10
 
@@ -239,7 +239,7 @@ def test_a_script_that_fails_while_a_coordinator_is_running_ends_cleanly(tmp_pat
         "    pass\n"
         "raise ValueError('of the script')\n"
     )
-    # It commits without a pause; without care one end in two falls into a commit, and aborts.
+    # It commits without a pause, so every second end would be within a commit and abort.
     for number in range(4):
         ended = subprocess.run(
             [sys.executable, script, str(number)],

@@ -1,4 +1,4 @@
-"""A run that ends its worker, or never ends, fails alone; everybody else advances."""
+"""A run that ends its worker, or never ends, fails alone; all other runs advance."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def drained(
     config: bf.EngineConfig | None = None,
     **options: Any,
 ) -> tuple[bf.Report, list[Any], list[Any]]:
-    """The report, who didn't get to the end, and the stored errors."""
+    """Return the report, the runs that didn't get to the end, and the stored errors."""
     workflow = things(function, retry=retry, **options)
     with bf.Engine(":memory:", workflow, workers=2, config=config) as engine:
         load(engine, runs)
@@ -119,7 +119,7 @@ def test_a_run_that_ended_a_worker_stays_isolated_even_after_a_restart(
     calls_until_found = _deadly(calls)
     assert drain(range(RUNS, 2 * RUNS)) == paused
 
-    # Shared at most once; from the first time on it was alone, it stays alone.
+    # It shares a worker at most once. Once it has been isolated, it stays isolated.
     alone = [numbers for _, numbers in calls_until_found if numbers == [DEADLY]]
     assert len(alone) in ((5,) if not batch else (4,))
     later = _deadly(calls)[len(calls_until_found) :]
@@ -133,7 +133,9 @@ def _deadly(calls: Calls) -> list[tuple[int, list[int]]]:
 
 
 @pytest.mark.parametrize("bad", [1, 4, 16])
-def test_the_runs_that_end_a_batchs_worker_are_identified_in_few_calls(bad: int, tmp_path: Path) -> None:
+def test_the_runs_that_end_a_batchs_worker_are_identified_in_few_calls(
+    bad: int, tmp_path: Path
+) -> None:
     calls = Calls(tmp_path / "calls")
     runs = 1_024
     deadly = set(range(runs // (2 * bad), runs, runs // bad))
@@ -150,9 +152,9 @@ def test_the_runs_that_end_a_batchs_worker_are_identified_in_few_calls(bad: int,
     assert {number for number, _ in left} == deadly
     made = [numbers for _, numbers in calls.all()]
     ended = [numbers for numbers in made if deadly.intersection(numbers)]
-    # Each is found with three ends of a worker; one more is that of the shared worker.
+    # The search ends three workers for each run; the fourth is the shared worker.
     assert len(ended) <= 3 * bad + 1
-    # Four calls for each bit that says which it is, and one for each to get there.
+    # The search takes four calls for each bit of the run's place, and one more for each run.
     bits = math.log2(runs / bad)
     assert len(made) <= bad * (5 * bits + 4)
 
@@ -203,7 +205,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced_and_no_run_fails() -> 
         engine.start()
         killed = 0
         while killed < 10:
-            # Not those apart: a run that is by itself there when its worker ends is to blame.
+            # Isolated workers are left alone, because a run that is alone in a worker is blamed.
             for pid in filter(None, [worker.pid for worker in engine._executor._shared]):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The fault kit crosses to the workers, and its faults are those that it says."""
+"""The faults of the testing module are sent to workers, and have the documented effects."""
 
 from __future__ import annotations
 

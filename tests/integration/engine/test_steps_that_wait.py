@@ -1,4 +1,4 @@
-"""Steps that wait for others: ten thousand requests to a slow service on this machine."""
+"""Steps that wait: ten thousand requests to a slow service on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNS = 10_000
 LATENCY_SECONDS = 0.05
 TIMES_FASTER = 50
 
-# Answers after 50 ms: 404 to every thousandth, 503 to every hundredth when it is first asked for.
+# It answers after 50 ms: 404 to every thousandth request, 503 to every hundredth at first.
 SERVER = """
 import asyncio
 
@@ -167,13 +167,13 @@ def test_plain_functions_wait_in_threads(port: int, tmp_path: Path) -> None:
 
 def test_a_resource_that_does_not_open_stops_the_drain_with_one_error(tmp_path: Path) -> None:
     def refuse() -> None:
-        raise ConnectionRefusedError("nobody listens on 127.0.0.1:1")
+        raise ConnectionRefusedError("no server listens on 127.0.0.1:1")
 
     workflow = bf.Workflow("charges", Charge, Stage, resources={"service": refuse})
     workflow.add_step(Stage.NEW, charge, Stage.CHARGED, Stage.UNKNOWN)
     with bf.Engine(tmp_path / "charges.duckdb", workflow, workers=2) as engine:
         load(engine, 1_000)
-        with pytest.raises(bf.ResourceError, match=r"service.*nobody listens"):
+        with pytest.raises(bf.ResourceError, match=r"service.*no server listens"):
             engine.run()
 
         assert engine.counts().fetchall() == [("NEW", "INITIATED", 1_000)]

@@ -45,9 +45,7 @@ def test_a_text_that_is_too_long_fails_only_its_run(execute: Execute, make: Any)
 
 
 @pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
-def test_runs_with_too_much_text_together_are_returned(
-    execute: Execute, batch: bool
-) -> None:
+def test_runs_with_too_much_text_together_are_returned(execute: Execute, batch: bool) -> None:
     def by_row(run: Any) -> Any:
         run.object.name = LONG
         return Status.DONE

@@ -45,7 +45,7 @@ class TidyItem:
 
 
 class Cell(list[int]):
-    """A cell that notes what is put in it."""
+    """A cell that records its assignments."""
 
     def __init__(self, notes: list[int]) -> None:
         super().__init__([-1])
@@ -57,7 +57,7 @@ class Cell(list[int]):
 
 
 class Counter:
-    """A control that asks to stop after some calls, and notes what it is told."""
+    """A control that requests a stop after some calls, and records them."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -155,9 +155,7 @@ class Unequal:
         (Unequal(), "a value of type Unequal"),
     ],
 )
-def test_an_undeclared_answer_fails_only_its_run(
-    execute: Execute, answer: Any, found: str
-) -> None:
+def test_an_undeclared_answer_fails_only_its_run(execute: Execute, answer: Any, found: str) -> None:
     done = execute(lambda run: answer if run.object.count else Status.DONE, items(2))
     assert done.outcomes == ["ADVANCED", "FAILED"]
     kind, message = done.failures[1]
@@ -341,7 +339,7 @@ def test_an_empty_chunk_has_an_empty_result(execute: Execute) -> None:
 
 @dataclass
 class Plan:
-    """What a step is to do with one run."""
+    """The plan of a step for one run."""
 
     count: Any
     price: Any

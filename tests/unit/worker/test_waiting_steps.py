@@ -148,9 +148,7 @@ def test_an_async_step_sees_that_its_time_is_up(execute: Execute) -> None:
 
 
 @pytest.mark.parametrize(("kind", "options"), [(as_plain, {"threads": 2}), (as_async, {})])
-def test_unstarted_runs_are_returned(
-    execute: Execute, kind: Any, options: dict[str, Any]
-) -> None:
+def test_unstarted_runs_are_returned(execute: Execute, kind: Any, options: dict[str, Any]) -> None:
     step = kind(lambda run: Status.DONE)
     done = execute(step, items(300), facts={"slice_seconds": 0.0}, **options)
     begun = done.outcomes.count("ADVANCED")

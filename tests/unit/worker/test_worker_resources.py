@@ -15,7 +15,7 @@ from batchflow.worker.execution import Execution
 
 
 class Log(list[str]):
-    """What happened to the resources, in order."""
+    """The events of the resources, in order."""
 
 
 class Closable:
@@ -121,7 +121,7 @@ def test_a_resource_that_does_not_open_is_named_and_those_before_it_are_closed()
     log = Log()
 
     def broken() -> Any:
-        raise ConnectionRefusedError("nobody there")
+        raise ConnectionRefusedError("no server there")
 
     resources = {"cache": lambda: Closable(log), "db": broken}
     execution = execution_with(resources, lambda run: Status.DONE)
