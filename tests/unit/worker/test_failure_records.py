@@ -113,6 +113,16 @@ def test_the_traceback_begins_with_the_users_code(execute: Execute) -> None:
         assert "batchflow/worker" not in text
 
 
+@pytest.mark.parametrize("batch", [False, True], ids=["row", "batch"])
+def test_the_traceback_ends_with_the_users_code(execute: Execute, batch: bool) -> None:
+    def step(given: Any) -> Any:
+        return given["nowhere"] if batch else given.resources["nowhere"]
+
+    [text] = execute(step, [Item("a")], batch=batch).result.failures["traceback"].to_pylist()
+    *_, last_frame = (line for line in text.splitlines() if line.startswith("  File "))
+    assert last_frame.endswith("in step")
+
+
 def test_the_steps_retry_decides_whether_a_failure_is_retryable(execute: Execute) -> None:
     def step(run: Any) -> Any:
         errors = [ValueError(), KeyError(), SystemExit()]
