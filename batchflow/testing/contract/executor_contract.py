@@ -171,13 +171,7 @@ def executor_contract(
     Raises:
         InvalidOptionError: ``changes`` is missing, or doesn't fit the capabilities.
     """
-    varies = Capability.VARIES_WORKERS in factory.capabilities
-    if varies != (changes is not None):
-        raise InvalidOptionError(
-            "changes is required for an executor that claims Capability.VARIES_WORKERS, and only "
-            f"then; this one {'claims' if varies else 'does not claim'} it.",
-            option="changes",
-        )
+    _check_changes(changes, factory)
     checks = [
         ContractCheck(
             name=behaviour.__name__.removeprefix("check_"),
@@ -195,3 +189,13 @@ def executor_contract(
         checks=tuple(check for check in checks if not check.missing),
         unclaimed=tuple(check for check in checks if check.missing),
     )
+
+
+def _check_changes(changes: WorkerChanges | None, factory: ExecutorFactory) -> None:
+    varies = Capability.VARIES_WORKERS in factory.capabilities
+    if varies != (changes is not None):
+        raise InvalidOptionError(
+            "changes is required for an executor that claims Capability.VARIES_WORKERS, and only "
+            f"then; this one {'claims' if varies else 'does not claim'} it.",
+            option="changes",
+        )
