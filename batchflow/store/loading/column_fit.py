@@ -1,7 +1,8 @@
-"""What it takes to bring a source's column to a field's type without losing anything of it.
+"""Convert a source's column to a field's type without loss.
 
-DuckDB's casts are generous: they round ``'1.5'`` to an integer, drop a time's zone, cut a date from
-a timestamp. So each pair of types is either exact, or checked value by value, or refused.
+DuckDB's casts can lose something: they round ``'1.5'`` to an integer, drop the zone of a time, and
+take the date of a timestamp. So the conversion between each pair of types is exact, or each value
+is checked, or the pair is refused.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from batchflow.store.schema.layout import literal, quote
 
 @dataclass(frozen=True)
 class Fit:
-    """The SQL of a source's values in a field's type.
+    """The SQL that converts a source's values to a field's type.
 
     Attributes:
-        value: the converted value; NULL where it doesn't fit.
-        misfit: true where a value that isn't NULL doesn't fit, and NULL or false where it does;
-            None where every value fits.
+        value: The converted value; NULL if it doesn't fit.
+        misfit: A condition: true if a value that isn't NULL doesn't fit, else NULL or false. None
+            if every value fits.
     """
 
     value: str
@@ -47,18 +48,18 @@ _INTEGER_TEXT: Final = r"\s*[+-]?\d+(\.0*)?\s*"
 _TIME_TEXT: Final = r"\s*[+-]?\d+-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?"
 _NAIVE_TEXT: Final = _TIME_TEXT + r")?\s*"
 _UTC_TEXT: Final = _TIME_TEXT + r"\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*"
-_ENDLESS_TEXT: Final = r"\s*[+-]?inf(inity)?\s*"
+_INFINITY_TEXT: Final = r"\s*[+-]?inf(inity)?\s*"
 
 _DAY_MICROSECONDS: Final = 86_400_000_000
 
 
 def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    """Return how a value of the source's type becomes one of the field's, or None if it can't.
+    """Return how a value is converted to the field's type; None if that isn't possible.
 
     Args:
-        source: the type of `value`.
-        field_type: what it is to become.
-        value: an SQL expression.
+        source: The type of `value`.
+        field_type: The field's type.
+        value: An SQL expression.
     """
     if source.id == "null":
         return Fit(f"CAST(NULL AS {field_type.sql})")
@@ -68,7 +69,11 @@ def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
 
 
 def unfit(source: DuckDBPyType, field_type: FieldType, value: str) -> tuple[str, str | None] | None:
-    """Return a value's conversion and what is true where it can't be kept, NULLs included."""
+    """Return the SQL of a converted value, and the condition that it doesn't fit, or None.
+
+    The condition includes NULL where the field doesn't take None. The result is None if values of
+    the source's type can't be converted.
+    """
     fitting = fit(source, field_type, value)
     if fitting is None:
         return None
@@ -79,7 +84,7 @@ def unfit(source: DuckDBPyType, field_type: FieldType, value: str) -> tuple[str,
 
 
 def text_type(field_type: FieldType) -> str:
-    """Return the field's type in SQL with text in place of each scalar, as text files have it."""
+    """Return the field's type in SQL with text in place of each scalar, as in text files."""
     children = [text_type(child) for _, child in field_type.children]
     if field_type.kind is Kind.LIST:
         return f"{children[0]}[]"
@@ -96,25 +101,25 @@ def _exact(value: str, field_type: FieldType) -> Fit:
     return Fit(f"CAST({value} AS {field_type.sql})")
 
 
-def _there_and_back(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit:
-    """Hold a value to be kept if it comes back as it was."""
-    there = f"TRY_CAST({value} AS {field_type.sql})"
-    return Fit(there, f"{value} IS DISTINCT FROM TRY_CAST({there} AS {source})")
+def _round_trip(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit:
+    """Accept a value if it is the same after a cast to the field's type and back."""
+    cast = f"TRY_CAST({value} AS {field_type.sql})"
+    return Fit(cast, f"{value} IS DISTINCT FROM TRY_CAST({cast} AS {source})")
 
 
-def _tried(value: str, field_type: FieldType, *also: str) -> Fit:
-    """Hold a value to be kept if it can be cast, and none of the other conditions is true."""
-    there = f"TRY_CAST({value} AS {field_type.sql})"
-    misfits = " OR ".join([f"{there} IS NULL", *also])
-    return Fit(there, f"{value} IS NOT NULL AND ({misfits})")
+def _castable(value: str, field_type: FieldType, *also: str) -> Fit:
+    """Accept a value if it can be cast, and none of the other conditions is true."""
+    cast = f"TRY_CAST({value} AS {field_type.sql})"
+    misfits = " OR ".join([f"{cast} IS NULL", *also])
+    return Fit(cast, f"{value} IS NOT NULL AND ({misfits})")
 
 
-def _filled(value: str) -> str:
-    # A quoted empty cell of a CSV file is an empty text, and no value of anything else.
+def _without_empty(value: str) -> str:
+    # A quoted empty cell of a CSV file is an empty text. Other fields read it as no value.
     return f"nullif({value}, '')"
 
 
-def _unlike(value: str, pattern: str) -> str:
+def _no_match(value: str, pattern: str) -> str:
     return f"NOT regexp_full_match({value}, {literal(pattern)})"
 
 
@@ -122,9 +127,9 @@ def _integer(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
     if source.id in _SMALL_INTEGERS or source.id == "bigint":
         return _exact(value, field_type)
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
-        return _there_and_back(source, field_type, value)
+        return _round_trip(source, field_type, value)
     if source.id == "varchar":
-        return _tried(_filled(value), field_type, _unlike(value, _INTEGER_TEXT))
+        return _castable(_without_empty(value), field_type, _no_match(value, _INTEGER_TEXT))
     return None
 
 
@@ -132,11 +137,11 @@ def _float(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | Non
     if source.id in _FLOATS or source.id in _SMALL_INTEGERS:
         return _exact(value, field_type)
     if source.id in _INTEGERS or source.id == "decimal":
-        return _there_and_back(source, field_type, value)
+        return _round_trip(source, field_type, value)
     if source.id == "varchar":
-        endless = f"isinf(TRY_CAST({value} AS DOUBLE))"
-        named = _unlike(f"lower({value})", _ENDLESS_TEXT)
-        return _tried(_filled(value), field_type, f"({endless} AND {named})")
+        infinite = f"isinf(TRY_CAST({value} AS DOUBLE))"
+        named = _no_match(f"lower({value})", _INFINITY_TEXT)
+        return _castable(_without_empty(value), field_type, f"({infinite} AND {named})")
     return None
 
 
@@ -144,11 +149,11 @@ def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
         if str(source) == field_type.sql.replace(", ", ","):
             return _exact(value, field_type)
-        return _there_and_back(source, field_type, value)
+        return _round_trip(source, field_type, value)
     if source.id == "varchar":
-        # Digits past the scale would be rounded away.
+        # A cast would round further digits away.
         pattern = rf"\s*[+-]?\d*(\.\d{{0,{field_type.arrow.scale}}}0*)?\s*"
-        return _tried(_filled(value), field_type, _unlike(value, pattern))
+        return _castable(_without_empty(value), field_type, _no_match(value, pattern))
     return None
 
 
@@ -156,8 +161,8 @@ def _boolean(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
     if source.id == "boolean":
         return _exact(value, field_type)
     if source.id in _INTEGERS:
-        return _there_and_back(source, field_type, value)
-    return _tried(_filled(value), field_type) if source.id == "varchar" else None
+        return _round_trip(source, field_type, value)
+    return _castable(_without_empty(value), field_type) if source.id == "varchar" else None
 
 
 def _text(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -175,11 +180,11 @@ def _date(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
     if source.id == "date":
         return _exact(value, field_type)
     if source.id in _TIMESTAMPS:
-        return _there_and_back(source, field_type, value)
+        return _round_trip(source, field_type, value)
     if source.id == "varchar":
         midnight = f"CAST(TRY_CAST({value} AS DATE) AS TIMESTAMP)"
         cut = f"TRY_CAST({value} AS TIMESTAMP) IS DISTINCT FROM {midnight}"
-        return _tried(_filled(value), field_type, _unlike(value, _NAIVE_TEXT), cut)
+        return _castable(_without_empty(value), field_type, _no_match(value, _NAIVE_TEXT), cut)
     return None
 
 
@@ -197,11 +202,11 @@ def _point_in_time(
     source: DuckDBPyType, field_type: FieldType, value: str, pattern: str
 ) -> Fit | None:
     if source.id in _COARSE_TIMESTAMPS or source.id == "date":
-        return _tried(value, field_type)
+        return _castable(value, field_type)
     if source.id == "timestamp_ns":
-        return _there_and_back(source, field_type, value)
+        return _round_trip(source, field_type, value)
     if source.id == "varchar":
-        return _tried(_filled(value), field_type, _unlike(value, pattern))
+        return _castable(_without_empty(value), field_type, _no_match(value, pattern))
     return None
 
 
@@ -214,7 +219,9 @@ def _duration(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | 
     total = f"epoch_us({interval})"
     within_days = f"{total} - {_DAY_MICROSECONDS} * datepart('day', {interval})"
     beyond = " OR ".join(f"NOT {_is_readable(each)}" for each in (total, within_days))
-    return _tried(_filled(value) if source.id == "varchar" else value, field_type, months, beyond)
+    return _castable(
+        _without_empty(value) if source.id == "varchar" else value, field_type, months, beyond
+    )
 
 
 def _is_readable(microseconds: str) -> str:
@@ -225,17 +232,17 @@ def _is_readable(microseconds: str) -> str:
 def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "uuid":
         return _exact(value, field_type)
-    return _tried(_filled(value), field_type) if source.id == "varchar" else None
+    return _castable(_without_empty(value), field_type) if source.id == "varchar" else None
 
 
 def _enum(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id not in _TEXTS:
         return None
-    return _tried(f"CAST({value} AS VARCHAR)", field_type)
+    return _castable(f"CAST({value} AS VARCHAR)", field_type)
 
 
 def _from_text(field_type: FieldType, value: str) -> Fit | None:
-    """Read text or JSON as the field's shape first, with texts for its scalars."""
+    """Parse text or JSON into the field's structure, with text for its scalars, and fit that."""
     shape = text_type(field_type)
     read = f"TRY_CAST({value} AS {shape})"
     inner = fit(DuckDBPyType(shape), field_type, read)
@@ -304,7 +311,7 @@ def _member(
 
 
 def _child_types(source: DuckDBPyType) -> list[DuckDBPyType]:
-    # An array's size and an enum's names are among the children too.
+    # The children also include an array's size and an enum's names.
     return [child for _, child in source.children if isinstance(child, DuckDBPyType)]
 
 
@@ -313,7 +320,7 @@ def _any(items: str, item: str, condition: str) -> str:
 
 
 def _variable(value: str) -> str:
-    """Name a lambda's parameter apart from those that it is nested in."""
+    """Return a name for a lambda's parameter that no enclosing lambda uses."""
     taken = [int(number) for number in re.findall(r"\bitem_(\d+)\b", value)]
     return f"item_{max(taken, default=0) + 1}"
 

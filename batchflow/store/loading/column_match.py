@@ -1,4 +1,4 @@
-"""Which column of a source goes into which field."""
+"""Match the columns of a source to the fields that they are loaded into."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ColumnMatch:
     """The columns of a source that are loaded.
 
     Attributes:
-        foreign_id: the column with the foreign ids.
-        columns: for each field that the source has, by its name, the source's column.
+        foreign_id: The column with the foreign ids.
+        columns: The source's column for each field that the source has, by the field's name.
     """
 
     foreign_id: str
@@ -31,11 +31,12 @@ def match_columns(
     foreign_id: str | None,
     strict: bool,
 ) -> ColumnMatch:
-    """Match a source's columns to the fields by name: as it is written, else but for its case.
+    """Match a source's columns to the fields by name: exactly, or else without regard to case.
 
     Raises:
-        SourceError: there is no column of foreign ids, required fields have no column, a name
-            fits two columns, or `strict` and there are columns beside; says all at once.
+        SourceError: There is no column of foreign ids, required fields have no column, a name
+            fits two columns, or there are other columns and `strict` is true. The message lists
+            all problems.
     """
     problems: list[str] = []
     columns = _columns_of_fields(names, fields, problems)
@@ -45,7 +46,7 @@ def match_columns(
         problems.append(f"has no column for {_listed(missing)}, and these fields have no default")
     extra = [name for name in names if name not in {*columns.values(), keys}]
     if strict and extra:
-        problems.append(f"has {_listed(extra)} beside, which are no fields, and strict is set")
+        problems.append(f"has {_listed(extra)}, which are not fields, and strict is true")
     if problems or keys is None:
         has = f"its columns are {_listed(names)}" if names else "it has no columns"
         raise SourceError(f"{source} {'; it '.join(problems)}; {has}.")
@@ -55,26 +56,26 @@ def match_columns(
 def refuse_alike(
     source: str, written: Sequence[str], fields: Sequence[Field], foreign_id: str | None
 ) -> None:
-    """Raise SourceError where several columns are equal, but for case, to one that is wanted.
+    """Raise SourceError if several columns match a field or the foreign id except for case.
 
-    DuckDB takes the first of them, whichever is meant.
+    DuckDB would take the first of them, whichever you mean.
     """
     for name in (*(field.name for field in fields), foreign_id or FOREIGN_ID_COLUMN):
         alike = [one for one in written if one.lower() == name.lower()]
         if len(alike) > 1:
             raise SourceError(
-                f"{source} has the columns {_listed(alike)}, which SQL can't tell apart; rename "
+                f"{source} has the columns {_listed(alike)}, which SQL can't distinguish; rename "
                 "all but one, or drop them."
             )
 
 
 def refuse_twice(file: str, written: Sequence[str]) -> None:
-    """Raise SourceError where a file has columns that are equal, but for case."""
+    """Raise SourceError if columns of a file differ only in case, or not at all."""
     lowered = list(map(str.lower, written))
     twice = [name for name in written if lowered.count(name.lower()) > 1]
     if twice:
         raise SourceError(
-            f"{file!r} has the columns {_listed(twice)}, which SQL can't tell apart; rename all "
+            f"{file!r} has the columns {_listed(twice)}, which SQL can't distinguish; rename all "
             "but one, or drop them."
         )
 
@@ -97,7 +98,7 @@ def _column(names: Sequence[str], wanted: str, problems: list[str]) -> str | Non
         return wanted
     alike = [name for name in names if name.lower() == wanted.lower()]
     if len(alike) > 1:
-        problems.append(f"has {_listed(alike)}, which all could be {wanted!r}; rename all but one")
+        problems.append(f"has {_listed(alike)}, which all match {wanted!r}; rename all but one")
     return alike[0] if alike else None
 
 
@@ -107,11 +108,11 @@ def _foreign_id_column(
     column = _column(names, foreign_id or FOREIGN_ID_COLUMN, problems)
     if column is None and foreign_id is None:
         problems.append(
-            f"has no column {FOREIGN_ID_COLUMN!r}, so say which column is your "
-            "key of a record, with foreign_id="
+            f"has no column {FOREIGN_ID_COLUMN!r} (name the column that is your key of a record "
+            "with foreign_id=)"
         )
     elif column is None:
-        problems.append(f"has no column {foreign_id!r}, which is to be the foreign id")
+        problems.append(f"has no column {foreign_id!r} for the foreign ids")
     return column
 
 

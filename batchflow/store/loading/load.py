@@ -1,4 +1,4 @@
-"""Trigger a run for each row of a source, in one transaction and without looking at single rows."""
+"""Start a run for each row of a source, in one transaction and without a loop over rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchflow.store.database.store_error import store_error_of
 from batchflow.store.loading import load_checks
 from batchflow.store.loading.column_match import match_columns, refuse_alike
 from batchflow.store.loading.load_checks import STAGE, Load
-from batchflow.store.loading.load_keys import KeyWatch, UncleanKeysError
+from batchflow.store.loading.load_keys import ForeignIdCheck, UncleanKeysError
 from batchflow.store.loading.load_options import LoadOptions, starting_code
 from batchflow.store.loading.load_plan import (
     STAGED_ID,
@@ -27,7 +27,7 @@ from batchflow.store.loading.load_plan import (
     plan_columns,
 )
 from batchflow.store.loading.load_report import LoadReport
-from batchflow.store.loading.source_instance import Outside
+from batchflow.store.loading.source_instance import OutsideRows
 from batchflow.store.loading.sources import open_source
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
@@ -35,25 +35,27 @@ from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 def load(
     connection: Connection, layout: Layout, given: Any, options: LoadOptions, now: datetime
 ) -> LoadReport:
-    """Trigger a run for each row of a source, all or none.
+    """Start a run for each row of a source: all, or none.
 
-    A foreign id that has an unfinished run isn't triggered again, so loading the same source
-    twice does no harm. Values are brought to their fields' types where nothing is lost by it;
-    columns that the source lacks take their fields' defaults, a factory's value once for all.
+    A foreign id with an unfinished run isn't started again, so you can load the same source twice.
+    Values are converted to their fields' types if that loses nothing. For columns that the source
+    lacks, the runs get their fields' defaults; a default factory is called once.
 
     Args:
-        connection: to the store; this waits for its write lock.
-        layout: of the workflow whose runs they become.
-        given: a path or glob of files, a list of these, a table, frame, reader or relation, SQL
+        connection: The connection to the store; the load waits for its write lock.
+        layout: Where the runs of the workflow are stored.
+        given: A path or glob of files, a list of these, a table, frame, reader or relation, SQL
             text, or an iterable of objects.
-        options: what is to be done with rows that can't be loaded, and where the runs begin.
-        now: the time that the runs are created at.
+        options: What to do with rows that can't be loaded, and where the runs begin.
+        now: The time of the runs' creation.
 
     Raises:
-        SourceError: the source can't be read, lacks columns, or has some of other types.
-        InvalidRowsError: rows don't fit the fields' types, and aren't to be skipped.
-        ConflictError: foreign ids have an unfinished run or come twice, and aren't to be skipped.
-        LoadError: it can't be told where the runs begin, or a default doesn't fit its field.
+        SourceError: The source can't be read, lacks columns, or has columns of other types.
+        InvalidRowsError: Rows don't fit the fields' types, and ``on_invalid`` is "error".
+        ConflictError: Foreign ids have an unfinished run or occur twice, and ``on_conflict`` is
+            "error".
+        LoadError: The status where the runs begin is not clear, or a default doesn't fit its
+            field.
     """
     code = starting_code(layout.workflow, options.at)
     cursor = connection.cursor()
@@ -80,10 +82,10 @@ def _load(connection: Connection, load: Load) -> LoadReport:
         return _load_staged(cursor, load)
 
 
-def _load_directly(connection: Connection, load: Load, outside: Outside) -> LoadReport | None:
-    """Store the rows right from the source if nothing is wrong with any of them.
+def _load_directly(connection: Connection, load: Load, outside: OutsideRows) -> LoadReport | None:
+    """Store the rows directly from the source; return None if a row is invalid or conflicts.
 
-    A third faster than by way of a temporary table; which rows are wrong is found out there.
+    This is a third faster than through a temporary table, which finds those rows.
     """
     try:
         with connection.write() as cursor:
@@ -94,9 +96,9 @@ def _load_directly(connection: Connection, load: Load, outside: Outside) -> Load
         return None
 
 
-def _insert_from_source(cursor: Cursor, load: Load, outside: Outside) -> LoadReport:
+def _insert_from_source(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:
     values = {column.into: column.value for column in load.columns}
-    watch = KeyWatch(outside, load.columns[0])
+    watch = ForeignIdCheck(outside, load.columns[0])
     with load.source.tables(cursor, load.source_columns, watch) as tables:
         report = _insert(cursor, load, values, quote(outside.position), tables)
     watch.check_rows(report.loaded, load.source.label)
@@ -129,14 +131,14 @@ def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
         if store_error_of(error) is not None:
             raise
         raise StoreError(
-            f"The runs can't be stored, so nothing was loaded: {message_of(error)}"
+            f"The store can't write the runs, so nothing was loaded: {message_of(error)}"
         ) from cause(error)
 
 
 def _insert(
     cursor: Cursor, load: Load, values: dict[str, str], position: str, tables: Iterable[str]
 ) -> LoadReport:
-    """Insert the rows of `tables` as runs, numbered by their `position` in all, from 0."""
+    """Insert the rows of `tables` as runs, numbered by their `position` among all rows, from 0."""
     layout = load.layout
     first = next_seq(cursor, layout.name)
     of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}

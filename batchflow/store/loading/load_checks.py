@@ -1,4 +1,4 @@
-"""What is found out about a source's rows before any of them is stored."""
+"""Check a source's rows before any of them is stored."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _VALID: Final = f"{_MISFIT} IS NULL"
 
 @dataclass(frozen=True)
 class Load:
-    """One load that is going on.
+    """One load.
 
     Attributes:
-        layout: where the runs go.
-        source: where they come from.
-        columns: the source's columns that are loaded, the foreign id first.
-        defaults: the SQL of the others' values, by column of ``runs``.
-        options: what was asked for.
-        code: the status where the runs begin.
-        now: the time of it.
-        log_values: whether messages may show values that don't fit.
+        layout: Where the runs are stored.
+        source: The rows.
+        columns: The source's columns that are loaded, the foreign id first.
+        defaults: The SQL of the other fields' values, by column of ``runs``.
+        options: The options of the load.
+        code: The status where the runs begin.
+        now: The time of the runs' creation.
+        log_values: Whether messages may show values that don't fit.
     """
 
     layout: Layout
@@ -59,13 +59,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Profile:
-    """What there is to know of the staged rows at one look.
+    """Counts of the staged rows.
 
     Attributes:
-        rows: how many there are.
-        valid: how many of them fit the fields' types.
-        distinct: how many distinct foreign ids these have; rarely less, if hashes collide.
-        first_row: the row id of the first of them.
+        rows: The number of rows.
+        valid: The number of rows that fit the fields' types.
+        distinct: The number of distinct foreign ids of the valid rows; rarely less, if hashes
+            collide.
+        first_row: The row id of the first row.
     """
 
     rows: int
@@ -75,7 +76,7 @@ class Profile:
 
 
 def source_conflicts(cursor: Cursor, load: Load) -> bool:
-    """Tell whether any row of a source that can be read twice has an unfinished run."""
+    """Return whether any row of a source that can be read twice has an unfinished run."""
     if not has_unfinished(cursor, load.layout):
         return False
     key = load.columns[0]
@@ -90,7 +91,7 @@ def source_conflicts(cursor: Cursor, load: Load) -> bool:
 
 
 def stage(cursor: Cursor, load: Load) -> Profile:
-    """Read the source once, into a temporary table with its values as the fields have them."""
+    """Read the source once, into a temporary table with the values in their fields' types."""
     values = ", ".join(f"{column.value} AS {column.into}" for column in load.columns)
     into = f"CREATE TEMP TABLE {STAGE} AS"
     with load.source.tables(cursor, load.source_columns) as tables:
@@ -108,40 +109,40 @@ def stage(cursor: Cursor, load: Load) -> Profile:
 
 
 def staged_position(cursor: Cursor, table: str) -> str:
-    """Return the SQL of a staged row's place, from 0 and without gaps."""
-    # Before its commit, a table's row ids begin somewhere beyond 2 ** 55.
+    """Return the SQL of a staged row's position, from 0 and without gaps."""
+    # Before its commit, a table's row ids begin somewhere above 2 ** 55.
     [(first, gapless)] = cursor.execute(
         f"SELECT coalesce(min(rowid), 0), coalesce(max(rowid) - min(rowid) + 1, 0) = count(*) "
         f"FROM {table}"
     ).fetchall()
-    # A window numbers them in any case, but takes a single thread, and twice the time.
+    # A window numbers the rows in any case, but uses one thread and takes twice the time.
     return f"rowid - {first}" if gapless else "row_number() OVER () - 1"
 
 
 def _distinct(cursor: Cursor) -> int:
-    # Of hashes, as 8 bytes group faster than a text; of a subquery, as that is a quarter faster
-    # than count(DISTINCT …). A collision sends the rows on to the exact check.
+    # DuckDB groups hashes of 8 bytes faster than texts, and a subquery is a quarter faster than
+    # count(DISTINCT …). After a collision the exact check follows.
     hashes = f"SELECT DISTINCT hash({STAGED_ID}) FROM {STAGE} WHERE {_VALID}"
     [(distinct,)] = cursor.execute(f"SELECT count(*) FROM ({hashes})").fetchall()
     return int(distinct)
 
 
 def _misfit(load: Load) -> str:
-    """Return the SQL of the position of a row's first column that doesn't fit, or NULL."""
+    """Return the SQL for the position of a row's first column that doesn't fit, or NULL."""
     cases = [
         f"WHEN {column.misfit} THEN {position}"
         for position, column in enumerate(load.columns)
         if column.misfit is not None
     ]
     if load.source.misfit is not None:
-        # Fields in their order, which is that of the columns after the foreign id.
+        # Objects have all fields, in the order of the columns after the foreign id.
         found = quote(load.source.misfit)
         cases.insert(0, f"WHEN {found} IS NOT NULL THEN {found} + 1")
     return f"CAST(CASE {' '.join(cases)} END AS SMALLINT)"
 
 
 def _found(load: Load) -> str:
-    """Return the SQL of what doesn't fit, as text, where that may be shown; else NULL."""
+    """Return the SQL for the text of the value that doesn't fit; NULL if it may not be shown."""
     cases = [
         f"WHEN {column.misfit} THEN left(CAST({quote(column.column)} AS VARCHAR), "
         f"{_SHOWN_CHARACTERS})"
@@ -153,10 +154,10 @@ def _found(load: Load) -> str:
 
 
 def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidColumn, ...]:
-    """Return what doesn't fit in the staged rows.
+    """Return the columns in which staged rows don't fit.
 
     Raises:
-        InvalidRowsError: such rows are to refuse the source.
+        InvalidRowsError: The option ``on_invalid`` is "error".
     """
     number = f"rowid - {profile.first_row} + 1"
     rows = cursor.execute(
@@ -169,7 +170,7 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
         raise InvalidRowsError(
             f"{load.source.label} has rows that don't fit, so nothing was loaded: "
             f"{'; '.join(map(str, invalid))}. Correct them, or leave them out with "
-            "on_invalid='skip'.",
+            'on_invalid="skip".',
             column=invalid[0].column,
             count=invalid[0].count,
             sample=invalid[0].sample,
@@ -190,9 +191,9 @@ def _shown(row: object, foreign_id: object, found: object) -> str:
 
 
 def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> int:
-    """Note the valid rows that have an unfinished run, or whose foreign id stood in a row before.
+    """List the valid rows with an unfinished run, or with the foreign id of an earlier row.
 
-    Returns how many there are.
+    They are in a temporary table. The result is their number.
     """
     parts = [f'SELECT rowid AS "row" FROM {STAGE} WHERE false']
     if has_unfinished(cursor, load.layout):
@@ -217,19 +218,21 @@ def conflict_sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
     """Return a few of the conflicting foreign ids.
 
     Raises:
-        ConflictError: such rows are to refuse the source.
+        ConflictError: The option ``on_conflict`` is "error".
     """
-    rows = cursor.execute(
+    found = cursor.execute(
         f"SELECT {STAGED_ID} FROM {STAGE} s JOIN {CONFLICTS} c ON s.rowid = c.row "
         f"ORDER BY c.row LIMIT {SAMPLE_ROWS}"
     ).fetchall()
-    sample = tuple(str(foreign_id) for (foreign_id,) in rows)
+    sample = tuple(str(foreign_id) for (foreign_id,) in found)
     if load.options.on_conflict == "error":
+        more = ", …" if count > len(sample) else ""
+        rows, have = ("row", "has") if count == 1 else ("rows", "have")
         raise ConflictError(
-            f"{count:,} rows of {load.source.label[:1].lower()}{load.source.label[1:]} have a "
-            "foreign id with an unfinished run, or one that comes twice, so nothing was loaded "
-            f"({', '.join(map(repr, sample))}{', …' if count > len(sample) else ''}). Leave them "
-            "out with on_conflict='skip', or let their runs finish.",
+            f"{count:,} {rows} of {load.source.label[:1].lower()}{load.source.label[1:]} {have} a "
+            "foreign id that has an unfinished run, or occurs twice, so nothing was loaded "
+            f"({', '.join(map(repr, sample))}{more}). Leave such rows out with "
+            'on_conflict="skip", or let their runs finish.',
             count=count,
             foreign_ids=sample,
         )
@@ -237,7 +240,7 @@ def conflict_sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
 
 
 def keep(cursor: Cursor) -> str:
-    """Put the staged rows that are valid and don't conflict into a table of their own."""
+    """Copy the staged rows that are valid and don't conflict to a table, and return its name."""
     cursor.execute(
         f"CREATE TEMP TABLE {KEPT} AS SELECT s.* FROM {STAGE} s "
         f"ANTI JOIN {CONFLICTS} c ON s.rowid = c.row WHERE {_VALID}"
@@ -246,12 +249,12 @@ def keep(cursor: Cursor) -> str:
 
 
 def drop_stages(cursor: Cursor) -> None:
-    """Give back what the temporary tables hold."""
+    """Drop the temporary tables."""
     for table in (STAGE, CONFLICTS, KEPT):
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def is_repeatable(load: Load) -> bool:
-    """Tell whether the source's rows can be stored as they are, without staging."""
+    """Return whether the source's rows can be stored without staging them."""
     exact = not any(column.checked for column in load.columns)
     return exact and load.source.repeatable

@@ -1,4 +1,4 @@
-"""Whether the foreign ids of a source that goes right into the store are clean."""
+"""Check the foreign ids of a source while its rows go directly into the store."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import pyarrow.compute as pc
 
 from batchflow.errors import SourceError
 from batchflow.store.loading.load_plan import LoadedColumn
-from batchflow.store.loading.source_instance import Outside
+from batchflow.store.loading.source_instance import OutsideRows
 
 
 class UncleanKeysError(Exception):
-    """A foreign id is missing, or may come twice; within a load alone, whose rows it takes back."""
+    """A foreign id is missing, or may occur twice. The load rolls back, and stages the rows."""
 
 
-class KeyWatch:
-    """Watches the rows pass by, and raises UncleanKeysError where a foreign id isn't clean.
+class ForeignIdCheck:
+    """Raise UncleanKeysError if a foreign id is missing or may occur twice.
 
-    Those that ascend from row to row come but once, and few files are written otherwise: seeing
-    that costs 3 ms a million rows. All others are looked at together by the source's DuckDB, which
-    costs 100 ms or more, and is done where the first one doesn't ascend.
+    Foreign ids that ascend from row to row are distinct, and most files are sorted like that; the
+    check costs 3 ms for a million rows. At the first foreign id that doesn't ascend, the source's
+    DuckDB counts the distinct ones of all rows, which costs 100 ms or more.
 
     Args:
-        outside: the source, which can be read twice.
-        key: its column of foreign ids.
+        outside: The source, which can be read twice.
+        key: Its column of foreign ids.
     """
 
-    def __init__(self, outside: Outside, key: LoadedColumn) -> None:
+    def __init__(self, outside: OutsideRows, key: LoadedColumn) -> None:
         self._outside = outside
         self._key = key
         self._last: pa.Scalar | None = None
         self._rows: int | None = None
 
     def __call__(self, table: pa.Table) -> None:
-        """Look at the next of the rows."""
+        """Check the next rows."""
         keys = table[self._key.column]
         if keys.null_count:
             raise UncleanKeysError
@@ -41,14 +41,14 @@ class KeyWatch:
             self._rows = self._distinct_rows()
 
     def check_rows(self, loaded: int, label: str) -> None:
-        """Raise SourceError where other rows were stored than were looked at."""
+        """Raise SourceError if the number of stored rows isn't that of the checked ones."""
         if self._rows not in (None, loaded):
-            raise SourceError(f"{label} changed while it was read; load it again.")
+            raise SourceError(f"{label} changed while it was read. Load it again.")
 
     def _ascend(self, keys: pa.ChunkedArray) -> bool:
         if not len(keys):
             return True
-        # Of other types the texts might be equal, or have another order.
+        # Values of other types might have equal texts, or texts in another order.
         if not (pa.types.is_string(keys.type) or pa.types.is_integer(keys.type)):
             return False
         first, before, self._last = keys[0], self._last, keys[-1]
@@ -57,12 +57,12 @@ class KeyWatch:
         return bool(follows and within.as_py())
 
     def _distinct_rows(self) -> int:
-        """Count all rows, each of which has a foreign id of its own."""
+        """Return the number of all rows; each has a foreign id of its own."""
         table, key = self._outside.table, self._key.value
-        # Of hashes, as 8 bytes group faster than a text; a collision costs time alone.
+        # DuckDB groups hashes of 8 bytes faster than texts. A collision only costs time.
         hashes = f"SELECT DISTINCT hash({key}) FROM {table} WHERE {key} IS NOT NULL"
         query = f"SELECT (SELECT count(*) FROM {table}), (SELECT count(*) FROM ({hashes}))"
-        # The source's own cursor is in the middle of its rows.
+        # The source's own cursor is still reading the rows.
         with self._outside.cursor.cursor() as cursor:
             [(rows, distinct)] = cursor.execute(query).fetchall()
         if rows != distinct:

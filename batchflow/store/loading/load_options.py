@@ -58,12 +58,12 @@ def _require_choice(option: str, value: object) -> None:
 
 
 def starting_code(workflow: AnyWorkflow, at: enum.Enum | str | None) -> int:
-    """Return the code of the status where runs are to begin.
+    """Return the code of the status where runs begin.
 
     Raises:
-        LoadError: it isn't said and the workflow has several starting points, or no step stands
-            on it.
-        DefinitionError: the workflow has no such status.
+        LoadError: `at` is None and the workflow has several starting points, or the status has no
+            step.
+        DefinitionError: The workflow has no such status.
     """
     if at is not None:
         return _with_step(workflow, workflow.code_of(at))
@@ -71,8 +71,8 @@ def starting_code(workflow: AnyWorkflow, at: enum.Enum | str | None) -> int:
     if len(codes) != 1:
         names = ", ".join(workflow.status_names[code] for code in codes)
         raise LoadError(
-            f"Workflow {workflow.name!r} has {len(codes)} starting points ({names}); say with at= "
-            "where the runs begin."
+            f"Workflow {workflow.name!r} has {len(codes)} starting points ({names}); choose one "
+            "with at=."
         )
     return codes[0]
 
@@ -81,7 +81,7 @@ def _with_step(workflow: AnyWorkflow, code: int) -> int:
     if code not in workflow.steps:
         names = ", ".join(workflow.status_names[known] for known in workflow.steps)
         raise LoadError(
-            f"No step of workflow {workflow.name!r} stands on {workflow.status_names[code]}, so "
-            f"no run can begin there; give one of {names}."
+            f"Workflow {workflow.name!r} has no step at {workflow.status_names[code]}, so no run "
+            f"can begin there; give one of {names}."
         )
     return code

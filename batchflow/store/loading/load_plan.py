@@ -1,4 +1,4 @@
-"""What a load writes: for each column of ``runs``, the SQL of its values."""
+"""Plan what a load writes: the SQL of the values of each column of ``runs``."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _DEFAULT: Final = "batchflow_default"
 
 @dataclass(frozen=True)
 class LoadedColumn:
-    """One column of the source on its way.
+    """One column of the source, and how it is loaded.
 
     Attributes:
-        column: the source's column.
-        into: the column of ``runs``, or STAGED_ID, quoted.
-        expected: what it is to hold, as messages say it.
-        value: the SQL of the converted value.
-        misfit: true where the row can't be loaded for it; None where that can't be.
-        checked: whether `misfit` is more than that it is NULL, which the table itself refuses.
+        column: The source's column.
+        into: The column of ``runs``, or STAGED_ID, quoted.
+        expected: The type that messages show.
+        value: The SQL of the converted value.
+        misfit: The condition that the value can't be loaded; None if every value can.
+        checked: Whether `misfit` is more than that the value is NULL, which the table refuses.
     """
 
     column: str
@@ -61,7 +61,7 @@ def plan_columns(source: LoadSource, match: ColumnMatch, layout: Layout) -> list
     """Return the columns to load, the foreign id first.
 
     Raises:
-        SourceError: columns are of a type that can't become their field's; names all of them.
+        SourceError: Columns have types that can't be converted; the message lists all of them.
     """
     problems: list[str] = []
     planned = [_foreign_id(source, match.foreign_id, problems)]
@@ -69,17 +69,19 @@ def plan_columns(source: LoadSource, match: ColumnMatch, layout: Layout) -> list
         if field.name in match.columns:
             planned.extend(_planned(source, match.columns[field.name], field, problems))
     if problems:
-        raise SourceError(f"{source.label} has columns of other types: {'; '.join(problems)}.")
+        raise SourceError(
+            f"{source.label} has columns that can't be converted: {'; '.join(problems)}."
+        )
     return planned
 
 
 def _foreign_id(source: LoadSource, column: str, problems: list[str]) -> LoadedColumn:
     found = source.columns[column]
     if found.id not in _FOREIGN_ID_TYPES:
-        problems.append(f"{column!r} is {found}, and a foreign id is a text or an integer")
+        problems.append(f"{column!r} is {found}, but a foreign id is a text or an integer")
     value = quote(column)
     text = value if str(found) == "VARCHAR" else f"CAST({value} AS VARCHAR)"
-    # NULLs are counted, as no constraint of the table refuses them.
+    # NULL is a misfit, because the table has no constraint that refuses it.
     return LoadedColumn(column, STAGED_ID, "a foreign id", text, f"{value} IS NULL", checked=False)
 
 
@@ -90,13 +92,13 @@ def _planned(
     fitting = unfit(found, field.type, quote(column))
     if fitting is None:
         problems.append(
-            f"{column!r} is {found}, which can't become {field.type} without loss; convert it "
-            "in SQL"
+            f"{column!r} is {found}, which can't become {field.type} without loss (convert it in "
+            "SQL)"
         )
         return
     value, misfit = fitting
     only_null = misfit in (None, f"{value} IS NULL") and not field.type.kind.nested
-    # An exact cast is left out, so that the source's own columns are passed on as they are.
+    # Without the cast, DuckDB reads the source's own column.
     if str(found) == field.type.sql:
         value = quote(column)
     yield LoadedColumn(column, quote(field.column), str(field.type), value, misfit, not only_null)
@@ -104,10 +106,10 @@ def _planned(
 
 @contextmanager
 def defaults(cursor: Cursor, fields: Sequence[Field]) -> Iterator[dict[str, str]]:
-    """Evaluate the fields' defaults once, and return the SQL of those that aren't None, by column.
+    """Evaluate the fields' defaults once, and yield the SQL of those that aren't None, by column.
 
     Raises:
-        LoadError: a default doesn't fit its own field.
+        LoadError: A default doesn't fit its own field.
     """
     variables: dict[str, str] = {}
     try:
@@ -119,7 +121,7 @@ def defaults(cursor: Cursor, fields: Sequence[Field]) -> Iterator[dict[str, str]
                 variables[quote(field.column)] = variable
         yield {column: f"getvariable({literal(v)})" for column, v in variables.items()}
     finally:
-        # What ended the load isn't to be hidden by what DuckDB then refuses as well.
+        # An error here would hide the one that ended the load.
         with suppress(duckdb.Error):
             for variable in variables.values():
                 cursor.execute(f"RESET VARIABLE {variable}")
@@ -129,8 +131,8 @@ def _set_variable(cursor: Cursor, variable: str, field: Field, value: object) ->
     written = write_values([value], field.type)
     if written.problems:
         raise LoadError(
-            f"The default of field {field.name!r} is {written.problems[0]}, and not "
-            f"{field.type}; correct the workflow's object type."
+            f"The default of field {field.name!r} is {written.problems[0]} instead of "
+            f"{field.type}. Correct the workflow's object type."
         )
     with registered(cursor, _DEFAULT, pa.table({"value": written.array})):
         cursor.execute(
@@ -139,7 +141,7 @@ def _set_variable(cursor: Cursor, variable: str, field: Field, value: object) ->
 
 
 def engine_values(layout: Layout, code: int, now: datetime) -> dict[str, str]:
-    """Return the SQL of what each new run has in the engine's own columns."""
+    """Return the SQL of a new run's values in the engine's own columns."""
     initiated = f"CAST({literal(RunState.INITIATED.name)} AS {RUN_STATE_TYPE})"
     instant = f"CAST({literal(now.isoformat())} AS TIMESTAMPTZ)"
     return {

@@ -1,4 +1,4 @@
-"""What became of a source, for those who read it and those who count on it."""
+"""The result of a load."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class InvalidColumn:
-    """The rows of one column that don't fit its field.
+    """The rows that don't fit in one column.
 
     Attributes:
-        column: the source's column.
-        expected: what its field holds.
-        count: how many rows don't fit; a row counts for its first such column alone.
-        sample: the first few, by row number (from 1) and foreign id; with what was found only
-            where values may be shown.
+        column: The source's column.
+        expected: The field's type.
+        count: The number of rows that don't fit; a row counts only for its first such column.
+        sample: The first few, with row number (from 1) and foreign id, and with the value if
+            values may be shown.
     """
 
     column: str
@@ -33,20 +33,21 @@ class InvalidColumn:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Say what became of a source's rows.
+    """The number of runs that a load started, and the rows that it left out.
 
     Attributes:
-        workflow: the workflow's name.
-        status: the name of the status where the runs begin.
-        code: its code.
-        loaded: how many runs were triggered.
-        first_seq: the number of the first run; the others follow without a gap.
-        last_seq: the number of the last run; one less than `first_seq` if there is none.
-        skipped_conflicts: how many rows were left out, as their foreign id has an unfinished run
-            or stood in the source before.
-        conflict_sample: a few of these foreign ids.
-        skipped_invalid: how many rows were left out, as they don't fit the fields' types.
-        invalid: by column, which rows these were.
+        workflow: The workflow's name.
+        status: The name of the status where the runs begin.
+        code: The code of that status.
+        loaded: The number of runs that were started.
+        first_seq: The number of the first run; the others follow without a gap.
+        last_seq: The number of the last run; one less than `first_seq` if there is none.
+        skipped_conflicts: The number of rows that were left out because their foreign id has an
+            unfinished run, or occurs in an earlier row of the source.
+        conflict_sample: A few of these foreign ids.
+        skipped_invalid: The number of rows that were left out because they don't fit the fields'
+            types.
+        invalid: These rows by column.
     """
 
     workflow: str
@@ -61,12 +62,14 @@ class LoadReport:
     invalid: tuple[InvalidColumn, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"{self.workflow}: {self.loaded:,} runs loaded at {self.status}"]
+        runs = "run" if self.loaded == 1 else "runs"
+        lines = [f"{self.workflow}: {self.loaded:,} {runs} loaded at {self.status}"]
         if self.skipped_conflicts:
             more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""
+            rows, their = ("row", "its") if self.skipped_conflicts == 1 else ("rows", "their")
             lines.append(
-                f"  {self.skipped_conflicts:,} rows left out, as their foreign id has an "
-                f"unfinished run or comes twice: {', '.join(self.conflict_sample)}{more}"
+                f"  left out: {self.skipped_conflicts:,} {rows}, because {their} foreign id has "
+                f"an unfinished run or occurs twice ({', '.join(self.conflict_sample)}{more})"
             )
         lines.extend(f"  left out: {column}" for column in self.invalid)
         return "\n".join(lines)
@@ -77,10 +80,10 @@ class Placed:
     """One run that was triggered.
 
     Attributes:
-        run_id: its id.
-        code: the code of the status where it begins.
-        first_seq: its number.
-        last_seq: its number too.
+        run_id: The run's id.
+        code: The code of the status where the run begins.
+        first_seq: The run's number.
+        last_seq: The same.
     """
 
     run_id: UUID

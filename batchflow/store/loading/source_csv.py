@@ -1,4 +1,4 @@
-"""CSV files as a source: as text, as their header and their quotes say, and nothing guessed."""
+"""CSV files as a source, read as text: a value gets its type where it can be checked."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import refuse_twice
 from batchflow.store.schema.layout import literal
 
-# All text, so that '0005' stays what it is: a value is given its type where it can be checked.
-# Without `skip` a line that doesn't fit the header makes DuckDB drop all lines before it.
+# As text, '0005' stays as it is. Without `skip`, DuckDB drops all lines before one that doesn't fit
+# the header.
 _TEXT: Final = "skip = 0, all_varchar = true, allow_quoted_nulls = false, strict_mode = true"
 _NONE: Final = "(empty)"
 
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How the cells of a file are told apart; of quote and escape, "" is none."""
+    """The characters that separate the cells of a file; "" means none for quote and escape."""
 
     delimiter: str
     quote: str
@@ -37,11 +37,11 @@ def csv_table(cursor: Cursor, patterns: Sequence[str]) -> str:
     """Return the SQL of the files' rows.
 
     Args:
-        cursor: of an instance that may read files.
-        patterns: for each file a glob that matches it alone.
+        cursor: A cursor of an instance that may read files.
+        patterns: A glob for each file, which matches only this file.
 
     Raises:
-        SourceError: a header names a column twice.
+        SourceError: A header names a column twice.
     """
     dialects = {pattern: _sniffed(cursor, pattern) for pattern in patterns}
     for pattern, dialect in dialects.items():
@@ -60,11 +60,10 @@ def _table(patterns: Sequence[str], dialect: _Dialect, by_name: bool) -> str:
 
 
 def _sniffed(cursor: Cursor, pattern: str) -> _Dialect:
-    """Find out by its first rows how a file is written."""
+    """Detect the dialect of a file from its first rows."""
     query = f"SELECT Delimiter, Quote, Escape FROM sniff_csv({literal(pattern)}, {_TEXT})"
     [(delimiter, quote, escape)] = cursor.execute(query).fetchall()
-    # Where no quotes were found, or one that is never closed, DuckDB would take all that come for
-    # a part of the text.
+    # If DuckDB finds no quotes, or one that is never closed, it would later read quotes as text.
     if quote == _NONE:
         return _Dialect(delimiter, '"', '"')
     return _Dialect(delimiter, quote, quote if escape == _NONE else escape)
@@ -72,6 +71,6 @@ def _sniffed(cursor: Cursor, pattern: str) -> _Dialect:
 
 def _check_header(cursor: Cursor, pattern: str, dialect: _Dialect) -> None:
     table = f"read_csv({literal(pattern)}, header = false, {_TEXT}, {dialect.options})"
-    # DuckDB gives the second of two alike another name.
+    # DuckDB would rename the second of two equal columns.
     for cells in cursor.execute(f"FROM {table} LIMIT 1").fetchall():
         refuse_twice(pattern, [cell for cell in cells if cell])

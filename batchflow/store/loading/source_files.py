@@ -1,11 +1,12 @@
-"""Files as a source: Parquet, CSV and JSON, by path or glob, one or many, compressed or not."""
+"""Parquet, CSV and JSON files as a source: by path or glob, one or many, compressed or not."""
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
@@ -15,22 +16,28 @@ from batchflow.store.loading.column_match import matched_fields, refuse_twice
 from batchflow.store.loading.source_csv import csv_table
 from batchflow.store.schema.layout import literal, quote
 
-_PARQUET: Final = "Parquet"
-_CSV: Final = "CSV"
-_JSON: Final = "JSON"
+
+class FileFormat(enum.Enum):
+    """The format of a file."""
+
+    PARQUET = "Parquet"
+    CSV = "CSV"
+    JSON = "JSON"
+
+
 _FORMATS: Final = {
-    ".parquet": _PARQUET,
-    ".pq": _PARQUET,
-    ".csv": _CSV,
-    ".tsv": _CSV,
-    ".json": _JSON,
-    ".jsonl": _JSON,
-    ".ndjson": _JSON,
+    ".parquet": FileFormat.PARQUET,
+    ".pq": FileFormat.PARQUET,
+    ".csv": FileFormat.CSV,
+    ".tsv": FileFormat.CSV,
+    ".json": FileFormat.JSON,
+    ".jsonl": FileFormat.JSON,
+    ".ndjson": FileFormat.JSON,
 }
 _COMPRESSIONS: Final = (".gz", ".zst")
 _GLOB_CHARACTERS: Final = "*?["
 
-# The whole of it is looked at, as a key may come first at the end.
+# All rows are examined, because a key may first occur at the end.
 _JSON_DETECTION: Final = "sample_size = -1, maximum_depth = 1, map_inference_threshold = -1"
 
 FilePath = str | os.PathLike[str]
@@ -42,41 +49,44 @@ def files_table(
     """Return the SQL of the files' rows, and whether these are cheap to read more than once.
 
     Raises:
-        SourceError: a path leads to no file, the files are of several kinds or of none that can
-            be read, or one has a column twice.
+        SourceError: There is no file at a path, the files have several formats or an unknown one,
+            or a file has a column twice.
     """
     found = [name for path in paths for name in _found(cursor, os.fspath(path))]
-    formats = {_format(name) for name in found}
-    if len(formats) != 1:
+    file_format, *others = {_format(name) for name in found}
+    if others:
+        names = (each.value for each in (file_format, *others))
         raise SourceError(
-            f"The source has {' and '.join(sorted(formats))} files; load one kind at a time."
+            f"The source has {' and '.join(sorted(names))} files. Load one format at a time."
         )
     patterns = [_escaped(name) for name in found]
     files = f"[{', '.join(map(literal, patterns))}]"
     by_name = ", union_by_name = true" if len(found) > 1 else ""
-    match formats.pop():
-        case "Parquet":
+    match file_format:
+        case FileFormat.PARQUET:
             _check_columns(cursor, files)
             return f"read_parquet({files}{by_name})", True
-        case "CSV":
+        case FileFormat.CSV:
             return csv_table(cursor, patterns), False
-        case _:
+        case FileFormat.JSON:
             return _json_table(cursor, f"{files}{by_name}", fields), False
+        case _:
+            assert_never(file_format)
 
 
 def _found(cursor: Cursor, path: str) -> list[str]:
     if "://" not in path and Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"
-        raise SourceError(f"{path!r} is a folder; give its files, like {example!r}.")
+        raise SourceError(f"{path!r} is a folder. Give its files, like {example!r}.")
     pattern = _escaped(path) if is_file(path) else path
     names = [str(row[0]) for row in cursor.execute("FROM glob(?)", [pattern]).fetchall()]
     if not names:
-        raise SourceError(f"No file is at {path!r}; give the path or glob of one.")
+        raise SourceError(f"There is no file at {path!r}. Give the path or glob of one.")
     return sorted(names)
 
 
 def is_file(path: str) -> bool:
-    """Tell whether a file is at `path`, which may be any text."""
+    """Return whether there is a file at `path`, which may be any text."""
     try:
         return Path(path).is_file()
     except (OSError, ValueError):
@@ -88,30 +98,31 @@ def _escaped(path: str) -> str:
     return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
 
 
-def _format(name: str) -> str:
+def _format(name: str) -> FileFormat:
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSIONS:
         suffixes.pop()
     found = _FORMATS.get(suffixes[-1]) if suffixes else None
     if found is None:
         raise SourceError(
-            f"{name!r} is no source, as its name doesn't end in one of {', '.join(_FORMATS)} "
-            f"(and {' or '.join(_COMPRESSIONS)}); rename it, or give SQL that reads it."
+            f"The format of {name!r} is unknown, because its name doesn't end in one of "
+            f"{', '.join(_FORMATS)} (and {' or '.join(_COMPRESSIONS)}). Rename it, or give SQL "
+            "that reads it."
         )
     return found
 
 
 def _check_columns(cursor: Cursor, files: str) -> None:
-    """Raise SourceError where a Parquet file has a column twice; DuckDB would rename one."""
+    """Raise SourceError if a Parquet file has a column twice; DuckDB would rename one."""
     query = f"SELECT file_name, name, coalesce(num_children, 0) FROM parquet_schema({files})"
-    # Row by row, as a file's columns are a tree with the root first; there are few.
+    # Row by row, because a file's columns are a tree with the root first. They are few.
     rows = iter(cursor.execute(query).fetchall())
     for name, _, columns in rows:
         refuse_twice(name, [_column(rows) for _ in range(columns)])
 
 
 def _column(rows: Iterator[tuple[str, str, int]]) -> str:
-    """Take the next column with all that is nested in it, and return its name."""
+    """Consume the next column and all that is nested in it, and return its name."""
     _, name, children = next(rows)
     for _ in range(children):
         _column(rows)

@@ -1,6 +1,6 @@
-"""What a load reads from files: in a DuckDB of its own, as the store's may open none.
+"""The DuckDB that reads a load's files, because the store's own may not open files.
 
-Its rows come as Arrow tables of a bounded size, the next of which is read while one is stored.
+Its rows are read as Arrow tables of a bounded size. The next one is read while one is stored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import pyarrow as pa
 from batchflow.store.database.instance import MEMORY, NO_EXTENSIONS, Cursor, in_utc
 from batchflow.store.schema.layout import quote
 
-# A batch is what one thread of DuckDB's takes at a time, and fills a row group of its own: with
-# fewer rows than these a load takes half as long again.
+# One thread of DuckDB takes a batch at a time, and writes it as one row group. With smaller
+# batches, a load takes half as long again.
 _BATCH_ROWS: Final = 122_880
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 _BATCHES: Final = 4
-# What is fetched at once, as the width of a row isn't known before.
+# Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 10_240
 
 _POSITION: Final = "#position"
@@ -31,7 +31,7 @@ _INTERVAL: Final = str(pa.month_day_nano_interval())
 
 @contextmanager
 def source_instance(store: Cursor) -> Iterator[Cursor]:
-    """Open a DuckDB that may read files, with as much memory as the store's has, for a while."""
+    """Open a DuckDB that may read files, with the memory limit of the store's."""
     settings = "SELECT current_setting('memory_limit'), current_setting('temp_directory')"
     [(memory_limit, temp_directory)] = store.execute(settings).fetchall()
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -48,12 +48,12 @@ def source_instance(store: Cursor) -> Iterator[Cursor]:
         instance.close()
 
 
-class Outside:
-    """Rows of a source instance: whatever a piece of SQL selects there.
+class OutsideRows:
+    """Rows that SQL selects in a source instance.
 
     Args:
-        cursor: of the source instance.
-        table: the SQL that stands after FROM.
+        cursor: A cursor of the source instance.
+        table: The SQL that follows FROM.
     """
 
     def __init__(self, cursor: Cursor, table: str) -> None:
@@ -71,16 +71,16 @@ class Outside:
 
     @contextmanager
     def tables(self, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
-        """Give the rows in their order, as tables of at most some 64 MB; at least one, if empty.
+        """Yield the rows in order, as tables of at most about 64 MB; one empty table for no rows.
 
-        After `columns` each has ``position``: int64, a row's place among all, from 0.
+        After `columns` each table has ``position``: int64, the row's place among all, from 0.
         """
         chosen = ", ".join(map(quote, dict.fromkeys(columns)))
         with ThreadPoolExecutor(1, "batchflow-source") as thread:
             try:
                 rows = self.cursor.sql(f"SELECT {chosen} FROM {self.table}")
                 reader = rows.to_arrow_reader(_FETCHED_ROWS)
-                yield _read_ahead(thread, self._tables(reader))
+                yield _prefetched(thread, self._tables(reader))
             except BaseException:
                 self.cursor.interrupt()
                 raise
@@ -98,15 +98,15 @@ def _schema(cursor: Cursor, table: str) -> pa.Schema:
 
 
 def _with_texts(table: str, intervals: Iterable[str]) -> str:
-    # Arrow's count nanoseconds, so those beyond 292 years would come out as others.
+    # Arrow's intervals count nanoseconds, so those above 292 years would overflow.
     texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in intervals)
     return f"(SELECT * REPLACE ({texts}) FROM {table})"
 
 
-def _read_ahead(thread: ThreadPoolExecutor, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    coming = thread.submit(next, tables, None)
-    while (table := coming.result()) is not None:
-        coming = thread.submit(next, tables, None)
+def _prefetched(thread: ThreadPoolExecutor, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    next_table = thread.submit(next, tables, None)
+    while (table := next_table.result()) is not None:
+        next_table = thread.submit(next, tables, None)
         yield table
 
 

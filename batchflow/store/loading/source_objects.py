@@ -102,7 +102,7 @@ class ObjectStream:
             written = self._columns.write(objects)
         except UnlikeObjectError as unlike:
             raise SourceError(
-                f"Item {before + unlike.position + 1} of the source {unlike.problem}; give objects "
+                f"Item {before + unlike.position + 1} of the source {unlike.problem}. Give objects "
                 f"of {self._object_name}, mappings of their fields' values, or a table."
             ) from None
         arrays = [column.array for column in written]

@@ -1,4 +1,4 @@
-"""Whatever runs can be loaded from, as something that DuckDB can select from."""
+"""Open a source of a load as rows that DuckDB can select."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
 from batchflow.store.loading.source_files import files_table, is_file
-from batchflow.store.loading.source_instance import Outside, source_instance
+from batchflow.store.loading.source_instance import OutsideRows, source_instance
 from batchflow.store.loading.source_objects import MISFIT, ObjectStream, label_of_objects
 from batchflow.store.schema.layout import AnyWorkflow
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SUPPORTED: Final = (
     "a path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a pandas or Polars "
-    "frame, a DuckDB relation, SQL text, or an iterable of objects"
+    "frame, a DuckDB relation, SQL text, or an iterable of objects or mappings"
 )
 _VIEW: Final = "batchflow_source"
 _SQL: Final = re.compile(r"[\s(]*(select|from|with|values)\b[\s('\"*\[{]", re.IGNORECASE)
@@ -38,21 +38,21 @@ class LoadSource:
     """Rows that can be selected.
 
     Attributes:
-        label: what messages call it.
-        columns: the types by column, in the source's order.
-        table: the SQL that stands after FROM in the store; None where the rows are `outside`.
-        outside: the rows of another instance, as the store's opens no files.
-        repeatable: whether the rows are cheap to read more than once.
-        misfit: the column with the position of the first field that doesn't fit, where the
-            source was checked already.
-        written: the columns' names as they stand in the source, where that is known; DuckDB gives
-            other names to those that are equal but for case.
+        label: What messages call the source.
+        columns: The types by column, in the source's order.
+        table: The SQL that follows FROM in the store; None if the rows are `outside`.
+        outside: The rows of another instance, because the store's own opens no files.
+        repeatable: Whether the rows are cheap to read more than once.
+        misfit: The column with the position of the first field that doesn't fit, if the source
+            was checked already.
+        written: The columns' names in the source, if they are known. DuckDB renames columns that
+            differ only in case.
     """
 
     label: str
     columns: Mapping[str, DuckDBPyType]
     table: str | None = None
-    outside: Outside | None = None
+    outside: OutsideRows | None = None
     repeatable: bool = False
     misfit: str | None = None
     written: tuple[str, ...] = ()
@@ -64,10 +64,10 @@ class LoadSource:
         columns: Sequence[str],
         watch: Callable[[pa.Table], None] = lambda _: None,
     ) -> Iterator[Iterator[str]]:
-        """Give the SQL of one table after the other that has the next of the rows, in the store.
+        """Yield the SQL of tables in the store with the next rows, one after the other.
 
-        There is at least one; a table is there until the next one is asked for. Rows that come
-        from outside are shown to `watch` first.
+        There is at least one. Each table exists until you take the next one. `watch` receives
+        rows from outside before they are yielded.
         """
         if self.outside is None:
             yield iter([str(self.table)])
@@ -84,21 +84,27 @@ def open_source(
     foreign_id: str | None = None,
     log_values: bool = False,
 ) -> Iterator[LoadSource]:
-    """Make `given` a source for the cursor, for as long as the block lasts.
+    """Make `given` a source for the cursor until the end of the block.
 
-    Messages show values of it only with `log_values`.
+    Args:
+        cursor: A cursor of the store.
+        workflow: The workflow whose runs are loaded.
+        given: The source.
+        foreign_id: The column with the foreign ids, if it was named.
+        log_values: Whether messages show values of the source.
 
     Raises:
-        SourceError: it is nothing that runs can be loaded from, or reading it failed, also
-            within the block.
+        SourceError: It is not a source, or reading it failed, also within the block.
     """
     paths = _paths(given)
     if isinstance(given, str) and not is_file(given) and _SQL.match(given):
         opened = _sql(cursor, given, log_values)
     elif paths:
         opened = _files(cursor, workflow, paths)
+    elif hasattr(given, "__arrow_c_stream__"):
+        opened = _arrow_rows(cursor, given, log_values)
     else:
-        opened = _registered(cursor, workflow, given, foreign_id, log_values)
+        opened = _objects(cursor, workflow, given, foreign_id, log_values)
     with opened as source:
         yield source
 
@@ -106,25 +112,25 @@ def open_source(
 @contextmanager
 def translated(
     label: str,
-    say: Callable[[Exception], str] = in_short,
+    message: Callable[[Exception], str] = in_short,
     failure: Callable[[], BaseException | None] = lambda: None,
 ) -> Iterator[None]:
-    """Raise what DuckDB or Arrow say of a source as a SourceError, without the source's values.
+    """Raise errors of DuckDB and Arrow as SourceError, without the source's values.
 
     Args:
-        label: what messages call the source.
-        say: puts their error in words.
-        failure: returns what the source itself raised, if it did.
+        label: What messages call the source.
+        message: Returns the message of an error.
+        failure: Returns the error that the source itself raised, if it did.
     """
     try:
         yield
     except duckdb.ConstraintException:
         raise
-    # PyArrow's reader hands on what DuckDB says of a file as an OSError.
+    # PyArrow's reader raises DuckDB's errors about files as OSError.
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         cause = failure()
         if cause is None:
-            raise SourceError(f"{label} can't be read: {say(error)}") from None
+            raise SourceError(f"{label} can't be read: {message(error)}") from None
         raise cause from cause.__cause__
 
 
@@ -139,7 +145,7 @@ def _paths(given: Any) -> list[str | os.PathLike[str]]:
 def _query(text: str) -> str:
     statements = duckdb.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise SourceError("The SQL is more than a query; give one SELECT or FROM.")
+        raise SourceError("The SQL is not a single query. Give one SELECT or FROM.")
     return f"({statements[0].query.strip().rstrip(';')}\n)"
 
 
@@ -157,20 +163,20 @@ def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[LoadSource]:
 
 
 def _within_store(cursor: Cursor, label: str, query: str) -> LoadSource | None:
-    """Return the source if the query reads nothing but the store."""
+    """Return the source if the query reads only the store; None if it reads files."""
     try:
         return _described(cursor, label, query)
     except duckdb.PermissionException:
         return None
 
 
-def _beyond_store(instance: Cursor, query: str) -> Outside:
+def _beyond_store(instance: Cursor, query: str) -> OutsideRows:
     try:
-        return Outside(instance, query)
+        return OutsideRows(instance, query)
     except duckdb.CatalogException as error:
         raise SourceError(
-            f"The SQL reads files, and so can't read the store's tables: {in_short(error)} "
-            "Read both in a DuckDB of your own, and give its relation."
+            f"The SQL reads files, so it can't also read the store's tables: {in_short(error)} "
+            "Read both in a DuckDB connection of your own, and give its relation."
         ) from None
 
 
@@ -181,11 +187,11 @@ def _files(
     label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
     with translated(label), source_instance(cursor) as instance, _unregistered(cursor):
         table, repeatable = files_table(instance, paths, workflow.fields)
-        source = _outside(cursor, label, Outside(instance, table))
+        source = _outside(cursor, label, OutsideRows(instance, table))
         yield replace(source, repeatable=repeatable)
 
 
-def _outside(cursor: Cursor, label: str, outside: Outside) -> LoadSource:
+def _outside(cursor: Cursor, label: str, outside: OutsideRows) -> LoadSource:
     described = _described(cursor, label, _register(cursor, outside.sample))
     return replace(described, table=None, outside=outside)
 
@@ -219,27 +225,31 @@ def _checked(source: LoadSource) -> LoadSource:
 
 
 @contextmanager
-def _registered(
-    cursor: Cursor, workflow: AnyWorkflow, given: Any, foreign_id: str | None, log_values: bool
-) -> Iterator[LoadSource]:
-    say = partial(message_of, values=log_values)
+def _arrow_rows(cursor: Cursor, given: Any, log_values: bool) -> Iterator[LoadSource]:
+    message = partial(message_of, values=log_values)
     label = f"The {type(given).__name__}"
-    stream = None
-    with translated(label, say):
-        if hasattr(given, "__arrow_c_stream__"):
-            arrow = _arrow(given)
-        else:
-            stream = ObjectStream(workflow, _iterable(given), foreign_id)
-            arrow = stream.reader()
+    with translated(label, message):
+        arrow = _arrow(given)
     # Another process may have sent a stream of objects.
-    of_objects = label_of_objects(arrow.schema)
-    label = of_objects or label
-    with _unregistered(cursor), translated(label, say, lambda: stream.failure if stream else None):
+    label_of_stream = label_of_objects(arrow.schema)
+    label = label_of_stream or label
+    with _unregistered(cursor), translated(label, message):
         described = _described(cursor, label, _register(cursor, arrow))
-        if of_objects is None:
+        if label_of_stream is None:
             yield replace(described, written=tuple(arrow.schema.names))
         else:
             yield _checked(described)
+
+
+@contextmanager
+def _objects(
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, foreign_id: str | None, log_values: bool
+) -> Iterator[LoadSource]:
+    stream = ObjectStream(workflow, _iterable(given), foreign_id)
+    message = partial(message_of, values=log_values)
+    with _unregistered(cursor), translated(stream.label, message, lambda: stream.failure):
+        table = _register(cursor, stream.reader())
+        yield _checked(_described(cursor, stream.label, table))
 
 
 def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
@@ -257,7 +267,5 @@ def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
 def _iterable(given: Any) -> Iterable[Any]:
     texts = isinstance(given, str | bytes | Mapping) or is_dataclass(given)
     if texts or not isinstance(given, Iterable):
-        raise SourceError(
-            f"Runs can't be loaded from what is of type {type(given).__name__}; give {SUPPORTED}."
-        )
+        raise SourceError(f"A source can't be of type {type(given).__name__}. Give {SUPPORTED}.")
     return given

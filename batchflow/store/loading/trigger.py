@@ -31,11 +31,11 @@ _VIEW: Final = "batchflow_object"
 
 
 class Trigger:
-    """Trigger runs of one workflow, one at a time.
+    """Start runs of one workflow, one at a time.
 
     Args:
-        connection: to the store.
-        layout: of the workflow.
+        connection: The connection to the store.
+        layout: Where the runs of the workflow are stored.
     """
 
     def __init__(self, connection: Connection, layout: Layout) -> None:
@@ -46,19 +46,19 @@ class Trigger:
     def __call__(
         self, foreign_id: str, given: Any, at: enum.Enum | str | None, now: datetime
     ) -> Placed:
-        """Trigger a run of an object, whose foreign id must have no unfinished one.
+        """Start a run of an object.
 
         Args:
-            foreign_id: the user's key of the record.
-            given: an instance of the workflow's object type.
-            at: the status where the run begins; None for the only starting point.
-            now: the time that the run is created at.
+            foreign_id: The user's key of the record.
+            given: The object; see `object_row`.
+            at: The status where the run begins; None for the only starting point.
+            now: The time of the run's creation.
 
         Raises:
-            ConflictError: the foreign id has an unfinished run.
-            InvalidRowsError: a field's value doesn't fit its type.
-            LoadError: the object or the foreign id is of another class, or it can't be told where
-                the run begins.
+            ConflictError: The foreign id has an unfinished run.
+            InvalidRowsError: A field's value doesn't fit its type.
+            LoadError: The object or the foreign id is of another class, or the status where the
+                run begins is not clear.
         """
         code = starting_code(self._layout.workflow, at)
         columns = object_row(self._layout.workflow, given, self._connection.log_values)
@@ -91,8 +91,8 @@ class Trigger:
 
 def _conflict(layout: Layout, foreign_id: str) -> ConflictError:
     return ConflictError(
-        f"Foreign id {foreign_id!r} has an unfinished run in workflow {layout.name!r}; let it "
-        "finish, or cancel it, before you trigger another.",
+        f"Foreign id {foreign_id!r} has an unfinished run in workflow {layout.name!r}. Let it "
+        "finish, or cancel it, before you start another.",
         count=1,
         foreign_ids=[foreign_id],
     )
@@ -116,8 +116,8 @@ def object_row(workflow: AnyWorkflow, given: Any, log_values: bool = False) -> p
         columns = ObjectColumns(workflow).write([given])
     except UnlikeObjectError as unlike:
         raise LoadError(
-            f"Workflow {workflow.name!r} carries objects of {name}, and this one {unlike.problem}; "
-            f"give an instance of {name}, or a mapping of its fields' values."
+            f"Workflow {workflow.name!r} carries objects of {name}, but this one {unlike.problem}. "
+            f"Give an instance of {name}, or a mapping of its fields' values."
         ) from None
     _require_fit(workflow.fields, columns, log_values)
     arrays = [column.array for column in columns]
@@ -127,7 +127,7 @@ def object_row(workflow: AnyWorkflow, given: Any, log_values: bool = False) -> p
 def _text(foreign_id: object) -> pa.Array:
     written = write_values([foreign_id], SCALARS[str])
     if written.problems:
-        raise LoadError(f"The foreign id is {written.problems[0]}; give a text.")
+        raise LoadError(f"The foreign id is {written.problems[0]}. Give a text.")
     return written.array
 
 
@@ -136,7 +136,7 @@ def _require_fit(
 ) -> None:
     found = {
         field.name: f"field {field.name!r} is "
-        f"{phrase_of(column.problems[0], log_values=log_values)}, and not {field.type}"
+        f"{phrase_of(column.problems[0], log_values=log_values)} instead of {field.type}"
         for field, column in zip(fields, columns, strict=True)
         if column.problems
     }

@@ -121,8 +121,8 @@ def test_the_report_can_be_printed(loader: Loader) -> None:
     report = loader.load(table, on_invalid="skip")
 
     assert str(report) == (
-        "items: 1 runs loaded at CREATED\n"
-        "  1 rows left out, as their foreign id has an unfinished run or comes twice: a\n"
+        "items: 1 run loaded at CREATED\n"
+        "  left out: 1 row, because its foreign id has an unfinished run or occurs twice (a)\n"
         "  left out: 1 row of column 'price' doesn't fit float (row 3: 'c')"
     )
 

@@ -139,7 +139,7 @@ def test_a_restored_class_takes_no_more_than_the_original(changed: dict[str, Any
 def test_a_mapping_that_is_no_nested_object_does_not_fit(value: Any, found: str) -> None:
     given = {**as_mapping(everything()), "inner": value}
 
-    with pytest.raises(InvalidRowsError, match=f"field 'inner' is {found}, and not Inner"):
+    with pytest.raises(InvalidRowsError, match=f"field 'inner' is {found} instead of Inner"):
         object_row(workflow_of(Everything), given)
 
 
@@ -147,9 +147,9 @@ def test_names_of_members_are_for_mappings_only() -> None:
     given = everything()
     given.colour = "BLUE"  # type: ignore[assignment]
 
-    with pytest.raises(InvalidRowsError, match="field 'colour' is a str, and not Colour"):
+    with pytest.raises(InvalidRowsError, match="field 'colour' is a str instead of Colour"):
         object_row(workflow_of(Everything), given)
-    with pytest.raises(InvalidRowsError, match="field 'colour' is a str, and not Colour"):
+    with pytest.raises(InvalidRowsError, match="field 'colour' is a str instead of Colour"):
         object_row(workflow_of(Everything), {**as_mapping(everything()), "colour": "b"})
 
 

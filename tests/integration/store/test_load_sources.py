@@ -203,8 +203,8 @@ def test_objects_are_read_as_they_are_needed(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no file": (lambda f: f / "none.parquet", "No file is at"),
-    "no file fits the glob": (lambda f: str(f / "*.parquet"), "No file is at"),
+    "no file": (lambda f: f / "none.parquet", "There is no file at"),
+    "no file fits the glob": (lambda f: str(f / "*.parquet"), "There is no file at"),
     "one of several is missing": (lambda f: [parquet(f), f / "none.parquet"], "none.parquet"),
     "folder": (lambda f: f, "is a folder"),
     "unknown suffix": (lambda f: written(f, "items.xlsx", ""), "doesn't end in one of"),
@@ -212,10 +212,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no parquet": (lambda f: written(f, "a.parquet", "no parquet"), "can't be read"),
     "no json": (lambda f: written(f, "a.json", '{"name": '), "can't be read"),
     "empty csv": (lambda f: written(f, "a.csv", ""), "has no column for 'name', 'price'"),
-    "two statements": (lambda f: "SELECT 1; SELECT 2", "more than a query"),
+    "two statements": (lambda f: "SELECT 1; SELECT 2", "not a single query"),
     "statement that writes": (
         lambda f: "WITH a AS (SELECT 1) INSERT INTO items.runs FROM a",
-        "more than a query",
+        "not a single query",
     ),
     "broken sql": (lambda f: "SELECT * FROM nowhere", "can't be read"),
     "sql with a syntax error": (lambda f: "SELECT * FRM x y z", "can't be read"),

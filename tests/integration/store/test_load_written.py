@@ -37,7 +37,9 @@ HEADERS = [
 
 def refused(loader: Loader, path: Path | str, twice: list[str]) -> None:
     columns = re.escape(", ".join(map(repr, twice)))
-    with pytest.raises(SourceError, match=f"has the columns {columns}, which SQL can't tell"):
+    with pytest.raises(
+        SourceError, match=f"has the columns {columns}, which SQL can't distinguish"
+    ):
         loader.load(path)
     assert loader.column("seq") == []
 

@@ -13,7 +13,7 @@ import pytest
 from loading_kit import Loader, opened
 
 from batchflow.errors import ConflictError, SourceError
-from batchflow.store.loading.source_instance import Outside, source_instance
+from batchflow.store.loading.source_instance import OutsideRows, source_instance
 
 MIB = 1024 * 1024
 
@@ -40,7 +40,7 @@ def test_pieces_are_bounded_by_rows_and_by_bytes_and_keep_the_order(loader: Load
 
     for query, most_rows in ((wide, 60_000), (narrow, 600_000)):
         with source_instance(loader.connection.cursor()) as instance:
-            outside = Outside(instance, f"({query})")
+            outside = OutsideRows(instance, f"({query})")
             with outside.tables(["n", *outside.sample.column_names]) as tables:
                 seen = 0
                 for table in tables:
@@ -132,7 +132,7 @@ def test_rows_that_are_wide_and_many_are_loaded_within_the_memory_limit(tmp_path
 def interrupted(loader: Loader) -> None:
     with (
         source_instance(loader.connection.cursor()) as instance,
-        Outside(instance, "range(100000000)").tables(["range"]) as tables,
+        OutsideRows(instance, "range(100000000)").tables(["range"]) as tables,
     ):
         next(tables)
         raise KeyboardInterrupt

@@ -153,8 +153,8 @@ def test_values_that_do_not_fit_are_refused_all_at_once(loader: Loader) -> None:
     with pytest.raises(InvalidRowsError) as caught:
         loader.trigger("k", wrong)
 
-    assert "field 'price' is a str, and not float" in str(caught.value)
-    assert "field 'count' is a float, and not int" in str(caught.value)
+    assert "field 'price' is a str instead of float" in str(caught.value)
+    assert "field 'count' is a float instead of int" in str(caught.value)
     assert caught.value.column == "price"
     assert loader.column("seq") == []
 
@@ -174,7 +174,7 @@ def test_a_foreign_id_is_a_text(loader: Loader, wrong: Any) -> None:
 def test_a_run_begins_where_it_is_said(loader: Loader) -> None:
     assert loader.trigger("a", Item("a", 1.0), Stage.PAID).code == 1
     assert loader.column("status") == ["PAID"]
-    with pytest.raises(LoadError, match="No step"):
+    with pytest.raises(LoadError, match="has no step at DONE"):
         loader.trigger("b", Item("a", 1.0), "DONE")
 
 
