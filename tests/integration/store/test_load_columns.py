@@ -131,7 +131,7 @@ def test_the_column_foreign_id_is_taken_where_none_is_named(loader: Loader) -> N
 
 
 def test_a_source_without_a_foreign_id_is_refused_saying_what_to_do(loader: Loader) -> None:
-    with pytest.raises(SourceError, match=r"no column 'foreign_id' \\(name .* with foreign_id=\\)"):
+    with pytest.raises(SourceError, match=r"no column 'foreign_id' \(name .* with foreign_id=\)"):
         loader.load([Item("a", 1.0)], foreign_id=None)
 
 
