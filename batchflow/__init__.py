@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from batchflow.engine import Engine as Engine
     from batchflow.engine import EngineConfig as EngineConfig
     from batchflow.engine import Report as Report
-    from batchflow.engine import StoredRun as StoredRun
     from batchflow.errors import BatchflowError as BatchflowError
     from batchflow.errors import CommitError as CommitError
     from batchflow.errors import ConflictError as ConflictError
@@ -59,11 +58,12 @@ if TYPE_CHECKING:
     from batchflow.executor import Inline as Inline
     from batchflow.executor import LostChunk as LostChunk
     from batchflow.executor import ProcessPool as ProcessPool
-    from batchflow.store import LoadReport as LoadReport
-    from batchflow.store import Moved as Moved
+    from batchflow.operation import ControlReport as ControlReport
+    from batchflow.operation import LoadReport as LoadReport
+    from batchflow.operation import PruneReport as PruneReport
     from batchflow.store import PlottableRelation as PlottableRelation
-    from batchflow.store import Pruned as Pruned
     from batchflow.store import Relation as Relation
+    from batchflow.store import StoredRun as StoredRun
     from batchflow.view import Batch as Batch
     from batchflow.view import Run as Run
 
@@ -72,7 +72,7 @@ _HOMES = {
     "batchflow.clock": ("Clock", "SystemClock"),
     "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
-    "batchflow.engine": ("Engine", "EngineConfig", "Report", "StoredRun"),
+    "batchflow.engine": ("Engine", "EngineConfig", "Report"),
     "batchflow.errors": (
         "BatchflowError",
         "CommitError",
@@ -109,7 +109,8 @@ _HOMES = {
         "ProcessPool",
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
-    "batchflow.store": ("LoadReport", "Moved", "PlottableRelation", "Pruned", "Relation"),
+    "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
+    "batchflow.store": ("PlottableRelation", "Relation", "StoredRun"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -122,6 +123,7 @@ __all__ = [
     "Clock",
     "CommitError",
     "ConflictError",
+    "ControlReport",
     "DefinitionError",
     "DiskFullError",
     "Engine",
@@ -139,14 +141,13 @@ __all__ = [
     "LoadReport",
     "LostChunk",
     "MigrationError",
-    "Moved",
     "Outcome",
     "PlotError",
     "PlottableRelation",
     "Precision",
     "ProcessPool",
     "Progress",
-    "Pruned",
+    "PruneReport",
     "QueryError",
     "Relation",
     "Report",

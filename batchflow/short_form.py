@@ -19,6 +19,11 @@ _UNITS: Final[_Scale] = (
 )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts: ``1 run``, ``2,000 runs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def short_number(value: float) -> str:
     """Return a number with three digits: ``987``, ``1.2M``."""
     return _scaled(value, _SIZES, least=1.0)

@@ -32,7 +32,7 @@ class Night:
     """What one night has left; sizes are of the file and its log."""
 
     runs_left: int
-    pruned: bf.Pruned
+    pruned: bf.PruneReport
     free_share: float
     seconds: float
     prune_seconds: float

@@ -1,4 +1,4 @@
-"""A store as it is seen from outside its engine: opened to read, or through the engine's socket."""
+"""Reaching a store from outside its engine: through the engine's socket, or by opening the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answering for a store while an engine has it open, over Arrow Flight."""
+"""Serving a store to other processes while an engine has it open, over Arrow Flight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import logging
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,22 +16,28 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pyarrow as pa
 from pyarrow import flight
 
-from batchflow.access.commands import COMMANDS, received_moment
+from batchflow.access.query_watch import QueryWatch
 from batchflow.access.socket import cradle, socket_of
-from batchflow.access.watch import Watch
-from batchflow.access.wire import refusal, unpacked_query
-from batchflow.chunk.chunk import FOREIGN_ID
-from batchflow.errors import BatchflowError, EngineStateError, QueryError, StoreError
+from batchflow.access.wire import END_OF_ROWS, flight_error, unpacked_query, with_columns
+from batchflow.columns.value_reading import read_values
+from batchflow.errors import (
+    BatchflowError,
+    EngineStateError,
+    InvalidOptionError,
+    SourceError,
+    StoreError,
+)
+from batchflow.operation import Request, ResultT, Trigger, TriggerMany
+from batchflow.operation.json_form import to_json
+from batchflow.operation.request import request_from_json
 from batchflow.store.database.forks import leak_in_child
-from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.local_source import LocalRows
 from batchflow.store.query.relation import BATCH_ROWS, executing
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from batchflow.access.listening import Listen
     from batchflow.coordinator import Progress
-    from batchflow.store import LoadReport, Moved, Pruned
+    from batchflow.store import Store
 
 log = logging.getLogger("batchflow")
 
@@ -41,37 +46,14 @@ _MOST_QUERIES: Final = 4
 _AUTHORIZATION: Final = "authorization"
 
 
-class Served(Protocol):
-    """What an engine does for those who reach it by its socket."""
+class ServedEngine(Protocol):
+    """What an engine does for the clients that reach it through its socket."""
 
-    @property
-    def trigger_many(self) -> Callable[..., LoadReport]:
-        """Starts a run for each row of a source."""
-
-    @property
-    def pause(self) -> Callable[..., Moved]:
-        """Holds runs."""
-
-    @property
-    def resume(self) -> Callable[..., Moved]:
-        """Lets runs go on."""
-
-    @property
-    def cancel(self) -> Callable[..., Moved]:
-        """Ends runs."""
-
-    @property
-    def prune(self) -> Callable[..., Pruned]:
-        """Removes finished runs."""
-
-    def run_id_at(self, workflow: str, seq: int) -> UUID:
-        """Return the id of the run with this number."""
+    def perform(self, request: Request[ResultT]) -> ResultT:
+        """Carry out an operation."""
 
     def progress(self) -> Progress | None:
-        """Tell how far the drain under way is, if there is one."""
-
-    def wind_down(self) -> bool:
-        """End the drain under way, if there is one."""
+        """Return how far the running drain is; None where none is running."""
 
 
 # gRPC doesn't work in a forked child of a process that has used it.
@@ -79,39 +61,39 @@ _GRPC_PID: Final = os.getpid()
 
 
 class Server:
-    """Listens beside the store's file, for its owner alone, and elsewhere if that is asked for.
+    """Listens beside the store's file for its owner, and on a network where that is configured.
 
     Args:
-        path: the store's file.
-        source: where its queries are answered.
-        engine: what carries out commands; it may go away without being closed.
-        query_timeout_seconds: how long a query may take, until its last row was sent.
-        listen: where else to listen, with TLS.
+        path: The store's file.
+        store: The store, whose queries are executed here.
+        engine: Carries out operations; it may go away without being closed.
+        query_timeout_seconds: The longest time for a query, until its last row is sent.
+        listen: Where else to listen, with TLS.
 
     Raises:
-        OSError: it can't listen beside the file.
-        EngineStateError: it can't listen where else it was asked to.
+        OSError: It can't listen beside the file.
+        EngineStateError: It can't listen on the network.
     """
 
     def __init__(
         self,
         path: str,
-        source: LocalSource,
-        engine: Served,
+        store: Store,
+        engine: ServedEngine,
         query_timeout_seconds: float,
         listen: Listen | None = None,
     ) -> None:
         if os.getpid() != _GRPC_PID:
-            raise OSError("this process was forked from one whose engine can be asked")
-        self._watch = Watch(query_timeout_seconds, _MOST_QUERIES)
-        answering = _Answering(path, source, weakref.ref(engine), self._watch)
+            raise OSError("this process was forked from one that serves an engine")
+        self._watch = QueryWatch(query_timeout_seconds, _MOST_QUERIES)
+        requests = _Requests(path, store, weakref.ref(engine), self._watch)
         self._socket = socket_of(path)
         self._pid = os.getpid()
         with cradle(path) as address:
-            self._servers = [_beside(answering, f"grpc+unix://{address}")]
+            self._servers = [_beside(requests, f"grpc+unix://{address}")]
         if listen is not None:
             try:
-                self._servers.append(_beyond(answering, listen))
+                self._servers.append(_on_network(requests, listen))
             except BaseException:
                 self.close()
                 raise
@@ -120,11 +102,11 @@ class Server:
 
     @property
     def ports(self) -> list[int]:
-        """Where else it listens."""
+        """The ports on the network."""
         return [server.port for server in self._servers[1:]]
 
     def leave_to_parent(self) -> None:
-        """Forget, in a forked child, that Flight shuts its servers down at Python's end."""
+        """In a forked child, forget that Flight shuts its servers down when Python ends."""
         for finalizer in getattr(weakref.finalize, "_registry", {}).copy():
             registered = finalizer.peek()
             if registered is not None and registered[0] in self._servers:
@@ -132,11 +114,11 @@ class Server:
                 finalizer.detach()
 
     def close(self) -> None:
-        """Listen no more; queries under way are ended."""
+        """Stop listening, and end the queries that are running."""
         if os.getpid() != self._pid:
-            # The child of a fork: it is the parent's, and so are the threads.
+            # In a forked child, as the threads are the parent's.
             return
-        # The socket first: who comes now sees that nobody is there, and opens the file instead.
+        # The socket first, so that new clients open the file instead.
         self._socket.unlink(missing_ok=True)
         self._watch.close()
         for server in self._servers:
@@ -149,19 +131,19 @@ def _leave_to_parent(reference: weakref.ref[Server]) -> None:
         server.leave_to_parent()
 
 
-def _beside(answering: _Answering, location: str) -> _Flight:
+def _beside(requests: _Requests, location: str) -> _Flight:
     try:
-        return _Flight(answering, location)
+        return _Flight(requests, location)
     except pa.ArrowException as error:
         raise OSError(str(error)) from error
 
 
-def _beyond(answering: _Answering, listen: Listen) -> _Flight:
+def _on_network(requests: _Requests, listen: Listen) -> _Flight:
     location = f"grpc+tls://{listen.host}:{listen.port}"
     try:
         certificate, key = Path(listen.certificate).read_bytes(), Path(listen.key).read_bytes()
         return _Flight(
-            answering,
+            requests,
             location,
             tls_certificates=[(certificate, key)],
             middleware={"token": _TokenNeeded(listen.token)},
@@ -173,71 +155,74 @@ def _beyond(answering: _Answering, listen: Listen) -> _Flight:
         ) from error
 
 
-class _Answering:
-    """What each request is answered with; called from Flight's threads."""
+class _Requests:
+    """Carries out each call of a client; used by Flight's threads.
+
+    Args:
+        path: The store's file, for messages.
+        store: The store, whose queries are executed here.
+        engine: Carries out operations; it may be gone without having been closed.
+        watch: Ends queries that take too long.
+    """
 
     def __init__(
-        self,
-        path: str,
-        source: LocalSource,
-        engine: weakref.ref[Served],
-        watch: Watch,
+        self, path: str, store: Store, engine: weakref.ref[ServedEngine], watch: QueryWatch
     ) -> None:
         self._path = path
-        self._source = source
+        self._store = store
         self._engine = engine
         self._watch = watch
 
     def described(self, packed: bytes) -> dict[str, Any]:
-        """Check a query, and return the names and types of its columns."""
-        bound = self._source.bind_served(*unpacked_query(packed))
-        return {"columns": bound.columns, "types": bound.types}
+        """Return the columns of a query."""
+        columns = self._store.source.bind_for_client(*unpacked_query(packed)).columns
+        return {"names": columns.names, "types": columns.types}
 
     def batches(
         self, packed: bytes, cancelled: Callable[[], bool]
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Execute a query; the second answer has the schema's batches, and is to be used up."""
-        bound = self._source.bind_served(*unpacked_query(packed))
-        sent = self._sent(bound.reader, cancelled, bound.interrupt)
+        """Execute a query; return its schema and its batches, which have to be read to the end."""
+        rows = self._store.source.bind_for_client(*unpacked_query(packed))
+        sent = self._sent(rows, cancelled)
         schema = next(sent)
         assert isinstance(schema, pa.Schema)
-        return schema, sent
+        return with_columns(schema, rows.columns), sent
 
-    def _sent(
-        self,
-        reader: Callable[[int], pa.RecordBatchReader],
-        cancelled: Callable[[], bool],
-        interrupt: Callable[[], None],
-    ) -> Iterator[Any]:
-        with self._watch.over(cancelled, interrupt), executing():
-            stream = reader(BATCH_ROWS)
+    def _sent(self, rows: LocalRows, cancelled: Callable[[], bool]) -> Iterator[Any]:
+        with self._watch.over(cancelled, rows.interrupt), executing():
+            stream = rows.reader(BATCH_ROWS)
             yield stream.schema
             yield from stream
 
-    def command(self, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out a command."""
-        engine = self._alive()
-        if name == "stop":
-            return {"stopping": engine.wind_down()}
-        if name == "progress":
-            progress = engine.progress()
-            return {"progress": None if progress is None else asdict(progress)}
-        if name == "prune":
-            chosen = {key: options[key] for key in ("where", "workflow", "dry_run")}
-            return asdict(engine.prune(received_moment(options), **chosen))
-        return asdict(getattr(engine, name)(**options))
+    def performed(self, name: str, options: Mapping[str, Any], **apart: Any) -> Any:
+        """Carry out an operation and return the JSON form of its result."""
+        return to_json(self._alive().perform(request_from_json(name, options, **apart)))
 
-    def loaded(self, source: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Load a source; of a single run its id is told as well."""
-        engine = self._alive()
-        single = options.get("foreign_id") == FOREIGN_ID
-        report = engine.trigger_many(source, **options)
-        told = asdict(report)
-        if single:
-            told["run_id"] = str(engine.run_id_at(report.workflow, report.first_seq))
-        return told
+    def performed_with_rows(
+        self, name: str, options: Mapping[str, Any], rows: pa.RecordBatchReader
+    ) -> Any:
+        """Carry out an operation whose rows travel apart from its options."""
+        if name == TriggerMany.name:
+            return self.performed(name, options, source=rows)
+        if name == Trigger.name:
+            return self.performed(name, options, object=self._object(options, rows.read_all()))
+        raise InvalidOptionError(f"The operation {name!r} takes no rows.")
 
-    def _alive(self) -> Served:
+    def _object(self, options: Mapping[str, Any], row: pa.Table) -> dict[str, Any]:
+        """Return the fields of an object that was sent as one row."""
+        workflow = self._store.workflow(options.get("workflow"))
+        columns = {name: row[name].combine_chunks() for name in row.column_names}
+        return {
+            field.name: read_values(columns[field.name], field.type)[0]
+            for field in workflow.fields
+            if field.name in columns
+        }
+
+    def progress(self) -> Any:
+        """Return how far the running drain is, in JSON."""
+        return to_json(self._alive().progress())
+
+    def _alive(self) -> ServedEngine:
         engine = self._engine()
         if engine is None:
             raise EngineStateError(f"The engine that had the store {self._path!r} open is gone.")
@@ -247,35 +232,55 @@ class _Answering:
 class _Flight(flight.FlightServerBase):  # type: ignore[misc]
     """The methods that Flight calls."""
 
-    def __init__(self, answering: _Answering, location: str, **how: Any) -> None:
+    def __init__(self, requests: _Requests, location: str, **how: Any) -> None:
         super().__init__(location, **how)
-        self._answering = answering
+        self._requests = requests
 
     def do_action(self, context: Any, action: Any) -> list[bytes]:
-        """Check a query, or carry out a command."""
+        """Describe a query, return a drain's progress, or carry out an operation."""
         with _refusing():
-            if action.type == "bind":
-                return [_json(self._answering.described(action.body.to_pybytes()))]
-            options = json.loads(action.body.to_pybytes())
-            if action.type == "load":
-                return [_json(self._answering.loaded(options.pop("source"), options))]
-            if action.type not in COMMANDS:
-                raise QueryError(f"There is no command {action.type!r}.")
-            return [_json(self._answering.command(action.type, options))]
+            body = action.body.to_pybytes()
+            match action.type:
+                case "describe":
+                    return [_json(self._requests.described(body))]
+                case "progress":
+                    return [_json(self._requests.progress())]
+                case "perform":
+                    call = json.loads(body)
+                    name, options = call.pop("operation"), call.pop("options")
+                    return [_json(self._requests.performed(name, options, **call))]
+                case _:
+                    raise InvalidOptionError(f"There is no action {action.type!r}.")
 
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Execute a query, and stream its rows."""
         with _refusing():
-            schema, batches = self._answering.batches(ticket.ticket, context.is_cancelled)
+            schema, batches = self._requests.batches(ticket.ticket, context.is_cancelled)
         # A GeneratorStream wouldn't send the dictionaries that statuses have.
         rows = pa.RecordBatchReader.from_batches(schema, _refused_later(batches))
         return flight.RecordBatchStream(rows)
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
-        """Load what is streamed here."""
+        """Carry out an operation on the rows that are streamed here."""
         with _refusing():
-            told = self._answering.loaded(reader.to_reader(), json.loads(descriptor.command))
-        writer.write(_json(told))
+            call = json.loads(descriptor.command)
+            result = self._requests.performed_with_rows(
+                call["operation"], call["options"], _complete_rows(reader)
+            )
+        writer.write(_json(result))
+
+
+def _complete_rows(reader: Any) -> pa.RecordBatchReader:
+    """Return the rows of a stream, which raises where they end before the client said so."""
+    return pa.RecordBatchReader.from_batches(reader.schema, _batches_to_end(reader))
+
+
+def _batches_to_end(reader: Any) -> Iterator[pa.RecordBatch]:
+    for chunk in reader:
+        if chunk.app_metadata is not None and chunk.app_metadata.to_pybytes() == END_OF_ROWS:
+            return
+        yield chunk.data
+    raise SourceError("The rows ended before the client had sent all of them.")
 
 
 def _refused_later(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -285,11 +290,11 @@ def _refused_later(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """Send what batchflow raises as what it is; anything else is told without its words."""
+    """Send batchflow's errors as they are, and of other errors only the type."""
     try:
         yield
     except BatchflowError as error:
-        raise refusal(error) from None
+        raise flight_error(error) from None
     except flight.FlightError:
         raise
     except Exception as error:
@@ -298,22 +303,24 @@ def _refusing() -> Iterator[None]:
             type(error).__qualname__,
             extra={"action": "serve"},
         )
-        raise refusal(StoreError(f"The engine failed at it: {type(error).__name__}")) from None
+        raise flight_error(
+            StoreError(f"The engine could not process the request: {type(error).__name__}.")
+        ) from None
 
 
 class _TokenNeeded(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Lets nobody in without the token."""
+    """Refuses calls without the token."""
 
     def __init__(self, token: str) -> None:
         super().__init__()
         self._expected = f"Bearer {token}"
 
     def start_call(self, info: Any, headers: Mapping[str, list[str]]) -> None:
-        """Refuse a call without it."""
+        """Refuse a call without the token."""
         given = headers.get(_AUTHORIZATION, [""])[0]
         if not hmac.compare_digest(given.encode(), self._expected.encode()):
-            raise flight.FlightUnauthenticatedError("the token is missing or wrong")
+            raise flight.FlightUnauthenticatedError("The token is missing or wrong.")
 
 
-def _json(told: Mapping[str, Any]) -> bytes:
-    return json.dumps(told, default=str).encode()
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()

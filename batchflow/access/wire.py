@@ -1,20 +1,39 @@
-"""What crosses the socket besides Arrow's own streams: queries, commands, errors."""
+"""What crosses the socket besides Arrow's own streams: queries, columns, errors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import pyarrow as pa
 from pyarrow import flight
 
 from batchflow import errors
 from batchflow.errors import BatchflowError, QueryError, StoreError
-from batchflow.store.query.relation import Params
+from batchflow.store.query.source import Columns, Params
+
+END_OF_ROWS: Final = b"end"
+"""Follows the last row of a source; rows without it are incomplete."""
 
 _QUERY: Final = b"query"
 _NAMED: Final = b"named"
+_COLUMNS: Final = b"batchflow.columns"
+# gRPC's words where nothing was sent.
+_NO_CONNECTION: Final = "failed to connect"
+
+
+class EngineGoneError(StoreError):
+    """The engine ended before it replied.
+
+    Attributes:
+        reached: Whether it may have received the call.
+    """
+
+    def __init__(self, message: str | None = None, *, reached: bool = True) -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 def packed_query(query: str, params: Params) -> bytes:
@@ -26,7 +45,7 @@ def packed_query(query: str, params: Params) -> bytes:
     try:
         columns = [pa.array([value]) for value in given.values()]
     except (pa.ArrowException, OverflowError) as error:
-        raise QueryError(f"A parameter of the query can't be sent: {error}") from error
+        raise QueryError(f"A parameter of the query can't be sent: {error}.") from error
     metadata = {_QUERY: query.encode(), _NAMED: str(int(named)).encode()}
     fields = [(name, column.type) for name, column in zip(given, columns, strict=True)]
     sink = pa.BufferOutputStream()
@@ -48,44 +67,89 @@ def unpacked_query(packed: bytes) -> tuple[str, Params]:
     return metadata[_QUERY].decode(), given if named else list(given.values()) or None
 
 
+def with_columns(schema: pa.Schema, columns: Columns) -> pa.Schema:
+    """Return a stream's schema with DuckDB's names and types of its columns."""
+    described = json.dumps([columns.names, columns.types]).encode()
+    return schema.with_metadata({_COLUMNS: described})
+
+
+def columns_of(schema: pa.Schema) -> Columns:
+    """Return what `with_columns` added."""
+    names, types = json.loads(schema.metadata[_COLUMNS])
+    return Columns(tuple(names), tuple(types))
+
+
 def _numbered(params: Sequence[Any]) -> dict[str, Any]:
     return {str(number): value for number, value in enumerate(params)}
 
 
-def refusal(error: BatchflowError) -> flight.FlightError:
-    """Return the error as Flight sends it."""
-    told = {
+def flight_error(error: BatchflowError) -> flight.FlightError:
+    """Return an error as Flight sends it."""
+    sent = {
         "type": type(error).__name__,
         "message": str(error),
-        "found": getattr(error, "found", ""),
+        "attributes": {name: _sendable(value) for name, value in vars(error).items()},
     }
-    return flight.FlightServerError(str(error), extra_info=json.dumps(told).encode())
+    return flight.FlightServerError(str(error), extra_info=json.dumps(sent).encode())
 
 
-def refused(error: Exception, path: str) -> BatchflowError:
-    """Return the error that the engine raised; or that it can't be reached any more."""
-    told = _told(error)
-    kind = getattr(errors, told.get("type", ""), None)
-    if kind is QueryError:
-        return QueryError(told["message"], found=told["found"])
-    if kind is not None:
-        made: BatchflowError = kind(told["message"])
-        return made
-    return StoreError(
-        f"The engine that has the store {path!r} open doesn't answer ({_first_line(error)}); "
-        "connect again."
-    )
+def error_of_engine(error: Exception, path: str) -> BatchflowError:
+    """Return the error that the engine raised, with its attributes; or that it is gone."""
+    sent = _sent(error)
+    if isinstance(error, flight.FlightUnauthenticatedError):
+        return StoreError(
+            f"The engine at {path!r} refuses the call, as the token is missing or wrong; give "
+            "connect() the token that its EngineConfig.listen has."
+        )
+    kind = getattr(errors, str(sent.get("type")), None)
+    if not (isinstance(kind, type) and issubclass(kind, BatchflowError)):
+        return EngineGoneError(
+            f"The engine that had the store {path!r} open ended before it replied "
+            f"({_first_line(error)}). If you asked it to change runs, check whether it did, then "
+            "repeat the call.",
+            reached=_NO_CONNECTION not in str(error),
+        )
+    made: BatchflowError = kind.__new__(kind, sent["message"])
+    vars(made).update({name: _received(value) for name, value in sent["attributes"].items()})
+    return made
 
 
-def _told(error: Exception) -> dict[str, str]:
+def _sendable(value: Any) -> Any:
+    """Return the JSON form of an error's attribute; what has none is sent as text."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case UUID():
+            return {"uuid": str(value)}
+        case tuple() | list():
+            return [_sendable(each) for each in value]
+        case Mapping():
+            return {"map": {str(key): _sendable(each) for key, each in value.items()}}
+        case _:
+            return str(value)
+
+
+def _received(value: Any) -> Any:
+    match value:
+        case {"uuid": str() as text}:
+            return UUID(text)
+        case {"map": dict() as values}:
+            return {key: _received(each) for key, each in values.items()}
+        case list():
+            return tuple(_received(each) for each in value)
+        case _:
+            return value
+
+
+def _sent(error: Exception) -> dict[str, Any]:
     try:
-        told = json.loads(getattr(error, "extra_info", b""))
+        sent = json.loads(getattr(error, "extra_info", b""))
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return sent if isinstance(sent, dict) else {}
 
 
 def _first_line(error: Exception) -> str:
-    """Return what was said, without what Flight says of the connection after it."""
+    """Return the first line of Flight's message, without its details of the connection."""
     text = str(error).partition(". gRPC client debug context")[0]
     return text.splitlines()[0] if text else type(error).__name__

@@ -5,7 +5,6 @@ from __future__ import annotations
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.engine import Engine
 from batchflow.engine.report import FailureReport, Report, StatusCount, StepReport
-from batchflow.engine.stored_run import StoredRun
 
 __all__ = [
     "Engine",
@@ -14,5 +13,4 @@ __all__ = [
     "Report",
     "StatusCount",
     "StepReport",
-    "StoredRun",
 ]

@@ -1,57 +1,38 @@
-"""What callers give, checked once: a wrong type is said here, and not found deep inside."""
+"""The arguments of a drain, checked once."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from batchflow.errors import EngineStateError
+from batchflow.errors import InvalidOptionError
 
 
-def limit_of(limit: int | None) -> int | None:
-    """Answer a limit that is a number of runs.
+def checked_limit(limit: int | None) -> int | None:
+    """Return a limit that is a number of runs.
 
     Raises:
-        EngineStateError: it is no such number.
+        InvalidOptionError: It is no such number.
     """
     if limit is not None and not _is_count(limit):
-        raise EngineStateError(f"limit is {limit!r}; give the most runs to execute steps for")
+        raise InvalidOptionError(
+            f"limit is {limit!r}; give the largest number of runs to execute steps for.",
+            option="limit",
+        )
     return limit
 
 
-def aware(moment: datetime | None) -> datetime | None:
-    """Answer a moment with a time zone; a naive one is meant in local time, as people say it.
+def checked_until(until: datetime | None) -> datetime | None:
+    """Return a moment with a time zone; without one it is in local time.
 
     Raises:
-        EngineStateError: it is no moment.
+        InvalidOptionError: It is no moment.
     """
-    if moment is None:
+    if until is None:
         return None
-    given: object = moment
+    given: object = until
     if not isinstance(given, datetime):
-        raise EngineStateError(f"until is {given!r}; give a datetime.datetime")
-    return moment.astimezone() if moment.tzinfo is None else moment
-
-
-def finished_by(given: timedelta | datetime, now: datetime) -> datetime:
-    """Answer the moment before which runs are to have finished; a duration counts back from now.
-
-    Raises:
-        EngineStateError: it is neither, is negative, or goes back too far.
-    """
-    moment: object = given
-    if isinstance(moment, datetime):
-        return moment.astimezone() if moment.tzinfo is None else moment
-    if not isinstance(moment, timedelta) or moment < timedelta(0):
-        raise EngineStateError(
-            f"finished_before is {moment!r}; give a datetime.datetime, or a datetime.timedelta "
-            "that is counted back from now, like timedelta(days=30)"
-        )
-    try:
-        return now - moment
-    except OverflowError:
-        raise EngineStateError(
-            f"finished_before is {moment!r}, which goes back before the year 1; give less"
-        ) from None
+        raise InvalidOptionError(f"until is {given!r}; give a datetime.datetime.", option="until")
+    return until.astimezone() if until.tzinfo is None else until
 
 
 def _is_count(given: object) -> bool:

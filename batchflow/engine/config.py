@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batchflow.access.listening import Listen
 from batchflow.coordinator.config import CoordinatorConfig
+from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class EngineConfig(CoordinatorConfig):
         listen: where else to listen, with TLS and a token; nowhere by default.
     """
 
-    memory_limit: str = "512MB"
+    memory_limit: str = DEFAULT_MEMORY_LIMIT
     worker_memory_limit: str | None = "auto"
     log_values: bool = False
     serve: bool = True

@@ -15,38 +15,6 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class CtrlC:
-    """Let Ctrl-C come out of DuckDB as KeyboardInterrupt, whatever has become of it in there.
-
-    There it may be a RuntimeError, an error of the source that was being read, or nothing.
-    """
-
-    def __init__(self) -> None:
-        self._received = False
-        self._installed = False
-
-    def __enter__(self) -> None:
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._receive)
-            self._installed = True
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if self._received and not isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        self._received = True
-        raise KeyboardInterrupt
-
-
 class StopOnSignals:
     """Turn the first signal into an orderly stop and the second into a stop at once.
 

@@ -11,8 +11,7 @@ from batchflow.store.database.checkpoint import journal_of, repair
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.spill import SpillFolder
-from batchflow.store.query.local_source import LocalBound, LocalSource
-from batchflow.store.query.relation import Params
+from batchflow.store.query.local_source import LocalSource
 
 
 class ReadOnlyStore:
@@ -23,6 +22,7 @@ class ReadOnlyStore:
 
     Attributes:
         path: The store's file.
+        source: Where queries are executed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -42,14 +42,10 @@ class ReadOnlyStore:
         except BaseException:
             self._spill.remove()
             raise
-        self._source = LocalSource(self._connection)
-
-    def bind(self, query: str, params: Params) -> LocalBound:
-        """Bind one read-only query; see `LocalSource`."""
-        return self._source.bind(query, params)
+        self.source = LocalSource(self._connection)
 
     def close(self) -> None:
-        """Close the file with all relations made from it; a second call does nothing."""
+        """Close the file; a second call does nothing."""
         self._connection.close()
         if not self._connection.inherited:
             self._spill.remove()

@@ -1,41 +1,36 @@
-"""The store's face: one method for each thing that the layers above ask of it."""
+"""The store: its one interface to the layers above."""
 
 from __future__ import annotations
 
-import enum
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from batchflow.definition.step import Step
+from batchflow.errors import StoreFormatError
+from batchflow.operation import Request, ResultT
+from batchflow.operation.which_workflow import chosen_workflow
+from batchflow.store.changes import StoreChange
 from batchflow.store.database import file as database
 from batchflow.store.database.connection import Connection
-from batchflow.store.database.instance import MEMORY, Settings
+from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Settings
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.spill import SpillFolder
-from batchflow.store.loading.load import load
-from batchflow.store.loading.load_options import LoadOptions
-from batchflow.store.loading.load_report import LoadReport, Placed
-from batchflow.store.loading.trigger import Trigger
-from batchflow.store.query import queries
+from batchflow.store.loading.trigger import SingleTrigger
+from batchflow.store.perform import OpenStore, perform
+from batchflow.store.query.described_workflows import described_workflows
 from batchflow.store.query.local_source import LocalSource
-from batchflow.store.runs import lifecycle
-from batchflow.store.runs.arrival import Arrival, arrival
 from batchflow.store.runs.backlog_counts import BacklogCounts, count_backlog, count_retries
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.commit import CommitSummary, StepCommit, commit_steps
-from batchflow.store.runs.lifecycle import CANCEL, PAUSE, RESUME, VERBS, Move, Moved, Verb
-from batchflow.store.runs.prune import Pruned, PruneOptions, prune
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
-from batchflow.store.schema.migrate import lay_out
-from batchflow.store.schema.run_id import is_of, run_not_found, seq_of
+from batchflow.store.schema.migrate import lay_out, layouts_as_stored
 from batchflow.store.schema.tables import Tables
 from batchflow.store.sql_steps import sql_step
 from batchflow.store.sql_steps.sql_task import SqlTask
@@ -50,17 +45,25 @@ class Store:
 
     def __init__(
         self,
-        path: str,
         connection: Connection,
         held: ExitStack,
         layouts: Mapping[str, Layout],
+        tables: Mapping[str, Tables] | None = None,
     ) -> None:
-        self.path = path
+        connection.lock_settings()
+        self.path = str(connection.path or MEMORY)
         self._connection = connection
-        self._held = held
+        self._held = held.pop_all()
         self._layouts = layouts
-        self._local = LocalSource(connection)
-        self._triggers = {name: Trigger(connection, layout) for name, layout in layouts.items()}
+        self._source = LocalSource(connection)
+        self.listeners: list[Callable[[StoreChange], None]] = []
+        self._open = OpenStore(
+            connection=connection,
+            tables=layouts if tables is None else tables,
+            layouts=layouts,
+            triggers={name: SingleTrigger(connection, each) for name, each in layouts.items()},
+            report=self._report,
+        )
 
     @classmethod
     def open(
@@ -89,42 +92,44 @@ class Store:
         """
         for workflow in workflows:
             workflow.check()
-        name = os.fspath(path)
-        now = clock()
         schemas = frozenset(workflow.name.lower() for workflow in workflows)
         settings = Settings(schemas=schemas, memory_limit=memory_limit)
+        now = clock()
         with ExitStack() as held:
-            if name == MEMORY:
-                settings = replace(settings, spill_folder=_held(held, SpillFolder.temporary()))
-                connection = Connection(database.open_memory(now, settings), log_values=log_values)
-                return cls._laid_out(name, connection, held, workflows, now)
-            real = Path(os.path.realpath(name))
-            held.callback(StoreLock.acquire(real, now).release)
-            settings = replace(settings, spill_folder=_held(held, SpillFolder.beside(real)))
-            root = database.open_file(real, now, settings)
-            connection = Connection(
-                root, real, partial(database.reopen_file, real, settings), log_values=log_values
-            )
-            return cls._laid_out(str(real), connection, held, workflows, now)
-
-    @classmethod
-    def _laid_out(
-        cls,
-        path: str,
-        connection: Connection,
-        held: ExitStack,
-        workflows: Sequence[AnyWorkflow],
-        now: datetime,
-    ) -> Store:
-        try:
-            with connection.write() as cursor:
+            opened = _opened(os.fspath(path), settings, now, held, log_values=log_values)
+            with _closed_after_error(opened), opened.write() as cursor:
                 layouts = lay_out(cursor, workflows)
                 sql_step.refuse_unbindable(cursor, layouts.values(), now)
-            connection.lock_settings()
-        except BaseException:
-            connection.root.close()
-            raise
-        return cls(path, connection, held.pop_all(), layouts)
+            return cls(opened, held, layouts)
+
+    @classmethod
+    def open_as_stored(
+        cls, path: str | os.PathLike[str], *, clock: Callable[[], datetime]
+    ) -> Store:
+        """Open an existing store for operations, without the definitions of its workflows.
+
+        It works from the definitions that are stored; their steps have no code.
+
+        Args:
+            path: The file; a symlink is followed.
+            clock: Returns the present time, aware.
+
+        Raises:
+            StoreHeldError: Another process, or this one, has it open.
+            StoreFormatError: There is no such file, or it isn't a store.
+        """
+        name = os.fspath(path)
+        if not os.path.exists(name):
+            raise StoreFormatError(f"There is no store {name!r}; give the path of one.")
+        settings = Settings(memory_limit=DEFAULT_MEMORY_LIMIT)
+        with ExitStack() as held:
+            opened = _opened(name, settings, clock(), held)
+            with _closed_after_error(opened):
+                with opened.write() as cursor:
+                    layouts = layouts_as_stored(cursor)
+                stored = described_workflows(LocalSource(opened))
+            tables = {each: found.tables for each, found in stored.items()}
+            return cls(opened, held, layouts, tables)
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""
@@ -141,24 +146,32 @@ class Store:
         """Return the UUID, as a number, to which a run's seq is added for its run id."""
         return self._layout(workflow).run_id_base
 
-    # Putting runs in.
+    # Operations and questions.
 
-    def trigger(
-        self,
-        workflow: AnyWorkflow,
-        foreign_id: str,
-        given: Any,
-        at: enum.Enum | str | None,
-        now: datetime,
-    ) -> Placed:
-        """Trigger a run of one object; see `Trigger`."""
-        return self._triggers[workflow.name](foreign_id, given, at, now)
+    def perform(self, request: Request[ResultT], now: datetime) -> ResultT:
+        """Carry out an operation and return its result; see `Operations`.
 
-    def load(
-        self, workflow: AnyWorkflow, source: Any, options: LoadOptions, now: datetime
-    ) -> LoadReport:
-        """Trigger a run for each row of a source, in one transaction; see `load`."""
-        return load(self._connection, self._layout(workflow), source, options, now)
+        The listeners are called with each change after it was committed.
+        """
+        return perform(self._open, request, now)
+
+    @property
+    def source(self) -> LocalSource:
+        """Where queries are executed."""
+        return self._source
+
+    def tables(self, workflow: AnyWorkflow) -> Tables:
+        """Return where the tables of a workflow are."""
+        return self._layout(workflow)
+
+    def workflow(self, name: str | None) -> AnyWorkflow:
+        """Return the definition of the workflow that is named, or of the only one."""
+        layouts = self._open.layouts
+        return layouts[chosen_workflow(layouts, name)].workflow
+
+    def _report(self, change: StoreChange) -> None:
+        for listener in self.listeners:
+            listener(change)
 
     # The coordinator's part.
 
@@ -224,117 +237,35 @@ class Store:
         task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
         return sql_step.commit_sql_step(self._connection, task, random)
 
-    # What people do to runs.
-
-    def pause(
-        self,
-        workflow: AnyWorkflow,
-        *,
-        where: str | None,
-        run_ids: Sequence[UUID] | None,
-        reason: str | None,
-        now: datetime,
-    ) -> Moved:
-        """Pause the runs chosen by one of both; see `lifecycle.move`."""
-        chosen = lifecycle.selection(where, run_ids)
-        return self._move(workflow, PAUSE, chosen, reason, now)
-
-    def resume(
-        self,
-        workflow: AnyWorkflow,
-        *,
-        where: str | None,
-        run_ids: Sequence[UUID] | None,
-        reason: str | None,
-        now: datetime,
-    ) -> Moved:
-        """Let paused runs go on where they stand, as on their first attempt and due at once."""
-        chosen = lifecycle.selection(where, run_ids)
-        return self._move(workflow, RESUME, chosen, reason, now)
-
-    def cancel(
-        self,
-        workflow: AnyWorkflow,
-        *,
-        where: str | None,
-        run_ids: Sequence[UUID] | None,
-        reason: str | None,
-        now: datetime,
-    ) -> Moved:
-        """End the chosen runs where they stand, for good."""
-        chosen = lifecycle.selection(where, run_ids)
-        return self._move(workflow, CANCEL, chosen, reason, now)
-
-    def _move(
-        self,
-        workflow: AnyWorkflow,
-        verb: Verb,
-        chosen: str | list[UUID],
-        reason: str | None,
-        now: datetime,
-    ) -> Moved:
-        wanted = Move(verb, reason, now, recorded=workflow.record_transitions)
-        return lifecycle.move(self._connection, self._layout(workflow), wanted, chosen)
-
-    def hold(
-        self,
-        verb: str,
-        name: str,
-        *,
-        where: str | None,
-        run_ids: Sequence[UUID] | None,
-        reason: str | None,
-        now: datetime,
-    ) -> Moved:
-        """Pause, resume or cancel runs of the workflow named, without its definition."""
-        chosen = lifecycle.selection(where, run_ids)
-        return lifecycle.move_stored(self._connection, name, VERBS[verb], chosen, reason, now)
-
-    def prune(self, names: Sequence[str] | None, options: PruneOptions) -> Pruned:
-        """Remove finished runs of the workflows named, or of all in the store; see `prune`.
-
-        Their definitions aren't needed.
-        """
-        return prune(self._connection, names, options)
-
-    # What people ask.
-
-    @property
-    def source(self) -> LocalSource:
-        """Where queries are answered."""
-        return self._local
-
-    def tables(self, workflow: AnyWorkflow) -> Tables:
-        """Return where the runs of a workflow lie."""
-        return self._layout(workflow)
-
-    def get(self, workflow: AnyWorkflow, run_id: UUID) -> dict[str, Any]:
-        """Return a run's columns by name; those of the object as the values that a step sees."""
-        with self._connection.reading() as cursor:
-            return queries.get(cursor, self._layout(workflow), run_id)
-
-    def arrival(self, workflow: AnyWorkflow, run_id: UUID, code: int) -> Arrival:
-        """Return where a run stands, and whether it is or was at the status with this code."""
-        layout = self._layout(workflow)
-        seq = seq_of(layout, run_id)
-        with self._connection.reading() as cursor:
-            return arrival(cursor, layout, seq, code)
-
-    def workflow_of(self, run_id: UUID) -> AnyWorkflow:
-        """Return the workflow whose runs have ids like this one; it may be of no run all the same.
-
-        Raises:
-            RunNotFoundError: no workflow that is open has.
-        """
-        for layout in self._layouts.values():
-            if is_of(layout, run_id):
-                return layout.workflow
-        raise run_not_found(run_id)
-
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]
 
 
-def _held(held: ExitStack, spill: SpillFolder) -> str:
+def _opened(
+    name: str, settings: Settings, now: datetime, held: ExitStack, *, log_values: bool = False
+) -> Connection:
+    """Open a file, or a store in memory, and have `held` give back what it holds."""
+    if name == MEMORY:
+        settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.temporary()))
+        return Connection(database.open_memory(now, settings), log_values=log_values)
+    real = Path(os.path.realpath(name))
+    held.callback(StoreLock.acquire(real, now).release)
+    settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.beside(real)))
+    root = database.open_file(real, now, settings)
+    reopen = partial(database.reopen_file, real, settings)
+    return Connection(root, real, reopen, log_values=log_values)
+
+
+def _spill_folder(held: ExitStack, spill: SpillFolder) -> str:
     held.callback(spill.remove)
     return str(spill.path)
+
+
+@contextmanager
+def _closed_after_error(connection: Connection) -> Iterator[None]:
+    """Close a connection where the block fails."""
+    try:
+        yield
+    except BaseException:
+        connection.root.close()
+        raise

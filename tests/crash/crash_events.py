@@ -24,7 +24,7 @@ class Events(logging.Handler):
         fields = record.__dict__
         match fields.get("action"):
             case "commit":
-                self.write("moved", fields["runs"])
+                self.write("changed", fields["runs"])
             case "replace_worker":
                 self.write("death", fields["cause"])
 
@@ -51,7 +51,7 @@ class Recorded:
 
     def _count(self, what: str, value: Any) -> None:
         match what:
-            case "moved":
+            case "changed":
                 self.moves += value
             case "loaded":
                 self.loads.add(value)

@@ -184,5 +184,5 @@ class _Work:
         number = self._chance.choice(sorted(self._task.cancelled))
         self._record(self._engine.cancel(f"number = {number}"))
 
-    def _record(self, moved: bf.Moved) -> None:
-        self._events.write("moved", moved.moved)
+    def _record(self, report: bf.ControlReport) -> None:
+        self._events.write("changed", report.changed)

@@ -56,7 +56,7 @@ def shown_by(name: str, folder: Path) -> Shown:
 
 def test_the_first_workflow_runs(tmp_path: Path) -> None:
     shown = shown_by("first_workflow.ipynb", tmp_path)
-    assert "Moved(moved=3, refused=0)" in shown.printed
+    assert "3 runs cancelled" in shown.printed
 
     tables = "".join(shown.last("text/html"))
     assert "no such country" in tables
@@ -75,7 +75,7 @@ def test_ten_million_runs_are_shown_with_what_they_cost(
 
     # Of 50 orders one has no items. Two failed and paused; both were cancelled.
     assert shown.number_before("transitions, each") == 4_000 + 2 + 3 * (200_000 - 4_000 - 2)
-    assert "Moved(moved=2, refused=0)" in shown.printed
+    assert "2 runs cancelled" in shown.printed
     assert shown.number_before("runs removed") == 200_000
     assert shown.number_before("MB of memory at most") < 2_000
     # A bar draws over itself, and leaves one line; a kernel without widgets says nothing of them.

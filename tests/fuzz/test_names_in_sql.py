@@ -136,7 +136,7 @@ def works(workflow: str, stages: list[str], fields: list[str], foreign_id: str) 
         assert log == list(itertools.pairwise(stages))
         held = engine.sql(f"SELECT reason FROM {schema}.runs WHERE run_state = 'PAUSED'")
         assert held.fetchall() == [(foreign_id,)]
-        assert engine.resume(where="true").moved == 1
+        assert engine.resume(where="true").changed == 1
         engine.run()
         assert engine.counts().fetchall() == [(stages[3], "COMPLETED", 3)]
         assert engine.sql(f"SELECT count(*) FROM {schema}.transitions").fetchall() == [(11,)]

@@ -103,13 +103,13 @@ def test_a_loaded_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> No
 @given(texts)
 def test_a_reason_may_be_any_text(engine: bf.Engine, text: str) -> None:
     try:
-        assert engine.pause(where="foreign_id = 'beside'", reason=text).moved == 1
+        assert engine.pause(where="foreign_id = 'beside'", reason=text).changed == 1
     except bf.BatchflowError as error:
         require_clear(error)
         return
     [row] = of(engine, "beside")
     assert row["reason"] == text.encode("utf-8", "replace").decode()
-    assert engine.resume(where="true").moved == 1
+    assert engine.resume(where="true").changed == 1
 
 
 @examples(80)

@@ -206,13 +206,13 @@ def in_the_background(engine: bf.Engine) -> None:
 
 
 def hold(engine: bf.Engine, run_id: UUID) -> None:
-    assert_type(engine.pause("total > 1", reason="why", workflow=orders), bf.Moved)
-    assert_type(engine.resume(run_ids=[run_id]).moved, int)
+    assert_type(engine.pause("total > 1", reason="why", workflow=orders), bf.ControlReport)
+    assert_type(engine.resume(run_ids=[run_id]).changed, int)
     assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
 
 
 def prune(engine: bf.Engine) -> None:
-    assert_type(engine.prune(timedelta(days=30)), bf.Pruned)
+    assert_type(engine.prune(timedelta(days=30)), bf.PruneReport)
     engine.prune(datetime.now(UTC), "total > 1", workflow=orders, dry_run=True)
     pruned = engine.prune(timedelta(0), where="total > 1", workflow="orders")
     removed: int = pruned.runs + pruned.transitions + pruned.errors

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.time_options import AgeType
+from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from batchflow.store import Pruned
+    from batchflow.operation import PruneReport
 
 
 @click.command(
@@ -55,33 +56,25 @@ def prune(
     workflow's definition is needed. Where an engine has the store, it removes those of its own
     workflows, and its commits wait meanwhile.
     """
-    pruned = _pruned(store, finished_before, where, workflow=workflow, dry_run=dry_run)
+    from batchflow.access import connect
+
+    with connect(store) as client:
+        pruned = client.prune(finished_before, where, workflow=workflow, dry_run=dry_run)
     if as_json:
         write_document({"dry_run": dry_run, **asdict(pruned)})
     else:
-        write(_told(pruned, dry_run=dry_run))
+        write(_sentence(pruned, dry_run=dry_run))
 
 
-def _pruned(store: Path, finished_before: timedelta | datetime, *what: Any, **how: Any) -> Pruned:
-    from batchflow.access import connect
-
-    with connect(store) as reader:
-        if reader.served:
-            return reader.prune(finished_before, *what, **how)
-    from batchflow.engine.pruning import prune_store
-
-    return prune_store(store, finished_before, *what, **how)
-
-
-def _told(pruned: Pruned, *, dry_run: bool) -> str:
-    would = "would be removed" if dry_run else "removed"
-    told = (
-        f"prune: {pruned.runs:,} runs, {pruned.transitions:,} transitions and {pruned.errors:,} "
-        f"errors {would}"
+def _sentence(pruned: PruneReport, *, dry_run: bool) -> str:
+    removed = "would be removed" if dry_run else "removed"
+    counts = (
+        f"prune: {counted(pruned.runs, 'run')}, {counted(pruned.transitions, 'transition')} and "
+        f"{counted(pruned.errors, 'error')} {removed}"
     )
     if dry_run:
-        return f"{told}; the store takes {_mb(pruned.bytes_before)}\n"
-    return f"{told}; the store took {_mb(pruned.bytes_before)}, now {_mb(pruned.bytes_after)}\n"
+        return f"{counts}; the store takes {_mb(pruned.bytes_before)}\n"
+    return f"{counts}; the store took {_mb(pruned.bytes_before)}, now {_mb(pruned.bytes_after)}\n"
 
 
 def _mb(size: int) -> str:

@@ -24,7 +24,8 @@ from batchflow.cli.time_options import TimeType
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
-    from batchflow.store import LoadReport, SkipOrError
+    from batchflow.operation import LoadReport
+    from batchflow.operation.requests import SkipOrError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""``batchflow pause``, ``resume`` and ``cancel``: what people do to runs by the set."""
+"""``batchflow pause``, ``resume`` and ``cancel``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,22 +11,16 @@ from uuid import UUID
 import click
 
 from batchflow.cli.options import json_option, store_option, workflow_option
-from batchflow.cli.output import rows_of, write, write_document
+from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
-from batchflow.cli.workflow_choice import choose_workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from batchflow.access import StoreClient
-    from batchflow.store import Moved
-
-_BY_HAND = {"pause": "paused by hand", "resume": "resumed by hand", "cancel": "cancelled by hand"}
+    from batchflow.operation import ControlReport
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunControlOptions:
-    """What a command was told."""
+    """The options of a command that changes runs."""
 
     store: Path
     workflow: str | None
@@ -38,21 +33,14 @@ class RunControlOptions:
     def __post_init__(self) -> None:
         if (self.where is None) == (not self.run_ids):
             raise click.UsageError(
-                'Say which runs with --where (a predicate, "true" for all) or --run-id; one of '
-                "the two."
+                'Choose runs with exactly one of --where and --run-id; --where "true" chooses all.'
             )
 
-    @property
-    def predicate(self) -> str:
-        """Answer an SQL predicate for the chosen runs."""
-        if self.where is not None:
-            return self.where
-        return f"run_id IN ({', '.join(repr(str(run_id)) for run_id in self.run_ids)})"
-
-    def chosen_for(self, verb: str) -> dict[str, Any]:
-        """Answer which runs, and why, as whoever moves them is told."""
-        reason = _BY_HAND[verb] if self.reason is None else self.reason
-        return {"where": self.where, "run_ids": self.run_ids or None, "reason": reason}
+    def chosen(self) -> dict[str, Any]:
+        """Return the options of the operation."""
+        reason = {} if self.reason is None else {"reason": self.reason}
+        run_ids = self.run_ids or None
+        return {"where": self.where, "run_ids": run_ids, "dry_run": self.dry_run, **reason}
 
 
 def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -61,12 +49,12 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
             click.argument("target", type=TargetType(), metavar="[FILE:WORKFLOW]", required=False),
             store_option,
             workflow_option,
-            click.option("--where", metavar="SQL", help="A predicate over the runs' columns."),
+            click.option("--where", metavar="SQL", help="Runs that a predicate chooses."),
             click.option(
                 "--run-id", "run_ids", type=click.UUID, multiple=True, help="One run; repeatable."
             ),
-            click.option("--reason", help="Why, for whoever looks at the runs later."),
-            click.option("--dry-run", is_flag=True, help="Count them, and change nothing."),
+            click.option("--reason", help="Why; kept with the runs."),
+            click.option("--dry-run", is_flag=True, help="Count the runs, and change nothing."),
             json_option,
         ]
     ):
@@ -74,98 +62,57 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _example(verb: str) -> str:
+def _example(name: str) -> str:
     return f"""\b
 Example:
-  batchflow {verb} --store orders.duckdb --where "status = 'CREATED'" --dry-run
+  batchflow {name} --store orders.duckdb --where "status = 'CREATED'" --dry-run
 
-Where an engine is at work on the store, it does that between its commits. FILE:WORKFLOW says
-which workflow is meant, as --workflow does; no definition is needed.
+While an engine has the store open, the engine does this between its commits. FILE:WORKFLOW names
+the workflow, as --workflow does; its code isn't needed.
 """
 
 
-@click.command(short_help="Hold runs where they stand.", epilog=_example("pause"))
+@click.command(short_help="Pause runs at their status.", epilog=_example("pause"))
 @_run_control_options
 def pause(target: Target | None, **options: Any) -> None:
-    """Hold runs where they stand, until somebody resumes or cancels them."""
+    """Pause runs at their status, until they are resumed or cancelled."""
     _control("pause", target, RunControlOptions(**options))
 
 
-@click.command(short_help="Let paused runs go on.", epilog=_example("resume"))
+@click.command(short_help="Let paused runs continue.", epilog=_example("resume"))
 @_run_control_options
 def resume(target: Target | None, **options: Any) -> None:
-    """Let paused runs go on where they stand, as on their first attempt."""
+    """Let paused runs continue at their status, on their first attempt."""
     _control("resume", target, RunControlOptions(**options))
 
 
 @click.command(epilog=_example("cancel"))
 @_run_control_options
 def cancel(target: Target | None, **options: Any) -> None:
-    """End runs where they stand, for good."""
+    """End runs at their status, for good."""
     _control("cancel", target, RunControlOptions(**options))
 
 
-def _control(verb: str, target: Target | None, options: RunControlOptions) -> None:
-    named = options.workflow if target is None else _named_by(target, options)
+def _control(name: str, target: Target | None, options: RunControlOptions) -> None:
+    workflow = options.workflow if target is None else _named_by(target, options)
     from batchflow.access import connect
 
-    with connect(options.store) as reader:
-        workflow = named or _meant(reader, options)
-        if options.dry_run:
-            _tell(verb, _foreseen(reader, verb, workflow, options), options)
-            return
-        moved = _moved_by_engine(reader, verb, workflow, options) if reader.served else None
-    _tell(verb, moved or _moved_here(verb, workflow, options), options)
+    with connect(options.store) as store:
+        report = getattr(store, name)(workflow=workflow, **options.chosen())
+    _write_report(name, report, options)
 
 
 def _named_by(target: Target, options: RunControlOptions) -> str:
     if options.workflow is not None:
-        raise click.UsageError(
-            "Say which workflow by FILE:WORKFLOW or by --workflow; give one of the two."
-        )
+        raise click.UsageError("Name the workflow with one of FILE:WORKFLOW and --workflow.")
     workflows = load_workflows(target)
     if len(workflows) > 1:
-        raise click.UsageError("Name one workflow; its columns are what --where speaks of.")
+        raise click.UsageError("Name one workflow, as --where is about the columns of its runs.")
     return workflows[0].name
 
 
-def _meant(reader: StoreClient, options: RunControlOptions) -> str:
-    if options.run_ids:
-        return reader.workflow_of(options.run_ids[0])
-    return choose_workflow(reader, None)
-
-
-def _moved_by_engine(
-    engine: StoreClient, verb: str, workflow: str, options: RunControlOptions
-) -> Moved:
-    moved: Moved = getattr(engine, verb)(workflow=workflow, **options.chosen_for(verb))
-    return moved
-
-
-def _moved_here(verb: str, workflow: str, options: RunControlOptions) -> Moved:
-    from batchflow.engine.unattended import hold_stored
-
-    return hold_stored(options.store, verb, workflow, **options.chosen_for(verb))
-
-
-def _foreseen(reader: StoreClient, verb: str, workflow: str, options: RunControlOptions) -> Moved:
-    """Answer what would be moved, by the rules that the store moves runs by."""
-    from batchflow.store.runs.lifecycle import VERBS, Moved
-
-    movable = {state.name for state in VERBS[verb].sources}
-    chosen = reader.runs(options.predicate, workflow=workflow)
-    states = {
-        row["run_state"]: row["runs"]
-        for row in rows_of(chosen.aggregate("run_state, count(*) AS runs"))
-    }
-    moved = sum(runs for state, runs in states.items() if state in movable)
-    return Moved(moved, sum(states.values()) - moved)
-
-
-def _tell(verb: str, moved: Moved, options: RunControlOptions) -> None:
+def _write_report(name: str, report: ControlReport, options: RunControlOptions) -> None:
     if options.as_json:
-        counts = {"moved": moved.moved, "refused": moved.refused}
-        write_document({"verb": verb, "dry_run": options.dry_run, **counts})
-        return
-    would = "would be moved" if options.dry_run else "moved"
-    write(f"{verb}: {moved.moved:,} runs {would}, {moved.refused:,} refused for their run state\n")
+        write_document({"command": name, "dry_run": options.dry_run, **asdict(report)})
+    else:
+        write(f"{name}: {report}{' (dry run)' if options.dry_run else ''}\n")

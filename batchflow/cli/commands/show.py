@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import UUID
 
 import click
 
@@ -17,22 +16,27 @@ Example:
   batchflow show da6e8c20-163c-8e71-bbda-000000000007 --store orders.duckdb
 """
 )
-@click.argument("run_id", type=click.UUID)
+@click.argument("run", metavar="RUN")
 @store_option
 @json_option
-def show(run_id: UUID, store: Path, *, as_json: bool) -> None:
-    """Show one run: its columns, and its transitions in their order."""
+def show(run: str, store: Path, *, as_json: bool) -> None:
+    """Show one run: its columns, and its transitions in their order.
+
+    RUN is a run id or a foreign id; of several runs with a foreign id, the latest is shown.
+    """
     from batchflow.access import connect
 
-    with connect(store) as reader:
-        history = reader.history(run_id)
-        workflow = reader.workflow_of(run_id)
-        (run,) = rows_of(reader.runs(f"run_id = '{run_id}'", workflow=workflow))
+    with connect(store) as client:
+        found = client.find(run)
+        history = client.history(found.run_id)
+        (columns,) = rows_of(client.runs(f"run_id = '{found.run_id}'", workflow=found.workflow))
         if as_json:
-            write_document({"workflow": workflow, "run": run, "history": list(rows_of(history))})
+            document = {"workflow": found.workflow, "run": columns}
+            write_document({**document, "history": list(rows_of(history))})
             return
-        width = max(map(len, run))
-        write("".join(f"{name:{width}}  {_text(value)}\n" for name, value in run.items()) + "\n")
+        width = max(map(len, columns))
+        lines = (f"{name:{width}}  {_text(value)}\n" for name, value in columns.items())
+        write("".join(lines) + "\n")
         write_relations([history], as_json=False)
 
 

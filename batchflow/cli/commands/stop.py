@@ -28,13 +28,11 @@ def stop(store: Path, *, as_json: bool) -> None:
     from batchflow.access import connect
     from batchflow.errors import EngineStateError
 
-    with connect(store) as engine:
-        if not engine.served:
-            raise EngineStateError(f"Nobody has the store {engine.path!r} open: nothing to stop.")
-        if not engine.stop():
+    with connect(store) as client:
+        if not client.request_stop():
             raise EngineStateError(
-                f"The engine that has the store {engine.path!r} open moves no runs now: nothing "
-                "to stop."
+                f"The engine that has the store {client.path!r} open moves no runs now, so there "
+                "is no drain to stop."
             )
     if as_json:
         write_document({"stopping": True})

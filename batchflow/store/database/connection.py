@@ -53,7 +53,7 @@ class Connection:
     ) -> None:
         self.root = root
         self.log_values = log_values
-        self._path = path
+        self.path = path
         self._reopen = reopen
         self._invalidated = False
         self._settings_locked = False
@@ -135,13 +135,13 @@ class Connection:
         """
         try:
             with self._writing, self._watched():
-                checkpoint(self.cursor(), self._path)
+                checkpoint(self.cursor(), self.path)
         except (duckdb.Error, OSError, StoreError) as error:
             # Everything that was committed is in the log.
             log.warning(
                 "The store's log could not be folded into its file: %s",
                 error,
-                extra={"action": "fold_log", "path": str(self._path or MEMORY)},
+                extra={"action": "fold_log", "path": str(self.path or MEMORY)},
             )
 
     @property
@@ -167,11 +167,11 @@ class Connection:
 
     def bytes_on_disk(self) -> int:
         """Return the size of the file and its log; 0 in memory."""
-        return os.stat(self._path).st_size + self._log_bytes() if self._path else 0
+        return os.stat(self.path).st_size + self._log_bytes() if self.path else 0
 
     def _log_bytes(self) -> int:
         try:
-            return os.stat(f"{self._path}.wal").st_size if self._path else 0
+            return os.stat(f"{self.path}.wal").st_size if self.path else 0
         except FileNotFoundError:
             return 0
 

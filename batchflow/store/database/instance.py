@@ -12,6 +12,7 @@ from batchflow.errors import DefinitionError
 
 Cursor = duckdb.DuckDBPyConnection
 MEMORY = ":memory:"
+DEFAULT_MEMORY_LIMIT: Final = "512MB"
 # The name of a store's catalog in DuckDB.
 CATALOG = "store"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import duckdb
 
 from batchflow import crash_point
 from batchflow.errors import StoreError
+from batchflow.operation import TriggerMany
+from batchflow.operation.load_report import LoadReport
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
@@ -19,22 +20,19 @@ from batchflow.store.loading import load_checks
 from batchflow.store.loading.column_match import match_columns, refuse_alike
 from batchflow.store.loading.load_checks import STAGE, Load
 from batchflow.store.loading.load_keys import ForeignIdCheck, UncleanKeysError
-from batchflow.store.loading.load_options import LoadOptions, starting_code
 from batchflow.store.loading.load_plan import (
     STAGED_ID,
     defaults,
     engine_values,
     plan_columns,
 )
-from batchflow.store.loading.load_report import LoadReport
 from batchflow.store.loading.source_instance import OutsideRows
 from batchflow.store.loading.sources import open_source
+from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
 
-def load(
-    connection: Connection, layout: Layout, given: Any, options: LoadOptions, now: datetime
-) -> LoadReport:
+def load(connection: Connection, layout: Layout, request: TriggerMany, now: datetime) -> LoadReport:
     """Start a run for each row of a source: all, or none.
 
     A foreign id with an unfinished run isn't started again, so you can load the same source twice.
@@ -44,9 +42,7 @@ def load(
     Args:
         connection: The connection to the store; the load waits for its write lock.
         layout: Where the runs of the workflow are stored.
-        given: A path or glob of files, a list of these, a table, frame, reader or relation, SQL
-            text, or an iterable of objects.
-        options: What to do with rows that can't be loaded, and where the runs begin.
+        request: The source, what to do with rows that can't be loaded, and where the runs begin.
         now: The time of the runs' creation.
 
     Raises:
@@ -57,19 +53,21 @@ def load(
         LoadError: The status where the runs begin is not clear, or a default doesn't fit its
             field.
     """
-    code = starting_code(layout.workflow, options.at)
+    code = starting_code(layout.workflow, request.at)
     cursor = connection.cursor()
     log_values = connection.log_values
-    with open_source(cursor, layout.workflow, given, options.foreign_id, log_values) as source:
-        refuse_alike(source.label, source.written, layout.fields, options.foreign_id)
+    with open_source(
+        cursor, layout.workflow, request.source, request.foreign_id, log_values
+    ) as source:
+        refuse_alike(source.label, source.written, layout.fields, request.foreign_id)
         names = list(source.columns)
         match = match_columns(
-            source.label, names, layout.fields, options.foreign_id, options.strict
+            source.label, names, layout.fields, request.foreign_id, request.strict
         )
         columns = plan_columns(source, match, layout)
         missing = [field for field in layout.fields if field.name not in match.columns]
         with defaults(cursor, missing) as values:
-            loading = Load(layout, source, columns, values, options, code, now, log_values)
+            loading = Load(layout, source, columns, values, request, code, now, log_values)
             return _load(connection, loading)
 
 

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from batchflow.errors import ConflictError, InvalidRowsError
+from batchflow.operation import TriggerMany
+from batchflow.operation.load_report import InvalidColumn
 from batchflow.store.database.instance import Cursor
-from batchflow.store.loading.load_options import LoadOptions
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
-from batchflow.store.loading.load_report import InvalidColumn
 from batchflow.store.loading.sources import LoadSource
 from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
 from batchflow.store.schema.layout import Layout, quote
@@ -46,7 +46,7 @@ class Load:
     source: LoadSource
     columns: Sequence[LoadedColumn]
     defaults: dict[str, str]
-    options: LoadOptions
+    options: TriggerMany
     code: int
     now: datetime
     log_values: bool = False

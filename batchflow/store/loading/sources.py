@@ -96,8 +96,8 @@ def open_source(
     Raises:
         SourceError: It is not a source, or reading it failed, also within the block.
     """
-    paths = _paths(given)
-    if isinstance(given, str) and not is_file(given) and _SQL.match(given):
+    paths = paths_of(given)
+    if is_sql(given):
         opened = _sql(cursor, given, log_values)
     elif paths:
         opened = _files(cursor, workflow, paths)
@@ -134,7 +134,13 @@ def translated(
         raise cause from cause.__cause__
 
 
-def _paths(given: Any) -> list[str | os.PathLike[str]]:
+def is_sql(given: Any) -> bool:
+    """Return whether a source is SQL text, and not a path."""
+    return isinstance(given, str) and not is_file(given) and _SQL.match(given) is not None
+
+
+def paths_of(given: Any) -> list[str | os.PathLike[str]]:
+    """Return the paths and globs of a source; none where it is something else."""
     if isinstance(given, str | os.PathLike):
         return [given]
     if isinstance(given, list | tuple) and all(isinstance(p, str | os.PathLike) for p in given):
@@ -245,7 +251,7 @@ def _arrow_rows(cursor: Cursor, given: Any, log_values: bool) -> Iterator[LoadSo
 def _objects(
     cursor: Cursor, workflow: AnyWorkflow, given: Any, foreign_id: str | None, log_values: bool
 ) -> Iterator[LoadSource]:
-    stream = ObjectStream(workflow, _iterable(given), foreign_id)
+    stream = ObjectStream(workflow, iterable_of(given), foreign_id)
     message = partial(message_of, values=log_values)
     with _unregistered(cursor), translated(stream.label, message, lambda: stream.failure):
         table = _register(cursor, stream.reader())
@@ -264,7 +270,12 @@ def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
         raise SourceError(f"The {type(given).__name__} can't be read: {error}.") from None
 
 
-def _iterable(given: Any) -> Iterable[Any]:
+def iterable_of(given: Any) -> Iterable[Any]:
+    """Return an iterable of objects.
+
+    Raises:
+        SourceError: It is nothing that runs can be loaded from.
+    """
     texts = isinstance(given, str | bytes | Mapping) or is_dataclass(given)
     if texts or not isinstance(given, Iterable):
         raise SourceError(f"A source can't be of type {type(given).__name__}. Give {SUPPORTED}.")

@@ -6,7 +6,6 @@ import enum
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 import pyarrow as pa
 
@@ -17,20 +16,20 @@ from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.definition.fields import Field
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
+from batchflow.store.changes import RunsAdded
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import registered
-from batchflow.store.loading.load_options import starting_code
 from batchflow.store.loading.load_plan import engine_values
-from batchflow.store.loading.load_report import Placed
 from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
+from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.runs.unfinished import UnfinishedIds
 from batchflow.store.schema.layout import AnyWorkflow, Layout, next_seq, quote, set_next_seq
 
 _VIEW: Final = "batchflow_object"
 
 
-class Trigger:
+class SingleTrigger:
     """Start runs of one workflow, one at a time.
 
     Args:
@@ -45,7 +44,7 @@ class Trigger:
 
     def __call__(
         self, foreign_id: str, given: Any, at: enum.Enum | str | None, now: datetime
-    ) -> Placed:
+    ) -> RunsAdded:
         """Start a run of an object.
 
         Args:
@@ -70,7 +69,7 @@ class Trigger:
             self._insert(cursor, row, seq, engine_values(self._layout, code, now))
             crash_point.reached("within_load")
             set_next_seq(cursor, self._layout.name, seq + 1)
-        return Placed(UUID(int=self._layout.run_id_base + seq), code, seq, seq)
+        return RunsAdded(self._layout.name, code, seq, seq)
 
     def _insert(self, cursor: Cursor, row: pa.Table, seq: int, engine: dict[str, str]) -> None:
         values = {

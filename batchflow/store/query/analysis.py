@@ -1,4 +1,4 @@
-"""How runs move through their workflow, as counted over all of them in SQL."""
+"""Questions about how runs move, counted over all of them in SQL."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from batchflow import chart
 from batchflow.definition.run_state import RunState
-from batchflow.errors import QueryError
+from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import has_transitions
-from batchflow.store.query.relation import Params, Relation, Source
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
@@ -28,14 +29,20 @@ _MOST_BUCKETS: Final = 120
 
 _UNFINISHED: Final = ", ".join(literal(state.name) for state in RunState if not state.finished)
 
-RECORDED_SECONDS: Final = """
-    SELECT (epoch_us(max(committed_at)) - epoch_us(min(committed_at))) / 1e6 FROM {transitions}"""
+# The shortest of these lengths for which the recorded transitions make at most 120 buckets.
+FITTING_BUCKET: Final = f"""(
+    SELECT coalesce(min(seconds), {max(_BUCKET_SECONDS)}) * {_MICROSECONDS}::DOUBLE
+    FROM (SELECT unnest([{", ".join(map(str, _BUCKET_SECONDS))}]) AS seconds),
+         (SELECT (epoch_us(max(committed_at)) - epoch_us(min(committed_at))) / 1e6 AS recorded
+          FROM {{transitions}})
+    WHERE coalesce(recorded, 0) <= seconds * {_MOST_BUCKETS})"""
 
 THROUGHPUT: Final = """
-    SELECT to_timestamp(floor(epoch_us(committed_at) / $bucket) * $bucket / 1e6) AS bucket,
+    WITH bucketed AS (SELECT {bucket} AS length)
+    SELECT to_timestamp(floor(epoch_us(committed_at) / length) * length / 1e6) AS bucket,
            from_status AS status, count(*) AS runs,
-           count(*) / ($bucket / 1e6) AS runs_per_second
-    FROM {transitions}
+           count(*) / (any_value(length) / 1e6) AS runs_per_second
+    FROM {transitions}, bucketed
     GROUP BY bucket, status
     ORDER BY bucket, status"""
 
@@ -105,7 +112,7 @@ AGES: Final = """
     GROUP BY status
     ORDER BY status"""
 
-STANDING: Final = """
+STATUS_COUNTS: Final = """
     SELECT status, run_state, count(*) AS runs,
            count(*) FILTER (attempt > 1 AND run_state IN ({unfinished})) AS failing
     FROM {runs}
@@ -118,46 +125,35 @@ def throughput(
 ) -> PlottableRelation:
     """Return ``bucket`` (its beginning), ``status``, ``runs``, ``runs_per_second``.
 
-    Without a length, buckets get one by which the transitions of now fill a hundred or so.
+    Without a length, buckets get one for which the recorded transitions fill about a hundred.
 
     Raises:
-        QueryError: transitions aren't recorded, or the buckets have no length.
+        InvalidOptionError: The buckets have no length.
     """
     if bucket_seconds is None:
-        _require_transitions(source, tables)
-        bucket_seconds = _fitting_bucket(source, tables)
-    if not _is_length(bucket_seconds):
-        raise QueryError(
-            f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60."
+        bucket = FITTING_BUCKET.format(transitions=tables.transitions)
+    elif _is_length(bucket_seconds):
+        bucket = f"{round(bucket_seconds * _MICROSECONDS)}::DOUBLE"
+    else:
+        raise InvalidOptionError(
+            f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60.",
+            option="bucket_seconds",
         )
-    bucket = {"bucket": round(bucket_seconds * _MICROSECONDS)}
-    return _of_transitions(source, tables, THROUGHPUT, chart.THROUGHPUT, bucket)
+    return _of_transitions(source, tables, THROUGHPUT, chart.THROUGHPUT, bucket=bucket)
 
 
 def durations(source: Source, tables: Tables) -> PlottableRelation:
-    """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``.
-
-    Raises:
-        QueryError: transitions aren't recorded.
-    """
+    """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``."""
     return _of_transitions(source, tables, DURATIONS, chart.DURATIONS)
 
 
 def transitions(source: Source, tables: Tables) -> PlottableRelation:
-    """Return ``from_status``, ``to_status``, ``outcome``, ``runs``.
-
-    Raises:
-        QueryError: transitions aren't recorded.
-    """
+    """Return ``from_status``, ``to_status``, ``outcome``, ``runs``."""
     return _of_transitions(source, tables, TRANSITIONS, chart.TRANSITIONS)
 
 
 def funnel(source: Source, tables: Tables) -> PlottableRelation:
-    """Return ``status``, ``reached``, ``here``, ``left``: a row for each status there is.
-
-    Raises:
-        QueryError: transitions aren't recorded.
-    """
+    """Return ``status``, ``reached``, ``here``, ``left``: a row for each status there is."""
     return _of_transitions(source, tables, FUNNEL, chart.FUNNEL)
 
 
@@ -167,9 +163,9 @@ def ages(source: Source, tables: Tables) -> PlottableRelation:
     return PlottableRelation(source, query, chart.AGES.of(tables.name))
 
 
-def standing(source: Source, tables: Tables) -> Relation:
+def status_counts(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
-    return Relation(source, STANDING.format(runs=tables.runs, unfinished=_UNFINISHED))
+    return Relation(source, STATUS_COUNTS.format(runs=tables.runs, unfinished=_UNFINISHED))
 
 
 def _is_length(seconds: object) -> bool:
@@ -177,25 +173,20 @@ def _is_length(seconds: object) -> bool:
     return isinstance(seconds, int | float) and 1 <= seconds * _MICROSECONDS < 2**53
 
 
-def _fitting_bucket(source: Source, tables: Tables) -> float:
-    """Return the shortest of the usual lengths that makes no more buckets than a chart can show."""
-    query = RECORDED_SECONDS.format(transitions=tables.transitions)
-    [(recorded,)] = Relation(source, query).fetchall()
-    fitting = (length for length in _BUCKET_SECONDS if (recorded or 0) <= length * _MOST_BUCKETS)
-    return next(fitting, _BUCKET_SECONDS[-1])
-
-
 def _of_transitions(
-    source: Source, tables: Tables, query: str, drawn_as: Chart, params: Params = None
+    source: Source, tables: Tables, query: str, drawn_as: Chart, **parts: str
 ) -> PlottableRelation:
-    _require_transitions(source, tables)
-    text = query.format(runs=tables.runs, transitions=tables.transitions)
-    return PlottableRelation(source, text, drawn_as.of(tables.name), params)
+    text = query.format(runs=tables.runs, transitions=tables.transitions, **parts)
+
+    def explain(error: QueryError) -> QueryError:
+        return error if has_transitions(source, tables) else _not_recorded(tables)
+
+    question = Question(text, explain)
+    return PlottableRelation(source, text, drawn_as.of(tables.name), question=question)
 
 
-def _require_transitions(source: Source, tables: Tables) -> None:
-    if not has_transitions(source, tables):
-        raise QueryError(
-            f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
-            "counted from its transitions; leave that option out to have them recorded from now on."
-        )
+def _not_recorded(tables: Tables) -> QueryError:
+    return QueryError(
+        f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
+        "counted from its transitions; leave that option out to have them recorded from now on."
+    )

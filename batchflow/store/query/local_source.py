@@ -1,4 +1,4 @@
-"""Answering queries from a store that is open in this process."""
+"""Executing queries in a store that is open in this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batchflow.errors import QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.query.relation import Params
+from batchflow.store.query.source import Columns, Params
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,89 +27,94 @@ ABOUT_THE_PROCESS = re.compile(
     re.IGNORECASE,
 )
 
-READS_ALONE = (
-    "A query is one statement that reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
-    "change runs with pause, resume and cancel."
+ONLY_READS = (
+    "A query is one statement that only reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
+    "change runs with pause, resume, cancel and edit."
 )
 
 
 class LocalSource:
-    """Answers each query on a cursor of its own, so that none holds up a writer."""
+    """Executes each query on a cursor of its own, so that none blocks a writer."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def bind(self, query: str, params: Params) -> LocalBound:
-        """Check one query that reads.
+    @contextmanager
+    def rows(self, query: str, params: Params) -> Iterator[LocalRows]:
+        """Execute one query that only reads; see `Source`."""
+        yield self.bind(query, params)
+
+    def describe(self, query: str, params: Params) -> Columns:
+        """Return the columns of a query; see `Source`."""
+        return self.bind(query, params).columns
+
+    def bind(self, query: str, params: Params) -> LocalRows:
+        """Check a query and bind it to the store's tables; reading its rows executes it.
 
         Raises:
-            QueryError: it isn't one statement that reads, or DuckDB refuses it.
+            QueryError: It isn't one statement that reads, or DuckDB refuses it.
         """
         cursor = self._connection.reader()
-        return LocalBound(cursor, bound(cursor, query, params))
+        return LocalRows(cursor, bound(cursor, query, params))
 
-    def bind_served(self, query: str, params: Params) -> LocalBound:
-        """Check one query of somebody who isn't in this process: it tells nothing of it either.
+    def bind_for_client(self, query: str, params: Params) -> LocalRows:
+        """Bind a query of another process, which may not read anything of this process either.
 
         Raises:
-            QueryError: as for `bind`, or it asks for DuckDB's settings.
+            QueryError: As for `bind`, or the query reads DuckDB's settings.
         """
         found = ABOUT_THE_PROCESS.search(query)
         if found:
             raise QueryError(
-                f"The query names {found[0]!r}, and by way of an engine's socket no settings can "
-                "be read; ask for runs, transitions and errors.",
-                found=f"it names {found[0]!r}",
+                f"The query uses {found[0]!r}, and no settings can be read through an engine's "
+                "socket; query runs, transitions and errors.",
+                found=f"it uses {found[0]!r}",
             )
         return self.bind(query, params)
 
 
-class LocalBound:
-    """A query that was bound to the tables of a store in this process."""
+class LocalRows:
+    """The rows of a query that is bound to the tables of a store in this process."""
 
     def __init__(self, cursor: Cursor, relation: duckdb.DuckDBPyRelation) -> None:
         self._cursor = cursor
         self._relation = relation
 
     def interrupt(self) -> None:
-        """End its execution, from any thread."""
+        """End the query's execution, from any thread."""
         self._cursor.interrupt()
 
     @property
-    def columns(self) -> list[str]:
-        """Return the names of its columns."""
-        return self._relation.columns
-
-    @property
-    def types(self) -> list[str]:
-        """Return the SQL types of its columns."""
-        return [str(kind) for kind in self._relation.types]
+    def columns(self) -> Columns:
+        """Return the columns."""
+        types = (str(kind) for kind in self._relation.types)
+        return Columns(tuple(self._relation.columns), tuple(types))
 
     def relation(self) -> duckdb.DuckDBPyRelation:
-        """Return its rows, for one use."""
+        """Return the rows as a relation of DuckDB's."""
         return self._relation
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Return its rows as Python's values."""
+    def tuples(self) -> list[tuple[Any, ...]]:
+        """Return the rows as Python's values."""
         return self._relation.fetchall()
 
     def reader(self, batch_rows: int) -> pa.RecordBatchReader:
-        """Return its rows as a stream of record batches."""
+        """Return the rows as a stream of record batches."""
         return self._relation.to_arrow_reader(batch_rows)
 
 
 def bound(reader: Cursor, query: str, params: Params) -> duckdb.DuckDBPyRelation:
-    """Return the relation of a query that reads; ``params`` are bound to ``?`` or ``$name``.
+    """Return the relation of a query that only reads; `params` are bound to ``?`` or ``$name``.
 
     Raises:
-        QueryError: it isn't one statement that reads, or DuckDB refuses it.
+        QueryError: It isn't one statement that reads, or DuckDB refuses it.
     """
-    _refuse_unless_reading(reader, query)
+    require_reading(query)
     try:
-        with _reading(reader):
+        with _read_only_transaction(reader):
             return reader.sql(query, params=params)
     except duckdb.TransactionException as error:
-        raise QueryError(READS_ALONE, found="it is more than one condition") from error
+        raise QueryError(ONLY_READS, found="it is more than one condition") from error
     except duckdb.Error as error:
         found = message_of(error)
         raise QueryError(f"The query can't be executed: {found}", found=found) from cause(error)
@@ -123,24 +128,28 @@ def require_text(given: object, what: str) -> None:
         raise QueryError(f"The {what} has half a surrogate pair, which no SQL text can have.")
 
 
-def _refuse_unless_reading(reader: Cursor, query: str) -> None:
+def require_reading(query: object) -> None:
+    """Raise QueryError unless it is one statement that only reads; tables aren't looked up."""
     require_text(query, "query")
     try:
-        types = [statement.type for statement in reader.extract_statements(query)]
+        types = _statement_types(str(query))
         if types == [duckdb.StatementType.EXPLAIN]:
-            # What is explained may be executed: EXPLAIN ANALYZE.
-            explained = EXPLAIN.sub("", query, count=1)
-            types = [statement.type for statement in reader.extract_statements(explained)]
+            # EXPLAIN ANALYZE executes what it explains.
+            types = _statement_types(EXPLAIN.sub("", str(query), count=1))
     except duckdb.Error as error:
         found = message_of(error)
         raise QueryError(f"The query can't be parsed: {found}", found=found) from cause(error)
     if types != [duckdb.StatementType.SELECT]:
-        raise QueryError(READS_ALONE, found="it is more than one condition")
+        raise QueryError(ONLY_READS, found="it is more than one condition")
+
+
+def _statement_types(query: str) -> list[duckdb.StatementType]:
+    return [statement.type for statement in duckdb.extract_statements(query)]
 
 
 @contextmanager
-def _reading(reader: Cursor) -> Iterator[None]:
-    """Have DuckDB refuse what would write, such as a DELETE in a WITH: it runs at once."""
+def _read_only_transaction(reader: Cursor) -> Iterator[None]:
+    """Have DuckDB refuse what would write, such as a DELETE in a WITH, which runs at once."""
     reader.execute("BEGIN TRANSACTION READ ONLY")
     try:
         yield

@@ -1,10 +1,11 @@
-"""The rows of a question that a picture says more of."""
+"""Rows that can be drawn as a chart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchflow.store.query.relation import Params, Relation, Source
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.source import Params, Source
 
 if TYPE_CHECKING:
     from batchflow.chart import Chart, Plot
@@ -13,18 +14,25 @@ if TYPE_CHECKING:
 class PlottableRelation(Relation):
     """A relation that can be drawn, also when it was filtered, sorted or limited."""
 
-    def __init__(self, source: Source, query: str, chart: Chart, params: Params = None) -> None:
-        super().__init__(source, query, params)
+    def __init__(
+        self,
+        source: Source,
+        query: str,
+        chart: Chart,
+        params: Params = None,
+        question: Question | None = None,
+    ) -> None:
+        super().__init__(source, query, params, question)
         self._chart = chart
 
     def plot(self) -> Plot:
         """Draw the rows.
 
-        A notebook shows the picture; ``.save("counts.svg")`` or ``.png`` writes it to a file, and
-        ``.figure`` is matplotlib's, to go on with.
+        A notebook shows the plot; ``.save("counts.svg")`` or ``.png`` writes it to a file, and
+        ``.figure`` is a figure of matplotlib's that you can change.
 
         Raises:
             PlotError: matplotlib isn't installed.
-            QueryError: DuckDB fails at the query.
+            QueryError: DuckDB can't execute the query.
         """
         return self._chart.plot(self.to_arrow_table())

@@ -1,27 +1,20 @@
-"""What people ask of a workflow's runs, wherever they are."""
+"""Questions about the runs of a workflow."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import duckdb
 
 from batchflow.chart import COUNTS
-from batchflow.columns.value_reading import read_values
 from batchflow.errors import QueryError
 from batchflow.store.database.duckdb_message import cause, message_of
-from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
-from batchflow.store.query.local_source import require_text
+from batchflow.store.query.catalog import FoundRun
+from batchflow.store.query.local_source import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
-from batchflow.store.query.relation import Relation, Source
-from batchflow.store.schema.layout import Layout
-from batchflow.store.schema.run_id import run_not_found, seq_of
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.source import Source
+from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.tables import Tables
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
@@ -41,6 +34,11 @@ FAILURES_OF_RUN = """
     FROM {errors} AS e
     WHERE e.seq = $seq
     ORDER BY e.committed_at, e.attempt"""
+
+LOOK_UP_RUN = """
+    SELECT EXISTS (FROM {runs} WHERE seq = $seq), EXISTS (
+        FROM duckdb_tables() WHERE database_name = current_database()
+        AND lower(schema_name) = lower($workflow) AND table_name = 'transitions')"""
 
 HAS_TABLE = """
     SELECT 1 FROM duckdb_tables()
@@ -63,10 +61,16 @@ def runs(source: Source, tables: Tables, where: str | None) -> Relation:
     if where is None:
         return Relation(source, query)
     require_text(where, "predicate")
+    query = f"{query} WHERE {condition(where)}"
     try:
-        return Relation(source, f"{query} WHERE {condition(where)}")
+        require_reading(query)
     except QueryError as error:
         raise refused_predicate(tables, where, error.found) from error.__cause__
+
+    def explain(error: QueryError) -> QueryError:
+        return refused_predicate(tables, where, error.found)
+
+    return Relation(source, query, question=Question(query, explain))
 
 
 def counts(source: Source, tables: Tables) -> PlottableRelation:
@@ -82,48 +86,33 @@ def errors(source: Source, tables: Tables) -> Relation:
     """Return the failures by fingerprint, the most frequent first.
 
     Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
-    ``type``, and ``message``, which is that of the latest.
+    ``type``, and the ``message`` of the latest.
     """
     return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
 
 
-def history(source: Source, tables: Tables, run_id: UUID) -> Relation:
+def history(source: Source, run: FoundRun) -> Relation:
     """Return the transitions of one run in their order, with the error of each that failed.
 
-    Where transitions aren't recorded, these are its failures alone.
+    Where transitions aren't recorded, these are its failures only.
 
     Raises:
-        RunNotFoundError: there is no such run.
+        RunNotFoundError: There is no such run.
     """
-    seq = seq_of(tables, run_id)
-    if not Relation(source, f"SELECT 1 FROM {tables.runs} WHERE seq = ?", [seq]).fetchall():
-        raise run_not_found(run_id)
-    recorded = has_transitions(source, tables)
+    tables, seq = run.tables, run.seq
+    look_up = LOOK_UP_RUN.format(runs=tables.runs)
+    params = {"seq": seq, "workflow": tables.name}
+    [(exists, recorded)] = Relation(source, look_up, params).fetchall()
+    if not exists:
+        raise run_not_found(run.run_id)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
     text = query.format(transitions=tables.transitions, errors=tables.errors)
     return Relation(source, text, {"seq": seq})
 
 
 def has_transitions(source: Source, tables: Tables) -> bool:
-    """Tell whether the workflow's transitions are recorded."""
+    """Return whether the workflow's transitions are recorded."""
     return bool(Relation(source, HAS_TABLE, [tables.name, "transitions"]).fetchall())
-
-
-def get(cursor: Cursor, layout: Layout, run_id: UUID) -> dict[str, Any]:
-    """Return a run's columns by name; those of the object as the values that a step sees.
-
-    Raises:
-        RunNotFoundError: there is no such run.
-    """
-    query = f"SELECT * FROM {layout.runs} WHERE seq = $seq"
-    row = fetch(cursor.sql(query, params={"seq": seq_of(layout, run_id)}))
-    if not row.num_rows:
-        raise run_not_found(run_id)
-    fields = {field.column: field.type for field in layout.fields}
-    return {
-        name: read_values(column, fields[name])[0] if name in fields else column[0].as_py()
-        for name, column in zip(row.column_names, _arrays(row), strict=True)
-    }
 
 
 def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
@@ -150,7 +139,3 @@ def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
         f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
         found=found,
     )
-
-
-def _arrays(row: pa.Table) -> list[pa.Array]:
-    return [column.combine_chunks() for column in row.columns]

@@ -1,65 +1,116 @@
-"""What can be asked of a store, by whoever has it open and by whoever has not."""
+"""Every question about the runs of a store, as one interface."""
 
 from __future__ import annotations
 
+import enum
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from batchflow.definition.workflow import AnyWorkflow
+from batchflow.operation.options import workflow_name
 from batchflow.store.query import analysis, queries
-from batchflow.store.query.local_source import require_text
+from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
+from batchflow.store.query.local_source import require_reading
 from batchflow.store.query.plottable import PlottableRelation
-from batchflow.store.query.relation import Params, Relation, Source
-from batchflow.store.schema.run_id import run_id_of
+from batchflow.store.query.relation import Relation
+from batchflow.store.query.source import Params, Source
+from batchflow.store.query.status_picture import pictures
+from batchflow.store.query.stored_run import StoredRun, read_run
+from batchflow.store.query.waiting import News, wait_for_status
 
 if TYPE_CHECKING:
-    from batchflow.store.schema.layout import AnyWorkflow
     from batchflow.store.schema.tables import Tables
 
 
 class Questions(ABC):
-    """Questions about the workflows of a store; none of them changes a run.
+    """What can be asked about the runs of a store, wherever it is open; nothing is changed.
 
-    A workflow, or its name, may be left out where there is only one.
+    A workflow, or its name, may be left out where there is only one. A run is named by its run id
+    or by its foreign id; of several runs with a foreign id, the latest is meant.
+
+    Attributes:
+        path: The store's file.
+
+    Raises:
+        WorkflowNotFoundError: There is no such workflow.
+        RunNotFoundError: There is no such run.
+        QueryError: A relation's query can't be executed; raised when its rows are read.
     """
 
+    path: str
     _source: Source
+    _catalog: Catalog
+    _news: News
 
     def sql(self, query: str, params: Params = None) -> Relation:
-        """Ask the store in SQL; ``params`` are bound to ``?`` or ``$name``.
+        """Query the store in SQL; ``params`` are bound to ``?`` or ``$name``.
+
+        Args:
+            query: One statement that only reads. Each workflow is a schema with the tables
+                ``runs``, ``transitions`` and ``errors``.
+            params: The values of its parameters.
 
         Raises:
-            QueryError: it isn't one statement that reads, or DuckDB refuses it.
+            QueryError: It isn't one statement that reads.
         """
-        require_text(query, "query")
+        require_reading(query)
         return Relation(self._source, query, params)
 
     def runs(
         self, where: str | None = None, *, workflow: AnyWorkflow | str | None = None
     ) -> Relation:
-        """Answer the runs that an SQL predicate over their columns chooses, or all.
-
-        Raises:
-            QueryError: the predicate can't be executed.
-        """
+        """Return the runs that an SQL predicate over their columns chooses, or all."""
         return queries.runs(self._source, self._tables(workflow), where)
 
     def counts(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Answer how many runs stand at each status, in each run state."""
+        """Return how many runs are at each status, in each run state."""
         return queries.counts(self._source, self._tables(workflow))
 
     def errors(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
-        """Answer the failures by fingerprint: count, first and last seen, steps, a sample."""
+        """Return the failures by fingerprint: count, first and last seen, steps, a sample."""
         return queries.errors(self._source, self._tables(workflow))
 
-    def history(self, run_id: UUID | str) -> Relation:
-        """Answer the transitions of one run in their order, with the error of each that failed.
+    def find(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> FoundRun:
+        """Return the ``workflow`` and the ``run_id`` of a run."""
+        return find_run(self._source, self._catalog, run, workflow_name(workflow))
+
+    def get(
+        self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None
+    ) -> StoredRun[Any, Any]:
+        """Return one run as it is stored now.
+
+        Its object is an instance of the workflow's object type in the engine's process. Elsewhere
+        it is one of a dataclass with the same name and fields.
+        """
+        found = self.find(run, workflow=workflow)
+        definition = self._catalog.definition(found.tables.name)
+        return read_run(self._source, definition, found)
+
+    def history(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Return the transitions of one run in their order, with the error of each that failed."""
+        return queries.history(self._source, self.find(run, workflow=workflow))
+
+    def wait(
+        self,
+        run: UUID | str,
+        status: enum.Enum | str,
+        *,
+        timeout_seconds: float | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> StoredRun[Any, Any]:
+        """Wait until a run is, or has been, at a status; return it as it is then.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            TimeoutError: It didn't reach the status in time.
+            RunUnreachableError: It can't reach the status any more; says where it is, and why.
         """
-        wanted = run_id_of(run_id)
-        return queries.history(self._source, self._tables_of_run(wanted), wanted)
+        found = self.find(run, workflow=workflow)
+        definition = self._catalog.definition(found.tables.name)
+        name = status.name if isinstance(status, enum.Enum) else status
+        wanted = definition.status_names[definition.code_of(name)]
+        wait_for_status(self._source, definition, found, wanted, self._news, timeout_seconds)
+        return read_run(self._source, definition, found)
 
     # How runs move.
 
@@ -69,21 +120,22 @@ class Questions(ABC):
         *,
         workflow: AnyWorkflow | str | None = None,
     ) -> PlottableRelation:
-        """Answer how many transitions there were a second, by the status they started from.
+        """Return the number of transitions per second over time, by the status they started from.
 
         Its columns are ``bucket`` (TIMESTAMPTZ, where the bucket begins, counted from the epoch),
         ``status``, ``runs`` (transitions of any outcome) and ``runs_per_second``, over the whole
-        bucket also where it isn't over yet. Buckets in which nothing moved are left out. Without
-        ``bucket_seconds`` they have a usual length, from a second to a day, of which a hundred or
-        so hold all transitions that there are now.
+        bucket also where it isn't over yet. Buckets without a transition are left out. Without
+        ``bucket_seconds`` they have a usual length, from a second to a day, of which about a
+        hundred hold all transitions that are recorded.
 
         Raises:
-            QueryError: transitions aren't recorded, or the buckets have no length.
+            InvalidOptionError: The buckets have no length.
+            QueryError: Transitions aren't recorded.
         """
         return analysis.throughput(self._source, self._tables(workflow), bucket_seconds)
 
     def durations(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Answer how long runs stayed at each status, those that left it.
+        """Return how long runs stayed at each status before they left it.
 
         Its columns are ``status``, ``runs`` (a run that came back counts each time),
         ``p50_seconds``, ``p95_seconds``, ``p99_seconds`` and ``max_seconds``. A stay begins with
@@ -91,45 +143,50 @@ class Questions(ABC):
         in between are part of it. The percentiles are approximate (DuckDB's ``approx_quantile``).
 
         Raises:
-            QueryError: transitions aren't recorded.
+            QueryError: Transitions aren't recorded.
         """
         return analysis.durations(self._source, self._tables(workflow))
 
     def transitions(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Answer how often runs went from where to where.
+        """Return how often runs went from each status to each other one, by outcome.
 
-        Its columns are ``from_status``, ``to_status``, ``outcome`` and ``runs``, a run counted each
+        Its columns are ``from_status``, ``to_status``, ``outcome`` and ``runs``; a run counts each
         time that it went.
 
         Raises:
-            QueryError: transitions aren't recorded.
+            QueryError: Transitions aren't recorded.
         """
         return analysis.transitions(self._source, self._tables(workflow))
 
     def funnel(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Answer how far runs got: a row for each status, in the order of their definition.
+        """Return how far runs got: a row for each status, in the order of their definition.
 
-        Its columns are ``status``, ``reached`` (runs that were ever there), ``here`` (that are
-        there now) and ``left`` (that went on to another status; in SQL it is written with quotes).
+        Its columns are ``status``, ``reached`` (runs that were ever there), ``here`` (runs that
+        are there now) and ``left`` (runs that went on to another status; in SQL it is quoted).
         A run counts once in each, so one that came back is both here and has left.
 
         Raises:
-            QueryError: transitions aren't recorded.
+            QueryError: Transitions aren't recorded.
         """
         return analysis.funnel(self._source, self._tables(workflow))
 
     def ages(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Answer how long nothing happened to the oldest unfinished run at each status.
+        """Return how long the oldest unfinished run at each status hasn't changed.
 
         Its columns are ``status``, ``runs``, ``oldest`` (its ``updated_at``), ``age_seconds`` (by
         DuckDB's ``now()``, whatever clock the engine has) and ``run_id``.
         """
         return analysis.ages(self._source, self._tables(workflow))
 
-    @abstractmethod
-    def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:
-        """Return where the runs of a workflow lie, or of the only one."""
+    # What each way to reach a store provides.
 
+    @property
     @abstractmethod
-    def _tables_of_run(self, run_id: UUID) -> Tables:
-        """Return where a run with this id lies; raises RunNotFoundError."""
+    def workflows(self) -> tuple[str, ...]:
+        """The names of the workflows."""
+
+    def _repr_html_(self) -> str:
+        return pictures(self.path, self.workflows, self._source, self._catalog)
+
+    def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:
+        return chosen_tables(self._catalog, workflow_name(workflow))

@@ -129,8 +129,8 @@ class Layout:
     @property
     def column_names(self) -> tuple[str, ...]:
         """Return the names of the columns of ``runs``."""
-        engine = (column.name for column in self.engine_columns())
-        return ("run_id", *engine, *(field.column for field in self.fields))
+        seq, *engine = (column.name for column in self.engine_columns())
+        return (seq, "run_id", *engine, *(field.column for field in self.fields))
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -21,7 +21,7 @@ from batchflow.store.schema.layout import (
     object_column,
     quote,
 )
-from batchflow.store.schema.stored_definition import store_definition
+from batchflow.store.schema.stored_definition import store_definition, stored_workflows
 from batchflow.store.schema.upgrade import upgrade
 
 FILLED_ROWS = 100_000
@@ -57,6 +57,20 @@ def lay_out(cursor: Cursor, workflows: Sequence[AnyWorkflow]) -> dict[str, Layou
     layouts = {workflow.name: _lay_out(cursor, workflow) for workflow in workflows}
     for workflow in workflows:
         store_definition(cursor, workflow)
+    return layouts
+
+
+def layouts_as_stored(cursor: Cursor) -> dict[str, Layout]:
+    """Return the layouts of all workflows as the file describes them, after upgrading its format.
+
+    A workflow that the file doesn't describe, as an older batchflow wrote it, is left out.
+    """
+    upgrade(cursor)
+    layouts = {}
+    for name, workflow in stored_workflows(cursor).items():
+        found = _found(cursor, name)
+        if workflow is not None and found is not None:
+            layouts[name] = Layout(workflow, found.run_id_base, found.status_names)
     return layouts
 
 

@@ -33,10 +33,15 @@ def stored_workflows(cursor: Cursor) -> dict[str, RestoredWorkflow | None]:
     column = "definition" if stored_format(cursor) >= _FIRST_FORMAT else "NULL"
     query = f"SELECT name, {column} FROM batchflow.workflows ORDER BY name"
     rows = cursor.execute(query).fetchall()
-    return {name: None if text is None else _restored(name, text) for name, text in rows}
+    return {name: None if text is None else restored(name, text) for name, text in rows}
 
 
-def _restored(name: str, text: str) -> RestoredWorkflow:
+def restored(name: str, text: str) -> RestoredWorkflow:
+    """Return the workflow that a stored definition describes.
+
+    Raises:
+        StoreFormatError: It was changed by something other than batchflow.
+    """
     try:
         return restore(json.loads(text))
     except (LookupError, TypeError, ValueError, AttributeError, BatchflowError) as error:

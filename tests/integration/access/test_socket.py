@@ -21,7 +21,9 @@ import batchflow as bf
 from batchflow.errors import (
     ConflictError,
     EngineStateError,
+    InvalidOptionError,
     InvalidRowsError,
+    LoadError,
     QueryError,
     RunNotFoundError,
     SourceError,
@@ -112,7 +114,7 @@ def test_a_million_rows_are_streamed(engine: bf.Engine, client: bf.StoreClient) 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("DELETE FROM things.runs", "one statement that reads"),
+        ("DELETE FROM things.runs", "one statement that only reads"),
         ("WITH gone AS (DELETE FROM things.runs RETURNING *) FROM gone", "one statement"),
         ("COPY things.runs TO '/tmp/x.csv'", "one statement"),
         ("SELECT 1; SELECT 2", "one statement"),
@@ -137,7 +139,7 @@ def test_a_query_that_fails_later_says_so(engine: bf.Engine, client: bf.StoreCli
     with pytest.raises(QueryError, match="INT8"):
         client.sql("SELECT (number + 1_000)::TINYINT FROM things.runs").fetchall()
     with pytest.raises(QueryError, match=r"nope.*columns seq, run_id"):
-        client.runs("nope > 1")
+        client.runs("nope > 1").fetchall()
 
 
 def test_a_query_that_takes_too_long_is_ended(path: Path) -> None:
@@ -178,7 +180,7 @@ def test_runs_are_triggered_by_others(engine: bf.Engine, client: bf.StoreClient)
         client.trigger("a", Thing(3))
     with pytest.raises(InvalidRowsError):
         client.trigger("c", {"number": "many"})
-    with pytest.raises(SourceError, match="int"):
+    with pytest.raises(LoadError, match="int"):
         client.trigger("d", 5)
     engine.run()
 
@@ -196,8 +198,8 @@ def test_sources_are_loaded_by_others(
     report = client.trigger_many(table, foreign_id="number", at=Stage.DOUBLED)
     assert (report.loaded, report.skipped_conflicts, report.conflict_sample) == (1, 1, ("2",))
     assert client.trigger_many("SELECT 4 AS number, 0 AS doubled", foreign_id="number").loaded == 1
-    with pytest.raises(SourceError, match="list"):
-        client.trigger_many([Thing(1)], foreign_id="number")
+    with pytest.raises(SourceError, match="of type int"):
+        client.trigger_many(5, foreign_id="number")
     with pytest.raises(SourceError, match=r"missing\.csv"):
         client.trigger_many(tmp_path / "missing.csv", foreign_id="number")
     assert engine.runs().aggregate("count(*)").fetchall() == [(4,)]
@@ -207,9 +209,9 @@ def test_runs_are_held_by_others(engine: bf.Engine, client: bf.StoreClient) -> N
     load(engine, 10)
     (run_id,) = client.runs("number = 5").select("run_id").fetchall()[0]
 
-    assert client.pause("number < 3", reason="look").moved == 3
-    assert client.cancel(run_ids=[run_id], workflow="things") == bf.Moved(1, 0)
-    assert client.resume("true") == bf.Moved(3, 7)
+    assert client.pause("number < 3", reason="look").changed == 3
+    assert client.cancel(run_ids=[run_id], workflow="things").changed == 1
+    assert client.resume("true") == bf.ControlReport("resumed", 3, 7)
     with pytest.raises(QueryError, match="nope"):
         client.pause("nope")
     states = client.counts().select("run_state::VARCHAR, runs").fetchall()
@@ -233,7 +235,7 @@ def test_finished_runs_are_removed_by_others(engine: bf.Engine, client: bf.Store
 
 @pytest.mark.parametrize("moment", ["yesterday", timedelta(days=-1), timedelta.max])
 def test_a_moment_that_is_none_is_refused(client: bf.StoreClient, moment: Any) -> None:
-    with pytest.raises(EngineStateError, match="finished_before is"):
+    with pytest.raises(InvalidOptionError, match="finished_before is"):
         client.prune(moment)
 
 
@@ -242,10 +244,10 @@ def test_a_drain_is_ended_by_others(path: Path) -> None:
     workflow.add_step(Stage.NEW, lambda run: run.repeat(), Stage.DONE)
     with bf.Engine(path, workflow, workers=0) as engine, bf.connect(path) as client:
         engine.trigger("a", Thing(1))
-        assert not client.stop()
+        assert not client.request_stop()
         began = threading.Event()
-        engine._coordinator.listeners.append(lambda _: began.set())
-        stopper = threading.Thread(target=lambda: began.wait() and client.stop())
+        engine._drains._coordinator.listeners.append(lambda _: began.set())
+        stopper = threading.Thread(target=lambda: began.wait() and client.request_stop())
         stopper.start()
         report = engine.run()
         stopper.join()
@@ -253,11 +255,13 @@ def test_a_drain_is_ended_by_others(path: Path) -> None:
     assert report.runs > 0
 
 
-def test_nobody_changes_runs_where_no_engine_is(path: Path) -> None:
+def test_where_no_engine_is_there_is_no_drain_to_stop(path: Path) -> None:
     bf.Engine(path, things(), workers=0).close()
 
-    with bf.connect(path) as client, pytest.raises(EngineStateError, match="No engine has"):
-        client.pause("true")
+    client = bf.connect(path)
+    assert client.progress() is None
+    with pytest.raises(EngineStateError, match="No engine has"):
+        client.request_stop()
 
 
 def test_the_socket_is_its_owners_alone_and_goes_with_the_engine(path: Path) -> None:
@@ -294,15 +298,39 @@ def test_a_socket_that_a_killed_engine_left_is_recognised_and_replaced(path: Pat
     assert files_of(path) == {""}
 
 
-def test_an_engine_that_goes_away_is_told_of(path: Path) -> None:
+def test_a_client_works_on_when_its_engine_has_gone(path: Path) -> None:
     engine = bf.Engine(path, things(), workers=0)
     client = bf.connect(path)
+    load(engine, 3)
     engine.close()
 
-    with pytest.raises(StoreError, match="doesn't answer"):
-        client.counts()
-    client.close()
-    client.close()
+    assert client.counts().select("runs").fetchall() == [(3,)]
+    assert client.pause("true").changed == 3
+
+
+def test_an_engine_that_is_killed_while_it_carries_out_an_operation_is_one_clear_error(
+    path: Path,
+) -> None:
+    code = (
+        "import os, sys\nsys.path.insert(0, sys.argv[2])\n"
+        "import batchflow as bf\nfrom batchflow import testing\n"
+        "from remote_kit import load, things\n"
+        "engine = bf.Engine(sys.argv[1], things(), workers=0)\nload(engine, 5)\n"
+        "testing.arm_crash('within_control')\nprint('ready', flush=True)\nsys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path, str(Path(__file__).parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as engine:
+        assert engine.stdout is not None
+        assert engine.stdout.readline() == b"ready\n"
+        client = bf.connect(path)
+        with pytest.raises(StoreError, match="ended before it replied"):
+            client.pause("true")
+        engine.wait()
+    assert client.counts().select("run_state, runs").fetchall() == [("INITIATED", 5)]
+    assert client.pause("true").changed == 5
 
 
 @pytest.mark.parametrize(

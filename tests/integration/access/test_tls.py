@@ -37,7 +37,7 @@ def address(authority: trustme.CA, tmp_path: Path) -> Iterator[str]:
 def test_who_knows_the_token_is_answered(address: str, tmp_path: Path) -> None:
     with bf.connect(address, token=TOKEN, certificate=tmp_path / "root.pem") as client:
         assert client.counts().select("runs").fetchall() == [(5,)]
-        assert client.pause("number < 2").moved == 2
+        assert client.pause("number < 2").changed == 2
 
 
 @pytest.mark.parametrize("token", [None, "", TOKEN + "x"])

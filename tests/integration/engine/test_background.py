@@ -130,7 +130,7 @@ def test_many_threads_trigger_wait_and_ask_at_once(engine: bf.Engine) -> None:
 
 def test_two_coordinators_of_one_engine_are_refused(engine: bf.Engine) -> None:
     engine.start()
-    with pytest.raises(bf.EngineStateError, match="at work"):
+    with pytest.raises(bf.EngineStateError, match="running already"):
         engine.run()
     with pytest.raises(bf.EngineStateError, match="stop"):
         engine.start()

@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced_and_no_run_fails() -> 
         killed = 0
         while killed < 10:
             # Isolated workers are left alone, because a run that is alone in a worker is blamed.
-            for pid in filter(None, [worker.pid for worker in engine._executor._shared]):
+            for pid in filter(None, [worker.pid for worker in engine._drains._executor._shared]):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     killed += 1

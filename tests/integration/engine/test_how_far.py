@@ -43,14 +43,14 @@ def test_a_drain_with_a_limit_does_not_wait_for_retries_beyond_it() -> None:
 
 @pytest.mark.parametrize("limit", [-1, "5", 1.5, True])
 def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
-    with inline_engine(things()) as engine, pytest.raises(bf.EngineStateError) as caught:
+    with inline_engine(things()) as engine, pytest.raises(bf.InvalidOptionError) as caught:
         engine.run(limit=limit)
 
     assert repr(limit) in str(caught.value)
 
 
 def test_a_moment_that_is_none_is_refused() -> None:
-    with inline_engine(things()) as engine, pytest.raises(bf.EngineStateError) as caught:
+    with inline_engine(things()) as engine, pytest.raises(bf.InvalidOptionError) as caught:
         engine.run(until="06:00")  # type: ignore[arg-type]
 
     assert "datetime" in str(caught.value)
@@ -75,7 +75,7 @@ def test_several_workflows_share_a_store_and_its_workers(tmp_path: Path) -> None
     with bf.Engine(tmp_path / "both.duckdb", orders, refunds, workers=1) as engine:
         engine.trigger_many(numbers(300), foreign_id="number", workflow=orders)
         engine.trigger_many(numbers(200), foreign_id="number", workflow="refunds")
-        with pytest.raises(bf.EngineStateError, match="'orders', 'refunds'"):
+        with pytest.raises(bf.InvalidOptionError, match="'orders', 'refunds'"):
             load(engine, 1)
         report = engine.run()
 
@@ -110,14 +110,15 @@ def test_a_setting_that_would_let_nothing_through_is_refused(setting: str) -> No
 def test_a_run_id_may_be_given_as_text() -> None:
     with inline_engine(things()) as engine:
         run_id = engine.trigger("a", Thing())
-        assert engine.pause(run_ids=[str(run_id)]).moved == 1
-        assert engine.resume(run_ids=[run_id]).moved == 1
+        assert engine.pause(run_ids=[str(run_id)]).changed == 1
+        assert engine.resume(run_ids=[run_id]).changed == 1
         engine.run()
         assert engine.wait(str(run_id), Stage.DONE).foreign_id == "a"
         assert engine.get(str(run_id)).run_id == run_id
         assert len(engine.history(str(run_id))) == 3
-        for wrong in ("a", 5, None):
-            with pytest.raises(bf.RunNotFoundError, match="no run id"):
+        assert engine.get("a").run_id == run_id
+        for wrong in ("b", 5, None):
+            with pytest.raises(bf.RunNotFoundError, match=f"no run {wrong!r}|no run {wrong}"):
                 engine.get(wrong)  # type: ignore[arg-type]
 
 
@@ -205,7 +206,7 @@ def test_steps_in_the_store_count_as_well() -> None:
     seen: list[bf.Progress | None] = []
     with inline_engine(workflow) as engine:
         load(engine, 100_000)
-        engine._coordinator.listeners.append(lambda _: seen.append(engine.progress()))
+        engine._drains._coordinator.listeners.append(lambda _: seen.append(engine.progress()))
         engine.run()
 
     assert [each and (each.finished, each.left) for each in (seen[0], seen[-1])] == [
@@ -231,14 +232,14 @@ def test_counts_stay_right_while_retries_fall_due_and_others_change_runs() -> No
 
     def change() -> None:
         while not over.wait(0.0002):
-            engine._coordinator.changed("things")
+            engine._drains._coordinator.changed("things")
 
     retry = bf.Retry(backoff_seconds=0.01, pause_after=None)
     workflow = things(finish, retry=retry, chunk_rows=2_000)
     changing = threading.Thread(target=change)
     with bf.Engine(":memory:", workflow, workers=2) as engine:
         load(engine, 60_000)
-        engine._coordinator.listeners.append(note)
+        engine._drains._coordinator.listeners.append(note)
         changing.start()
         engine.run(wait_for_retries=True)
         over.set()

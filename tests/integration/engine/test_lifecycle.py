@@ -26,7 +26,7 @@ def states(engine: bf.Engine) -> dict[str, int]:
 
 
 def test_a_predicate_chooses_who_is_paused(engine: bf.Engine) -> None:
-    assert engine.pause("number < 3", reason="look at these") == bf.Moved(moved=3, refused=0)
+    assert engine.pause("number < 3", reason="look at these") == bf.ControlReport("paused", 3, 0)
 
     engine.run()
 
@@ -36,24 +36,24 @@ def test_a_predicate_chooses_who_is_paused(engine: bf.Engine) -> None:
 def test_who_can_not_be_paused_is_refused_and_counted(engine: bf.Engine) -> None:
     engine.pause("number < 3")
 
-    assert engine.pause("number < 5") == bf.Moved(moved=2, refused=3)
+    assert engine.pause("number < 5") == bf.ControlReport("paused", 2, 3)
 
 
 def test_a_cancelled_run_is_not_resumed(engine: bf.Engine) -> None:
     engine.cancel("number = 1")
 
-    assert engine.resume("number = 1") == bf.Moved(moved=0, refused=1)
+    assert engine.resume("number = 1") == bf.ControlReport("resumed", 0, 1)
 
 
 def test_runs_that_were_never_looked_at_can_be_cancelled(engine: bf.Engine) -> None:
-    assert engine.cancel("true").moved == 10
+    assert engine.cancel("true").changed == 10
     assert engine.run().runs == 0
 
 
 def test_run_ids_choose_too(engine: bf.Engine) -> None:
     ids = [row[0] for row in engine.runs("number in (2, 4)").select("run_id").fetchall()]
 
-    assert engine.pause(run_ids=ids) == bf.Moved(moved=2, refused=0)
+    assert engine.pause(run_ids=ids) == bf.ControlReport("paused", 2, 0)
 
 
 def test_a_predicate_that_is_no_sql_is_refused_with_the_columns_there_are(

@@ -58,7 +58,7 @@ def test_any_names_work_in_loads_steps_and_queries(tmp_path: Path, name: str) ->
         assert steps == [(BEGUN, BATCHED), (BATCHED, STORED), (STORED, ENDED)]
     with inline_engine(things(name), path=path) as engine:
         engine.trigger(foreign_id, Thing())
-        assert engine.pause(where="\"größe\" = 1 AND object_seq = 'b'", reason="it's").moved == 1
+        assert engine.pause(where="\"größe\" = 1 AND object_seq = 'b'", reason="it's").changed == 1
         quoted = name.replace('"', '""')
         reasons = engine.sql(f"SELECT reason FROM \"{quoted}\".runs WHERE run_state = 'PAUSED'")
         assert reasons.fetchall() == [("it's",)]

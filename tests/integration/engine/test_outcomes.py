@@ -308,7 +308,7 @@ def test_a_resumed_run_begins_with_its_first_attempt() -> None:
     with inline_engine(workflow_of(step, retry=bf.Retry(pause_after=2))) as engine:
         run_id = engine.trigger("a", Thing())
         engine.run(wait_for_retries=True)
-        assert engine.resume("status = 'NEW'") == bf.Moved(moved=1, refused=0)
+        assert engine.resume("status = 'NEW'") == bf.ControlReport("resumed", 1, 0)
         engine.run()
         assert engine.get(run_id).status is Stage.DONE
 

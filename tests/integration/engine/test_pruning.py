@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-from batchflow.errors import EngineStateError
+from batchflow.errors import InvalidOptionError
 from batchflow.testing import FakeClock, inline_engine
 
 DAY = timedelta(days=1)
@@ -88,7 +88,7 @@ def test_a_moment_is_as_it_says_and_a_naive_one_is_local(
 
 @pytest.mark.parametrize("wrong", ["30d", 30, None, timedelta(days=-1), timedelta.max])
 def test_what_is_no_moment_is_refused(engine: bf.Engine, wrong: Any) -> None:
-    with pytest.raises(EngineStateError, match=r"^finished_before is .*; give"):
+    with pytest.raises(InvalidOptionError, match=r"^finished_before is .*; give"):
         engine.prune(wrong)
 
 
@@ -114,7 +114,7 @@ def test_the_engines_workflows_are_pruned_and_no_others(tmp_path: Path, clock: F
     with inline_engine(things("things"), things("others"), path=path, clock=clock) as engine:
         assert engine.prune(timedelta(0), workflow="others").runs == 3
         assert engine.prune(timedelta(0)).runs == 3
-        with pytest.raises(EngineStateError, match="say which workflow"):
+        with pytest.raises(InvalidOptionError, match="give workflow="):
             engine.prune(timedelta(0), "true")
         assert engine.sql("SELECT count(*) FROM strangers.runs").fetchall() == [(3,)]
 

@@ -111,7 +111,7 @@ def test_the_counts_are_of_what_was_stored(tmp_path: Path) -> None:
     tallies = []
     with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
         engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
-        engine._coordinator.listeners.append(lambda tally: tallies.append(tally.advanced))
+        engine._drains._coordinator.listeners.append(lambda tally: tallies.append(tally.advanced))
         with changed_elsewhere(engine), pytest.raises(bf.CommitError):
             engine.run()
 

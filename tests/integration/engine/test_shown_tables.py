@@ -136,7 +136,7 @@ def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Eng
     assert cells(shown) == ["number", "7", "text", "NULL"]
     assert cells(shown, "b") == ["<a> · NEW · INITIATED"]
     assert f"run {run.run_id} · version 1" in cells(shown, "small")[0]
-    assert "What happened to it can't be told: The store is closed" in shown
+    assert "Its history can't be read: The store is closed" in shown
     assert "number" not in repr(run)
 
 

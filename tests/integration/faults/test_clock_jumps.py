@@ -155,7 +155,7 @@ def test_a_drain_that_waits_for_a_retry_goes_on_when_the_clock_is_set_back(tmp_p
     workflow = calls(jumps, backoff_seconds=0.2, max_backoff_seconds=0.2)
     with opened(tmp_path / "calls.duckdb", workflow, clock) as engine:
         load(engine, 10)
-        engine._coordinator.listeners.append(
+        engine._drains._coordinator.listeners.append(
             lambda _: setattr(clock, "offset", timedelta(seconds=-HOUR))
         )
         # With an hour to wait, this would outlast the test's time.

@@ -42,7 +42,7 @@ def engine(tmp_path: Path) -> Iterator[bf.Engine]:
 
 def priced(engine: bf.Engine, first: int = 0, last: int = ROWS, **wide: pa.Array) -> StepCommit:
     """What a step did that moved these runs on."""
-    [workflow] = engine._workflows.all
+    [workflow] = engine._workflows.values()
     columns = ["#seq", "#version", "#attempt", "#run_state"]
     claimed = engine._store.claim(workflow, 0, first, last - 1, engine._clock.now(), ["number"])
     rows = claimed.num_rows
@@ -81,7 +81,7 @@ def test_a_sql_step_that_conflicts_is_refused_and_nothing_of_it_is_stored(
     engine: bf.Engine,
 ) -> None:
     engine.pause("seq % 2 = 1")
-    [workflow] = engine._workflows.all
+    [workflow] = engine._workflows.values()
     code = workflow.code_of(Stage.LABELLED)
     with engine._store._connection.write() as cursor:
         cursor.execute("UPDATE orders.runs SET status = 'LABELLED'")
@@ -125,7 +125,7 @@ def committed_at_last(engine: bf.Engine, commit: StepCommit) -> int:
 def test_a_drain_that_met_a_conflict_loses_nothing_and_doubles_nothing(engine: bf.Engine) -> None:
     with claimed_elsewhere(engine, "seq IN (7, 1007)"):
         # However often it is tried, the conflict lasts.
-        ended = threading.Timer(0.3, engine._coordinator.stop.request, (0.0,))
+        ended = threading.Timer(0.3, engine._drains._coordinator.stop.request, (0.0,))
         ended.start()
         with contextlib.suppress(bf.CommitError):
             engine.run()

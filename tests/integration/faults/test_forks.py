@@ -97,15 +97,15 @@ def test_every_call_in_a_child_is_refused(
 
 
 def first_run(engine: bf.Engine) -> UUID:
-    return UUID(int=engine._store.run_id_base(engine._workflows.all[0]))
+    return UUID(int=engine._store.run_id_base(next(iter(engine._workflows.values()))))
 
 
 @pytest.mark.parametrize("deed", ["close", "stop", "__exit__"])
 def test_a_child_that_closes_the_engine_ends_no_worker(engine: bf.Engine, deed: str) -> None:
-    workers = getattr(engine._executor, "pids", [])
+    workers = getattr(engine._drains._executor, "pids", [])
     arguments = (None, None, None) if deed == "__exit__" else ()
     assert in_child(lambda: getattr(engine, deed)(*arguments)) == UNHARMED
-    assert getattr(engine._executor, "pids", []) == workers
+    assert getattr(engine._drains._executor, "pids", []) == workers
     assert_unharmed(engine)
 
 

@@ -161,7 +161,7 @@ def test_a_pause_stands_and_the_late_result_is_refused_and_counted(
     engine: bf.Engine, gate: Gate
 ) -> None:
     with draining(engine, gate) as drain:
-        assert engine.pause(MINE, reason="look at these") == bf.Moved(moved=HELD, refused=0)
+        assert engine.pause(MINE, reason="look at these") == bf.ControlReport("paused", HELD, 0)
     assert drain.result().refused == HELD
     assert found(engine, "status, run_state, reason, checks, count(*)", MINE) == [
         ("NEW", "PAUSED", "look at these", 0, HELD)
@@ -176,7 +176,7 @@ def test_a_cancellation_stands_and_the_late_result_is_refused_and_counted(
     engine: bf.Engine, gate: Gate
 ) -> None:
     with draining(engine, gate) as drain:
-        assert engine.cancel(MINE, reason="not wanted").moved == HELD
+        assert engine.cancel(MINE, reason="not wanted").changed == HELD
     assert drain.result().refused == HELD
     assert found(engine, "status, run_state, reason, checks, count(*)", MINE) == [
         ("NEW", "CANCELLED", "not wanted", 0, HELD)
@@ -190,7 +190,7 @@ def test_a_run_paused_and_resumed_meanwhile_is_executed_again_in_the_same_drain(
 ) -> None:
     with draining(engine, gate) as drain:
         engine.pause(MINE)
-        assert engine.resume(MINE).moved == HELD
+        assert engine.resume(MINE).changed == HELD
     assert drain.result().refused == HELD
     assert_all_done(engine)
 

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from batchflow.definition.workflow import Workflow
+from batchflow.operation import LoadReport, TriggerMany
+from batchflow.store import RunsAdded
 from batchflow.store.loading.load import load
-from batchflow.store.loading.load_options import LoadOptions
-from batchflow.store.loading.load_report import LoadReport, Placed
-from batchflow.store.loading.trigger import Trigger
+from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.schema.layout import Layout
 from batchflow.store.store import Store
 
@@ -51,13 +51,13 @@ class Loader:
         self.store = store
         self.connection = store._connection
         self.layout: Layout = store._layouts[workflow.name]
-        self.trigger_one = Trigger(self.connection, self.layout)
+        self.trigger_one = SingleTrigger(self.connection, self.layout)
 
     def load(self, source: Any, **options: Any) -> LoadReport:
         options.setdefault("foreign_id", "name")
-        return load(self.connection, self.layout, source, LoadOptions(**options), NOW)
+        return load(self.connection, self.layout, TriggerMany(source=source, **options), NOW)
 
-    def trigger(self, foreign_id: str, given: Any, at: Any = None) -> Placed:
+    def trigger(self, foreign_id: str, given: Any, at: Any = None) -> RunsAdded:
         return self.trigger_one(foreign_id, given, at, NOW)
 
     def query(self, sql: str) -> list[dict[str, Any]]:

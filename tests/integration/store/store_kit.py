@@ -17,9 +17,11 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
-from batchflow.engine.asking import Asking
-from batchflow.engine.selection import Selection
+from batchflow.engine.catalog import EngineCatalog
+from batchflow.engine.news import CommitNews
+from batchflow.operation import Operations, Request, ResultT
 from batchflow.store import CommitSummary, Relation, StepCommit, Store
+from batchflow.store.query.questions import Questions
 from batchflow.store.schema.layout import quote
 
 NOW = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
@@ -122,13 +124,40 @@ def fetched(relation: Relation) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
+class OpenStore(Operations, Questions):
+    """The operations and questions of a store that is open here, at a moment of the test's."""
+
+    def __init__(
+        self, store: Store, *workflows: Workflow[Any, Any], now: dt.datetime = NOW
+    ) -> None:
+        by_name = {workflow.name: workflow for workflow in workflows}
+        self.path = store.path
+        self._by_name = by_name
+        self._store = store
+        self._now = now
+        self._source = store.source
+        self._catalog = EngineCatalog(store, by_name)
+        self._news = CommitNews()
+
+    @property
+    def workflows(self) -> tuple[str, ...]:
+        return tuple(self._by_name)
+
+    def perform(self, request: Request[ResultT]) -> ResultT:
+        return self._store.perform(request, self._now)
+
+
 class Bench:
     """A store with one workflow, and short ways to put runs in and to look at them."""
 
     def __init__(self, store: Store, workflow: Workflow[Any, Any]) -> None:
         self.store = store
         self.workflow = workflow
-        self.questions = Asking(store, Selection([workflow]))
+        self.questions = self.at(NOW)
+
+    def at(self, now: dt.datetime) -> OpenStore:
+        """The operations and questions at a moment."""
+        return OpenStore(self.store, self.workflow, now=now)
 
     def seed(self, rows: int, weight: str = "range", **columns: str) -> None:
         """Put runs in: seqs from 0, INITIATED at NEW, unless `columns` (SQL) says otherwise."""

@@ -91,9 +91,7 @@ def test_a_predicate_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> 
     where = f"EXISTS (SELECT * FROM {hostile(READS[kind], elsewhere)})"
 
     refused(lambda: bench.questions.runs(where).fetchall())
-    refused(
-        lambda: bench.store.cancel(bench.workflow, where=where, run_ids=None, reason=None, now=NOW)
-    )
+    refused(lambda: bench.questions.cancel(where))
 
     assert set(bench.rows("run_state::VARCHAR")) == {("INITIATED",)}
 
@@ -150,7 +148,7 @@ def test_a_query_can_still_be_explained(bench: Bench) -> None:
 
 def test_python_variables_can_not_be_queried(bench: Bench) -> None:
     with pytest.raises(QueryError, match="does not exist"):
-        bench.questions.sql("FROM reader")
+        bench.questions.sql("FROM reader").fetchall()
 
 
 @pytest.mark.parametrize("limit", ["lots", "5 apples", "", "0", "120%", "1KB"])
@@ -217,7 +215,7 @@ def test_a_loaded_file_can_not_be_read_after_its_load(loader: Loader, elsewhere:
     loader.load(path)
 
     with pytest.raises(QueryError, match="disabled by configuration"):
-        Relation(loader.store.source, f"FROM '{path}'")
+        Relation(loader.store.source, f"FROM '{path}'").fetchall()
 
     assert loader.query("SELECT count(*) AS n FROM duckdb_views() WHERE NOT internal") == [{"n": 0}]
 

@@ -16,7 +16,8 @@ from loading_kit import Item, Loader, Stage, opened, workflow_of
 from batchflow.definition.fields import Precision
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import DefinitionError, InvalidOptionError, LoadError, SourceError
-from batchflow.store.loading.load_options import LoadOptions, starting_code
+from batchflow.operation import TriggerMany
+from batchflow.store.loading.starting_point import starting_code
 
 
 @dataclass
@@ -239,7 +240,7 @@ def test_values_that_an_option_does_not_allow_are_refused(
     option: str, value: object, allowed: str
 ) -> None:
     with pytest.raises(InvalidOptionError) as caught:
-        LoadOptions(**{option: value})
+        TriggerMany(source=[], **{option: value})
     assert str(caught.value) == f"{option} is {value!r}; give {allowed}."
     assert caught.value.option == option
 

@@ -149,11 +149,11 @@ def test_a_reader_spills_to_a_temporary_folder(
 ) -> None:
     bench.store.close()
 
-    with connect(path) as one, connect(path) as other:
-        folders = [one.sql("SELECT current_setting('temp_directory')").fetchall() for _ in range(2)]
-        assert other.sql("SELECT current_setting('temp_directory')").fetchall() != folders[0]
-        assert [mode(folder) for folder in temporary_folder.iterdir()] == [0o700, 0o700]
-        assert sorted(os.listdir(path.parent)) == [path.name, "tmp"]
+    query = "SELECT current_setting('temp_directory')"
+    one, other = (connect(path).sql(query).to_arrow_reader() for _ in range(2))
+    assert [mode(folder) for folder in temporary_folder.iterdir()] == [0o700, 0o700]
+    assert sorted(os.listdir(path.parent)) == [path.name, "tmp"]
+    assert one.read_all() != other.read_all()
 
     assert list(temporary_folder.iterdir()) == []
 

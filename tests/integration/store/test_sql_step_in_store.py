@@ -240,9 +240,9 @@ def test_fields_of_every_type_can_be_set(open_bench: Open, attempt: int) -> None
     bench = open_bench(workflow, ":memory:")
     put_everything(bench, rows=3, attempt=attempt)
     assert bench.execute().applied == 3
-    row = bench.store.get(workflow, bench.run_id(0))
-    assert {name: row[name] for name in VALUES} == {
-        name: value for name, (_, value) in VALUES.items()
+    found = bench.questions.get(bench.run_id(0)).object
+    assert {column: getattr(found, fields[column]) for column in VALUES} == {
+        column: value for column, (_, value) in VALUES.items()
     }
 
 

@@ -13,7 +13,7 @@ from store_kit import LATER, NOW, Bench, Status, failed, fetched, moved, parcels
 
 import batchflow as bf
 from batchflow.definition.outcome import Outcome
-from batchflow.errors import QueryError
+from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store import StepCommit
 
 
@@ -52,8 +52,7 @@ def moving(bench: Bench) -> Bench:
     there = [Status.CHECKED, Status.CHECKED, Status.REFUSED, Status.CHECKED]
     advance(bench, Status.NEW, there, 10)
     repeat(bench, Status.CHECKED, 20)
-    chosen = {"where": "seq = 3", "run_ids": None}
-    bench.store.pause(bench.workflow, **chosen, reason="why", now=after(50))
+    bench.at(after(50)).pause("seq = 3", reason="why")
     advance(bench, Status.CHECKED, Status.DONE, 70)
     return bench
 
@@ -92,7 +91,7 @@ def test_buckets_may_be_shorter_than_a_second(moving: Bench) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1, float("nan"), float("inf"), 1e-9, 1e300, "60"])
 def test_buckets_without_a_length_are_refused(bench: Bench, seconds: Any) -> None:
-    with pytest.raises(QueryError, match="above 0"):
+    with pytest.raises(InvalidOptionError, match="above 0"):
         bench.questions.throughput(seconds)
 
 
@@ -196,7 +195,7 @@ def test_what_is_counted_from_transitions_needs_them(
     bench = open_bench(parcels(record_transitions=False))
 
     with pytest.raises(QueryError, match=r"'parcels'.*record_transitions=False"):
-        getattr(bench.questions, question)()
+        getattr(bench.questions, question)().fetchall()
     assert bench.questions.ages().fetchall() == []
 
 

@@ -92,7 +92,7 @@ def test_a_last_failure_pauses_with_the_reason(bench: Bench) -> None:
 def test_a_run_that_somebody_paused_meanwhile_is_not_overwritten(bench: Bench) -> None:
     bench.seed(3)
     claimed = bench.claim()
-    bench.store.pause(bench.workflow, where="seq = 1", run_ids=None, reason="stop", now=NOW)
+    bench.questions.pause("seq = 1", reason="stop")
     [summary] = bench.commit(moved(bench, claimed, Status.CHECKED))
     assert summary.applied == 2
     assert summary.refused_seqs.tolist() == [1]
@@ -107,7 +107,7 @@ def test_a_run_that_somebody_paused_meanwhile_is_not_overwritten(bench: Bench) -
 def test_a_refused_failure_leaves_no_error_behind(bench: Bench) -> None:
     bench.seed(2)
     claimed = bench.claim()
-    bench.store.cancel(bench.workflow, where="seq = 0", run_ids=None, reason="gone", now=NOW)
+    bench.questions.cancel("seq = 0", reason="gone")
     [summary] = bench.commit(failed(bench, claimed))
     assert summary.refused_seqs.tolist() == [0]
     assert bench.errors("seq") == [(1,)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from store_kit import NOW, Bench, Parcel, Status, parcels
+from store_kit import NOW, Bench, OpenStore, Parcel, Status, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError, StoreFormatError
@@ -136,7 +136,8 @@ def test_two_workflows_in_a_store_have_different_run_ids(path: Path) -> None:
     Bench(store, first).seed(1)
     Bench(store, second).seed(1)
     ids = [Bench(store, each).rows("run_id")[0][0] for each in (first, second)]
-    assert [store.workflow_of(run_id) for run_id in ids] == [first, second]
+    questions = OpenStore(store, first, second)
+    assert [questions.find(run_id).workflow for run_id in ids] == [first.name, second.name]
     store.close()
 
 

@@ -144,7 +144,7 @@ def test_a_closed_store_refuses_to_work(path: Path) -> None:
     store = open_store(path)
     store.close()
     with pytest.raises(StoreClosedError):
-        Relation(store.source, "SELECT 1")
+        Relation(store.source, "SELECT 1").fetchall()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -153,7 +153,7 @@ def test_a_forked_child_can_neither_use_nor_harm_the_store(path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            Relation(store.source, "SELECT 1")
+            Relation(store.source, "SELECT 1").fetchall()
         except ForkedStoreError:
             store.close()
             os._exit(7)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from store_kit import NOW, Bench, Parcel, Status, moved, parcels
+from store_kit import Bench, Parcel, Status, moved, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError
@@ -76,12 +76,12 @@ def test_new_fields_get_their_defaults(open_bench: Open) -> None:
 
     stored(open_bench)
     bench = open_bench(changed(Wider))
-    row = bench.store.get(bench.workflow, bench.run_id(1))
-    assert row["weight"] == 1
-    assert (row["price"], row["sent"], row["tags"], row["size"]) == (1.5, None, ["new"], Size(3))
-    assert row["kind"].name == "DONE"
-    assert row["waits"] == dt.timedelta(days=2)
-    assert row["object_status"] == "mine"
+    found = bench.questions.get(bench.run_id(1)).object
+    assert found.weight == 1
+    assert (found.price, found.sent, found.tags, found.size) == (1.5, None, ["new"], Size(3))
+    assert found.kind.name == "DONE"
+    assert found.waits == dt.timedelta(days=2)
+    assert found.status == "mine"
     nullable = dict(
         bench.questions.sql(
             "SELECT column_name, is_nullable FROM duckdb_columns() "
@@ -177,5 +177,5 @@ def test_transitions_are_recorded_once_they_are_switched_on(
     silent.store.close()
     bench = open_bench()
     assert bench.transitions("seq") == []
-    bench.store.pause(bench.workflow, where="true", run_ids=None, reason="look", now=NOW)
+    bench.questions.pause("true", reason="look")
     assert bench.transitions("outcome") == [("paused",), ("paused",)]

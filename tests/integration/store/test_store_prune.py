@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from store_kit import LATER, NOW, Bench, Status, fetched, moved, parcels
 
+from batchflow.access import connect
 from batchflow.definition.run_state import RunState
-from batchflow.errors import CommitError, QueryError
-from batchflow.store import Pruned, PruneOptions, Store
+from batchflow.errors import CommitError, InvalidOptionError, QueryError, WorkflowNotFoundError
+from batchflow.operation import PruneReport
+from batchflow.store import Store
 
 FINISHED_LONG_AGO = {
     "run_state": "'COMPLETED'",
@@ -20,12 +22,11 @@ FINISHED_LONG_AGO = {
 }
 
 
-def prune(bench: Bench, where: str | None = None, *, dry_run: bool = False) -> Pruned:
-    options = PruneOptions(before=LATER, where=where, dry_run=dry_run)
-    return bench.store.prune([bench.workflow.name], options)
+def prune(bench: Bench, where: str | None = None, *, dry_run: bool = False) -> PruneReport:
+    return bench.questions.prune(LATER, where, dry_run=dry_run)
 
 
-def counts(pruned: Pruned) -> tuple[int, int, int]:
+def counts(pruned: PruneReport) -> tuple[int, int, int]:
     return pruned.runs, pruned.transitions, pruned.errors
 
 
@@ -149,7 +150,7 @@ def test_without_a_log_of_transitions_there_are_none_to_remove(
 def test_a_late_result_for_a_run_that_is_gone_is_refused(bench: Bench) -> None:
     bench.seed(4)
     late = bench.claim()
-    bench.store.cancel(bench.workflow, where="seq < 2", run_ids=None, reason=None, now=NOW)
+    bench.questions.cancel("seq < 2")
     assert prune(bench).runs == 2
 
     [summary] = bench.commit(moved(bench, late, Status.CHECKED))
@@ -161,25 +162,19 @@ def test_a_late_result_for_a_run_that_is_gone_is_refused(bench: Bench) -> None:
 def test_no_definition_is_needed_and_all_workflows_are_pruned(path: Path) -> None:
     with_two(path)
 
-    store = Store.open(path, (), clock=lambda: NOW)
-    try:
-        assert store.prune(["refunds"], PruneOptions(before=LATER)).runs == 5
-        assert store.prune(None, PruneOptions(before=LATER)).runs == 3
-    finally:
-        store.close()
+    store = connect(path)
+    assert store.prune(LATER, workflow="refunds").runs == 5
+    assert store.prune(LATER).runs == 3
 
 
 def test_a_predicate_is_for_one_workflow_and_it_must_be_there(path: Path) -> None:
     with_two(path)
 
-    store = Store.open(path, (), clock=lambda: NOW)
-    try:
-        with pytest.raises(QueryError, match=r"several are to be pruned \('parcels', 'refunds'\)"):
-            store.prune(None, PruneOptions(before=LATER, where="true"))
-        with pytest.raises(QueryError, match=r"no workflow 'nobody'; .* 'parcels', 'refunds'"):
-            store.prune(["nobody"], PruneOptions(before=LATER))
-    finally:
-        store.close()
+    store = connect(path)
+    with pytest.raises(InvalidOptionError, match=r"workflow= one of: 'parcels', 'refunds'"):
+        store.prune(LATER, where="true")
+    with pytest.raises(WorkflowNotFoundError, match=r"no workflow 'x'; .* 'parcels', 'refunds'"):
+        store.prune(LATER, workflow="x")
 
 
 def with_two(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from store_kit import (
     VALUES,
     Bench,
     Everything,
+    OpenStore,
     Status,
     failed,
     fetched,
@@ -21,8 +23,9 @@ from store_kit import (
 
 from batchflow.definition.run_state import RunState
 from batchflow.definition.workflow import Workflow
-from batchflow.errors import QueryError, RunNotFoundError
+from batchflow.errors import InvalidOptionError, QueryError, RunNotFoundError, StoreClosedError
 from batchflow.store import Store
+from batchflow.store.query.arrival import Arrival, arrival
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def everything() -> Bench:
 
 
 def test_a_run_is_got_with_values_of_the_types_of_its_fields(everything: Bench) -> None:
-    row = everything.store.get(everything.workflow, everything.run_id(0))
+    run = everything.questions.get(everything.run_id(0))
     for name, (_, value) in VALUES.items():
-        assert row[name] == value, name
-    assert row["run_id"] == everything.run_id(0)
-    assert (row["status"], row["run_state"], row["created_at"]) == ("NEW", "INITIATED", NOW)
+        assert getattr(run.object, name.removeprefix("object_")) == value, name
+    assert run.run_id == everything.run_id(0)
+    assert (run.status, run.run_state, run.created_at) == (Status.NEW, RunState.INITIATED, NOW)
 
 
 def test_a_claim_sends_booleans_as_arrows_own_also_when_nested(everything: Bench) -> None:
@@ -57,8 +60,8 @@ def test_what_a_claim_sent_can_be_committed_unchanged(everything: Bench) -> None
     claimed = everything.claim(fields=tuple(fields))
     commit = moved(everything, claimed, Status.DONE, **{name: claimed[name] for name in fields})
     assert everything.commit(commit)[0].applied == 1
-    row = everything.store.get(everything.workflow, everything.run_id(0))
-    assert {name: row[name] for name in VALUES} == {
+    found = everything.questions.get(everything.run_id(0)).object
+    assert {name: getattr(found, name.removeprefix("object_")) for name in VALUES} == {
         name: value for name, (_, value) in VALUES.items()
     }
 
@@ -87,8 +90,8 @@ def test_queries_bind_their_parameters(bench: Bench) -> None:
 )
 def test_a_query_only_reads(bench: Bench, query: str) -> None:
     bench.seed(1)
-    with pytest.raises(QueryError, match="one statement that reads"):
-        bench.questions.sql(query)
+    with pytest.raises(QueryError, match="one statement that only reads"):
+        bench.questions.sql(query).fetchall()
     assert bench.rows("weight") == [(0,)]
 
 
@@ -101,7 +104,7 @@ def test_short_forms_of_reading_are_queries_too(bench: Bench, query: str) -> Non
 
 def test_a_wrong_query_says_what_duckdb_found(bench: Bench) -> None:
     with pytest.raises(QueryError, match="nowhere"):
-        bench.questions.sql("SELECT * FROM nowhere")
+        bench.questions.sql("SELECT * FROM nowhere").fetchall()
     with pytest.raises(QueryError, match="parsed"):
         bench.questions.sql("SELEC 1")
 
@@ -115,7 +118,7 @@ def test_runs_are_chosen_by_a_predicate(bench: Bench) -> None:
 
 def test_a_wrong_predicate_names_the_columns_there_are(bench: Bench) -> None:
     with pytest.raises(QueryError, match=r"(?s)wieght.* columns .*weight"):
-        bench.questions.runs("wieght > 2")
+        bench.questions.runs("wieght > 2").fetchall()
 
 
 def test_a_relation_outlives_the_call_and_holds_up_no_writer(bench: Bench) -> None:
@@ -131,7 +134,7 @@ def test_a_relation_outlives_the_call_and_holds_up_no_writer(bench: Bench) -> No
 def test_a_relation_can_not_be_read_once_the_store_is_closed(bench: Bench) -> None:
     relation = bench.questions.counts()
     bench.store.close()
-    with pytest.raises(QueryError):
+    with pytest.raises(StoreClosedError):
         relation.fetchall()
 
 
@@ -187,14 +190,31 @@ def test_a_history_without_recorded_transitions_tells_the_failures(open_bench: A
 
 
 @pytest.mark.parametrize("given", ["0", 0, None])
-def test_a_run_id_that_is_none_is_refused(bench: Bench, given: Any) -> None:
-    flow, store = bench.workflow, bench.store
-    with pytest.raises(QueryError, match=r"give a uuid\.UUID"):
-        store.get(flow, given)
-    with pytest.raises(RunNotFoundError, match="no run id"):
-        bench.questions.history(given)
-    with pytest.raises(QueryError, match=r"give a uuid\.UUID"):
-        store.workflow_of(given)
+def test_what_names_no_run_is_not_found(bench: Bench, given: Any) -> None:
+    for question in (bench.questions.get, bench.questions.history, bench.questions.find):
+        with pytest.raises(RunNotFoundError, match=str(given)):
+            question(given)
+
+
+def test_a_run_is_found_by_its_foreign_id_and_the_latest_of_several_is_meant(bench: Bench) -> None:
+    bench.seed(3, foreign_id="'same'")
+    bench.seed(1, seq="9", foreign_id="'other'")
+    found = bench.questions.find("same")
+    assert (found.workflow, found.run_id) == ("parcels", bench.run_id(2))
+    assert bench.questions.get("other").run_id == bench.run_id(9)
+    assert bench.questions.get(str(bench.run_id(1))).run_id == bench.run_id(1)
+
+
+def test_a_foreign_id_of_two_workflows_needs_the_workflow(path: Path) -> None:
+    workflows = parcels("first"), parcels("second")
+    store = Store.open(path, workflows, clock=lambda: NOW)
+    for workflow in workflows:
+        Bench(store, workflow).seed(1, foreign_id="'same'")
+    questions = OpenStore(store, *workflows)
+    with pytest.raises(InvalidOptionError, match="workflow= one of: 'first', 'second'"):
+        questions.get("same")
+    assert questions.find("same", workflow="second").workflow == "second"
+    store.close()
 
 
 def test_a_query_or_predicate_that_is_no_text_is_refused(bench: Bench) -> None:
@@ -208,25 +228,22 @@ def test_a_query_or_predicate_that_is_no_text_is_refused(bench: Bench) -> None:
 def test_an_arrival_knows_where_a_run_has_been(bench: Bench) -> None:
     bench.seed(1)
     bench.commit(moved(bench, bench.claim(), Status.CHECKED))
+    run = bench.questions.find(bench.run_id(0))
 
-    def reached(status: Status) -> bool:
-        code = bench.workflow.code_of(status)
-        return bench.store.arrival(bench.workflow, bench.run_id(0), code).reached
+    def arrived(status: Status) -> Arrival:
+        return arrival(bench.store.source, bench.workflow, run, status.name)
 
-    assert [reached(status) for status in Status] == [True, True, False, False]
-    arrival = bench.store.arrival(bench.workflow, bench.run_id(0), 0)
-    assert (arrival.code, arrival.run_state, arrival.reason) == (1, RunState.RUNNING, None)
+    assert [arrived(status).reached for status in Status] == [True, True, False, False]
+    found = arrived(Status.NEW)
+    assert (found.status, found.run_state, found.reason) == ("CHECKED", RunState.RUNNING, None)
 
 
 def test_an_unknown_run_is_not_found_by_anything(bench: Bench) -> None:
     bench.seed(1)
-    flow, store = bench.workflow, bench.store
     for run_id in (bench.run_id(1), UUID(int=0)):
         with pytest.raises(RunNotFoundError, match=str(run_id)):
-            store.get(flow, run_id)
+            bench.questions.get(run_id)
         with pytest.raises(RunNotFoundError, match=str(run_id)):
             bench.questions.history(run_id)
         with pytest.raises(RunNotFoundError):
-            store.arrival(flow, run_id, 0)
-    with pytest.raises(RunNotFoundError):
-        store.workflow_of(UUID(int=0))
+            bench.questions.wait(run_id, Status.DONE, timeout_seconds=0)

@@ -11,16 +11,17 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from store_kit import NOW, Bench, fetched, parcels
+from store_kit import NOW, Bench, Parcel, fetched, parcels
 
 import batchflow as bf
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import (
+    InvalidOptionError,
     QueryError,
     RunNotFoundError,
-    StoreClosedError,
     StoreFormatError,
     StoreHeldError,
+    WorkflowNotFoundError,
 )
 from batchflow.store import Store
 
@@ -74,7 +75,7 @@ def test_a_reader_and_an_engine_return_the_same_columns(stored: Path) -> None:
 def test_history_finds_the_workflow_by_the_run_id(stored: Path) -> None:
     with bf.connect(stored) as reader:
         (run_id,) = fetched(reader.runs("weight = 0", workflow="parcels").select("run_id"))[0]
-        assert reader.workflow_of(run_id) == "parcels"
+        assert reader.find(run_id).workflow == "parcels"
         assert fetched(reader.history(run_id)) == []
         with pytest.raises(RunNotFoundError):
             reader.history(UUID(int=run_id.int + 10))
@@ -84,15 +85,15 @@ def test_history_finds_the_workflow_by_the_run_id(stored: Path) -> None:
 
 def test_the_workflow_is_required_if_there_are_several(stored: Path) -> None:
     with bf.connect(stored) as reader:
-        with pytest.raises(QueryError, match="'parcels', 'returns'"):
+        with pytest.raises(InvalidOptionError, match="'parcels', 'returns'"):
             reader.counts()
-        with pytest.raises(QueryError, match="no 'orders'"):
+        with pytest.raises(WorkflowNotFoundError, match="no workflow 'orders'"):
             reader.counts(workflow="orders")
 
 
 def test_a_wrong_predicate_names_the_columns(stored: Path) -> None:
     with bf.connect(stored) as reader, pytest.raises(QueryError, match=r"run_id, .*weight"):
-        reader.runs("mass > 1", workflow="parcels")
+        reader.runs("mass > 1", workflow="parcels").fetchall()
 
 
 def test_a_reader_refuses_what_would_change_the_store(stored: Path) -> None:
@@ -128,16 +129,33 @@ def test_an_engine_that_does_not_serve_keeps_readers_out(stored: Path) -> None:
     assert caught.value.holder["pid"] == os.getpid()
 
 
-def test_a_reader_keeps_engines_out_until_it_is_closed(stored: Path) -> None:
-    with bf.connect(stored), pytest.raises(StoreHeldError):
-        bf.Engine(stored, parcels(), workers=0)
+def test_a_client_with_its_relations_keeps_no_engine_out_and_works_before_and_after(
+    stored: Path,
+) -> None:
+    client = bf.connect(stored)
+    relation = client.runs(workflow="parcels")
+    assert len(relation) == 3
+    for _ in range(2):
+        with bf.Engine(stored, parcels(), workers=0) as engine:
+            assert (client.served, len(relation)) == (True, len(engine.runs()))
+            engine.trigger(f"added-{len(relation)}", Parcel(1))
+            assert len(relation) == len(engine.runs())
+        assert (client.served, len(relation)) == (False, len(client.runs(workflow="parcels")))
+    assert len(relation) == 5
+
+
+def test_an_engine_opens_the_store_between_two_batches_of_a_dropped_stream(stored: Path) -> None:
+    stream = bf.connect(stored).runs(workflow="parcels").to_arrow_reader(1)
+    stream.read_next_batch()
+    del stream
     bf.Engine(stored, parcels(), workers=0).close()
 
 
 def test_an_engine_waits_for_a_reader_that_is_about_to_close(stored: Path) -> None:
     code = (
         "import sys\nimport batchflow as bf\n"
-        "with bf.connect(sys.argv[1]):\n    print('open', flush=True)\n    sys.stdin.read()\n"
+        "stream = bf.connect(sys.argv[1]).runs(workflow='parcels').to_arrow_reader(1)\n"
+        "stream.read_next_batch()\nprint('open', flush=True)\nsys.stdin.read()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(stored)],
@@ -181,9 +199,13 @@ def test_a_reader_reads_the_log_of_a_crash_and_leaves_it_unchanged(stored: Path)
     assert {path.name: path.read_bytes() for path in stored.parent.iterdir()} == before
 
 
-def test_a_closed_reader_raises_store_closed_error(stored: Path) -> None:
-    reader = bf.connect(stored)
-    reader.close()
-    reader.close()
-    with pytest.raises(StoreClosedError):
-        reader.counts(workflow="parcels")
+def test_a_store_is_changed_without_its_definitions_while_no_engine_has_it_open(
+    stored: Path,
+) -> None:
+    client = bf.connect(stored)
+    run_id = client.trigger("new", Parcel(7, "glass"), workflow="returns")
+    assert client.get("new").object.label == "glass"
+    assert client.pause(run_ids=[run_id], workflow="returns").changed == 1
+    assert client.wait(run_id, "NEW").run_state is bf.RunState.PAUSED
+    with bf.Engine(stored, parcels("returns", record_transitions=False), workers=0) as engine:
+        assert engine.get(run_id).object == Parcel(7, "glass")

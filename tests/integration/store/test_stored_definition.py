@@ -16,7 +16,7 @@ from store_kit import LATER, NOW, Bench, Status, parcels, sql_parcels
 from batchflow.definition import Workflow
 from batchflow.definition.description import RestoredWorkflow
 from batchflow.errors import DefinitionError, StoreFormatError
-from batchflow.store import LoadOptions, Store
+from batchflow.store import Store
 from batchflow.store.schema.stored_definition import stored_workflows
 
 
@@ -54,16 +54,16 @@ def test_runs_are_triggered_and_controlled_by_a_restored_workflow(
     open_bench().store.close()
     bench = open_bench(restored(path))
     workflow = bench.workflow
-    placed = bench.store.trigger(workflow, "a", workflow.object_type(weight=3), None, NOW)
+    bench.questions.trigger("a", workflow.object_type(weight=3))
     source = pa.table({"key": ["b", "c"], "weight": [1, 2]})
-    bench.store.load(workflow, source, LoadOptions(foreign_id="key"), NOW)
-    bench.store.pause(workflow, where="weight = 1", run_ids=None, reason="look", now=LATER)
+    bench.questions.trigger_many(source, foreign_id="key")
+    bench.at(LATER).pause("weight = 1", reason="look")
     assert bench.rows("foreign_id, weight, label, status, run_state") == [
         ("a", 3, "none", "NEW", "INITIATED"),
         ("b", 1, "none", "NEW", "PAUSED"),
         ("c", 2, "none", "NEW", "INITIATED"),
     ]
-    assert bench.store.get(workflow, placed.run_id)["weight"] == 3
+    assert bench.questions.get("a").object.weight == 3
 
 
 def test_a_load_needs_the_column_whose_default_code_computes(
@@ -78,11 +78,10 @@ def test_a_load_needs_the_column_whose_default_code_computes(
     workflow.sql_step(Status.NEW, to=[Status.DONE])
     open_bench(workflow).store.close()
     bench = open_bench(restored(path))
-    options = LoadOptions(foreign_id="weight")
     with pytest.raises(DefinitionError, match="'key' is computed by the workflow's code"):
-        bench.store.load(bench.workflow, pa.table({"weight": [1]}), options, NOW)
+        bench.questions.trigger_many(pa.table({"weight": [1]}), foreign_id="weight")
     keys = pa.table({"weight": [1], "key": [str(uuid.UUID(int=7))]})
-    bench.store.load(bench.workflow, keys, options, NOW)
+    bench.questions.trigger_many(keys, foreign_id="weight")
     assert bench.rows("weight, key::VARCHAR") == [(1, str(uuid.UUID(int=7)))]
 
 

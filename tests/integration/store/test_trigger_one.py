@@ -30,7 +30,9 @@ def test_a_triggered_run_stands_at_the_starting_point(loader: Loader) -> None:
         "SELECT run_id, foreign_id, status, run_state, version, attempt, name, price, count, note "
         "FROM items.runs"
     )
-    assert [UUID(bytes=row.pop("run_id").bytes) for row in rows] == [placed.run_id]
+    assert [UUID(bytes=row.pop("run_id").bytes) for row in rows] == [
+        UUID(int=loader.layout.run_id_base)
+    ]
     assert rows == [
         {
             "foreign_id": "k",
@@ -162,6 +164,19 @@ def test_values_that_do_not_fit_are_refused_all_at_once(loader: Loader) -> None:
 @pytest.mark.parametrize("wrong", [None, Item, ["a", 1.0]])
 def test_objects_of_other_classes_are_refused(loader: Loader, wrong: Any) -> None:
     with pytest.raises(LoadError, match="carries objects of Item"):
+        loader.trigger("k", wrong)
+
+
+def test_an_object_may_be_given_as_a_mapping_of_its_fields(loader: Loader) -> None:
+    loader.trigger("k", {"name": "a", "price": 1.5})
+    assert loader.query("SELECT name, price, count FROM items.runs") == [
+        {"name": "a", "price": 1.5, "count": 1}
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"name": "a"}, {"name": "a", "price": 1.0, "colour": "red"}])
+def test_a_mapping_that_lacks_a_field_or_has_another_is_refused(loader: Loader, wrong: Any) -> None:
+    with pytest.raises(LoadError, match=r"price|colour"):
         loader.trigger("k", wrong)
 
 

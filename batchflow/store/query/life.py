@@ -1,4 +1,4 @@
-"""The life of a run as a notebook shows it: a timeline, and its last errors."""
+"""A run's history as a notebook shows it: a timeline, and its last errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batchflow.short_form import short_seconds
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from batchflow.store import Relation
+    from batchflow.store.query.relation import Relation
 
 _SHOWN_AT_EITHER_END: Final = 15
 _SHOWN_ERRORS: Final = 10
@@ -23,30 +23,30 @@ _HEADING: Final = ("when", "step", "attempt", "error", "message")
 
 @dataclass(frozen=True)
 class History:
-    """What happened to one run, asked for once it is to be shown.
+    """The history of one run, which is read when it is shown.
 
     Attributes:
-        ask: answers it.
+        read: Returns its transitions.
     """
 
-    ask: Callable[[], Relation]
+    read: Callable[[], Relation]
 
 
 def life_shown(created_at: datetime, version: int, history: History) -> str:
-    """Return the life of a run until a version as HTML; or why it can't be told."""
+    """Return the history of a run until a version as HTML; or why it can't be read."""
     try:
-        rows = history.ask().to_arrow_table()
+        rows = history.read().to_arrow_table()
     except BatchflowError as error:
-        return f"<p>What happened to it can't be told: {escaped(str(error))}</p>"
+        return f"<p>Its history can't be read: {escaped(str(error))}</p>"
     return f"{_missing(version, rows)}{timeline(_life(created_at, rows))}{_errors(rows)}"
 
 
 def _missing(version: int, rows: pa.Table) -> str:
-    """Say what can't be seen below: each transition is a version, and the first one has none."""
+    """Return a note on what is missing: each transition is a version, but for the first one."""
     if rows.num_rows - rows["version"].null_count == version - 1:
         return ""
     if rows["version"].null_count == rows.num_rows:
-        return "<p>Its transitions aren't recorded; below are its failures alone.</p>"
+        return "<p>Its transitions aren't recorded; below are only its failures.</p>"
     return "<p>Not all of its transitions are recorded.</p>"
 
 
@@ -62,14 +62,14 @@ def _life(created_at: datetime, rows: pa.Table) -> list[Event | Gap]:
 
 
 def _gap(rows: pa.Table) -> Gap:
-    """Say what is left out between the first of these rows and the last."""
+    """Return what is left out between the first of these rows and the last."""
     left_out, moments = rows.slice(1, rows.num_rows - 2), rows["committed_at"]
     counted = left_out["outcome"].cast("string").value_counts().to_pylist()
     counted.sort(key=lambda each: -each["counts"])
-    told = ", ".join(f"{each['counts']:,} {each['values']}" for each in counted)
+    outcomes = ", ".join(f"{each['counts']:,} {each['values']}" for each in counted)
     passed = (moments[-1].as_py() - moments[0].as_py()).total_seconds()
     within = f" within {short_seconds(passed)}" if passed > 0 else ""
-    return Gap(f"… {left_out.num_rows:,} more{within}: {told} …")
+    return Gap(f"… {left_out.num_rows:,} more{within}: {outcomes} …")
 
 
 def _events(rows: pa.Table) -> Sequence[Event]:
@@ -98,7 +98,7 @@ def _errors(rows: pa.Table) -> str:
     last = failed.slice(max(0, failed.num_rows - _SHOWN_ERRORS)).to_pylist()
     if not last:
         return ""
-    told = [
+    cells = [
         (
             moment_of(row["committed_at"].astimezone(UTC)),
             row["failed_step"],
@@ -110,4 +110,4 @@ def _errors(rows: pa.Table) -> str:
     ]
     more = failed.num_rows - len(last)
     before = f"<p>{more:,} errors before these.</p>" if more else ""
-    return before + html_table(_HEADING, told, numbers={2})
+    return before + html_table(_HEADING, cells, numbers={2})

@@ -7,37 +7,42 @@ import pytest
 from store_kit import LATER, NOW, Bench, Status, moved
 
 from batchflow.definition.run_state import RunState, sources_of
-from batchflow.errors import QueryError, RunNotFoundError
-from batchflow.store import Moved
+from batchflow.errors import InvalidOptionError, QueryError, RunNotFoundError
+from batchflow.operation import ControlReport
 
-VERBS = {
+ALLOWED = {
     "pause": sources_of(RunState.PAUSED),
     "cancel": sources_of(RunState.CANCELLED),
     "resume": (RunState.PAUSED,),
 }
 
 
-def act(bench: Bench, verb: str, where: str | None = "true", **options: Any) -> Moved:
-    given = {"run_ids": None, "reason": "because", "now": LATER} | options
-    moved: Moved = getattr(bench.store, verb)(bench.workflow, where=where, **given)
-    return moved
+def act(bench: Bench, operation: str, where: str | None = "true", **options: Any) -> ControlReport:
+    given = {"reason": "because"} | options
+    report: ControlReport = getattr(bench.at(LATER), operation)(where, **given)
+    return report
 
 
-@pytest.mark.parametrize("verb", VERBS)
+def paused(changed: int, refused: int = 0) -> ControlReport:
+    return ControlReport("paused", changed, refused)
+
+
+@pytest.mark.parametrize("operation", ALLOWED)
 @pytest.mark.parametrize("state", list(RunState))
-def test_a_verb_moves_runs_of_the_run_states_in_the_table_and_refuses_others(
-    bench: Bench, verb: str, state: RunState
+def test_an_operation_changes_runs_of_the_run_states_in_the_table_and_refuses_others(
+    bench: Bench, operation: str, state: RunState
 ) -> None:
     bench.seed(2, run_state=f"'{state.name}'")
-    allowed = state in VERBS[verb]
-    assert act(bench, verb) == (Moved(2, 0) if allowed else Moved(0, 2))
+    allowed = state in ALLOWED[operation]
+    report = act(bench, operation)
+    assert (report.changed, report.refused) == ((2, 0) if allowed else (0, 2))
     assert bench.rows("version") == [(2 if allowed else 1,)] * 2
     assert len(bench.transitions("seq")) == (2 if allowed else 0)
 
 
 def test_pausing_says_why_and_is_recorded(bench: Bench) -> None:
     bench.seed(3)
-    assert act(bench, "pause", "weight >= 1 -- the heavy ones") == Moved(2, 0)
+    assert act(bench, "pause", "weight >= 1 -- the heavy ones") == paused(2, 0)
     assert bench.rows("run_state, reason, updated_at", "weight = 1") == [
         ("PAUSED", "because", LATER)
     ]
@@ -54,7 +59,7 @@ def test_a_resumed_run_goes_on_as_on_its_first_attempt(bench: Bench) -> None:
         reason="'why'",
         next_attempt_at=f"TIMESTAMPTZ '{LATER}'",
     )
-    assert act(bench, "resume") == Moved(1, 0)
+    assert act(bench, "resume") == ControlReport("resumed", 1, 0)
     columns = "run_state, attempt, next_attempt_at, reason"
     assert bench.rows(columns) == [("RUNNING", 1, None, None)]
     assert bench.transitions("outcome, attempt") == [("resumed", 6)]
@@ -63,27 +68,27 @@ def test_a_resumed_run_goes_on_as_on_its_first_attempt(bench: Bench) -> None:
 
 def test_cancelled_runs_are_never_claimed_again(bench: Bench) -> None:
     bench.seed(2)
-    assert act(bench, "cancel", "seq = 0") == Moved(1, 0)
-    assert act(bench, "resume") == Moved(0, 2)
+    assert act(bench, "cancel", "seq = 0") == ControlReport("cancelled", 1, 0)
+    assert act(bench, "resume") == ControlReport("resumed", 0, 2)
     assert bench.claim()["#seq"].to_pylist() == [1]
 
 
 def test_runs_are_chosen_by_their_ids(bench: Bench) -> None:
     bench.seed(3)
     ids = [bench.run_id(2), bench.run_id(0), bench.run_id(2)]
-    assert act(bench, "pause", None, run_ids=ids) == Moved(2, 0)
+    assert act(bench, "pause", None, run_ids=ids) == paused(2, 0)
     assert bench.rows("run_state") == [("PAUSED",), ("INITIATED",), ("PAUSED",)]
 
 
 def test_no_ids_move_nothing(bench: Bench) -> None:
     bench.seed(1)
-    assert act(bench, "pause", None, run_ids=[]) == Moved(0, 0)
+    assert act(bench, "pause", None, run_ids=[]) == paused(0, 0)
 
 
 def test_an_unknown_id_is_refused_and_nothing_moves(bench: Bench) -> None:
     bench.seed(2)
     unknown = [bench.run_id(9), UUID(int=7)]
-    with pytest.raises(RunNotFoundError, match="no run with 2 of the 3 run ids") as caught:
+    with pytest.raises(RunNotFoundError, match="no run with 2 of 3 run ids") as caught:
         act(bench, "pause", None, run_ids=[bench.run_id(0), *unknown])
     assert str(unknown[0]) in str(caught.value)
     assert bench.rows("run_state") == [("INITIATED",)] * 2
@@ -113,22 +118,36 @@ def test_what_is_no_single_predicate_is_refused(bench: Bench, where: str) -> Non
 
 def test_either_a_predicate_or_ids_have_to_be_given(bench: Bench) -> None:
     for where, run_ids in ((None, None), ("true", [])):
-        with pytest.raises(QueryError, match="one of the two"):
+        with pytest.raises(InvalidOptionError, match="exactly one of where= and run_ids="):
             act(bench, "pause", where, run_ids=run_ids)
 
 
 def test_what_are_no_run_ids_is_refused(bench: Bench) -> None:
     bench.seed(1)
     run_id = bench.run_id(0)
-    for run_ids in (run_id, str(run_id), [str(run_id)], [None]):
-        with pytest.raises(QueryError, match=r"give a (list of )?uuid\.UUID"):
+    for run_ids in (run_id, str(run_id)):
+        with pytest.raises(InvalidOptionError, match="give a list of run ids"):
             act(bench, "pause", None, run_ids=run_ids)
+    with pytest.raises(RunNotFoundError, match="None is no run id"):
+        act(bench, "pause", None, run_ids=[None])
     assert bench.rows("run_state") == [("INITIATED",)]
+
+
+def test_run_ids_may_be_texts(bench: Bench) -> None:
+    bench.seed(1)
+    assert act(bench, "pause", None, run_ids=[str(bench.run_id(0))]) == paused(1)
+
+
+def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
+    bench.seed(3, run_state="CASE WHEN range = 0 THEN 'COMPLETED' ELSE 'RUNNING' END")
+    assert act(bench, "pause", dry_run=True) == paused(2, 1)
+    assert bench.rows("run_state") == [("COMPLETED",), ("RUNNING",), ("RUNNING",)]
+    assert bench.transitions("seq") == []
 
 
 def test_a_million_runs_are_paused_by_the_set(bench: Bench) -> None:
     bench.seed(1_000_000)
-    assert act(bench, "pause", "weight % 2 = 0") == Moved(500_000, 0)
+    assert act(bench, "pause", "weight % 2 = 0") == paused(500_000, 0)
     counts = bench.questions.counts().fetchall()
     assert counts == [("NEW", "INITIATED", 500_000), ("NEW", "PAUSED", 500_000)]
 
@@ -138,7 +157,7 @@ def test_pausing_runs_that_advanced_keeps_them_where_they_are(bench: Bench) -> N
     bench.commit(moved(bench, bench.claim(), Status.CHECKED))
     act(bench, "pause")
     assert bench.rows("status, run_state, version") == [("CHECKED", "PAUSED", 3)]
-    assert act(bench, "resume", reason=None) == Moved(1, 0)
+    assert act(bench, "resume", reason="again") == ControlReport("resumed", 1, 0)
     assert bench.rows("status, run_state, updated_at > created_at") == [
         ("CHECKED", "RUNNING", LATER > NOW)
     ]

@@ -15,7 +15,7 @@ _LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(eq=False)
-class Watched:
+class WatchedQuery:
     """One query under way."""
 
     cancelled: Callable[[], bool]
@@ -24,7 +24,7 @@ class Watched:
     overdue: bool = field(default=False)
 
 
-class Watch:
+class QueryWatch:
     """One thread looks after all queries, and rests while there is none.
 
     Args:
@@ -35,7 +35,7 @@ class Watch:
     def __init__(self, seconds: float, most: int) -> None:
         self._seconds = seconds
         self._room = threading.Semaphore(most)
-        self._watched: set[Watched] = set()
+        self._watched: set[WatchedQuery] = set()
         self._news = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._look, name="batchflow-queries", daemon=True)
@@ -49,7 +49,7 @@ class Watch:
             QueryError: it was ended because it took too long.
         """
         with self._room:
-            watched = Watched(cancelled, interrupt, time.monotonic() + self._seconds)
+            watched = WatchedQuery(cancelled, interrupt, time.monotonic() + self._seconds)
             with self._news:
                 self._watched.add(watched)
                 self._news.notify()
@@ -81,7 +81,7 @@ class Watch:
             for watched in self._watched:
                 watched.interrupt()
 
-    def _end_if_due(self, watched: Watched) -> None:
+    def _end_if_due(self, watched: WatchedQuery) -> None:
         watched.overdue = watched.overdue or time.monotonic() > watched.deadline
         if watched.overdue or watched.cancelled():
             watched.interrupt()

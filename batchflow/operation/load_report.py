@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -73,20 +72,3 @@ class LoadReport:
             )
         lines.extend(f"  left out: {column}" for column in self.invalid)
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One run that was triggered.
-
-    Attributes:
-        run_id: The run's id.
-        code: The code of the status where the run begins.
-        first_seq: The run's number.
-        last_seq: The same.
-    """
-
-    run_id: UUID
-    code: int
-    first_seq: int
-    last_seq: int

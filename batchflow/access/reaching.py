@@ -1,0 +1,131 @@
+"""Reaching a store for one call: through the engine that has it open, or by opening its file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from batchflow.access.socket import is_served, reachable, socket_of
+from batchflow.errors import StoreError, StoreHeldError
+from batchflow.store.query.source import Columns, Params, Rows
+
+if TYPE_CHECKING:
+    from batchflow.access.file_store import FileStore
+    from batchflow.access.reached import ReachedStore
+    from batchflow.access.remote_store import RemoteStore
+
+# An engine that has just opened the store listens soon, and one that stopped has closed it soon.
+_PATIENCE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.02
+
+CallT = TypeVar("CallT")
+
+
+class Reach(Protocol):
+    """Knows how to reach one store."""
+
+    @property
+    def served(self) -> bool:
+        """Whether an engine has the store open and answers."""
+
+    def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
+        """Reach the store and carry out one call.
+
+        Args:
+            action: The call.
+            repeatable: Whether it may be carried out again where an engine ended meanwhile.
+        """
+
+
+class ReachFile:
+    """Reaches the store with a path, whether or not an engine has it open.
+
+    Args:
+        path: The store's real path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @property
+    def served(self) -> bool:
+        """Whether an engine has the store open and answers."""
+        return is_served(self._path)
+
+    def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
+        """Reach the store and carry out one call; see `Reach`."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            late = time.monotonic() > deadline
+            if self.served:
+                # Imported where it is needed, as a caller that opens the file needs no Flight.
+                from batchflow.access.wire import EngineGoneError
+
+                try:
+                    return action(self._remote)
+                except EngineGoneError as error:
+                    if late or (error.reached and not repeatable):
+                        raise
+            try:
+                return action(self._file)
+            except StoreHeldError:
+                if late:
+                    raise
+            time.sleep(_LOOK_SECONDS)
+
+    @cached_property
+    def _file(self) -> FileStore:
+        from batchflow.access.file_store import FileStore
+
+        return FileStore(self._path)
+
+    @cached_property
+    def _remote(self) -> RemoteStore:
+        from batchflow.access.remote_store import RemoteStore
+
+        return RemoteStore(self._path, self._location)
+
+    @contextmanager
+    def _location(self) -> Iterator[str]:
+        try:
+            with reachable(socket_of(self._path)) as address:
+                yield f"grpc+unix://{address}"
+        except OSError as error:
+            raise StoreError(f"The engine's socket can't be reached: {error}.") from error
+
+
+class ReachAddress:
+    """Reaches the store of an engine that listens on a network.
+
+    Args:
+        remote: The engine.
+    """
+
+    served = True
+
+    def __init__(self, remote: RemoteStore) -> None:
+        self._remote = remote
+
+    def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:  # noqa: ARG002
+        """Reach the store and carry out one call; see `Reach`."""
+        return action(self._remote)
+
+
+class ReachedSource:
+    """Executes queries in a store that is reached for each of them; see `Source`."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    @contextmanager
+    def rows(self, query: str, params: Params) -> Iterator[Rows]:
+        """Execute a query."""
+        with ExitStack() as stack:
+            yield self._reach.call(lambda store: stack.enter_context(store.rows(query, params)))
+
+    def describe(self, query: str, params: Params) -> Columns:
+        """Return the columns of a query."""
+        return self._reach.call(lambda store: store.describe(query, params))

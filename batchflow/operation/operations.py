@@ -1,0 +1,223 @@
+"""Every operation on the runs of a store, as one interface."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from batchflow.definition.workflow import AnyWorkflow
+from batchflow.operation.load_report import LoadReport
+from batchflow.operation.options import (
+    aware_moment,
+    reason_text,
+    run_ids_of,
+    status_name,
+    workflow_name,
+)
+from batchflow.operation.reports import ControlReport, PruneReport
+from batchflow.operation.request import Request, ResultT
+from batchflow.operation.requests import (
+    Cancel,
+    ControlRuns,
+    Pause,
+    Prune,
+    RequestStop,
+    Resume,
+    SkipOrError,
+    Trigger,
+    TriggerMany,
+)
+
+ControlT = TypeVar("ControlT", bound=ControlRuns)
+
+
+class Operations(ABC):
+    """What can be done to the runs of a store, wherever it is open.
+
+    Each method makes one request, which checks the options here, and has `perform` carry it out:
+    in this process, in the process that has the store open, or by opening the file for the call.
+
+    A workflow, or its name, may be left out where there is only one. Where a predicate chooses
+    runs, it is SQL over the columns of ``runs``. With ``dry_run`` runs are counted and not changed.
+
+    Raises:
+        InvalidOptionError: An option has a value that isn't allowed.
+        WorkflowNotFoundError: There is no such workflow.
+        QueryError: A predicate or an expression can't be executed.
+        RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
+        StoreHeldError: Another process has the store open and doesn't carry out requests.
+    """
+
+    @abstractmethod
+    def perform(self, request: Request[ResultT]) -> ResultT:
+        """Carry out a request and return its result."""
+
+    def trigger(
+        self,
+        foreign_id: str,
+        object: Any,
+        *,
+        at: enum.Enum | str | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> UUID:
+        """Start a run of one record and return its run id.
+
+        Args:
+            foreign_id: Your own key of the record.
+            object: An instance of the workflow's object type, or a mapping of its fields' values.
+            at: The status to begin at; may be left out where there is one starting point.
+            workflow: The workflow; may be left out where the object's type identifies it.
+
+        Raises:
+            ConflictError: An unfinished run has this foreign id.
+            InvalidRowsError: A field's value doesn't fit its type.
+        """
+        request = Trigger(
+            foreign_id=foreign_id,
+            object=object,
+            at=status_name(at),
+            workflow=workflow_name(workflow),
+        )
+        return self.perform(request)
+
+    def trigger_many(
+        self,
+        source: Any,
+        *,
+        foreign_id: str | None = None,
+        at: enum.Enum | str | None = None,
+        workflow: AnyWorkflow | str | None = None,
+        on_conflict: SkipOrError = "skip",
+        on_invalid: SkipOrError = "error",
+        strict: bool = False,
+    ) -> LoadReport:
+        """Start a run for each row of a source, all in one transaction.
+
+        Args:
+            source: A path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a
+                pandas or Polars frame, a DuckDB relation, SQL text, or an iterable of objects.
+                SQL text reads the store's tables or files, but not both at once. Where another
+                process has the store open, that process reads files and executes SQL text.
+            foreign_id: The source's column with your own key of a record.
+            at: The status to begin at; may be left out where there is one starting point.
+            workflow: The workflow; may be left out where there is only one.
+            on_conflict: What to do with rows whose foreign id has an unfinished run, or comes
+                twice in the source: ``"skip"`` leaves them out and counts them, ``"error"`` loads
+                nothing and raises.
+            on_invalid: What to do with rows that don't fit the fields' types: ``"error"`` loads
+                nothing and raises, ``"skip"`` leaves them out and counts them.
+            strict: Whether a source with columns that are no fields is refused.
+
+        Raises:
+            SourceError: The source can't be read, lacks a column, or has one twice.
+            InvalidRowsError: Rows don't fit, and ``on_invalid`` is ``"error"``.
+            ConflictError: Foreign ids conflict, and ``on_conflict`` is ``"error"``.
+        """
+        request = TriggerMany(
+            source=source,
+            foreign_id=foreign_id,
+            at=status_name(at),
+            workflow=workflow_name(workflow),
+            on_conflict=on_conflict,
+            on_invalid=on_invalid,
+            strict=strict,
+        )
+        return self.perform(request)
+
+    def pause(
+        self,
+        where: str | None = None,
+        *,
+        run_ids: Sequence[UUID | str] | None = None,
+        reason: str = "paused by hand",
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> ControlReport:
+        """Pause the runs that a predicate or a list of run ids chooses."""
+        return self.perform(_control(Pause, where, run_ids, reason, workflow, dry_run))
+
+    def resume(
+        self,
+        where: str | None = None,
+        *,
+        run_ids: Sequence[UUID | str] | None = None,
+        reason: str = "resumed by hand",
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> ControlReport:
+        """Let paused runs continue at their status, on their first attempt and due at once."""
+        return self.perform(_control(Resume, where, run_ids, reason, workflow, dry_run))
+
+    def cancel(
+        self,
+        where: str | None = None,
+        *,
+        run_ids: Sequence[UUID | str] | None = None,
+        reason: str = "cancelled by hand",
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> ControlReport:
+        """End runs at their status, for good."""
+        return self.perform(_control(Cancel, where, run_ids, reason, workflow, dry_run))
+
+    def prune(
+        self,
+        finished_before: timedelta | datetime,
+        where: str | None = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove runs that are completed or cancelled, with their transitions and errors.
+
+        Each workflow's runs are removed in one transaction: all of them, or none. The file uses
+        their space again. A drain may continue meanwhile; its commits wait.
+
+        Args:
+            finished_before: Remove the runs that finished before this moment (without a time zone:
+                in local time), or at least so long ago.
+            where: Of these, remove those that a predicate chooses.
+            workflow: The workflow; all by default. With ``where`` it may be left out only where
+                there is one workflow.
+            dry_run: Count the runs and remove nothing.
+
+        Raises:
+            CommitError: DuckDB lacks the memory to remove so many runs at once; nothing of that
+                workflow was removed. Open the store again before you remove fewer.
+        """
+        request = Prune(
+            finished_before=aware_moment(finished_before, "finished_before"),
+            where=where,
+            workflow=workflow_name(workflow),
+            dry_run=dry_run,
+        )
+        return self.perform(request)
+
+    def request_stop(self) -> bool:
+        """Ask the drain that is running to stop, and return whether one is running.
+
+        Chunks in flight may finish within the engine's ``grace_seconds``. The method doesn't wait
+        for the drain's end.
+        """
+        return self.perform(RequestStop())
+
+
+def _control(
+    kind: type[ControlT],
+    where: str | None,
+    run_ids: Sequence[UUID | str] | None,
+    reason: str,
+    workflow: AnyWorkflow | str | None,
+    dry_run: bool,
+) -> ControlT:
+    return kind(
+        where=where,
+        run_ids=run_ids_of(run_ids),
+        reason=reason_text(reason),
+        workflow=workflow_name(workflow),
+        dry_run=dry_run,
+    )

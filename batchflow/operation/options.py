@@ -1,0 +1,139 @@
+"""Options of operations as callers give them, checked once."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from batchflow.definition.reason import checked_reason
+from batchflow.definition.workflow import Workflow
+from batchflow.errors import InvalidOptionError, RunNotFoundError
+
+
+def workflow_name(workflow: object) -> str | None:
+    """Return the name of a workflow that is given as itself, as its name, or not at all."""
+    name = workflow.name if isinstance(workflow, Workflow) else workflow
+    if name is not None and not isinstance(name, str):
+        raise InvalidOptionError(
+            f"workflow is of type {type(workflow).__name__}; give a workflow or its name.",
+            option="workflow",
+        )
+    return name
+
+
+def status_name(status: object) -> str | None:
+    """Return the name of a status that is given as a member, as its name, or not at all."""
+    name = status.name if isinstance(status, enum.Enum) else status
+    if name is not None and not isinstance(name, str):
+        raise InvalidOptionError(
+            f"at is of type {type(status).__name__}; give a status or its name.", option="at"
+        )
+    return name
+
+
+def reason_text(reason: object) -> str:
+    """Return a reason as text that can be stored."""
+    try:
+        return checked_reason(reason)
+    except TypeError:
+        raise InvalidOptionError(
+            f"reason is of type {type(reason).__name__}; give a text.", option="reason"
+        ) from None
+
+
+def require_column_name(name: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is the name of a column, or None."""
+    if name is not None and not isinstance(name, str):
+        raise InvalidOptionError(f"{option} is {name!r}; give a column's name.", option=option)
+
+
+def require_flag(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidOptionError(f"{option} is {value!r}; give True or False.", option=option)
+
+
+def require_choice(value: object, allowed: tuple[str, ...], option: str) -> None:
+    """Raise InvalidOptionError unless an option has one of the allowed values."""
+    if value not in allowed:
+        names = " or ".join(f'"{each}"' for each in allowed)
+        raise InvalidOptionError(f"{option} is {value!r}; give {names}.", option=option)
+
+
+def run_ids_of(run_ids: object) -> tuple[UUID, ...] | None:
+    """Return run ids that are given as UUIDs or as their text, each once; None for none given."""
+    if run_ids is None:
+        return None
+    if isinstance(run_ids, str) or not isinstance(run_ids, Iterable):
+        raise InvalidOptionError(
+            f"run_ids is of type {type(run_ids).__name__}; give a list of run ids.",
+            option="run_ids",
+        )
+    return tuple(dict.fromkeys(run_id_of(run_id) for run_id in run_ids))
+
+
+def run_id_of(given: object) -> UUID:
+    """Return a run id that is given as a UUID or as its text, as JSON and shells have it.
+
+    Raises:
+        RunNotFoundError: It is no run id.
+    """
+    if isinstance(given, UUID):
+        return given
+    try:
+        return UUID(given)  # type: ignore[arg-type]
+    except (ValueError, TypeError, AttributeError):
+        raise RunNotFoundError(
+            f"{given!r} is no run id; give a UUID, as trigger() returns it."
+        ) from None
+
+
+def require_one_choice_of_runs(where: object, run_ids: object) -> None:
+    """Raise InvalidOptionError unless runs are chosen in exactly one way."""
+    if (where is None) == (run_ids is None):
+        raise InvalidOptionError(
+            'Choose runs with exactly one of where= and run_ids=; where="true" chooses all.',
+            option="where",
+        )
+
+
+def require_predicate(where: object) -> None:
+    """Raise InvalidOptionError unless a predicate is SQL text."""
+    if where is not None and not isinstance(where, str):
+        raise InvalidOptionError(
+            f"where is of type {type(where).__name__}; give an SQL predicate over the columns of "
+            "runs.",
+            option="where",
+        )
+
+
+def aware_moment(moment: object, option: str) -> timedelta | datetime:
+    """Return a moment with a time zone, or a duration that is not negative.
+
+    A moment without a time zone is in this process's local time.
+    """
+    if isinstance(moment, datetime):
+        return moment.astimezone() if moment.tzinfo is None else moment
+    if isinstance(moment, timedelta) and moment >= timedelta(0):
+        return moment
+    raise InvalidOptionError(
+        f"{option} is {moment!r}; give a datetime, or a timedelta of 0 or more that is counted "
+        "back from now, like timedelta(days=30).",
+        option=option,
+    )
+
+
+def assignments_of(assigned: object) -> dict[str, str]:
+    """Return SQL expressions by the name of the field that each is assigned to."""
+    texts = isinstance(assigned, Mapping) and all(
+        isinstance(each, str) for pair in assigned.items() for each in pair
+    )
+    if not isinstance(assigned, Mapping) or not assigned or not texts:
+        raise InvalidOptionError(
+            "set has to name at least one field and its SQL expression, like "
+            'set={"country": "upper(country)"}.',
+            option="set",
+        )
+    return dict(assigned)

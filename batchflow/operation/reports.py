@@ -1,0 +1,45 @@
+"""The results of operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchflow.short_form import counted
+
+
+@dataclass(frozen=True)
+class ControlReport:
+    """How many runs an operation changed.
+
+    Attributes:
+        action: What was done to them, like ``"paused"``.
+        changed: The number of runs that were changed.
+        refused: The number of runs that were chosen and whose run state doesn't allow it.
+    """
+
+    action: str
+    changed: int
+    refused: int
+
+    def __str__(self) -> str:
+        refused = f", {counted(self.refused, 'run')} refused" if self.refused else ""
+        return f"{counted(self.changed, 'run')} {self.action}{refused}"
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What was removed, or would be removed in a dry run.
+
+    Attributes:
+        runs: The number of runs.
+        transitions: The number of their transitions.
+        errors: The number of their errors.
+        bytes_before: The size of the store's file and its log before; 0 in memory.
+        bytes_after: Their size afterwards.
+    """
+
+    runs: int
+    transitions: int
+    errors: int
+    bytes_before: int
+    bytes_after: int

@@ -1,0 +1,98 @@
+"""One frozen request for each operation: its options, and the type of its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+from batchflow.operation import options
+from batchflow.operation.json_form import TRAVELS_APART
+from batchflow.operation.load_report import LoadReport
+from batchflow.operation.reports import ControlReport, PruneReport
+from batchflow.operation.request import Request
+
+SkipOrError: TypeAlias = Literal["skip", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger(Request[UUID], name="trigger", result=UUID):
+    """Start a run of one record."""
+
+    foreign_id: str
+    object: Any = field(metadata=TRAVELS_APART)
+    at: str | None = None
+    workflow: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
+    """Start a run for each row of a source."""
+
+    source: Any = field(metadata=TRAVELS_APART)
+    foreign_id: str | None = None
+    at: str | None = None
+    workflow: str | None = None
+    on_conflict: SkipOrError = "skip"
+    on_invalid: SkipOrError = "error"
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        options.require_column_name(self.foreign_id, "foreign_id")
+        options.require_choice(self.on_conflict, ("skip", "error"), "on_conflict")
+        options.require_choice(self.on_invalid, ("skip", "error"), "on_invalid")
+        options.require_flag(self.strict, "strict")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRuns(Request[ControlReport]):
+    """Change the runs that a predicate or a list of run ids chooses, for a reason."""
+
+    where: str | None = None
+    run_ids: tuple[UUID, ...] | None = None
+    reason: str
+    workflow: str | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        options.require_predicate(self.where)
+        options.require_one_choice_of_runs(self.where, self.run_ids)
+        options.require_flag(self.dry_run, "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause(ControlRuns, name="pause", result=ControlReport):
+    """Pause runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(ControlRuns, name="resume", result=ControlReport):
+    """Let paused runs continue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel(ControlRuns, name="cancel", result=ControlReport):
+    """End runs where they are, for good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune(Request[PruneReport], name="prune", result=PruneReport):
+    """Remove finished runs."""
+
+    finished_before: timedelta | datetime
+    where: str | None = None
+    workflow: str | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        options.require_predicate(self.where)
+        options.require_flag(self.dry_run, "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestStop(Request[bool], name="request_stop", result=bool):
+    """Ask the drain that is running to stop."""

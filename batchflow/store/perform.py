@@ -1,0 +1,125 @@
+"""How each operation is carried out in a store that is open in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+from batchflow.errors import EngineStateError
+from batchflow.operation import (
+    Cancel,
+    ControlReport,
+    ControlRuns,
+    LoadReport,
+    Pause,
+    Prune,
+    PruneReport,
+    Request,
+    RequestStop,
+    ResultT,
+    Resume,
+    Trigger,
+    TriggerMany,
+)
+from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
+from batchflow.store.changes import RunsAdded, RunsChanged, RunsRemoved, StoreChange
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.ctrl_c import CtrlC
+from batchflow.store.loading.load import load
+from batchflow.store.loading.trigger import SingleTrigger
+from batchflow.store.runs.control import (
+    RunChange,
+    cancel_change,
+    change_runs,
+    pause_change,
+    resume_change,
+)
+from batchflow.store.runs.prune import prune
+from batchflow.store.schema.layout import Layout
+from batchflow.store.schema.tables import Tables
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """What operations need of an open store.
+
+    Attributes:
+        connection: To its database.
+        tables: Where the tables of each workflow are.
+        layouts: The same, of the workflows whose definition is known.
+        triggers: Start single runs of these workflows.
+        report: Is told of each change, after it was committed.
+    """
+
+    connection: Connection
+    tables: Mapping[str, Tables]
+    layouts: Mapping[str, Layout]
+    triggers: Mapping[str, SingleTrigger]
+    report: Callable[[StoreChange], None]
+
+
+def perform(store: OpenStore, request: Request[ResultT], now: datetime) -> ResultT:
+    """Carry out a request and return its result; see `Operations`."""
+    with CtrlC():
+        result: ResultT = _HOW[type(request)](store, request, now)
+    return result
+
+
+def _trigger(store: OpenStore, request: Trigger, now: datetime) -> UUID:
+    workflows = {name: layout.workflow for name, layout in store.layouts.items()}
+    name = workflow_of_object(workflows, request.object, request.workflow)
+    added = store.triggers[name](request.foreign_id, request.object, request.at, now)
+    store.report(added)
+    return UUID(int=store.layouts[name].run_id_base + added.first_seq)
+
+
+def _trigger_many(store: OpenStore, request: TriggerMany, now: datetime) -> LoadReport:
+    layout = store.layouts[chosen_workflow(store.layouts, request.workflow)]
+    report = load(store.connection, layout, request, now)
+    if report.loaded:
+        added = RunsAdded(layout.name, report.code, report.first_seq, report.last_seq)
+        store.report(added)
+    return report
+
+
+def _control(
+    change_of: Callable[[Any], RunChange], store: OpenStore, request: ControlRuns, now: datetime
+) -> ControlReport:
+    tables = store.tables[chosen_workflow(store.tables, request.workflow)]
+    report = change_runs(store.connection, tables, request, change_of(request), now)
+    if not request.dry_run:
+        store.report(RunsChanged(tables.name))
+    return report
+
+
+def _prune(store: OpenStore, request: Prune, now: datetime) -> PruneReport:
+    names = list(store.tables)
+    if request.workflow is not None or request.where is not None:
+        names = [chosen_workflow(names, request.workflow)]
+    report = prune(store.connection, [store.tables[name] for name in names], request, now)
+    for name in names if not request.dry_run else ():
+        store.report(RunsRemoved(name))
+    return report
+
+
+def _request_stop(store: OpenStore, request: RequestStop, now: datetime) -> bool:  # noqa: ARG001
+    raise EngineStateError(
+        "No engine has the store open, so there is no drain to stop; use status to see its runs."
+    )
+
+
+_How: TypeAlias = Callable[[OpenStore, Any, datetime], Any]
+
+_HOW: Final[Mapping[type[Request[Any]], _How]] = {
+    Trigger: _trigger,
+    TriggerMany: _trigger_many,
+    Pause: partial(_control, pause_change),
+    Resume: partial(_control, resume_change),
+    Cancel: partial(_control, cancel_change),
+    Prune: _prune,
+    RequestStop: _request_stop,
+}

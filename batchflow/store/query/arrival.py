@@ -1,0 +1,55 @@
+"""Whether a run is, or has been, at a status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchflow.definition.run_state import RunState
+from batchflow.definition.workflow import AnyWorkflow
+from batchflow.store.query.catalog import FoundRun
+from batchflow.store.query.relation import Relation
+from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal
+from batchflow.store.schema.run_id import run_not_found
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where a run is, for those who wait for it.
+
+    Attributes:
+        reached: Whether it is, or has been, at the status; where transitions aren't recorded,
+            whether it is.
+        status: The name of the status that it is at.
+        run_state: Its run state.
+        reason: Why it is paused or cancelled, where a reason was given.
+    """
+
+    reached: bool
+    status: str
+    run_state: RunState
+    reason: str | None
+
+
+def arrival(source: Source, workflow: AnyWorkflow, run: FoundRun, status: str) -> Arrival:
+    """Return where a run is, and whether it is or has been at a status.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+    """
+    wanted = literal(status)
+    been = (
+        f"EXISTS (FROM {run.tables.transitions} AS t WHERE t.seq = $seq "
+        f"AND (t.from_status = {wanted} OR t.to_status = {wanted}))"
+        if workflow.record_transitions
+        else "false"
+    )
+    query = (
+        f"SELECT status::VARCHAR, run_state::VARCHAR, reason, {been} AS been "
+        f"FROM {run.tables.runs} WHERE seq = $seq"
+    )
+    rows = Relation(source, query, {"seq": run.seq}).fetchall()
+    if not rows:
+        raise run_not_found(run.run_id)
+    [(present, run_state, reason, has_been)] = rows
+    return Arrival(has_been or present == status, present, RunState[run_state], reason)

@@ -1,0 +1,183 @@
+"""Pausing, resuming and cancelling the runs that a predicate or a list of run ids chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow import crash_point
+from batchflow.definition.outcome import Outcome
+from batchflow.definition.run_state import RunState, sources_of
+from batchflow.errors import RunNotFoundError
+from batchflow.operation import Cancel, ControlReport, ControlRuns, Pause, Resume
+from batchflow.short_form import counted
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.duckdb_message import cause, message_of
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, seq_range, staged
+from batchflow.store.database.store_error import store_error_of
+from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.queries import has_transitions, predicate, refused_predicate
+from batchflow.store.runs.moving import TRANSITION_COLUMNS
+from batchflow.store.schema.layout import RESUMED, SEQ_BITS, literal
+from batchflow.store.schema.tables import Tables
+
+SHOWN_RUN_IDS: Final = 3
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """How an operation changes runs.
+
+    Attributes:
+        outcome: What the log records.
+        sources: The run states that allow it.
+        run_state: The run state that it leads to; None where it stays.
+        assignments: What else it sets, in SQL over the run ``r``.
+        params: The values of the parameters in `assignments`.
+    """
+
+    outcome: str
+    sources: tuple[RunState, ...]
+    run_state: RunState | None
+    assignments: tuple[str, ...]
+    params: Mapping[str, Any]
+
+
+def pause_change(request: Pause) -> RunChange:
+    """Return what pausing changes."""
+    return RunChange(
+        outcome=Outcome.PAUSED.name.lower(),
+        sources=sources_of(RunState.PAUSED),
+        run_state=RunState.PAUSED,
+        assignments=("reason = $reason",),
+        params={"reason": request.reason},
+    )
+
+
+def resume_change(_: Resume) -> RunChange:
+    """Return what resuming changes."""
+    return RunChange(
+        outcome=RESUMED,
+        # A run that was only triggered may start running too, but there is nothing to resume.
+        sources=tuple(state for state in sources_of(RunState.RUNNING) if state.stopped),
+        run_state=RunState.RUNNING,
+        assignments=("reason = NULL", "next_attempt_at = NULL", "attempt = 1"),
+        params={},
+    )
+
+
+def cancel_change(request: Cancel) -> RunChange:
+    """Return what cancelling changes."""
+    return RunChange(
+        outcome=Outcome.CANCELLED.name.lower(),
+        sources=sources_of(RunState.CANCELLED),
+        run_state=RunState.CANCELLED,
+        assignments=("reason = $reason", "next_attempt_at = NULL"),
+        params={"reason": request.reason},
+    )
+
+
+def change_runs(
+    connection: Connection, tables: Tables, chosen: ControlRuns, change: RunChange, now: datetime
+) -> ControlReport:
+    """Change the chosen runs whose run state allows it, in one transaction.
+
+    Raises:
+        QueryError: The predicate can't be executed.
+        RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
+    """
+    recorded = has_transitions(LocalSource(connection), tables)
+    with connection.write() as cursor:
+        allowed, refused = _choose(cursor, tables, chosen, change.sources)
+        if allowed.num_rows and not chosen.dry_run:
+            with staged(cursor, allowed):
+                _change_staged(cursor, tables, change, now, seq_range(allowed), recorded=recorded)
+    return ControlReport(change.outcome, allowed.num_rows, refused)
+
+
+def _change_staged(
+    cursor: Cursor,
+    tables: Tables,
+    change: RunChange,
+    now: datetime,
+    seqs: tuple[int, int],
+    *,
+    recorded: bool,
+) -> None:
+    first, last = seqs
+    chosen = f'r.seq = s."#seq" AND r.seq BETWEEN {first} AND {last}'
+    run_state = "run_state" if change.run_state is None else literal(change.run_state.name)
+    if recorded:
+        cursor.execute(
+            f"INSERT INTO {tables.transitions} ({TRANSITION_COLUMNS}) "
+            f"SELECT r.seq, status, status, {literal(change.outcome)}, {run_state}, attempt, "
+            f"version + 1, $now FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
+            {"now": now},
+        )
+    crash_point.reached("within_control")
+    changes = ", ".join([f"run_state = {run_state}", *change.assignments])
+    cursor.execute(
+        f"UPDATE {tables.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
+        f"FROM {STAGED} AS s WHERE {chosen}",
+        {"now": now, **change.params},
+    )
+
+
+def _choose(
+    cursor: Cursor, tables: Tables, chosen: ControlRuns, sources: Sequence[RunState]
+) -> tuple[pa.Table, int]:
+    """Return the ``#seq`` of the runs that may be changed, and how many may not."""
+    states = ", ".join(literal(state.name) for state in sources)
+    query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {tables.runs} AS r'
+    if chosen.where is not None:
+        found = _found_where(cursor, tables, query, chosen.where)
+    else:
+        found = _found_by_id(cursor, tables, query, chosen.run_ids or ())
+    allowed = found.filter(found["allowed"]).select(["#seq"])
+    return allowed, found.num_rows - allowed.num_rows
+
+
+def _found_where(cursor: Cursor, tables: Tables, query: str, where: str) -> pa.Table:
+    condition = predicate(cursor, tables, where)
+    try:
+        return fetch(cursor.sql(f"{query} WHERE {condition}"))
+    except duckdb.Error as error:
+        if store_error_of(error) is not None:
+            raise
+        raise refused_predicate(tables, where, message_of(error)) from cause(error)
+
+
+def _found_by_id(cursor: Cursor, tables: Tables, query: str, run_ids: Sequence[UUID]) -> pa.Table:
+    # Ids are Python's 128-bit integers, which no column operation takes.
+    seqs = [run_id.int - tables.run_id_base for run_id in run_ids]
+    known = [seq if 0 <= seq < 1 << SEQ_BITS else -1 for seq in seqs]
+    wanted = pa.table({"#seq": pa.array(known, pa.int64())})
+    with staged(cursor, wanted):
+        found = fetch(cursor.sql(f'{query}, {STAGED} AS s WHERE r.seq = s."#seq"'))
+    if found.num_rows < len(known):
+        missing = pc.invert(pc.is_in(wanted["#seq"], value_set=found["#seq"].combine_chunks()))
+        raise _not_found(tables, run_ids, missing)
+    return found
+
+
+def _not_found(
+    tables: Tables, run_ids: Sequence[UUID], missing: pa.ChunkedArray
+) -> RunNotFoundError:
+    rows = np.flatnonzero(missing.to_numpy())
+    shown = ", ".join(str(run_ids[row]) for row in rows[:SHOWN_RUN_IDS])
+    more = ", …" if len(rows) > SHOWN_RUN_IDS else ""
+    return RunNotFoundError(
+        f"Workflow {tables.name!r} has no run with {len(rows):,} of "
+        f"{counted(len(run_ids), 'run id')} ({shown}{more}), and nothing was changed; check the "
+        "run ids and the store's path."
+    )
