@@ -1,4 +1,4 @@
-"""When a failed run is tried again, and when somebody has to look at it."""
+"""The retry policy of a step: when a failed run is tried again, and when it is paused."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Say how long a failed run waits for its next attempt, and how often it is tried.
+    """Sets how long a failed run waits for its next attempt, and how often it is tried.
 
     After the n-th consecutive failure at one status a run waits
     ``min(backoff_seconds * multiplier ** (n - 1), max_backoff_seconds)``, less a random part of
-    it. The wait is kept in the store, holds up that run only, and outlives a restart. By default
-    every `Exception` is tried again; what is none (`SystemExit`, say) pauses the run at once.
+    it. The wait is stored, delays that run only, and survives a restart. By default every
+    `Exception` is tried again; any other exception, such as `SystemExit`, pauses the run at once.
+
+    A step's `Retry` is merged with its workflow's: options that it doesn't name are taken from
+    there.
 
     Attributes:
-        backoff_seconds: the wait after the first failure, 0 or more.
-        multiplier: by how much each further wait is longer, 1 or more.
-        max_backoff_seconds: the longest wait.
-        jitter: the largest part, from 0 to 1, by which a wait is shortened at random, so that
-            runs that failed together don't come back together.
-        pause_after: how many consecutive failures pause the run, whatever their messages;
-            None never pauses it.
-        on: the exceptions that are tried again; any other pauses the run at once.
-        never_on: exceptions that pause the run at once, though `on` names them.
-
-    A step's `Retry` is merged over its workflow's: what isn't named here is taken from there.
+        backoff_seconds: The wait after the first failure, 0 or more.
+        multiplier: The factor between one wait and the next, 1 or more.
+        max_backoff_seconds: The longest wait.
+        jitter: The largest part of a wait, from 0 to 1, that is left off at random, so that runs
+            that failed together don't return together.
+        pause_after: The number of consecutive failures that pauses the run, whatever their
+            messages; None never pauses it.
+        on: The exceptions that are tried again; any other pauses the run at once.
+        never_on: Exceptions that pause the run at once, even if `on` includes them.
 
     Raises:
-        DefinitionError: a value is out of its range.
+        DefinitionError: An option's value is invalid.
     """
 
     backoff_seconds: float = 1.0
@@ -50,7 +51,7 @@ class Retry:
     never_on: tuple[type[BaseException], ...] = ()
 
     def __new__(cls, **options: Any) -> Self:
-        """Remember which options were named, as only these go over the workflow's."""
+        """Record which options are named, as only these override the workflow's."""
         retry = super().__new__(cls)
         object.__setattr__(retry, "_named", frozenset(options))
         return retry
@@ -68,36 +69,36 @@ class Retry:
         yield from _outside("multiplier", self.multiplier, 1, math.inf)
         yield from _outside("jitter", self.jitter, 0, 1)
         if self.pause_after is not None and not _is_count(self.pause_after):
-            yield f"pause_after is {self.pause_after!r}; give a whole number from 1 up, or None"
+            yield f"pause_after is {self.pause_after!r}. Give a whole number of at least 1, or None."
         for name in ("on", "never_on"):
-            yield from _no_exceptions(name, getattr(self, name))
+            yield from _not_exceptions(name, getattr(self, name))
 
     @property
     def named(self) -> dict[str, Any]:
-        """Return the options that were named when this was made, with their values."""
+        """Return the options that were named at creation, with their values."""
         names: frozenset[str] = self.__dict__["_named"]
         return {name: getattr(self, name) for name in sorted(names)}
 
     def merged_over(self, default: Retry) -> Retry:
-        """Return a `Retry` with what is named here, and else what is named in `default`."""
+        """Return a `Retry` with the options named here, and the others as named in `default`."""
         return Retry(**{**default.named, **self.named})
 
     @property
     def contradiction(self) -> str | None:
-        """Say in which way the options, once merged, contradict each other, if they do."""
+        """Return how the merged options contradict each other; None if they don't."""
         if self.backoff_seconds <= self.max_backoff_seconds:
             return None
         return (
             f"backoff_seconds {self.backoff_seconds:g} is above max_backoff_seconds "
-            f"{self.max_backoff_seconds:g}; raise max_backoff_seconds too"
+            f"{self.max_backoff_seconds:g}. Raise max_backoff_seconds as well."
         )
 
     def retries(self, exception_type: type[BaseException]) -> bool:
-        """Tell whether a run that failed with it is tried again; if not, it is paused at once."""
+        """Return whether a run is tried again after this exception, or else paused at once."""
         return issubclass(exception_type, self.on) and not issubclass(exception_type, self.never_on)
 
     def pauses(self, attempts: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """Tell for each failed attempt (1 is the first) whether it was one too many."""
+        """Return for each failed attempt, from 1, whether the run has no attempt left."""
         if self.pause_after is None:
             return np.zeros(len(attempts), dtype=np.bool_)
         return np.asarray(attempts >= self.pause_after)
@@ -108,16 +109,16 @@ class Retry:
         """Return the seconds to wait after each failed attempt.
 
         Args:
-            attempts: shape (n,), the number of the attempt that failed, from 1.
-            random: where the jitter comes from.
+            attempts: The number of each attempt that failed, from 1; shape (n,).
+            random: The source of the jitter.
 
         Returns:
-            Shape (n,), between ``1 - jitter`` and 1 times the wait, never above the cap: jitter
-            that went both ways would pile up the long waits at exactly the cap.
+            Shape (n,): between ``1 - jitter`` and 1 times the wait. Jitter in both directions would
+            set many long waits to exactly the longest one.
         """
         with np.errstate(over="ignore"):
             growth = np.power(self.multiplier, np.asarray(attempts, dtype=np.float64) - 1.0)
-            # An infinite growth would turn a backoff of 0 into not-a-number.
+            # A backoff of 0 times an infinite growth would be not-a-number.
             growth = np.minimum(growth, np.finfo(np.float64).max)
             waits = np.minimum(self.backoff_seconds * growth, self.max_backoff_seconds)
         return np.asarray(waits * (1.0 - self.jitter * random.random(len(waits))))
@@ -127,19 +128,19 @@ def _outside(name: str, value: object, lowest: float, highest: float) -> Iterabl
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and math.isfinite(value) and lowest <= value <= highest:  # type: ignore[arg-type, operator]
         return
-    bounds = f"from {lowest} up" if math.isinf(highest) else f"from {lowest} to {highest}"
-    yield f"{name} is {value!r}; give a finite number {bounds}"
+    bounds = f"of at least {lowest}" if math.isinf(highest) else f"from {lowest} to {highest}"
+    yield f"{name} is {value!r}. Give a finite number {bounds}."
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _no_exceptions(name: str, value: object) -> Iterable[str]:
+def _not_exceptions(name: str, value: object) -> Iterable[str]:
     given = value if isinstance(value, tuple | list) else (value,)
     wrong = [one for one in given if not _is_exception_type(one)]
     if wrong or not isinstance(value, tuple | list):
-        yield f"{name} is {value!r}; give a tuple of exception classes"
+        yield f"{name} is {value!r}. Give a tuple of exception classes."
 
 
 def _is_exception_type(value: object) -> bool:

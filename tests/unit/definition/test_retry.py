@@ -40,11 +40,11 @@ def test_jitter_spreads_the_waits_below_the_cap(random) -> None:
     assert waits.std() > 5
 
 
-def test_a_backoff_of_nothing_never_waits(random) -> None:
+def test_a_backoff_of_zero_never_waits(random) -> None:
     assert Retry(backoff_seconds=0).backoff(np.array([1, 9_999]), random).tolist() == [0, 0]
 
 
-def test_the_waits_of_a_whole_chunk_without_rows_are_none(random) -> None:
+def test_a_chunk_without_rows_has_no_waits(random) -> None:
     assert len(Retry().backoff(np.array([], dtype=np.int32), random)) == 0
 
 
@@ -73,11 +73,11 @@ def test_a_run_is_never_paused_without_a_limit() -> None:
         (Retry(on=(OSError,), never_on=(TimeoutError,)), TimeoutError, False),
     ],
 )
-def test_on_and_never_on_decide_what_is_tried_again(retry, exception, expected) -> None:
+def test_on_and_never_on_decide_which_exceptions_are_retried(retry, exception, expected) -> None:
     assert retry.retries(exception) is expected
 
 
-def test_merging_keeps_what_the_step_did_not_name() -> None:
+def test_merging_keeps_options_that_the_step_did_not_name() -> None:
     default = Retry(backoff_seconds=30, pause_after=None, never_on=(KeyError,))
 
     merged = Retry(backoff_seconds=1.0).merged_over(default)
@@ -96,7 +96,7 @@ def test_merging_twice_keeps_each_layer() -> None:
 
 
 @pytest.mark.parametrize("copied", [lambda retry: pickle.loads(pickle.dumps(retry)), copy.copy])
-def test_a_copy_still_knows_what_was_named(copied) -> None:
+def test_a_copy_still_has_the_named_options(copied) -> None:
     assert copied(Retry(jitter=0)).named == {"jitter": 0}
 
 
@@ -118,12 +118,12 @@ def test_a_copy_still_knows_what_was_named(copied) -> None:
         ("never_on", (int,)),
     ],
 )
-def test_a_value_out_of_range_is_refused_by_its_name(option, value) -> None:
+def test_an_invalid_value_is_rejected_by_its_name(option, value) -> None:
     with pytest.raises(DefinitionError, match=f"Retry: {option} is "):
         Retry(**{option: value})
 
 
-def test_all_wrong_values_are_named_at_once() -> None:
+def test_all_invalid_values_are_listed_at_once() -> None:
     with pytest.raises(DefinitionError) as caught:
         Retry(jitter=2, multiplier=0)
 
@@ -131,7 +131,7 @@ def test_all_wrong_values_are_named_at_once() -> None:
 
 
 def test_a_first_wait_above_the_longest_is_a_contradiction() -> None:
-    assert "raise max_backoff_seconds" in (Retry(backoff_seconds=400).contradiction or "")
+    assert "Raise max_backoff_seconds" in (Retry(backoff_seconds=400).contradiction or "")
     assert Retry(backoff_seconds=300).contradiction is None
 
 
