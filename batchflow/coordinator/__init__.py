@@ -1,10 +1,10 @@
-"""Decides what is executed when, and is the only one that has results written."""
+"""Decides which runs are executed when, and is the only part that has results written."""
 
 from __future__ import annotations
 
 from batchflow.coordinator.config import CoordinatorConfig
 from batchflow.coordinator.coordinator import Coordinator
-from batchflow.coordinator.drain import Drain
+from batchflow.coordinator.drain_options import DrainOptions
 from batchflow.coordinator.forecast import Forecast
 from batchflow.coordinator.progress import Progress, StepProgress
 from batchflow.coordinator.stop import Stop
@@ -13,7 +13,7 @@ from batchflow.coordinator.tally import StepTally, Tally
 __all__ = [
     "Coordinator",
     "CoordinatorConfig",
-    "Drain",
+    "DrainOptions",
     "Forecast",
     "Progress",
     "StepProgress",

@@ -1,4 +1,4 @@
-"""How many runs go into one call of a worker."""
+"""The number of runs in a chunk."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchflow.definition import Step
 
-# Long enough that handing over costs little, short enough that a commit is never far away.
+# Long enough that sending a chunk costs little, short enough that commits are frequent.
 _TARGET_SECONDS = 0.25
-# What a dying worker had done of its chunk is done again, so chunks are short where workers die.
+# The chunk of a worker that dies is executed again, so chunks are short after that.
 _LEAST_TARGET_SECONDS = 0.01
 _SHRINKS_BY = 8.0
 _GROWS_BY = 1.1
 _FIRST_ROWS = 1_000
 _MOST_ROWS = 65_536
 _MOST_GROWTH = 16.0
-# Among so many, one is found with two more ends of a worker.
+# Among so many runs, one that ends workers is found with two more ends of a worker.
 _CALL_ROWS = 512
 
 
 class ChunkSizer:
     """Finds each step's chunk size from how long its last chunks took.
 
-    A step's own ``chunk_rows`` is kept to. What becomes of a run never depends on the answer.
+    A step's own ``chunk_rows`` is respected. The outcome of a run never depends on the size.
     """
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class ChunkSizer:
         self._targets: dict[tuple[str, int], float] = {}
 
     def rows(self, workflow: str, step: Step) -> int:
-        """Answer the number of runs for the next chunk of a step."""
+        """Return the number of runs for the next chunk of a step."""
         if step.options.chunk_rows is not None:
             return step.options.chunk_rows
         return int(self._rows.get((workflow, step.from_code), _FIRST_ROWS))
 
     def call_rows(self, workflow: str, step: Step) -> int | None:
-        """Answer for how many runs a batch step is called at most; ``None`` for a whole chunk.
+        """Return the most runs of one call of a batch step; None for a whole chunk.
 
-        Where its workers die one after the other, shorter calls tell more of who ended them.
+        If workers die one after the other, shorter calls narrow down faster which runs end them.
         """
         target = self._targets.get((workflow, step.from_code), _TARGET_SECONDS)
-        often = not step.kind.calls_each_run and target < _TARGET_SECONDS / _SHRINKS_BY
-        return _CALL_ROWS if often else None
+        shorten = not step.kind.calls_each_run and target < _TARGET_SECONDS / _SHRINKS_BY
+        return _CALL_ROWS if shorten else None
 
     def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:
         """Learn from a chunk of which ``rows`` were executed in ``seconds``."""
@@ -58,7 +58,7 @@ class ChunkSizer:
         self._targets[key] = target
 
     def lost(self, workflow: str, step: Step) -> None:
-        """Make a step's chunks shorter for a while, as its worker died of one."""
+        """Make a step's chunks shorter for a while, because one of them ended a worker."""
         key = workflow, step.from_code
         target = self._targets.get(key, _TARGET_SECONDS)
         shorter = max(_LEAST_TARGET_SECONDS, target / _SHRINKS_BY)

@@ -1,4 +1,4 @@
-"""The runs taken by one claim, and what of them is still to be executed."""
+"""The runs of one claim, and the parts of it that are still to be executed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Claim:
-    """A batch; it lives in memory alone, so a crash leaves nothing to undo.
+    """A batch; it exists only in memory, so a crash leaves nothing to undo.
 
     Attributes:
-        pending: parts that no worker has yet.
-        out: chunks that are executed, or whose results aren't committed.
+        pending: The parts that weren't submitted yet.
+        out: The number of chunks that are under way, or whose results aren't committed.
     """
 
     workflow: AnyWorkflow
@@ -31,19 +31,19 @@ class Claim:
     out: int = 0
 
     def __post_init__(self) -> None:
-        """All of it is still to be executed."""
+        """Make all runs pending."""
         self.pending.append(self.rows)
         self.bytes: int = self.rows.nbytes
 
     def keep_first(self, most_rows: int) -> pa.Table:
-        """Shorten a claim of which nothing was taken yet; answer the rows it lets go of."""
+        """Shorten a claim of which nothing was taken yet; return the other rows."""
         rest = self.rows.slice(most_rows)
         self.rows = self.rows.slice(0, most_rows)
         self.pending = deque([self.rows])
         return rest
 
     def take(self, most_rows: int) -> pa.Table:
-        """Take the next part of at most this many runs."""
+        """Take the next part, of at most this many runs."""
         part = self.pending.popleft()
         while self.pending and part.num_rows < most_rows:
             part = pa.concat_tables([part, self.pending.popleft()])
@@ -54,25 +54,25 @@ class Claim:
         return part
 
     def give_back(self, part: pa.Table) -> None:
-        """Put a part back that was not executed."""
+        """Put a part back that wasn't executed."""
         if part.num_rows:
             self.pending.appendleft(part)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing of it is left to execute or to commit."""
+        """Whether all of it was executed and committed."""
         return not self.pending and self.out == 0
 
 
 @dataclass(frozen=True)
 class ClaimedChunk:
-    """A chunk that is out.
+    """A chunk that was taken from a claim.
 
     Attributes:
-        claim: which one it is of.
-        rows: its runs, with what the commit needs.
-        search: how those who end their worker are looked for; ``None`` where nobody is suspect,
-            and the worker is a shared one.
+        claim: The claim.
+        rows: The runs, with the columns that the commit needs.
+        search: How to find the runs that end their worker; None if no run is suspect, so that
+            the chunk may share a worker.
     """
 
     claim: Claim
@@ -81,5 +81,5 @@ class ClaimedChunk:
 
     @property
     def suspect(self) -> bool:
-        """Whether it is executed in a worker of its own."""
+        """Whether it needs an isolated worker."""
         return self.search is not None

@@ -1,4 +1,4 @@
-"""The one thread that writes results, so that a commit runs while the workers go on."""
+"""The one thread that writes, so that a commit runs while the workers continue."""
 
 from __future__ import annotations
 
@@ -11,55 +11,57 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Written = TypeVar("Written")
+Result = TypeVar("Result")
 
 
-class Committer(Generic[Written]):
-    """Does one write at a time and says when it is done.
+class Committer(Generic[Result]):
+    """Executes one write at a time, and calls `when_done` after it.
 
-    Results that arrive meanwhile gather and go into the next write together: the slower the store,
-    the larger its commits.
+    Results that arrive meanwhile are gathered for the next write, so a slower store gets larger
+    commits.
     """
 
     def __init__(self, when_done: Callable[[], None]) -> None:
         self._when_done = when_done
         self._writes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # No ThreadPoolExecutor: that takes no more work once the main thread has ended, and a
-        # coordinator in the background still has to commit what is in flight.
-        self._thread = threading.Thread(target=self._serve, name="batchflow-committer", daemon=True)
+        # A ThreadPoolExecutor accepts no work after the main thread has ended, but a coordinator in
+        # the background still has to commit the chunks in flight.
+        self._thread = threading.Thread(
+            target=self._execute_writes, name="batchflow-committer", daemon=True
+        )
         self._thread.start()
-        self._write: Future[Written] | None = None
+        self._write: Future[Result] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a write was begun that nobody has taken note of."""
+        """Whether a write was begun whose result wasn't returned yet."""
         return self._write is not None
 
-    def begin(self, write: Callable[[], Written]) -> None:
-        """Begin a write; only when not busy."""
-        future: Future[Written] = Future()
+    def begin(self, write: Callable[[], Result]) -> None:
+        """Begin a write; call it only if not busy."""
+        future: Future[Result] = Future()
         future.add_done_callback(lambda _: self._when_done())
         self._write = future
-        self._writes.put(partial(_do, write, future))
+        self._writes.put(partial(_execute, write, future))
 
-    def finished(self) -> Written | None:
-        """Answer what the write answered, once; ``None`` while it lasts. Raises what it raised."""
+    def finished(self) -> Result | None:
+        """Return the result of the write once, or raise its error; None while it runs."""
         if self._write is None or not self._write.done():
             return None
         write, self._write = self._write, None
         return write.result()
 
     def close(self) -> None:
-        """Wait for the write under way; ``finished`` then answers it."""
+        """Wait for the write under way; `finished` then returns its result."""
         self._writes.put(None)
         self._thread.join()
 
-    def _serve(self) -> None:
+    def _execute_writes(self) -> None:
         while (write := self._writes.get()) is not None:
             write()
 
 
-def _do(write: Callable[[], Written], future: Future[Written]) -> None:
+def _execute(write: Callable[[], Result], future: Future[Result]) -> None:
     try:
         future.set_result(write())
     except BaseException as error:

@@ -11,15 +11,15 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class CoordinatorConfig:
-    """How much is taken at once, and how long a stop may take.
+    """Limits on the work in progress, and the time for a stop.
 
     Attributes:
-        batch_rows: most runs in one claim.
-        sql_batch_rows: most runs in one transaction of a step that is executed in the store.
-        bytes_in_flight: most bytes of runs that are claimed and not yet committed; ``None``: 24 MiB
-            for each worker, and 48 MiB at least.
-        grace_seconds: how long chunks in flight may take to finish after a stop was asked for.
-        seed: seed of the jitter of backoffs; ``None`` draws one.
+        batch_rows: The most runs in one claim.
+        sql_batch_rows: The most runs in one transaction of a step in the store.
+        bytes_in_flight: The most bytes of runs that are claimed and not yet committed; None means
+            24 MiB for each worker, and at least 48 MiB.
+        grace_seconds: How long the chunks in flight may take to finish after a stop is requested.
+        seed: The seed of the jitter of backoffs; None draws one.
     """
 
     batch_rows: int = 262_144
@@ -29,14 +29,14 @@ class CoordinatorConfig:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what nothing could be done with."""
+        """Check the values."""
         for name in ("batch_rows", "sql_batch_rows", "bytes_in_flight"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise DefinitionError(f"{name} is {value!r}; give 1 or more")
+                raise DefinitionError(f"{name} is {value!r}. Give 1 or more.")
         if self.grace_seconds < 0:
-            raise DefinitionError(f"grace_seconds is {self.grace_seconds!r}; give 0 or more")
+            raise DefinitionError(f"grace_seconds is {self.grace_seconds!r}. Give 0 or more.")
 
     def bytes_for(self, workers: int) -> int:
-        """Answer how many bytes may be in flight with this many workers."""
+        """Return how many bytes may be in flight with this many workers."""
         return self.bytes_in_flight or max(workers, 2) * 24 * _MEBIBYTE

@@ -1,4 +1,4 @@
-"""Runs that aren't to be looked at for now, though the store would answer with them."""
+"""Runs that aren't executed for now, although the store returns them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _MASK = (1 << BUCKET_BITS) - 1
 
 
 class Deferral:
-    """A set of (run, version): whoever changes a run lifts its deferral by that alone.
+    """A set of (run, version), so that any change of a run ends its deferral.
 
-    Kept as one array of versions for each bucket with a deferred run in it: 64 KiB a bucket.
+    It has one array of versions for each bucket with a deferred run: 64 KiB per bucket.
     """
 
     def __init__(self) -> None:
         self._versions: dict[int, np.ndarray] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether anything is deferred."""
+        """Return whether any run is deferred."""
         return bool(self._versions)
 
     def add(self, seqs: np.ndarray, versions: np.ndarray) -> None:
@@ -29,7 +29,7 @@ class Deferral:
             kept[seqs[chosen] & _MASK] = versions[chosen]
 
     def contains(self, seqs: np.ndarray, versions: np.ndarray) -> np.ndarray:
-        """Tell which runs are deferred: bool of the same length."""
+        """Return which runs are deferred: bool of the same length."""
         deferred = np.zeros(len(seqs), np.bool_)
         for bucket, chosen in _by_bucket(seqs) if self._versions else ():
             kept = self._versions.get(bucket)
@@ -38,7 +38,7 @@ class Deferral:
         return deferred
 
     def clear(self) -> None:
-        """Defer nobody."""
+        """Remove all runs."""
         self._versions.clear()
 
 

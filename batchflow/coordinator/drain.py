@@ -1,26 +1,214 @@
-"""How far one drain is to go."""
+"""The drain under way: claim, submit, collect, commit, until no run is left to execute.
+
+One thread runs it and owns its state. It decides which runs are executed when; it never handles
+runs one by one, executes SQL or starts a process.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, assert_never
+
+from batchflow.coordinator.flight import ChunksInFlight
+from batchflow.coordinator.intake import Intake
+from batchflow.coordinator.results import Results
+from batchflow.coordinator.tally import Tally
+from batchflow.errors import CommitError, EngineStateError
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.coordinator.drain_context import DrainContext
+    from batchflow.coordinator.drain_options import DrainOptions
 
 
-@dataclass(frozen=True, kw_only=True)
 class Drain:
-    """When a drain ends.
+    """One drain, from its beginning to its end; `run` may be called once."""
 
-    Attributes:
-        wait_for_retries: also wait for the runs that back off.
-        limit: execute steps for about this many runs, then stop; ``None`` for no limit.
-        until: stop at this moment (aware); ``None`` for no such moment.
-        forever: wait for new runs where others would end; only a stop ends it.
-    """
+    def __init__(self, context: DrainContext, options: DrainOptions) -> None:
+        self._executor, self._stop = context.executor, context.stop
+        self._clock, self._inbox = context.clock, context.inbox
+        self._grace_seconds = context.config.grace_seconds
+        self._options = options
+        self._intake = Intake(
+            context.store, context.workflows, context.config, context.sizer, options.limit
+        )
+        self._flight = ChunksInFlight(context, self._intake)
+        queues = self._intake.queues.items()
+        self._tally = Tally(
+            context.workflows, {name: queue.status_counts for name, queue in queues}
+        )
+        self._results = Results(context, self._intake, self._tally)
 
-    wait_for_retries: bool = False
-    limit: int | None = None
-    until: datetime | None = None
-    forever: bool = False
+    def run(self) -> Tally:
+        """Drain, and return what was done; raises as `Coordinator.drain`."""
+        try:
+            self._begin()
+            while self._cycle():
+                pass
+        finally:
+            self._end()
+        refusal = self._results.refusal
+        if refusal is not None:
+            raise CommitError(
+                "Some results couldn't be stored, not even one by one. Their runs are unchanged, "
+                f"and the next run() executes them again; all others are stored. {refusal}"
+            ) from refusal
+        return self._tally
+
+    def _begin(self) -> None:
+        self._executor.request_stop(stop=self._stop.requested)
+        self._intake.adapt_to(self._executor.workers)
+        self._recount()
+        self._results.notify_listeners()
+
+    def _end(self) -> None:
+        try:
+            self._results.close()
+        finally:
+            if self._flight:
+                # After an error or the grace time, the chunks under way are abandoned.
+                self._executor.abandon()
+            self._executor.request_stop(stop=False)
+
+    def _cycle(self) -> bool:
+        """Do all that can be done now, then wait for news; return whether to continue."""
+        self._update()
+        self._commit()
+        self._submit()
+        self._commit()
+        match self._next():
+            case _Next.WAIT:
+                self._collect()
+                return True
+            case _Next.AGAIN:
+                return True
+            case _Next.END:
+                return False
+            case next_:
+                assert_never(next_)
+
+    def _update(self) -> None:
+        """Apply what other threads, the writing thread, the clock and the executor changed."""
+        self._inbox.deliver(self._intake.queues)
+        self._results.record_written()
+        if not self._results.writing:
+            # During a commit, the store's counts may include its changes or not.
+            self._intake.refresh_due(self._clock.now())
+        self._intake.adapt_to(self._executor.workers)
+
+    def _commit(self) -> None:
+        self._results.begin_write(in_store=not self._stopping)
+
+    def _submit(self) -> None:
+        if self._stopping:
+            self._executor.request_stop(stop=True)
+            return
+        while self._executor.slots and (chunk := self._next_chunk()):
+            self._flight.submit(chunk)
+        # After the others, because their claims may contain suspects.
+        while self._executor.suspect_slots and (chunk := self._intake.next_suspect()):
+            self._flight.submit(chunk)
+        if not self._flight and not self._executor.slots:
+            # Steps in the store need no worker.
+            self._intake.find_in_store(may_turn=not self._results.pending)
+
+    def _next_chunk(self) -> ClaimedChunk | None:
+        return self._intake.next_chunk(self._clock.now(), storing=self._results.pending)
+
+    def _collect(self) -> None:
+        for chunk, result in self._flight.collect(self._patience_seconds()):
+            self._results.add(chunk, result)
+
+    def _next(self) -> _Next:
+        if self._busy:
+            # Results that were returned within the grace time are still written.
+            is_over = self._stop.seconds_left == 0.0 and not self._results.writing
+            return _Next.END if is_over else _Next.WAIT
+        if self._stopping:
+            return _Next.END
+        if self._intake.has_work(self._clock.now()):
+            return self._next_without_slot()
+        if self._recounts():
+            return _Next.AGAIN
+        return _Next.WAIT if self._awaits_runs else _Next.END
+
+    def _next_without_slot(self) -> _Next:
+        """Wait for a worker if the executor expects one; the work that it lacks one for is known.
+
+        Raises:
+            EngineStateError: It expects none.
+        """
+        self._executor.start()
+        # Before the slots, because the expected worker may arrive in between.
+        expected = self._executor.expects_workers
+        if self._intake.fits(self._executor.slots, self._executor.suspect_slots):
+            return _Next.AGAIN
+        if expected:
+            return _Next.WAIT
+        self._recount()
+        runs = self._intake.runs_for_workers
+        raise EngineStateError(
+            f"No worker is left, and the executor expects none, so {runs:,} "
+            f"{'run waits' if runs == 1 else 'runs wait'} for a step. Provide workers, or open the "
+            "engine with another executor, then run again. Nothing was lost."
+        )
+
+    def _recounts(self) -> bool:
+        """Count the runs again in the store, if something was committed since the last time.
+
+        The drain's own counts are hints, so only the store's counts can end it.
+        """
+        if self._options.forever or not self._results.committed:
+            return False
+        self._recount()
+        return True
+
+    def _recount(self) -> None:
+        # The store's counts include the changes that the notices are about.
+        self._inbox.clear()
+        self._results.committed = False
+        self._intake.refresh(self._clock.now())
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._flight) or self._results.pending
+
+    @property
+    def _stopping(self) -> bool:
+        until = self._options.until
+        if until is not None and not self._stop.requested and self._clock.now() >= until:
+            self._stop.request(self._grace_seconds)
+        return self._stop.requested
+
+    @property
+    def _awaits_runs(self) -> bool:
+        """Whether runs may become executable without any being executed now."""
+        if self._options.forever:
+            return True
+        if self._intake.limit_reached:
+            return False
+        return self._options.wait_for_retries and self._intake.due_at is not None
+
+    def _patience_seconds(self) -> float | None:
+        """Return how long to wait for news; None without a limit."""
+        left = self._stop.seconds_left
+        if left is not None:
+            # After the grace time only a commit is awaited, and its end is news.
+            return None if left == 0.0 and self._results.writing else left
+        # Retries aren't looked for during a commit, and its end is news.
+        due_at = None if self._results.writing else self._intake.due_at
+        known = [moment for moment in (due_at, self._options.until) if moment]
+        if not known:
+            return None
+        if self._busy or self._intake.has_pending:
+            # Chunks and workers may bring news earlier, so a clock that jumps must not do so here.
+            return max(0.0, (min(known) - self._clock.now()).total_seconds())
+        return self._clock.seconds_until(min(known))
+
+
+class _Next(enum.Enum):
+    """What follows in a cycle after all that can be done now was done."""
+
+    WAIT = "wait for news"
+    AGAIN = "look again for work"
+    END = "end the drain"

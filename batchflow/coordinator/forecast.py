@@ -1,4 +1,4 @@
-"""Following a drain, and foreseeing its end from the pace of the last half minute."""
+"""A forecast of a drain's end, from its rate over the last half minute."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _WINDOW_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class _Sample:
-    """What had been done at a moment.
+    """The work done by a moment.
 
     Attributes:
-        seconds: the moment, by a clock that never jumps.
-        advanced: how many runs each step had advanced.
-        executed: how many times a step had been executed for a run.
+        seconds: The moment, by a clock that never jumps.
+        advanced: How many runs each step had advanced.
+        executed: How many times a step had been executed for a run.
     """
 
     seconds: float
@@ -40,15 +40,12 @@ class _Sample:
 
 
 class Forecast:
-    """Hears of a drain's commits, and says how far it is.
+    """Follows a drain's commits, and forecasts its end.
 
-    One thread tells it, any may ask.
-
-    Args:
-        workflows: whose runs are moved.
+    One thread updates it; any thread may read `progress`.
 
     Attributes:
-        progress: how far the drain under way is; None where there is none.
+        progress: The progress of the drain under way; None without one.
     """
 
     def __init__(self, workflows: Sequence[AnyWorkflow]) -> None:
@@ -58,18 +55,18 @@ class Forecast:
         self.progress: Progress | None = None
 
     def update(self, tally: Tally) -> None:
-        """Take note of what has been done; called when a drain begins and after each commit."""
+        """Update the progress; called when a drain begins and after each commit."""
         self.observe(tally, time.monotonic(), datetime.now(UTC).astimezone())
 
     def forget(self) -> None:
-        """Say nothing any more, as the drain has ended."""
+        """Remove the progress, because the drain has ended."""
         self.progress = None
 
     def observe(self, tally: Tally, seconds: float, at: datetime) -> None:
-        """Take note of what has been done by a moment, also given by a clock that never jumps."""
+        """Update the progress as of a moment, given also by a clock that never jumps."""
         idle = self.progress is None or not self.progress.left
         if tally is not self._tally or idle:
-            # The pace is that of the work, and not of the time before there was any.
+            # The time before there was any work doesn't count.
             self._tally = tally
             self._samples.clear()
         steps = list(tally.steps.values())
@@ -77,55 +74,60 @@ class Forecast:
         self._samples.append(_Sample(seconds, advanced, tally.runs))
         while len(self._samples) > 2 and self._samples[0].seconds < seconds - _WINDOW_SECONDS:
             self._samples.popleft()
-        self.progress = self._told(tally, steps, at)
+        self.progress = self._progress(tally, steps, at)
 
-    def _told(self, tally: Tally, steps: Sequence[StepTally], at: datetime) -> Progress:
+    def _progress(self, tally: Tally, steps: Sequence[StepTally], at: datetime) -> Progress:
         first, last = self._samples[0], self._samples[-1]
-        # What comes within a microsecond tells nothing of the pace.
+        # Samples within a microsecond say nothing about the rate.
         elapsed = max(last.seconds - first.seconds, 1e-6)
-        paces = (last.advanced - first.advanced) / elapsed
+        rates = (last.advanced - first.advanced) / elapsed
         counts = np.sum([step.counts for step in steps], axis=0)
         finished, left, steps_left = np.sum(
-            [_parted(each, tally.standing[each.name].known) for each in self._workflows], axis=0
+            [_summed(each, tally.status_counts[each.name].shown) for each in self._workflows],
+            axis=0,
         ).tolist()
         return Progress(
             at=at,
             finished=finished,
             left=left,
-            paused=sum(each.paused for each in tally.standing.values()),
+            paused=sum(each.paused for each in tally.status_counts.values()),
             failed=int(counts[Outcome.FAILED]),
             executed=last.executed,
             per_second=(last.executed - first.executed) / elapsed,
             advanced=int(last.advanced.sum()),
             steps_left=steps_left,
-            standing={
+            status_counts={
                 each.name: dict(
-                    zip(each.status_names, tally.standing[each.name].known.tolist(), strict=True)
+                    zip(
+                        each.status_names,
+                        tally.status_counts[each.name].shown.tolist(),
+                        strict=True,
+                    )
                 )
                 for each in self._workflows
             },
             steps=tuple(
                 step
                 for each in self._workflows
-                for step in _steps(each, tally, dict(zip(tally.steps, paces, strict=True)), at)
+                for step in _steps(each, tally, dict(zip(tally.steps, rates, strict=True)), at)
             ),
         )
 
 
-def _parted(workflow: AnyWorkflow, standing: NDArray[np.int64]) -> tuple[int, int, int]:
-    """Return how many runs have finished, haven't, and how many steps those have ahead of them."""
-    finished = int(standing[list(workflow.graph.terminal)].sum())
-    steps_left = int(standing @ workflow.graph.steps_ahead)
-    return finished, int(standing.sum()) - finished, steps_left
+def _summed(workflow: AnyWorkflow, counts: NDArray[np.int64]) -> tuple[int, int, int]:
+    """Return how many runs have finished, how many haven't, and how many steps these need."""
+    finished = int(counts[list(workflow.graph.terminal)].sum())
+    steps_left = int(counts @ workflow.graph.steps_ahead)
+    return finished, int(counts.sum()) - finished, steps_left
 
 
 def _steps(
     workflow: AnyWorkflow,
     tally: Tally,
-    paces: Mapping[tuple[str, int], float],
+    rates: Mapping[tuple[str, int], float],
     at: datetime,
 ) -> Iterator[StepProgress]:
-    left = tally.standing[workflow.name].known @ workflow.graph.leads_to
+    left = tally.status_counts[workflow.name].shown @ workflow.graph.leads_to
     for code in sorted(workflow.steps, key=workflow.rank.__getitem__):
         step = workflow.steps[code]
         yield StepProgress(
@@ -134,6 +136,6 @@ def _steps(
             from_status=step.from_status.name,
             to_statuses=tuple(status.name for status in step.to),
             left=int(left[code]),
-            per_second=float(paces[workflow.name, code]),
+            per_second=float(rates[workflow.name, code]),
             at=at,
         )

@@ -1,4 +1,4 @@
-"""What is executed next: claims, their parts, and how much may be in flight."""
+"""The choice of the runs to execute next: claims, their parts, and how many may be in flight."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from batchflow.store import Store
 
 _FIRST_GUESS_BYTES_PER_ROW = 256
-# 5,242,880 values in one transaction took DuckDB some 100 MB, most of it for the values before.
+# 5,242,880 values in one transaction took DuckDB some 100 MB, most of it for the old values.
 _SQL_VALUES = 5 * 1024 * 1024
 _ENGINE_COLUMNS_CHANGED = 4
 
 
 @dataclass(frozen=True)
-class InStore:
-    """A span of runs whose step is executed by the store."""
+class StoreSpan:
+    """A span of runs whose step is executed in the store."""
 
     queue: RunQueue
     step: Step
@@ -49,15 +49,14 @@ class Intake:
         workflows: Sequence[AnyWorkflow],
         config: CoordinatorConfig,
         sizer: ChunkSizer,
-        workers: int,
         limit: int | None,
     ) -> None:
         self.queues = {workflow.name: RunQueue(workflow, store) for workflow in workflows}
-        self.in_store: deque[InStore] = deque()
+        self.in_store: deque[StoreSpan] = deque()
         self._config = config
         self._sizer = sizer
-        self._workers = workers
-        self._most_bytes = config.bytes_for(workers)
+        self._workers = 1
+        self._most_bytes = config.bytes_for(1)
         self._left = limit
         self._claims: deque[Claim] = deque()
         self._suspects: deque[ClaimedChunk] = deque()
@@ -65,32 +64,62 @@ class Intake:
         self._bytes = 0
         self._bytes_per_row: dict[tuple[str, int], float] = {}
 
+    def adapt_to(self, workers: int) -> None:
+        """Follow the number of workers, which may change at any time."""
+        if workers != self._workers:
+            self._workers = workers
+            self._most_bytes = self._config.bytes_for(workers)
+
     # Taking.
 
     def next_chunk(self, now: datetime, *, storing: bool) -> ClaimedChunk | None:
-        """Take the next part of a claim, or of a new one; ``None`` when there is nothing to do.
+        """Take the next part of a claim, or of a new one; None if there is no work.
 
-        While results are being stored, more runs are about to arrive. So nobody comes again who
-        waits for the others, and what would be less than a chunk is left to grow.
+        While results are being stored, more runs are about to arrive. Until then no new turn
+        begins, and amounts smaller than a chunk are left to grow.
         """
-        while (claim := self._open_claim() or self._new_claim(now, storing)) is not None:
-            # All of a claim, or as much as may be out at once, may be suspect and go another way.
-            if claim.pending and self._may_run(claim):
-                return self._taken(claim)
-        return None
+        claim = self._workable_claim(now, storing)
+        return None if claim is None else self._taken(claim)
 
     def next_suspect(self) -> ClaimedChunk | None:
-        """Take the next chunk that is to have a worker of its own."""
+        """Take the next chunk for an isolated worker."""
         return self._suspects.popleft() if self._suspects else None
 
-    def next_in_store(self) -> InStore | None:
-        """Take the next span whose step is executed by the store."""
+    def next_in_store(self) -> StoreSpan | None:
+        """Take the next span whose step is executed in the store."""
         return self.in_store.popleft() if self.in_store else None
+
+    def find_in_store(self, *, may_turn: bool) -> None:
+        """Find the next span whose step is executed in the store, whatever waits for workers."""
+        for queue in self.queues.values():
+            span = queue.next_span(partial(self._room_in_store, queue), may_turn=may_turn)
+            if span is not None:
+                self._claim_in_store(queue, span)
+
+    # Waiting for workers.
+
+    def has_work(self, now: datetime) -> bool:
+        """Return whether runs wait for a worker; claim some of them to be sure."""
+        return bool(self._suspects) or self._workable_claim(now, storing=False) is not None
+
+    def fits(self, slots: int, suspect_slots: int) -> bool:
+        """Return whether a chunk of the claims can be submitted with so many slots."""
+        return bool((self._suspects and suspect_slots) or (self._open_claim() and slots))
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether claimed runs wait for a worker."""
+        return bool(self._suspects) or self._open_claim() is not None
+
+    @property
+    def runs_for_workers(self) -> int:
+        """The number of runs that wait for a step in a worker, as of the last `refresh`."""
+        return sum(queue.runs_for_workers for queue in self.queues.values())
 
     # Giving back.
 
     def give_back(self, chunk: ClaimedChunk, rows: pa.Table) -> None:
-        """Execute these rows of a chunk later, in a worker apart if they were to be there."""
+        """Execute these rows of a chunk later; those for an isolated worker stay isolated."""
         if chunk.search is None:
             chunk.claim.give_back(rows)
         elif rows.num_rows:
@@ -98,9 +127,10 @@ class Intake:
             self._suspect(chunk.claim, SuspectRows(rows, chunk.search.after(executed)))
 
     def lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
-        """Execute a lost chunk again, apart from the others who may be to blame.
+        """Execute a lost chunk again, and isolate the runs that may have ended its worker.
 
-        Answers the run that is, if it was alone there: it is out for its failure to be committed.
+        Returns the run that ended it, if that is certain, as a chunk whose failure is to be
+        committed.
         """
         if not lost.blamed:
             self.give_back(chunk, chunk.rows)
@@ -111,14 +141,14 @@ class Intake:
             claim.give_back(isolated.innocent)
         for suspects in isolated.suspects:
             self._suspect(claim, suspects)
-        if isolated.convicted is None:
+        if isolated.identified is None:
             self.done(chunk)
             return None
-        self.queues[claim.workflow.name].ended_worker(claim.step.from_code, isolated.convicted)
-        return replace(chunk, rows=isolated.convicted)
+        self.queues[claim.workflow.name].record_suspects(claim.step.from_code, isolated.identified)
+        return replace(chunk, rows=isolated.identified)
 
     def done(self, chunk: ClaimedChunk) -> None:
-        """Take note that a chunk is committed, or that nothing of it needs to be."""
+        """Record that a chunk is committed, or that nothing of it has to be."""
         claim = chunk.claim
         claim.out -= 1
         self._out[_key(claim)] -= 1
@@ -127,27 +157,35 @@ class Intake:
             self._bytes -= claim.bytes
             self.queues[claim.workflow.name].release(claim.span)
 
-    # The clock's part.
+    # Counting.
 
     def refresh_due(self, now: datetime) -> None:
-        """Look for retries where one has fallen due."""
+        """Count the runs of workflows again for which a retry is due, or that others changed."""
         for queue in self.queues.values():
             queue.refresh_due(now)
 
     def refresh(self, now: datetime) -> None:
-        """Count anew who waits where."""
+        """Count the waiting runs in the store."""
         for queue in self.queues.values():
             queue.refresh(now)
 
     @property
     def limit_reached(self) -> bool:
-        """Whether steps were executed for as many runs as they may be."""
+        """Whether no more runs may be claimed in this drain."""
         return self._left == 0
 
     @property
     def due_at(self) -> datetime | None:
-        """When the next retry falls due."""
+        """The time at which the next retry is due."""
         return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)
+
+    def _workable_claim(self, now: datetime, storing: bool) -> Claim | None:
+        """Return a claim with a part for a shared worker; open one if there is none."""
+        while (claim := self._open_claim() or self._new_claim(now, storing)) is not None:
+            # All runs of a new claim, or as many as may be executed at once, may be suspects.
+            if claim.pending and self._may_run(claim):
+                return claim
+        return None
 
     def _open_claim(self) -> Claim | None:
         return next(
@@ -161,22 +199,32 @@ class Intake:
         for queue in self.queues.values():
             room = partial(self._room, queue, storing)
             while (span := queue.next_span(room, may_turn=not storing)) is not None:
-                step = queue.workflow.steps[span.code]
-                if step.kind.in_store:
-                    self._count_toward_limit(queue.claim_whole(span))
-                    self.in_store.append(InStore(queue, step, span))
+                if queue.workflow.steps[span.code].kind.in_store:
+                    self._claim_in_store(queue, span)
                 elif (claim := queue.claim(span, now)) is not None:
                     return self._opened(queue, claim)
         return None
 
+    def _claim_in_store(self, queue: RunQueue, span: Span) -> None:
+        self._count_toward_limit(queue.claim_whole(span))
+        self.in_store.append(StoreSpan(queue, queue.workflow.steps[span.code], span))
+
+    def _room_in_store(self, queue: RunQueue, step: Step) -> Room:
+        """Return how many runs of a step in the store may be claimed now; none of other steps."""
+        key = (queue.workflow.name, step.from_code)
+        if self._left == 0 or self._at_its_limit(key, step) or self.in_store:
+            return Room(0)
+        if not step.kind.in_store:
+            return Room(0)
+        return Room(min(self._sql_rows(step), self._left or self._config.sql_batch_rows))
+
     def _room(self, queue: RunQueue, storing: bool, step: Step) -> Room:
-        """Answer how many runs of a step may be claimed at present."""
+        """Return how many runs of a step may be claimed now."""
+        if step.kind.in_store:
+            return self._room_in_store(queue, step)
         key = (queue.workflow.name, step.from_code)
         if self._left == 0 or self._at_its_limit(key, step):
             return Room(0)
-        if step.kind.in_store:
-            most = min(self._sql_rows(step), self._left or self._config.sql_batch_rows)
-            return Room(0 if self.in_store else most)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
         fitting = int((self._most_bytes - self._bytes) / bytes_per_row)
         most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
@@ -184,9 +232,9 @@ class Intake:
         return Room(most, min(most, least))
 
     def _sql_rows(self, step: Step) -> int:
-        """Answer how many runs go into one transaction: fewer, the more columns it changes.
+        """Return how many runs go into one transaction: fewer if it changes more columns.
 
-        Until it is committed, DuckDB keeps the changed values and those before in memory.
+        DuckDB keeps the old and the new values in memory until the commit.
         """
         columns = len(step.set_expressions) + _ENGINE_COLUMNS_CHANGED
         return min(self._config.sql_batch_rows, max(1, _SQL_VALUES // columns))
@@ -196,22 +244,22 @@ class Intake:
 
     def _opened(self, queue: RunQueue, claim: Claim) -> Claim:
         if self._left is not None:
-            queue.given_back(claim.step.from_code, claim.keep_first(self._left))
+            queue.return_runs(claim.step.from_code, claim.keep_first(self._left))
         self._count_toward_limit(claim.rows.num_rows)
-        self._part_suspects(queue, claim)
+        self._separate_suspects(queue, claim)
         self._claims.append(claim)
         self._bytes += claim.bytes
         self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
         return claim
 
-    def _part_suspects(self, queue: RunQueue, claim: Claim) -> None:
+    def _separate_suspects(self, queue: RunQueue, claim: Claim) -> None:
         shared, suspects = queue.split_suspects(claim.step.from_code, claim.rows)
         if suspects.num_rows:
             claim.pending = deque([shared] if shared.num_rows else [])
             most = self._sizer.rows(claim.workflow.name, claim.step)
             for first in range(0, suspects.num_rows, most):
                 part = suspects.slice(first, most)
-                # Each is likely to end its worker again, so none is called together with others.
+                # Each of them may well end its worker again, so each is called by itself.
                 self._suspect(claim, SuspectRows(part, Search(part.num_rows, crashes=1)))
 
     def _suspect(self, claim: Claim, suspects: SuspectRows) -> None:
@@ -225,8 +273,8 @@ class Intake:
 
     def _taken(self, claim: Claim) -> ClaimedChunk:
         rows = self._sizer.rows(claim.workflow.name, claim.step)
-        # A small part is spread over all workers: steps that wait gain more than it costs.
-        fair = -(-claim.rows.num_rows // self._workers)
+        # A small claim is spread over all workers: steps that wait gain more than it costs.
+        fair = -(-claim.rows.num_rows // max(1, self._workers))
         chunk = ClaimedChunk(claim, claim.take(min(rows, fair)))
         self._out[_key(claim)] += 1
         return chunk

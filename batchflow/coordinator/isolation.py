@@ -1,4 +1,4 @@
-"""Finding the runs that end their worker, so that the others go on."""
+"""The isolation of runs that end their worker, so that the others continue."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from batchflow.executor.protocol import LostChunk
 
 
-# So many runs after one that ended a worker apart stay there.
+# So many runs after one that ended an isolated worker stay isolated.
 _NEIGHBOURS = 1_000
 
 
 @dataclass(frozen=True)
 class SuspectRows:
-    """Runs that are executed in a worker apart, and how those who end it are looked for there."""
+    """Runs for an isolated worker, and the search for those that end it."""
 
     rows: pa.Table
     search: Search
@@ -30,24 +30,24 @@ class Isolated:
     """The parts of a blamed chunk; none of them is empty.
 
     Attributes:
-        innocent: runs that go on as before.
-        suspects: runs that are executed in a worker of their own.
-        convicted: a single run that ended its worker while it was alone in a call there.
+        innocent: The runs that continue in shared workers.
+        suspects: The runs that are executed in isolated workers.
+        identified: A single run that ended an isolated worker by a call of its own.
     """
 
     innocent: pa.Table | None = None
     suspects: tuple[SuspectRows, ...] = ()
-    convicted: pa.Table | None = None
+    identified: pa.Table | None = None
 
 
 def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
-    """Split a chunk whose worker ended while executing it; ``search`` if that was one apart.
+    """Split a chunk whose worker ended while executing it; ``search`` if that was isolated.
 
-    Only those are to blame whose call was under way, and those before them survived. In a worker
-    apart the next after them stay there, as those who end workers are often neighbours.
+    Only the runs whose call was under way can have ended it; those before them didn't. The runs
+    right after them stay isolated if they are, because runs that end workers are often neighbours.
     """
     if lost.rows is None:
-        return _nobody_known(rows, search)
+        return _without_call(rows, search)
     first, stop = lost.rows.start, min(lost.rows.stop, rows.num_rows)
     if search is None:
         suspects = SuspectRows(rows.slice(first, stop - first), Search.among(stop - first))
@@ -60,17 +60,17 @@ def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
     blamed, after = rows.slice(first, 1), rows.slice(stop, last - stop)
     neighbours = (SuspectRows(after, Search(0, 1)),) if after.num_rows else ()
     if lost.exhausted and (rows.num_rows > 1 or lost.used):
-        # Those before it may have taken the memory. It is convicted where nobody was.
+        # Earlier runs may have taken the memory, so it is tried again in a new worker.
         return Isolated(others, (SuspectRows(blamed, Search(1, 1)), *neighbours))
     return Isolated(others, neighbours, blamed)
 
 
-def _nobody_known(rows: pa.Table, search: Search | None) -> Isolated:
+def _without_call(rows: pa.Table, search: Search | None) -> Isolated:
     """Split a chunk whose worker ended between two calls."""
     if search is None:
         return Isolated(suspects=(SuspectRows(rows, Search.among(rows.num_rows)),))
     if rows.num_rows == 1:
-        return Isolated(convicted=rows)
+        return Isolated(identified=rows)
     half = rows.num_rows // 2
     halves = (rows.slice(0, half), rows.slice(half))
     return Isolated(

@@ -1,4 +1,4 @@
-"""Storing in ever smaller pieces what the store refuses as a whole."""
+"""Store in smaller and smaller pieces what the store refuses as a whole."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Generic, TypeVar
 from batchflow.errors import CommitError
 
 Piece = TypeVar("Piece")
-Summary = TypeVar("Summary")
+Stored = TypeVar("Stored")
 
-# A single run among a million is found in some forty; where all are refused it ends soon.
+# Finding one run among a million takes about forty; if all are refused, this ends it soon.
 _MOST_REFUSALS = 64
 
 
 @dataclass
-class Piecewise(Generic[Piece, Summary]):
-    """What became of the pieces.
+class Piecewise(Generic[Piece, Stored]):
+    """The pieces, by whether they were stored.
 
     Attributes:
-        stored: each piece that was stored, with what the store said of it.
-        refused: those that weren't, as small as they were tried.
-        error: the last refusal.
+        stored: Each piece that was stored, with its result.
+        refused: The pieces that were refused and not divided further.
+        error: The last refusal.
     """
 
-    stored: list[tuple[Piece, Summary]] = field(default_factory=list)
+    stored: list[tuple[Piece, Stored]] = field(default_factory=list)
     refused: list[Piece] = field(default_factory=list)
     error: CommitError | None = None
 
 
 def store_piecewise(
     whole: Piece,
-    store: Callable[[Piece], Summary],
+    store: Callable[[Piece], Stored],
     halves: Callable[[Piece], Sequence[Piece]],
-) -> Piecewise[Piece, Summary]:
-    """Store the whole; where it is refused, its halves, and so on.
+) -> Piecewise[Piece, Stored]:
+    """Store the whole or, if it is refused, its halves, and so on.
 
-    ``halves`` answers nothing for a piece that can't be any smaller. A full disk isn't a refusal:
-    smaller pieces would fare no better, so that is raised.
+    ``halves`` returns nothing for a piece that can't be smaller. A full disk isn't a refusal but
+    raised, because smaller pieces would fail as well.
     """
-    done = Piecewise[Piece, Summary]()
+    done = Piecewise[Piece, Stored]()
     waiting, refusals = [whole], 0
     while waiting:
         piece = waiting.pop()

@@ -1,4 +1,4 @@
-"""How far a drain is, step by step, and when it will be done."""
+"""The progress of a drain, by step, and its estimated end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from batchflow.short_form import short_moment, short_number
 
 @dataclass(frozen=True, kw_only=True)
 class StepProgress:
-    """What is left for one step.
+    """The remaining work of one step.
 
     Attributes:
-        from_status: where its runs come from.
-        to_statuses: where they may go.
-        left: runs that are at its status, or that a way forward may still lead there; so it is the
-            most that it has to do, if none goes back.
-        per_second: runs that it advanced a second, over the last half minute; 0 if there is no
-            telling yet.
-        at: the moment (aware) that this is said of.
+        from_status: The status that its runs have.
+        to_statuses: The statuses that they may move to.
+        left: The number of runs at its status, and at each status from which a forward path leads
+            there. The step has no more to do than that, unless runs move backward.
+        per_second: The runs that it advanced per second over the last half minute; 0 if that isn't
+            known yet.
+        at: The time (aware) of these figures.
     """
 
     workflow: str
@@ -34,7 +34,7 @@ class StepProgress:
 
     @property
     def done_by(self) -> datetime | None:
-        """When it is done at this pace, in local time; None where there is no telling."""
+        """The estimated time (local) at which it is done; None if it isn't known."""
         if not self.left:
             return self.at
         if not self.per_second:
@@ -42,27 +42,28 @@ class StepProgress:
         return self.at + timedelta(seconds=self.left / self.per_second)
 
     def __str__(self) -> str:
-        way = f"{self.from_status} → {' | '.join(self.to_statuses)}"
-        pace = f"{short_number(self.per_second)} a second"
-        return f"{way}: {short_number(self.left)} left at most, {pace}{_by(self.done_by, self.at)}"
+        path = f"{self.from_status} → {' | '.join(self.to_statuses)}"
+        rate = f"{short_number(self.per_second)} a second"
+        return f"{path}: {short_number(self.left)} left at most, {rate}{_by(self.done_by, self.at)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a drain is.
+    """The progress of a drain.
 
     Attributes:
-        at: the moment (aware) of the last commit, which this is said of.
-        finished: runs that have got to a terminal status since the drain began.
-        left: runs that wait for a step, or are being executed.
-        paused: runs that were paused since it began.
-        failed: failures since it began; a run that fails again counts again.
-        executed: how many times a step was executed for a run.
-        per_second: the same a second, over the last half minute.
-        advanced: how many times a step moved a run on.
-        steps_left: how many steps are ahead of the runs at most, if none goes back.
-        standing: by workflow and status, in the order of their definition, where these runs are.
-        steps: what is left for each step, by workflow, the earlier ones first.
+        at: The time (aware) of the last commit, and of these figures.
+        finished: The runs that have reached a terminal status since the drain began.
+        left: The runs that wait for a step, or are being executed.
+        paused: The runs that were paused since the drain began.
+        failed: The failures since the drain began; a run that fails again counts again.
+        executed: How many times a step was executed for a run.
+        per_second: The same per second, over the last half minute.
+        advanced: How many times a step advanced a run.
+        steps_left: The most steps that the runs still need, unless some move backward.
+        status_counts: The number of these runs by workflow and status, in the order of the
+            definition.
+        steps: The remaining work of each step, by workflow, earlier steps first.
     """
 
     at: datetime
@@ -74,12 +75,12 @@ class Progress:
     per_second: float
     advanced: int
     steps_left: int
-    standing: Mapping[str, Mapping[str, int]] = field(repr=False)
+    status_counts: Mapping[str, Mapping[str, int]] = field(repr=False)
     steps: tuple[StepProgress, ...] = field(repr=False)
 
     @property
     def done_by(self) -> datetime | None:
-        """When all steps are done at their pace, in local time; None where there is no telling."""
+        """The estimated time (local) at which all steps are done; None if it isn't known."""
         moments = [step.done_by for step in self.steps if step.left]
         known = [moment for moment in moments if moment is not None]
         if len(known) < len(moments):
@@ -88,17 +89,17 @@ class Progress:
 
     @property
     def summary(self) -> str:
-        """All steps together in one line."""
-        held = f"; {self.paused:,} paused" if self.paused else ""
+        """One line about all steps together."""
+        paused = f"; {self.paused:,} paused" if self.paused else ""
         return (
-            f"{self.finished:,} of {self.finished + self.left:,} runs finished{held}; "
+            f"{self.finished:,} of {self.finished + self.left:,} runs finished{paused}; "
             f"{self.executed:,} steps, {self.per_second:,.0f} a second{_by(self.done_by, self.at)}"
         )
 
     @property
     def lines(self) -> tuple[tuple[StepProgress, str], ...]:
-        """The steps that have something left, each with a line that says how much."""
-        several = len(self.standing) > 1
+        """The steps with remaining work, each with a line about it."""
+        several = len(self.status_counts) > 1
         return tuple(
             (step, f"{step.workflow}: {step}" if several else str(step))
             for step in self.steps

@@ -1,4 +1,4 @@
-"""One workflow's runs as the coordinator sees them: who waits where, and what to claim next."""
+"""The runs of one workflow: how many wait at each status, and which to claim next."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from batchflow import crash_point
 from batchflow.coordinator.backlog import Backlog, Span
 from batchflow.coordinator.claim import Claim
 from batchflow.coordinator.deferral import Deferral
-from batchflow.coordinator.outcomes import earliest
-from batchflow.coordinator.standing import Standing
+from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
 from batchflow.store.runs.claimable import longest_wait_seconds
@@ -23,32 +22,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batchflow.definition import AnyWorkflow, Step
-    from batchflow.store import CommitSummary, StepCommit, Store
+    from batchflow.store import CommitResult, SqlStepResult, StepCommit, Store
 
-# Retries that fall due within this time of each other are looked for together.
+# Retries that are due within this time of each other are counted together.
 _RETRY_SLACK = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many runs a claim may take: at most, and at least where more are on their way."""
+    """The most and the least runs that a claim may have."""
 
     most: int
     least: int = 1
 
 
 class RunQueue:
-    """Claims for one workflow, later statuses first, so that work drains and doesn't pile up.
+    """Claims runs of one workflow, those at later statuses first, so that runs finish.
 
     Attributes:
-        due_at: when the next retry falls due.
-        standing: where the drain's runs are.
+        due_at: The time at which the next retry is due.
+        status_counts: The number of the drain's runs at each status.
     """
 
     def __init__(self, workflow: AnyWorkflow, store: Store) -> None:
         self.workflow = workflow
         self.due_at: datetime | None = None
-        self.standing = Standing(workflow)
+        self.status_counts = StatusCounts(workflow)
         self._outdated = False
         self._store = store
         self._backlog = Backlog(len(workflow.statuses))
@@ -62,38 +61,38 @@ class RunQueue:
         self._has_step[list(workflow.steps)] = True
 
     def refresh(self, now: datetime) -> None:
-        """Count anew, in the store, who waits where and when the next retry is due."""
+        """Count the waiting runs in the store, and find out when the next retry is due."""
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
-        self.standing.recounted(self._backlog.waiting)
+        self.status_counts.replace_waiting(self._backlog.waiting)
         self.due_at = _with_slack(counted.next_attempt_at)
         self._outdated = False
 
     def refresh_due(self, now: datetime) -> None:
-        """Count anew what others changed, or where a retry has fallen due.
+        """Count the waiting runs again if others changed some, or if a retry is due.
 
-        The clock may have been set back since that was foreseen.
+        A retry that is further away than any wait is due too: the clock was set back.
         """
         due_at = self.due_at
         is_due = due_at is not None and (due_at <= now or due_at > now + self._longest_wait)
         if is_due or self._outdated:
             self.refresh(now)
 
-    def changed(self) -> None:
-        """Take note that others changed runs."""
+    def record_change(self) -> None:
+        """Record that others changed runs."""
         self._outdated = True
 
-    def loaded(self, code: int, first_seq: int, last_seq: int) -> None:
-        """Take note of newly triggered runs."""
+    def record_load(self, code: int, first_seq: int, last_seq: int) -> None:
+        """Record new runs."""
         if self._has_step[code]:
             self._backlog.add_range(code, first_seq, last_seq)
-            self.standing.loaded(code, last_seq - first_seq + 1)
+            self.status_counts.add_loaded(code, last_seq - first_seq + 1)
 
     def next_span(self, room: Callable[[Step], Room], *, may_turn: bool) -> Span | None:
-        """Choose what to claim next; ``None`` when nothing is claimable now.
+        """Choose the span to claim next; None if nothing is claimable now.
 
-        ``room`` answers how many runs of a step may be claimed at present; ``may_turn`` tells
-        whether a new turn may begin where nothing is left in this one.
+        ``room`` returns how many runs of a step may be claimed now. If nothing is left in this
+        turn, the next one begins, unless ``may_turn`` is false.
         """
         span = self._next_in_this_turn(room)
         if span is None and may_turn and self._begin_next_turn():
@@ -101,7 +100,7 @@ class RunQueue:
         return span
 
     def claim(self, span: Span, now: datetime) -> Claim | None:
-        """Take the runs of a span; ``None`` when nobody is there after all."""
+        """Claim the runs of a span; None if there are none after all."""
         crash_point.reached("before_claim")
         step = self.workflow.steps[span.code]
         self._backlog.claim(span)
@@ -112,60 +111,67 @@ class RunQueue:
         return None
 
     def claim_whole(self, span: Span) -> int:
-        """Take a span for a step that never leaves the store; answer how many wait there."""
+        """Claim a span for a step in the store; return how many runs wait there."""
         crash_point.reached("before_claim")
         return self._backlog.claim(span)
 
     def release(self, span: Span) -> None:
-        """Make a span claimable again, once all that was taken of it is committed or given back."""
+        """Make a span claimable again, after all of it was committed or returned."""
         self._backlog.release(span)
 
-    def skipped(self, code: int, rows: pa.Table) -> None:
+    def record_skipped(self, code: int, rows: pa.Table) -> None:
         """Leave these runs alone until something changes them."""
-        self.standing.let_go(code, rows.num_rows)
+        self.status_counts.remove(code, rows.num_rows)
         self._skipped.add(rows["#seq"].to_numpy(), rows["#version"].to_numpy())
 
-    def ended_worker(self, code: int, rows: pa.Table) -> None:
-        """Take note of runs that ended their worker when they were alone there."""
+    def record_suspects(self, code: int, rows: pa.Table) -> None:
+        """Record runs that ended their worker."""
         self._suspects.add(code, rows["#seq"].to_numpy())
 
     def split_suspects(self, code: int, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Split a claim in those that may share a worker, and those that ended one before."""
+        """Split a claim into the runs that may share a worker, and those that ended one before."""
         suspect = self._suspects.contains(code, rows["#seq"].to_numpy())
         if not suspect.any():
             return rows, rows.slice(0, 0)
         return rows.filter(pa.array(~suspect)), rows.filter(pa.array(suspect))
 
-    def given_back(self, code: int, rows: pa.Table) -> None:
+    def return_runs(self, code: int, rows: pa.Table) -> None:
         """Count these runs as waiting, as if they hadn't been claimed."""
         self._backlog.add(code, rows["#seq"].to_numpy())
 
-    def stored(self, commit: StepCommit, summary: CommitSummary) -> None:
-        """Take note of what a commit moved to where."""
+    def record_commit(self, commit: StepCommit, result: CommitResult) -> None:
+        """Record a commit: its runs wait at their new statuses."""
         moved = commit.moved
         seqs = moved["#seq"].to_numpy()
         codes = moved["#to"].to_numpy()
-        # A step that advances a run to its own status has it looked at again like one that repeats.
+        # A run that advances to its own status is executed again like one that repeats.
         repeated = (moved["#outcome"].to_numpy() == Outcome.REPEATED) | (
             codes == commit.step.from_code
         )
-        if len(summary.refused_seqs):
-            kept = ~np.isin(seqs, summary.refused_seqs)
+        if len(result.refused_seqs):
+            kept = ~np.isin(seqs, result.refused_seqs)
             seqs, codes, repeated = seqs[kept], codes[kept], repeated[kept]
             moved = moved.filter(pa.array(kept))
         if repeated.any():
             versions = moved["#version"].to_numpy() + 1
             self._repeated.add(seqs[repeated], versions[repeated])
-        self._heed(earliest(commit.held))
+        self._expect_retry(commit.next_attempt_at)
         self._add(codes, seqs, self._later(commit.step))
-        self.standing.stored(commit, np.bincount(codes, minlength=len(self._has_step)))
+        self.status_counts.add_commit(commit, np.bincount(codes, minlength=len(self._has_step)))
 
-    def stored_in_place(self, step: Step, summary: CommitSummary) -> None:
-        """Take note of what a step in the store moved."""
-        waits = self._has_step[summary.landed["to"].to_numpy()]
-        self._backlog.add_counted(summary.landed.filter(pa.array(waits)), later=self._later(step))
-        self._heed(summary.next_attempt_at)
-        self.standing.stored_in_place(step, summary)
+    def record_sql_step(self, step: Step, result: SqlStepResult) -> None:
+        """Record a step in the store: its runs wait at their new statuses."""
+        waits = self._has_step[result.moved_counts["to"].to_numpy()]
+        moved = result.moved_counts.filter(pa.array(waits))
+        self._backlog.add_counted(moved, later=self._later(step))
+        self._expect_retry(result.next_attempt_at)
+        self.status_counts.add_sql_step(step, result)
+
+    @property
+    def runs_for_workers(self) -> int:
+        """The number of waiting runs whose step is executed in a worker."""
+        codes = [code for code, step in self.workflow.steps.items() if not step.kind.in_store]
+        return int(self._backlog.waiting[codes].sum())
 
     def _next_in_this_turn(self, room: Callable[[Step], Room]) -> Span | None:
         for code in self._by_rank:
@@ -198,7 +204,7 @@ class RunQueue:
         return rows.filter(pa.array(~repeated & ~self._skipped.contains(seqs, versions)))
 
     def _add(self, codes: np.ndarray, seqs: np.ndarray, later: np.ndarray) -> None:
-        """Count runs where a step waits for them."""
+        """Count the runs as waiting at those statuses that have a step."""
         arrived = np.bincount(codes, minlength=len(later))
         for code in np.flatnonzero(arrived):
             if self._has_step[code]:
@@ -206,11 +212,11 @@ class RunQueue:
                 self._backlog.add(int(code), here, next_turn=bool(later[code]))
 
     def _later(self, step: Step) -> np.ndarray:
-        """Tell for each status whether who comes there from ``step`` waits for the next turn."""
+        """Return for each status whether runs that the step moves there wait for the next turn."""
         later: np.ndarray = self.workflow.rank <= self.workflow.rank[step.from_code]
         return later
 
-    def _heed(self, moment: datetime | None) -> None:
+    def _expect_retry(self, moment: datetime | None) -> None:
         moment = _with_slack(moment)
         if moment is not None and (self.due_at is None or moment < self.due_at):
             self.due_at = moment

@@ -1,4 +1,4 @@
-"""What a drain has done so far, per step."""
+"""The work of a drain so far, by step."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from batchflow.definition import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from batchflow.coordinator.standing import Standing
+    from batchflow.coordinator.status_counts import StatusCounts
     from batchflow.definition import AnyWorkflow, Step
 
 
 @dataclass
 class StepTally:
-    """What one step has done.
+    """The work of one step.
 
     Attributes:
-        counts: committed runs by outcome, int64 of shape (len(Outcome),).
-        seconds: time in the step's own code, summed over the workers.
-        refused: results that were dropped, because their runs were changed by somebody meanwhile.
+        counts: The committed runs by outcome, int64 of shape (len(Outcome),).
+        seconds: The time in the step's code, summed over the workers.
+        refused: The number of results that were dropped because their runs had changed since.
     """
 
     workflow: str
@@ -35,51 +35,53 @@ class StepTally:
 
     @property
     def runs(self) -> int:
-        """How many runs the step was executed for."""
+        """The number of runs for which the step was executed."""
         return int(self.counts.sum() - self.counts[Outcome.RETURNED]) + self.refused
 
 
 class Tally:
-    """Adds up, step by step; complete only once the drain has ended.
-
-    Args:
-        workflows: whose runs are moved.
-        standing: where these are, by workflow.
+    """The work of a drain; complete when the drain has ended.
 
     Attributes:
-        steps: what each step has done, by workflow and status code.
-        standing: as given; the coordinator keeps it up.
+        steps: The work of each step, by workflow and status code.
+        status_counts: The number of runs at each status, by workflow; it changes with each commit.
     """
 
-    def __init__(self, workflows: list[AnyWorkflow], standing: Mapping[str, Standing]) -> None:
+    def __init__(
+        self, workflows: Sequence[AnyWorkflow], status_counts: Mapping[str, StatusCounts]
+    ) -> None:
         self.steps: dict[tuple[str, int], StepTally] = {
             (workflow.name, code): StepTally(workflow.name, step.name, workflow.statuses[code].name)
             for workflow in workflows
             for code, step in workflow.steps.items()
         }
-        self.standing = standing
+        self.status_counts = status_counts
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:
-        """Add a chunk's or a batch's outcomes."""
+        """Add the outcomes of a chunk or a span."""
         entry = self.steps[workflow.name, step.from_code]
         entry.counts += counts
         entry.seconds += seconds
 
+    def add_seconds(self, workflow: AnyWorkflow, step: Step, seconds: float) -> None:
+        """Add time in a step's code."""
+        self.steps[workflow.name, step.from_code].seconds += seconds
+
     def add_refused(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
-        """Count results that the store refused, by outcome: as refused, and not as that outcome."""
+        """Count results as refused instead of by their outcomes, given as counts by outcome."""
         entry = self.steps[workflow.name, step.from_code]
         entry.counts -= counts
         entry.refused += int(counts.sum())
 
     def add_returned(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
-        """Count results that couldn't be stored, by outcome: as returned, and not as that."""
+        """Count results as returned instead of by their outcomes, given as counts by outcome."""
         entry = self.steps[workflow.name, step.from_code]
         entry.counts -= counts
         entry.counts[Outcome.RETURNED] += counts.sum()
 
     @property
     def advanced(self) -> int:
-        """How many times a step moved a run on."""
+        """How many times a step advanced a run."""
         return sum(int(entry.counts[Outcome.ADVANCED]) for entry in self.steps.values())
 
     @property

@@ -1,4 +1,4 @@
-"""What is written next: chunk results gathered into one commit, or a step inside the store."""
+"""Writes: the results of several chunks in one commit, or a step in the store."""
 
 from __future__ import annotations
 
@@ -21,99 +21,105 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from batchflow.coordinator.intake import InStore
-    from batchflow.coordinator.outcomes import Settled
+    from batchflow.coordinator.intake import StoreSpan
+    from batchflow.coordinator.settlement import SettledChunk
     from batchflow.errors import CommitError
-    from batchflow.store import CommitSummary, Store
+    from batchflow.store import CommitResult, SqlStepResult, Store
 
 log = logging.getLogger("batchflow")
 
 
 @dataclass(frozen=True)
-class Written:
-    """One write, done: a transaction, or several where one was refused.
+class WrittenResults:
+    """The results of some chunks after they were written.
 
     Attributes:
-        settled: the chunks whose results it is about.
-        commits: what was stored of them, with a summary each.
-        refused: what the store didn't take, in whatever small pieces; as if it hadn't been done.
-        error: the last refusal.
-        in_store: the span that the store itself executed a step for, if it was that.
-        summaries: what it said of that, or of ``commits``.
-        refused_in_store: whether it didn't take all of the span.
+        settled: The chunks.
+        stored: Each commit that was stored, with its result.
+        refused: The commits that the store refused, even in small parts.
+        error: The last refusal.
     """
 
-    settled: Sequence[Settled] = ()
-    commits: Sequence[StepCommit] = ()
-    summaries: Sequence[CommitSummary] = ()
-    refused: Sequence[StepCommit] = ()
-    error: CommitError | None = None
-    in_store: InStore | None = None
-    refused_in_store: bool = False
-    seconds: float = 0.0
+    settled: Sequence[SettledChunk]
+    stored: Sequence[tuple[StepCommit, CommitResult]]
+    refused: Sequence[StepCommit]
+    error: CommitError | None
 
 
-def write_results(store: Store, settled: Sequence[Settled], now: datetime) -> Written:
-    """Commit the results of several chunks, in one transaction if the store takes it."""
+@dataclass(frozen=True)
+class WrittenSpan:
+    """A span of runs for which the store executed a step.
+
+    Attributes:
+        span: The span and its step.
+        results: A result for each part of the span that was stored in one transaction.
+        refused: Whether the store refused some parts.
+        error: The last refusal.
+        seconds: The time that all of it took.
+    """
+
+    span: StoreSpan
+    results: Sequence[SqlStepResult]
+    refused: bool
+    error: CommitError | None
+    seconds: float
+
+
+def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) -> WrittenResults:
+    """Commit the results of several chunks, in one transaction if the store accepts it."""
     began = time.monotonic()
 
-    def commit(commits: Sequence[StepCommit]) -> Sequence[CommitSummary]:
+    def commit(commits: Sequence[StepCommit]) -> Sequence[CommitResult]:
         crash_point.reached("before_commit")
-        summaries = store.commit(commits, now)
+        results = store.commit(commits, now)
         crash_point.reached("after_commit")
-        return summaries
+        return results
 
     whole: Sequence[StepCommit] = merged(settled)
     done = store_piecewise(whole, commit, halves)
     seconds = time.monotonic() - began
-    commits = [each for piece, _ in done.stored for each in piece]
-    summaries = [each for _, stored in done.stored for each in stored]
-    for each, summary in zip(commits, summaries, strict=True):
-        _log(each.workflow.name, each.step.name, summary, seconds)
+    stored = [
+        pair for commits, results in done.stored for pair in zip(commits, results, strict=True)
+    ]
+    for each, result in stored:
+        refused_runs = len(result.refused_seqs)
+        _log(each.workflow.name, each.step.name, result.applied, seconds, refused=refused_runs)
     refused = [each for piece in done.refused for each in piece]
     for each in refused:
-        _log_refused(each.workflow.name, each.step.name, each.moved.num_rows + each.held.num_rows)
-    return Written(settled, commits, summaries, refused, done.error, seconds=seconds)
+        _log_refused(each.workflow.name, each.step.name, each.num_rows)
+    return WrittenResults(settled, stored, refused, done.error)
 
 
 def write_in_store(
-    store: Store, task: InStore, now: datetime, random: np.random.Generator
-) -> Written:
-    """Execute a step inside the store for one span of runs, in one transaction if it can."""
+    store: Store, task: StoreSpan, now: datetime, random: np.random.Generator
+) -> WrittenSpan:
+    """Execute a step in the store for a span of runs, in one transaction if DuckDB accepts it."""
     began = time.monotonic()
-    workflow = task.queue.workflow
+    workflow, step, span = task.queue.workflow, task.step, task.span
 
-    def commit(seqs: range) -> CommitSummary:
+    def commit(seqs: range) -> SqlStepResult:
         crash_point.reached("before_commit")
-        summary = store.commit_sql_step(workflow, task.step, seqs[0], seqs[-1], now, random)
+        result = store.commit_sql_step(workflow, step, seqs[0], seqs[-1], now, random)
         crash_point.reached("after_commit")
-        return summary
+        return result
 
-    done = store_piecewise(
-        range(task.span.first_seq, task.span.last_seq + 1), commit, _halves_of_range
-    )
+    done = store_piecewise(range(span.first_seq, span.last_seq + 1), commit, _halves_of_range)
     seconds = time.monotonic() - began
-    summaries = [summary for _, summary in done.stored]
-    for summary in summaries:
-        _log(workflow.name, task.step.name, summary, seconds)
+    results = [result for _, result in done.stored]
+    for result in results:
+        _log(workflow.name, step.name, result.runs, seconds)
     if done.refused:
-        _log_refused(workflow.name, task.step.name, None)
-    return Written(
-        summaries=summaries,
-        error=done.error,
-        in_store=task,
-        refused_in_store=bool(done.refused),
-        seconds=seconds,
-    )
+        _log_refused(workflow.name, step.name, None)
+    return WrittenSpan(task, results, bool(done.refused), done.error, seconds)
 
 
 def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:
-    """Halve what goes into one transaction: its steps, or the runs of a single one."""
+    """Halve the content of one transaction: its commits, or the runs of a single one."""
     if len(commits) > 1:
         middle = len(commits) // 2
         return commits[:middle], commits[middle:]
     (commit,) = commits
-    seqs = pa.concat_arrays([t["#seq"].combine_chunks() for t in (commit.moved, commit.held)])
+    seqs = pa.concat_arrays([t["#seq"].combine_chunks() for t in (commit.moved, commit.unmoved)])
     if len(seqs) < 2:
         return ()
     middle = len(seqs) // 2
@@ -123,7 +129,7 @@ def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:
 def _of_runs(commit: StepCommit, seqs: pa.Array) -> StepCommit:
     parts = (
         table.filter(pc.is_in(table["#seq"], value_set=seqs))
-        for table in (commit.moved, commit.held, commit.errors)
+        for table in (commit.moved, commit.unmoved, commit.errors)
     )
     return StepCommit(commit.workflow, commit.step, *parts)
 
@@ -133,11 +139,11 @@ def _halves_of_range(seqs: range) -> Sequence[range]:
     return (seqs[:middle], seqs[middle:]) if middle else ()
 
 
-def merged(settled: Sequence[Settled]) -> list[StepCommit]:
-    """Gather chunks of the same step that changed the same columns."""
+def merged(settled: Sequence[SettledChunk]) -> list[StepCommit]:
+    """Merge the chunks of each step that changed the same columns."""
     groups: dict[tuple[str, int, tuple[str, ...]], list[StepCommit]] = defaultdict(list)
-    for entry in settled:
-        commit = entry.commit
+    for chunk in settled:
+        commit = chunk.commit
         if commit is not None:
             columns = tuple(sorted(commit.moved.column_names))
             groups[commit.workflow.name, commit.step.from_code, columns].append(commit)
@@ -152,28 +158,27 @@ def _concatenated(group: list[StepCommit]) -> StepCommit:
     return StepCommit(
         workflow=first.workflow,
         step=first.step,
-        # In one piece DuckDB reads it a fifth faster than in one piece for each chunk.
+        # DuckDB reads one piece a fifth faster than a piece for each chunk.
         moved=pa.concat_tables([commit.moved.select(names) for commit in group]).combine_chunks(),
-        held=pa.concat_tables([commit.held for commit in group]),
+        unmoved=pa.concat_tables([commit.unmoved for commit in group]),
         errors=pa.concat_tables([commit.errors for commit in group]),
     )
 
 
-def _log(workflow: str, step: str, summary: CommitSummary, seconds: float) -> None:
-    refused = len(summary.refused_seqs)
+def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:
     log.log(
         logging.WARNING if refused else logging.INFO,
-        "%s: committed %d runs of %s in %.3f s%s",
+        "Workflow %s: committed %d runs of step %s in %.3f s%s.",
         workflow,
-        summary.applied,
+        runs,
         step,
         seconds,
-        f", refused {refused} that were changed meanwhile" if refused else "",
+        f"; refused {refused} that had changed since their claim" if refused else "",
         extra={
             "action": "commit",
             "workflow": workflow,
             "step": step,
-            "runs": summary.applied,
+            "runs": runs,
             "refused": refused,
             "seconds": seconds,
         },
@@ -182,7 +187,7 @@ def _log(workflow: str, step: str, summary: CommitSummary, seconds: float) -> No
 
 def _log_refused(workflow: str, step: str, runs: int | None) -> None:
     log.error(
-        "%s: %s results of %s couldn't be stored; their runs are as they were",
+        "Workflow %s: %s results of step %s couldn't be stored. Their runs are unchanged.",
         workflow,
         "some" if runs is None else runs,
         step,

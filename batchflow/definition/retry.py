@@ -69,7 +69,7 @@ class Retry:
         yield from _outside("multiplier", self.multiplier, 1, math.inf)
         yield from _outside("jitter", self.jitter, 0, 1)
         if self.pause_after is not None and not _is_count(self.pause_after):
-            yield f"pause_after is {self.pause_after!r}. Give a whole number of at least 1, or None."
+            yield f"pause_after is {self.pause_after!r}. Give a whole number from 1, or None."
         for name in ("on", "never_on"):
             yield from _not_exceptions(name, getattr(self, name))
 
@@ -128,7 +128,7 @@ def _outside(name: str, value: object, lowest: float, highest: float) -> Iterabl
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and math.isfinite(value) and lowest <= value <= highest:  # type: ignore[arg-type, operator]
         return
-    bounds = f"of at least {lowest}" if math.isinf(highest) else f"from {lowest} to {highest}"
+    bounds = f"from {lowest}" if math.isinf(highest) else f"from {lowest} to {highest}"
     yield f"{name} is {value!r}. Give a finite number {bounds}."
 
 

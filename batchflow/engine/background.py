@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from batchflow.coordinator import Drain
+from batchflow.coordinator import DrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Background:
 
     def _drain(self) -> None:
         try:
-            self._coordinator.drain(Drain(forever=True))
+            self._coordinator.drain(DrainOptions(forever=True))
         except BaseException as error:
             log.error(
                 "the coordinator ended: %s",

@@ -160,8 +160,8 @@ def said_of_runs(progress: Progress) -> str:
     held = [f"{short_number(progress.paused)} paused"] if progress.paused else []
     there = [
         f"{status} {short_number(runs)}"
-        for standing in progress.standing.values()
-        for status, runs in standing.items()
+        for counts in progress.status_counts.values()
+        for status, runs in counts.items()
         if runs
     ]
     return " · ".join([*held, *there])

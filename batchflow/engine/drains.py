@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow import crash_point
-from batchflow.coordinator import Drain, Forecast
+from batchflow.coordinator import DrainOptions, Forecast
 from batchflow.definition import StepKind
 from batchflow.engine.background import Background
 from batchflow.engine.display import Showing
@@ -61,7 +61,7 @@ class Drains:
         self._switching = threading.Lock()
         self._closed = False
 
-    def run(self, drain: Drain, *, progress: bool | None) -> Report:
+    def run(self, options: DrainOptions, *, progress: bool | None) -> Report:
         """Run a drain in this thread; see `Engine.run`."""
         self._refuse_in_child()
         with self._switching:
@@ -78,7 +78,7 @@ class Drains:
                 StopOnSignals(self._coordinator.stop, self._executor.interrupt, grace_seconds),
                 Showing(self._coordinator, self._forecast, progress),
             ):
-                tally = self._coordinator.drain(drain)
+                tally = self._coordinator.drain(options)
             seconds = time.monotonic() - began
             return reported(self._store, self._workflows, tally, seconds, self._config.log_values)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from batchflow.clock import Clock, SystemClock
-from batchflow.coordinator import Coordinator, Drain
+from batchflow.coordinator import Coordinator, DrainOptions
 from batchflow.engine.arguments import checked_limit, checked_until
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.checked_workflows import checked_workflows
@@ -167,12 +167,12 @@ class Engine(Operations, Questions):
             StoreClosedError: The engine was closed.
             ForkedStoreError: This is a forked child, and the engine belongs to its parent.
         """
-        drain = Drain(
+        options = DrainOptions(
             wait_for_retries=wait_for_retries,
             limit=checked_limit(limit),
             until=checked_until(until),
         )
-        return self._drains.run(drain, progress=progress)
+        return self._drains.run(options, progress=progress)
 
     def start(self) -> None:
         """Move runs in the background, as they are triggered, until ``stop``.

@@ -7,17 +7,19 @@ from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.stored_run import StoredRun
 from batchflow.store.runs.backlog_counts import BacklogCounts
-from batchflow.store.runs.commit import CommitSummary, StepCommit
+from batchflow.store.runs.commit import CommitResult, StepCommit
+from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.store import Store
 
 __all__ = [
     "BacklogCounts",
-    "CommitSummary",
+    "CommitResult",
     "PlottableRelation",
     "Relation",
     "RunsAdded",
     "RunsChanged",
     "RunsRemoved",
+    "SqlStepResult",
     "StepCommit",
     "Store",
     "StoreChange",

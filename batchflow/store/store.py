@@ -27,12 +27,13 @@ from batchflow.store.query.described_workflows import described_workflows
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.runs.backlog_counts import BacklogCounts, count_backlog, count_retries
 from batchflow.store.runs.claimable import claim_runs
-from batchflow.store.runs.commit import CommitSummary, StepCommit, commit_steps
+from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
 from batchflow.store.schema.tables import Tables
 from batchflow.store.sql_steps import sql_step
+from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import SqlTask
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Store:
         with self._connection.reading() as cursor:
             return claim_runs(cursor, self._layout(workflow), from_code, seqs, now, fields)
 
-    def commit(self, commits: Sequence[StepCommit], now: datetime) -> list[CommitSummary]:
+    def commit(self, commits: Sequence[StepCommit], now: datetime) -> list[CommitResult]:
         """Store results in one transaction, but for runs that were changed since their claim.
 
         Raises:
@@ -225,7 +226,7 @@ class Store:
         last_seq: int,
         now: datetime,
         random: np.random.Generator,
-    ) -> CommitSummary:
+    ) -> SqlStepResult:
         """Execute a SQL step for the claimable runs with these seqs, in one transaction.
 
         `random` is where the jitter of the waits of failed runs comes from.

@@ -1,4 +1,4 @@
-"""Who waits where: a count for each status and bucket of consecutive runs."""
+"""The number of runnable runs at each status, by bucket of consecutive runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WAITING_TYPES = {"status": pa.uint8(), "bucket": pa.int64(), "rows": pa.int64()
 
 @dataclass(frozen=True, eq=False)
 class BacklogCounts:
-    """Count the runs that a step may be given.
+    """The runs that wait for a step.
 
     Attributes:
-        waiting: those due now: ``status`` (uint8, its code), ``bucket`` (int64, 16,384 seqs
-            each), ``rows`` (int64).
-        next_attempt_at: when the first of those that back off is due.
+        waiting: The runs that are due now: ``status`` (uint8, its code), ``bucket`` (int64, 16,384
+            seqs each), ``rows`` (int64).
+        next_attempt_at: The time at which the first of the other runs is due.
     """
 
     waiting: pa.Table
@@ -48,7 +48,7 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCount
 
 
 def count_retries(cursor: Cursor, layout: Layout) -> int:
-    """Count the runs that back off after a failure, or are due again after one."""
+    """Count the runs that wait for another attempt, or are due for it."""
     query = (
         f"SELECT count(*) FROM {layout.runs} WHERE {IS_RUNNABLE} AND next_attempt_at IS NOT NULL"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from batchflow.definition.retry_decision import LONGEST_WAIT_SECONDS
 from batchflow.definition.run_state import RUNNABLE
 from batchflow.definition.step import Step
 from batchflow.store.database.fetching import fetch
@@ -22,10 +23,8 @@ _RUNNABLE = ", ".join(literal(state.name) for state in RUNNABLE)
 
 IS_RUNNABLE = f"run_state IN ({_RUNNABLE})"
 
-# By parts of a second clocks are set all the time.
+# NTP adjusts clocks by fractions of a second all the time.
 _GRACE_SECONDS = 1.0
-# What a timedelta holds is some 86,000 times as much.
-_LONGEST_SECONDS = 1e9
 
 CLAIMED_COLUMNS = (
     'seq AS "#seq"',
@@ -40,8 +39,7 @@ CLAIMED_COLUMNS = (
 def is_due(layout: Layout, codes: Iterable[int]) -> str:
     """Return the condition that a run at one of these statuses, which have steps, is due.
 
-    So is one that would still have to wait for longer than its step ever lets it: the clock was set
-    back since.
+    A run whose wait is longer than its step's longest one is due as well: the clock was set back.
     """
     steps = layout.workflow.steps
     longest = {
@@ -57,13 +55,12 @@ def is_due(layout: Layout, codes: Iterable[int]) -> str:
 
 
 def longest_wait_seconds(step: Step) -> float:
-    """Return beyond which wait for its next attempt a run is due all the same."""
-    longest = step.options.retry.max_backoff_seconds + _GRACE_SECONDS
-    return float(min(longest, _LONGEST_SECONDS))
+    """Return the longest wait for an attempt; a run with a longer one is due."""
+    return _GRACE_SECONDS + min(step.options.retry.max_backoff_seconds, LONGEST_WAIT_SECONDS)
 
 
 def claimable(layout: Layout, from_code: int) -> str:
-    """Return the condition that a run of ``$first`` to ``$last`` may be given to its step now."""
+    """Return the condition that a run from ``$first`` to ``$last`` may be given to its step now."""
     return (
         f"seq BETWEEN $first AND $last AND status = {layout.status(from_code)} "
         f"AND {IS_RUNNABLE} AND {is_due(layout, [from_code])}"
@@ -80,7 +77,7 @@ def claim_runs(
 ) -> pa.Table:
     """Return the runs with these seqs that are at a status, runnable and due, in no order.
 
-    Its columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
+    The columns are ``#seq`` (int64), ``#version`` and ``#attempt`` (int32), ``#run_state``
     (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields` by name.
     """
     chosen = (layout.workflow.field(name) for name in fields)

@@ -1,4 +1,4 @@
-"""The one bulk commit: what steps did to their runs, all of it or nothing."""
+"""The bulk commit: it stores the results of steps, all of them or nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow import crash_point
-from batchflow.definition.outcome import Outcome
+from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.errors import CommitError
 from batchflow.store.database.connection import Connection
@@ -28,60 +28,67 @@ from batchflow.store.schema.layout import AnyWorkflow, Layout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LANDED_SCHEMA = pa.schema([("to", pa.uint8()), ("bucket", pa.int64()), ("rows", pa.int64())])
-
 
 @dataclass(frozen=True, eq=False)
 class StepCommit:
-    """Hold what one step did to some runs, each of which stands in one of the tables.
+    """The results of one step for some runs, each of which is in one of the first two tables.
 
     Attributes:
-        workflow, step: whose runs they are, and what moved them.
-        moved: those that advanced or repeated: ``#seq``, ``#version``, ``#attempt`` and
-            ``#run_state`` as claimed, ``#to``, ``#outcome``, then the changed fields by name;
-            where a field was written for some runs only, ``#set:<field>`` tells for which.
-        held: those that failed, or were paused or cancelled: ``#seq``, ``#version`` and
-            ``#attempt`` as claimed, then ``#next_attempt``, ``#outcome``, ``#run_state``,
-            ``#next_attempt_at`` and ``#reason`` as they are to be.
-        errors: a line for each failure: ``#seq``, ``#attempt``, ``type``, ``message``,
+        workflow: The workflow of the runs.
+        step: The step that was executed.
+        moved: The runs that advanced or repeated: ``#seq``, ``#version``, ``#attempt`` and
+            ``#run_state`` as claimed, ``#to``, ``#outcome``, then the changed fields by name. If a
+            field was written for some runs only, ``#set:<field>`` is true for these.
+        unmoved: The runs that failed, or were paused or cancelled: ``#seq``, ``#version`` and
+            ``#attempt`` as claimed, then the new ``#next_attempt``, ``#outcome``, ``#run_state``,
+            ``#next_attempt_at`` and ``#reason``.
+        errors: A row for each failure: ``#seq``, ``#attempt``, ``type``, ``message``,
             ``traceback``, ``fingerprint``.
     """
 
     workflow: AnyWorkflow
     step: Step
     moved: pa.Table
-    held: pa.Table
+    unmoved: pa.Table
     errors: pa.Table
+
+    @property
+    def num_rows(self) -> int:
+        """Return the number of runs."""
+        return int(self.moved.num_rows + self.unmoved.num_rows)
+
+    @property
+    def paused(self) -> int:
+        """Return the number of runs that the commit pauses."""
+        return int((self.unmoved["#run_state"].to_numpy() == RunState.PAUSED).sum())
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """Return the time at which the first of the failed runs is due again."""
+        moment: datetime | None = pc.min(self.unmoved["#next_attempt_at"]).as_py()
+        return moment
 
 
 @dataclass(frozen=True, eq=False)
-class CommitSummary:
-    """Say what was stored.
+class CommitResult:
+    """The part of a `StepCommit` that was stored.
 
     Attributes:
-        applied: how many runs were changed.
-        refused_seqs: the runs that somebody had changed since they were claimed, int64.
-        counts: of a step in the store, runs by outcome, int64 of shape (len(Outcome),).
-        landed: of a step in the store, how many runs came to which status: ``to`` (uint8),
-            ``bucket`` (int64), ``rows`` (int64).
-        paused: of a step in the store, how many of its failures paused their run.
-        next_attempt_at: of a step in the store, when the first of its failed runs is due again.
+        applied: The number of runs that were changed.
+        refused_seqs: The runs that had changed since they were claimed, int64; they are left as
+            they are.
     """
 
     applied: int
     refused_seqs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
-    landed: pa.Table = field(default_factory=LANDED_SCHEMA.empty_table)
-    paused: int = 0
-    next_attempt_at: datetime | None = None
 
 
-# Where seqs are spread wider than this, marking them costs more than sorting them.
+# If the seqs are less dense than this, marking them costs more than sorting them.
 _SPARSE = 64
 
 
 class _OutdatedError(Exception):
-    """Some of the runs aren't any more what they were when they were claimed."""
+    """Some of the runs have changed since they were claimed."""
 
 
 def commit_steps(
@@ -89,76 +96,77 @@ def commit_steps(
     layouts: Mapping[str, Layout],
     commits: Sequence[StepCommit],
     now: datetime,
-) -> list[CommitSummary]:
-    """Store all of it in one transaction, but for runs that were changed since their claim.
+) -> list[CommitResult]:
+    """Store the results in one transaction, except for runs that have changed since their claim.
 
     Raises:
-        CommitError: nothing was stored; smaller commits may be.
-        DiskFullError, StoreError: no other commit would be stored; this one is whole, or isn't.
+        CommitError: Nothing was stored; smaller commits may succeed.
+        DiskFullError: The disk is full, so no other commit would succeed either.
+        StoreError: As for a full disk; the commit may have been stored as a whole.
     """
     pairs = [(layouts[each.workflow.name], each) for each in commits]
     with refusing(connection):
         try:
             return _commit_whole(connection, pairs, now)
         except _OutdatedError:
-            return _commit_standing(connection, pairs, now)
+            return _commit_unchanged(connection, pairs, now)
 
 
 @contextmanager
 def refusing(connection: Connection) -> Iterator[None]:
-    """Say of a commit that DuckDB refuses whether a smaller one may pass, and help that along."""
+    """Raise CommitError for an error of DuckDB if a smaller commit may succeed."""
     try:
         try:
             yield
         except duckdb.Error as error:
             raise refused_commit(error) from cause(error)
     except CommitError:
-        # Smaller ones need memory too, and those before may have left none.
+        # Smaller commits need memory too, and earlier ones may have left none.
         connection.fold_log()
         raise
 
 
 def _commit_whole(
     connection: Connection, pairs: Sequence[tuple[Layout, StepCommit]], now: datetime
-) -> list[CommitSummary]:
+) -> list[CommitResult]:
     with connection.write() as cursor:
-        return [CommitSummary(apply(cursor, layout, each, now)) for layout, each in pairs]
+        return [CommitResult(apply(cursor, layout, each, now)) for layout, each in pairs]
 
 
-def _commit_standing(
+def _commit_unchanged(
     connection: Connection, pairs: Sequence[tuple[Layout, StepCommit]], now: datetime
-) -> list[CommitSummary]:
-    # Looking for them first would cost every commit a pass, and it is rare that any is refused.
+) -> list[CommitResult]:
+    # Looking for changed runs first would cost every commit a scan, and they are rare.
     with connection.write() as cursor:
-        summaries = []
+        results = []
         for layout, each in pairs:
-            standing, refused = _split(cursor, layout, each)
+            unchanged, refused = _split(cursor, layout, each)
             try:
-                applied = apply(cursor, layout, standing, now)
+                applied = apply(cursor, layout, unchanged, now)
             except _OutdatedError:
                 raise _twice(each.step) from None
-            summaries.append(CommitSummary(applied, refused))
-        return summaries
+            results.append(CommitResult(applied, refused))
+        return results
 
 
 def apply(cursor: Cursor, layout: Layout, commit: StepCommit, now: datetime) -> int:
-    """Store one step's results within the caller's transaction; return how many runs changed."""
-    if _has_a_run_twice(commit.moved) or _has_a_run_twice(commit.held):
+    """Store one step's results in the caller's transaction; return the number of changed runs."""
+    if _has_a_run_twice(commit.moved) or _has_a_run_twice(commit.unmoved):
         raise _twice(commit.step)
     _update(cursor, commit.moved, moving.update_moved(layout, commit.step, commit.moved), now)
-    _update(cursor, commit.held, moving.update_held(layout, commit.step, commit.held), now)
+    _update(cursor, commit.unmoved, moving.update_unmoved(layout, commit.step, commit.unmoved), now)
     crash_point.reached("within_commit")
     _insert(cursor, commit.errors, moving.insert_errors(layout, commit.step), now)
     if layout.workflow.record_transitions:
         moved = moving.insert_moved_transitions(layout, commit.step, commit.moved)
         _insert(cursor, commit.moved, moved, now)
-        held = moving.insert_held_transitions(layout, commit.step, commit.held)
-        _insert(cursor, commit.held, held, now)
-    return int(commit.moved.num_rows + commit.held.num_rows)
+        unmoved = moving.insert_unmoved_transitions(layout, commit.step, commit.unmoved)
+        _insert(cursor, commit.unmoved, unmoved, now)
+    return commit.num_rows
 
 
 def _has_a_run_twice(table: pa.Table) -> bool:
-    # An UPDATE would apply one of both; whether it counts both has changed from DuckDB to DuckDB.
+    # An UPDATE would apply one of both rows; versions of DuckDB differ in whether it counts both.
     if table.num_rows < 2:
         return False
     seqs = table["#seq"].to_numpy()
@@ -172,8 +180,8 @@ def _has_a_run_twice(table: pa.Table) -> bool:
 
 def _twice(step: Step) -> CommitError:
     return CommitError(
-        f"A commit of step {step.name!r} has the same run twice, so nothing of it is stored; "
-        "please report this."
+        f"A commit of step {step.name!r} has the same run twice, so nothing of it is stored. "
+        "Please report this."
     )
 
 
@@ -196,20 +204,20 @@ def _execute(cursor: Cursor, table: pa.Table, statement: str, now: datetime) -> 
 def _split(
     cursor: Cursor, layout: Layout, commit: StepCommit
 ) -> tuple[StepCommit, NDArray[np.int64]]:
-    """Keep what still stands as it was claimed, and return the seqs of the others."""
-    standing = pa.concat_arrays(
-        [_standing(cursor, layout, commit.step, table) for table in (commit.moved, commit.held)]
+    """Return the part whose runs are as they were claimed, and the seqs of the others."""
+    unchanged = pa.concat_arrays(
+        [_unchanged(cursor, layout, commit.step, table) for table in (commit.moved, commit.unmoved)]
     )
-    claimed = pa.concat_tables([commit.moved.select(["#seq"]), commit.held.select(["#seq"])])
-    refused = claimed.filter(pc.invert(pc.is_in(claimed["#seq"], value_set=standing)))
+    claimed = pa.concat_tables([commit.moved.select(["#seq"]), commit.unmoved.select(["#seq"])])
+    refused = claimed.filter(pc.invert(pc.is_in(claimed["#seq"], value_set=unchanged)))
     kept = (
-        table.filter(pc.is_in(table["#seq"], value_set=standing))
-        for table in (commit.moved, commit.held, commit.errors)
+        table.filter(pc.is_in(table["#seq"], value_set=unchanged))
+        for table in (commit.moved, commit.unmoved, commit.errors)
     )
     return StepCommit(commit.workflow, commit.step, *kept), refused["#seq"].to_numpy()
 
 
-def _standing(cursor: Cursor, layout: Layout, step: Step, table: pa.Table) -> pa.Array:
+def _unchanged(cursor: Cursor, layout: Layout, step: Step, table: pa.Table) -> pa.Array:
     if not table.num_rows:
         return pa.array([], pa.int64())
     query = (

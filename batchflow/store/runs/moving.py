@@ -1,7 +1,7 @@
-"""The statements that move runs: what is updated, and what is written of it to the history.
+"""The statements of a commit: they update the runs and record their transitions and errors.
 
-Each reads ``batchflow_staged AS s``. Only columns that change are named, as a commit's time goes
-with the bytes that it writes.
+Each reads ``batchflow_staged AS s``. It names only the columns that change, because a commit's time
+grows with the bytes that it writes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from batchflow.store.schema.layout import (
     quote,
 )
 
-# Typed, as a CASE of bare texts is turned into the ENUM row by row: four times as slow.
+# With a type, because a CASE of plain texts is cast to the ENUM row by row: four times as slow.
 RUN_STATES = {int(state): f"{literal(state.name)}::{RUN_STATE_TYPE}" for state in RunState}
 OUTCOMES = {
     int(outcome): f"{literal(outcome.name.lower())}::{OUTCOME_TYPE}"
     for outcome in Outcome
     if outcome.name.lower() in TRANSITION_OUTCOMES
 }
-# What a run that moves leaves behind of its failures.
+# A run that moves starts anew with its first attempt.
 RESET_ATTEMPT = ("attempt = 1", "next_attempt_at = NULL", "reason = NULL")
 TRANSITION_COLUMNS = (
     "seq, from_status, to_status, outcome, run_state, attempt, version, committed_at"
@@ -40,7 +40,7 @@ ERROR_COLUMNS = "seq, status, step, attempt, type, message, traceback, fingerpri
 
 
 def as_claimed(layout: Layout, step: Step, table: pa.Table) -> str:
-    """Return the condition that ``r`` is still what it was when `table` was claimed."""
+    """Return the condition that ``r`` hasn't changed since `table` was claimed."""
     first, last = seq_range(table)
     return (
         f'r.seq = s."#seq" AND r.version = {_version(table)} '
@@ -49,44 +49,44 @@ def as_claimed(layout: Layout, step: Step, table: pa.Table) -> str:
 
 
 def update_moved(layout: Layout, step: Step, moved: pa.Table) -> str:
-    """Return what moves the runs that advanced or repeated."""
+    """Return the update of the runs that advanced or repeated."""
     if not moved.num_rows:
         return ""
     return _update(layout, step, moved, _moved_assignments(layout, moved))
 
 
-def update_held(layout: Layout, step: Step, held: pa.Table) -> str:
-    """Return what holds back the runs that failed, or were paused or cancelled."""
-    if not held.num_rows:
+def update_unmoved(layout: Layout, step: Step, unmoved: pa.Table) -> str:
+    """Return the update of the runs that failed, or were paused or cancelled."""
+    if not unmoved.num_rows:
         return ""
-    run_state = named('s."#run_state"', codes_in(held, "#run_state"), RUN_STATES)
+    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES)
     assignments = (
         f"run_state = {run_state}",
         'attempt = s."#next_attempt"',
         'next_attempt_at = s."#next_attempt_at"',
         'reason = s."#reason"',
     )
-    return _update(layout, step, held, assignments)
+    return _update(layout, step, unmoved, assignments)
 
 
 def insert_moved_transitions(layout: Layout, step: Step, moved: pa.Table) -> str:
-    """Return what records the moves of runs that advanced or repeated."""
+    """Return the insert of the transitions of runs that advanced or repeated."""
     if not moved.num_rows:
         return ""
     run_state = _state_after(layout, codes_in(moved, "#to"))
     return _insert_transitions(layout, step, moved, _status_after(layout, moved), run_state)
 
 
-def insert_held_transitions(layout: Layout, step: Step, held: pa.Table) -> str:
-    """Return what records that runs failed, or were paused or cancelled."""
-    if not held.num_rows:
+def insert_unmoved_transitions(layout: Layout, step: Step, unmoved: pa.Table) -> str:
+    """Return the insert of the transitions of runs that failed, or were paused or cancelled."""
+    if not unmoved.num_rows:
         return ""
-    run_state = named('s."#run_state"', codes_in(held, "#run_state"), RUN_STATES)
-    return _insert_transitions(layout, step, held, layout.status(step.from_code), run_state)
+    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES)
+    return _insert_transitions(layout, step, unmoved, layout.status(step.from_code), run_state)
 
 
 def insert_errors(layout: Layout, step: Step) -> str:
-    """Return what records the failures."""
+    """Return the insert of the errors."""
     return (
         f"INSERT INTO {layout.errors} ({ERROR_COLUMNS}) "
         f'SELECT "#seq", {layout.status(step.from_code)}, {literal(step.name)}, "#attempt", '
@@ -135,7 +135,7 @@ def _state_after(layout: Layout, to_codes: tuple[int, ...]) -> str:
 
 
 def _version(table: pa.Table) -> str:
-    """Return the version as claimed: runs that were loaded together mostly share it."""
+    """Return the version as claimed: a constant if the runs share it, as they mostly do."""
     bounds = pc.min_max(table["#version"]).as_py()
     return str(bounds["min"]) if bounds["min"] == bounds["max"] else 's."#version"'
 

@@ -1,4 +1,4 @@
-"""Which runs ended the worker that executed their step."""
+"""The runs that ended the worker that executed their step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ENDED_A_WORKER: Final = ", ".join(literal(kind.__name__) for kind in (WorkerDie
 
 
 def suspects(cursor: Cursor, layout: Layout) -> pa.Table:
-    """Return the unfinished runs that ended a worker at the status where they stand.
+    """Return the unfinished runs that ended a worker at their present status.
 
-    Its columns are ``status`` (uint8, its code) and ``seq`` (int64).
+    The columns are ``status`` (uint8, its code) and ``seq`` (int64).
     """
     query = f"""
         SELECT DISTINCT enum_code(r.status) AS status, r.seq

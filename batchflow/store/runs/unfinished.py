@@ -1,4 +1,4 @@
-"""Which foreign ids have an unfinished run."""
+"""The foreign ids that have an unfinished run."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from batchflow.store.schema.layout import Layout, literal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# An IN list, as only equality is looked up in a row group's statistics where `<=` isn't: a store
-# of ten million finished runs answers in half a millisecond rather than in a hundred.
+# An IN list, because DuckDB looks up equality in a row group's statistics, but not `<=`. With ten
+# million finished runs the query takes half a millisecond instead of a hundred.
 UNFINISHED: Final = (
     "run_state IN (" + ", ".join(literal(s.name) for s in RunState if not s.finished) + ")"
 )
-_MOST_REMEMBERED: Final = 250_000
+_MOST_KEPT: Final = 250_000
 _SCANS_BEFORE_RETRY: Final = 64
 _MOST_RECENT: Final = 4_096
 
 
 def has_unfinished(cursor: Cursor, layout: Layout) -> bool:
-    """Tell whether any run is unfinished."""
+    """Return whether any run is unfinished."""
     found = cursor.execute(f"SELECT 1 FROM {layout.runs} WHERE {UNFINISHED} LIMIT 1").fetchall()
     return bool(found)
 
 
 class UnfinishedIds:
-    """Find the unfinished run of one foreign id without a scan of all runs.
+    """Finds the unfinished run of a foreign id without a scan of all runs.
 
-    It remembers, for each run that was unfinished when it was seen, the hash of its foreign id and
-    its seq, 16 bytes in all. A finished run never becomes unfinished again, so what isn't here can
-    only have come later, with a higher seq; what is here is looked up by its seq. Where there are
-    too many of them it remembers none for a while, and each look-up is a scan: 5 ms for each
-    million runs. It is used within a writing transaction that wrote no runs yet.
+    For each run that was unfinished when it was read, the hash of its foreign id and its seq are
+    kept, 16 bytes together. A finished run never becomes unfinished again, so a run that isn't
+    kept can only be newer, with a higher seq; a run that is kept is looked up by its seq. If there
+    are too many unfinished runs, none is kept for a while, and each look-up is a scan: 5 ms per
+    million runs. Use it in a writing transaction that hasn't written any run yet.
     """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._seen = 0
+        self._next_unread_seq = 0
         self._scans_left = 0
         self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._seqs: NDArray[np.int64] = np.empty(0, np.int64)
         self._recent: dict[int, list[int]] = {}
 
     def find(self, cursor: Cursor, foreign_id: str, next_seq: int) -> bool:
-        """Tell whether a run of this foreign id is unfinished.
+        """Return whether a run of this foreign id is unfinished.
 
         Args:
-            cursor: of the transaction.
-            foreign_id: the one to look for.
-            next_seq: the seq that the next run gets.
+            cursor: The transaction's cursor.
+            foreign_id: The foreign id.
+            next_seq: The seq of the next run.
         """
-        if not self._catch_up(cursor, next_seq):
+        if not self._read_up_to(cursor, next_seq):
             return self._is_unfinished(cursor, foreign_id, "true")
         wanted = _hash(cursor, foreign_id)
         seqs = self._seqs_of(wanted)
         if seqs and self._is_unfinished(cursor, foreign_id, f"seq IN ({_listed(seqs)})"):
             return True
-        # All these are finished for good, and a foreign id may come again and again.
+        # All of them are finished for good, and the same foreign id may arrive often.
         self._recent.pop(wanted, None)
         return False
 
@@ -76,34 +76,34 @@ class UnfinishedIds:
         last = int(np.searchsorted(self._hashes, np.uint64(wanted), "right"))
         return [*self._seqs[first:last].tolist(), *self._recent.get(wanted, ())]
 
-    def _catch_up(self, cursor: Cursor, next_seq: int) -> bool:
-        """Tell whether all unfinished runs are remembered now."""
+    def _read_up_to(self, cursor: Cursor, next_seq: int) -> bool:
+        """Read the newer runs; return whether all unfinished runs are kept now."""
         if self._scans_left:
             self._scans_left -= 1
             return False
-        if next_seq > self._seen:
-            complete = self._remember_since_seen(cursor)
-            self._seen = next_seq if complete else 0
+        if next_seq > self._next_unread_seq:
+            complete = self._read_newer_runs(cursor)
+            self._next_unread_seq = next_seq if complete else 0
             return complete
         return True
 
-    def _remember_since_seen(self, cursor: Cursor) -> bool:
+    def _read_newer_runs(self, cursor: Cursor) -> bool:
         found = cursor.execute(
             f"SELECT hash(foreign_id) AS hash, seq FROM {self._layout.runs} "
             f"WHERE seq >= ? AND {UNFINISHED} LIMIT ?",
-            [self._seen, _MOST_REMEMBERED + 1],
+            [self._next_unread_seq, _MOST_KEPT + 1],
         ).fetchnumpy()
         hashes, seqs = np.asarray(found["hash"], np.uint64), np.asarray(found["seq"], np.int64)
-        if len(hashes) + len(self._hashes) > _MOST_REMEMBERED:
+        if len(hashes) + len(self._hashes) > _MOST_KEPT:
             self._scans_left = _SCANS_BEFORE_RETRY
             self._forget()
             return False
-        self._remember(hashes, seqs)
+        self._keep(hashes, seqs)
         return True
 
-    def _remember(self, hashes: NDArray[np.uint64], seqs: NDArray[np.int64]) -> None:
+    def _keep(self, hashes: NDArray[np.uint64], seqs: NDArray[np.int64]) -> None:
         if len(hashes) + len(self._recent) < _MOST_RECENT:
-            # A row loop, as these are the few that were triggered one at a time.
+            # A row loop, because these are the few runs that were triggered one at a time.
             for foreign, seq in zip(hashes.tolist(), seqs.tolist(), strict=True):
                 self._recent.setdefault(foreign, []).append(seq)
         else:

@@ -1,1 +1,1 @@
-"""Steps that are executed where the runs lie."""
+"""Steps that are executed in the store."""

@@ -1,10 +1,9 @@
-"""A SQL step run by run, so that what fails fails its own runs alone."""
+"""A SQL step that is evaluated for each run, so that an error fails only its own run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -12,33 +11,34 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batchflow.definition.outcome import Outcome
+from batchflow.definition.retry_decision import FailedAttempts, decide
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidObject, InvalidOutcome
 from batchflow.store.database.connection import Connection
-from batchflow.store.runs.commit import LANDED_SCHEMA, CommitSummary, StepCommit, apply
-from batchflow.store.schema.layout import BUCKET_BITS
+from batchflow.store.runs.commit import StepCommit, apply
 from batchflow.store.sql_steps.sql_evaluation import RESULT, STATUS, SqlFailure, evaluate
+from batchflow.store.sql_steps.sql_result import SqlStepResult, result_of
 from batchflow.store.sql_steps.sql_task import SqlTask
 
 MESSAGE_CHARACTERS = 2_000
 FINGERPRINT_CHARACTERS = 16
 
 
-def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> CommitSummary:
-    """Move the runs that can be moved, and fail the others, in one transaction."""
+def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
+    """Move the runs that succeed and fail the others, in one transaction."""
     with connection.write() as cursor:
-        # An error would abort the transaction of the writing cursor.
+        # On a cursor of its own, because an error would abort the writing transaction.
         evaluated, raised = evaluate(connection.reader(), task)
-        failures = list(_first_of_each([*raised, *_unfit(task, evaluated)]))
+        failures = list(_first_of_each([*raised, *_invalid(task, evaluated)]))
         commit = _commit_of(task, evaluated, failures, random)
         apply(cursor, task.layout, commit, task.now)
-    return _summary(commit)
+    return result_of(commit)
 
 
-# What they yielded, but the definition doesn't allow.
+# Values that the definition doesn't allow.
 
 
-def _unfit(task: SqlTask, evaluated: pa.Table) -> Iterator[SqlFailure]:
+def _invalid(task: SqlTask, evaluated: pa.Table) -> Iterator[SqlFailure]:
     result = evaluated[RESULT].combine_chunks()
     yielded = pc.is_valid(result)
     for name in task.values:
@@ -51,7 +51,7 @@ def _unfit(task: SqlTask, evaluated: pa.Table) -> Iterator[SqlFailure]:
 
 def _null_in(task: SqlTask, name: str, rows: NDArray[np.intp]) -> Iterator[SqlFailure]:
     field_type = task.layout.workflow.field(name).type
-    message = f"step {task.step.name!r} set field {name!r} to NULL, which is no {field_type}"
+    message = f"Step {task.step.name!r} set field {name!r} to NULL; expected {field_type}."
     return (SqlFailure(row, InvalidObject, message) for row in rows.tolist())
 
 
@@ -59,12 +59,12 @@ def _undeclared(
     task: SqlTask, result: pa.StructArray, rows: NDArray[np.intp]
 ) -> Iterator[SqlFailure]:
     known = set(task.layout.workflow.status_names)
-    answers = _part(result, STATUS).take(rows).to_pylist()
-    for row, found in zip(rows.tolist(), answers, strict=True):
-        # Anything but a status's name may be data of the run, which messages don't show.
-        what = "NULL" if found is None else repr(found) if found in known else "no status's name"
-        allowed = ", ".join(task.destination_names)
-        message = f"step {task.step.name!r} answered with {what}; allowed are {allowed}"
+    allowed = ", ".join(task.destination_names)
+    statuses = _part(result, STATUS).take(rows).to_pylist()
+    for row, found in zip(rows.tolist(), statuses, strict=True):
+        # Any other text may be data of the run, which messages don't show.
+        what = "NULL" if found is None else repr(found) if found in known else "an unknown status"
+        message = f"Step {task.step.name!r} answered with {what}; allowed are {allowed}."
         yield SqlFailure(row, InvalidOutcome, message)
 
 
@@ -84,7 +84,7 @@ def _first_of_each(failures: list[SqlFailure]) -> Iterator[SqlFailure]:
             yield failure
 
 
-# What is to be stored of it.
+# The commit.
 
 
 def _commit_of(
@@ -98,7 +98,7 @@ def _commit_of(
         workflow=task.layout.workflow,
         step=task.step,
         moved=_moved(task, evaluated.filter(pa.array(moves))),
-        held=_held(task, failed, failures, random),
+        unmoved=_unmoved(task, failed, failures, random),
         errors=_errors(task, failed, failures),
     )
 
@@ -114,42 +114,34 @@ def _moved(task: SqlTask, evaluated: pa.Table) -> pa.Table:
     return pa.table(columns | {name: _part(result, name) for name in task.values})
 
 
-def _held(
+def _unmoved(
     task: SqlTask, failed: pa.Table, failures: list[SqlFailure], random: np.random.Generator
 ) -> pa.Table:
-    retry = task.step.options.retry
+    decision = decide(task.step.options.retry, _attempts(task, failed, failures), task.now, random)
     attempts = failed["#attempt"].to_numpy()
-    hopeless = np.array([not retry.retries(failure.error) for failure in failures], np.bool_)
-    pauses = hopeless | retry.pauses(attempts)
-    states = np.where(pauses, RunState.PAUSED, RunState.RUNNING).astype(np.uint8)
-    waits = retry.backoff(attempts, random)
-    held = failed.select(["#seq", "#version", "#attempt"])
+    states = np.where(decision.pauses, RunState.PAUSED, RunState.RUNNING)
     added = {
         "#next_attempt": pa.array((attempts + 1).astype(np.int32)),
         "#outcome": pa.array(np.full(len(failures), Outcome.FAILED, np.uint8)),
-        "#run_state": pa.array(states),
-        "#next_attempt_at": _moments(task.now, waits, pauses),
-        "#reason": _reasons(attempts, failures, pauses),
+        "#run_state": pa.array(states.astype(np.uint8)),
+        "#next_attempt_at": pa.array(decision.next_attempt_at, pa.timestamp("us", "UTC")),
+        "#reason": pa.array(decision.reasons, pa.string()),
     }
-    return pa.table({**dict(zip(held.column_names, held.columns, strict=True)), **added})
+    return _with_columns(failed.select(["#seq", "#version", "#attempt"]), added)
 
 
-def _moments(now: datetime, waits: NDArray[np.float64], pauses: NDArray[np.bool_]) -> pa.Array:
-    micros = int(now.timestamp() * 1e6) + (waits * 1e6).astype(np.int64)
-    return pa.array(micros, mask=pauses).cast(pa.timestamp("us", "UTC"))
+def _attempts(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> FailedAttempts:
+    types = {failure.error for failure in failures}
+    retried = {error: task.step.options.retry.retries(error) for error in types}
+    return FailedAttempts(
+        attempts=failed["#attempt"].to_numpy(),
+        retryable=np.array([retried[failure.error] for failure in failures], np.bool_),
+        error_types=np.array([failure.error.__name__ for failure in failures], np.object_),
+    )
 
 
-def _reasons(
-    attempts: NDArray[np.int32], failures: list[SqlFailure], pauses: NDArray[np.bool_]
-) -> pa.Array:
-    texts = [
-        f"failed {'once' if attempt == 1 else f'{attempt} times in a row'}, "
-        f"last with {failure.error.__name__}"
-        if paused
-        else None
-        for attempt, failure, paused in zip(attempts.tolist(), failures, pauses, strict=True)
-    ]
-    return pa.array(texts, pa.string())
+def _with_columns(table: pa.Table, added: Mapping[str, pa.Array]) -> pa.Table:
+    return pa.table({**dict(zip(table.column_names, table.columns, strict=True)), **added})
 
 
 def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.Table:
@@ -168,23 +160,3 @@ def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.T
 def _fingerprint(error: type[BaseException], where: str) -> str:
     digest = hashlib.sha256(f"{error.__qualname__}\n{where}".encode())
     return digest.hexdigest()[:FINGERPRINT_CHARACTERS]
-
-
-def _summary(commit: StepCommit) -> CommitSummary:
-    counts = np.zeros(len(Outcome), np.int64)
-    counts[Outcome.ADVANCED] = commit.moved.num_rows
-    counts[Outcome.FAILED] = commit.held.num_rows
-    return CommitSummary(
-        applied=int(counts.sum()),
-        counts=counts,
-        landed=_landed(commit.moved),
-        paused=int((commit.held["#run_state"].to_numpy() == RunState.PAUSED).sum()),
-        next_attempt_at=pc.min(commit.held["#next_attempt_at"]).as_py(),
-    )
-
-
-def _landed(moved: pa.Table) -> pa.Table:
-    buckets = pc.shift_right(moved["#seq"], pa.scalar(BUCKET_BITS, pa.int64()))
-    landed = pa.table({"to": moved["#to"], "bucket": buckets})
-    counted = landed.group_by(["to", "bucket"]).aggregate([([], "count_all")])
-    return counted.rename_columns(["to", "bucket", "rows"]).cast(LANDED_SCHEMA)

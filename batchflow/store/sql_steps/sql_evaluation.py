@@ -1,4 +1,4 @@
-"""What the expressions of a SQL step yield, run by run."""
+"""The values of a SQL step's expressions for each run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from batchflow.store.runs.claimable import CLAIMED_COLUMNS
 from batchflow.store.schema.layout import quote
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
-ASKED_MESSAGES = 200
+MESSAGES_QUERIED = 200
 RESULT = "#result"
 STATUS = "#status"
 
 
 @dataclass(frozen=True)
 class SqlFailure:
-    """Say how one run failed; `row` is its place among the evaluated ones."""
+    """The failure of one run; `row` is its row among the evaluated runs."""
 
     row: int
     error: type[BaseException]
@@ -33,15 +33,16 @@ class SqlFailure:
 
 
 def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
-    """Evaluate a step's expressions once for each of its runs, and find where one of them raised.
+    """Evaluate a step's expressions once for each run, and find the runs for which one raises.
 
-    Returns the runs as claimed with a column ``#result``: a struct of ``#status`` and each field
-    that is set, null where an expression raised.
+    Returns:
+        The runs as claimed with a column ``#result``: a struct of ``#status`` and each field that
+        is set, null if an expression raises. And the failures.
     """
     try:
         evaluated = _evaluated(reader, task, f"TRY({_result(task)})")
     except duckdb.BinderException:
-        # TRY takes neither volatile functions nor subqueries.
+        # TRY accepts neither volatile functions nor subqueries.
         return _evaluate_by_halves(reader, task)
     rows = np.flatnonzero(evaluated[RESULT].is_null().to_numpy()).tolist()
     return evaluated, list(_raised(reader, task, evaluated["#seq"], rows))
@@ -62,26 +63,30 @@ def _evaluated(reader: Cursor, task: SqlTask, result: str, also: str = "") -> pa
 def _raised(
     reader: Cursor, task: SqlTask, seqs: pa.ChunkedArray, rows: list[int]
 ) -> Iterator[SqlFailure]:
-    """Ask DuckDB once more for the error of each run, which TRY doesn't tell; not for too many."""
-    asked = [_asked(reader, task, seqs[row].as_py(), row) for row in rows[:ASKED_MESSAGES]]
-    yield from asked
-    for row in rows[ASKED_MESSAGES:]:
-        yield SqlFailure(row, asked[-1].error, f"as in other runs, such as: {asked[-1].message}")
+    """Query the error of each run again, up to a limit, because TRY doesn't return it."""
+    queried = [_queried(reader, task, seqs[row].as_py(), row) for row in rows[:MESSAGES_QUERIED]]
+    yield from queried
+    for row in rows[MESSAGES_QUERIED:]:
+        yield SqlFailure(
+            row, queried[-1].error, f"As for other runs, such as: {queried[-1].message}"
+        )
 
 
-def _asked(reader: Cursor, task: SqlTask, seq: int, row: int) -> SqlFailure:
+def _queried(reader: Cursor, task: SqlTask, seq: int, row: int) -> SqlFailure:
     try:
         _evaluated(reader, task, _result(task), f"AND seq = {seq}")
     except STORAGE_ERRORS:
         raise
     except duckdb.Error as error:
         return _failure(task, row, error)
-    return SqlFailure(row, InvalidObject, "an expression raised, but not when it was asked again")
+    return SqlFailure(
+        row, InvalidObject, "An expression raised, but not when it was evaluated again."
+    )
 
 
 def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
     claimed = _evaluated(reader, task, "NULL").drop_columns([RESULT])
-    # None of the runs: for the struct's type, should every run fail.
+    # No run, but the struct's type, in case every run fails.
     pieces = [_evaluated(reader, task, _result(task), "AND false")]
     errors: dict[int, duckdb.Error] = {}
     pending = [np.sort(claimed["#seq"].to_numpy())]
@@ -110,6 +115,6 @@ def _with_raised(
 
 
 def _failure(task: SqlTask, row: int, error: duckdb.Error) -> SqlFailure:
-    # What a step says of itself, with SQL's error(), is kept as it is.
+    # A step's own message, from SQL's error(), is kept as it is.
     own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
     return SqlFailure(row, type(error), message_of(error, values=task.log_values or own))

@@ -1,10 +1,9 @@
-"""A SQL step as a single UPDATE: the way of all its runs, as long as none of them fails."""
+"""A SQL step as a single UPDATE, which moves all runs if none of them fails."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,19 +11,26 @@ from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.store.database.instance import Cursor
-from batchflow.store.runs.commit import LANDED_SCHEMA, CommitSummary
 from batchflow.store.runs.moving import OUTCOMES, RESET_ATTEMPT, RUN_STATES, TRANSITION_COLUMNS
 from batchflow.store.schema.layout import BUCKET_BITS, quote
+from batchflow.store.sql_steps.sql_result import MOVED_COUNTS_SCHEMA, SqlStepResult, all_moved
 from batchflow.store.sql_steps.sql_task import SqlTask
 
 
 class NotInPlaceError(Exception):
-    """The runs have to be looked at one by one, as not all of them can be moved in place."""
+    """Some of the runs can't be moved by one UPDATE, so each must be evaluated by itself."""
 
 
 @dataclass(frozen=True)
 class _Due:
-    """The runs that are to be moved: how many, and what has to be undone on some of them."""
+    """The runs to move.
+
+    Attributes:
+        buckets: Their number by bucket, if all of them move to the same status.
+        rows: Their number.
+        retried: Whether some of them have failed before.
+        initiated: Whether no step has moved some of them yet.
+    """
 
     buckets: pa.Table
     rows: int
@@ -32,52 +38,46 @@ class _Due:
     initiated: bool
 
 
-def move_in_place(cursor: Cursor, task: SqlTask) -> CommitSummary:
-    """Move the runs with one UPDATE, within the caller's transaction.
+def move_in_place(cursor: Cursor, task: SqlTask) -> SqlStepResult:
+    """Move the runs with one UPDATE, in the caller's transaction.
 
     Raises:
-        NotInPlaceError, duckdb.Error: some of the runs fail, or can't be told apart; roll back.
+        NotInPlaceError: Some of the runs fail, or can't be distinguished. Roll back.
+        duckdb.Error: Some of the runs fail. Roll back.
     """
     due = _due(cursor, task)
     if not due.rows:
-        return CommitSummary(0)
+        return all_moved(MOVED_COUNTS_SCHEMA.empty_table())
     if task.step.constant_status is None:
-        return _advanced(_move_by_expression(cursor, task, due))
-    return _advanced(_move_to_constant(cursor, task, due))
+        return all_moved(_move_by_expression(cursor, task, due))
+    return all_moved(_move_to_constant(cursor, task, due))
 
 
 def _move_to_constant(cursor: Cursor, task: SqlTask, due: _Due) -> pa.Table:
-    # It is known beforehand which runs will have moved to where.
+    # The transitions are known beforehand.
     [to] = task.destinations
     _record(cursor, task, _transition(task, task.layout.status(to), "attempt", 1), task.claimable)
     _update(cursor, task, due)
-    landed = due.buckets.add_column(0, "to", pa.array([to] * due.buckets.num_rows, pa.uint8()))
-    return landed.select(LANDED_SCHEMA.names).cast(LANDED_SCHEMA)
+    counts = due.buckets.add_column(0, "to", pa.array([to] * due.buckets.num_rows, pa.uint8()))
+    return counts.select(MOVED_COUNTS_SCHEMA.names).cast(MOVED_COUNTS_SCHEMA)
 
 
 def _move_by_expression(cursor: Cursor, task: SqlTask, due: _Due) -> pa.Table:
-    # Afterwards the moved runs are known by the moment of their update, so there must be no others
-    # of that moment; RETURNING would tell too, but makes an UPDATE three times as slow.
-    if due.retried or _touched_already(cursor, task):
+    # Afterwards the moved runs are identified by the time of their update, so no other run may
+    # have that time. RETURNING would identify them too, but makes an UPDATE three times as slow.
+    if due.retried or _updated_already(cursor, task):
         raise NotInPlaceError
     _update(cursor, task, due)
-    landed = _landed(cursor, task)
-    if pc.sum(landed["rows"]).as_py() != due.rows:
+    moved_counts = _moved_counts(cursor, task)
+    if pc.sum(moved_counts["rows"]).as_py() != due.rows:
         raise NotInPlaceError
     _complete_some(cursor, task)
     _record(cursor, task, _transition(task, "status", "1", 0), _just_moved(task))
-    return landed
-
-
-def _advanced(landed: pa.Table) -> CommitSummary:
-    rows = int(pc.sum(landed["rows"]).as_py() or 0)
-    counts = np.zeros(len(Outcome), np.int64)
-    counts[Outcome.ADVANCED] = rows
-    return CommitSummary(rows, counts=counts, landed=landed)
+    return moved_counts
 
 
 def _due(cursor: Cursor, task: SqlTask) -> _Due:
-    # Where the runs land is counted here if it is known already, as a second pass isn't free.
+    # The buckets are counted here if the status is constant, because a second scan isn't free.
     known = task.step.constant_status is not None
     query = (
         f"SELECT {f'seq >> {BUCKET_BITS}' if known else 'NULL'} AS bucket, count(*) AS rows, "
@@ -94,13 +94,13 @@ def _due(cursor: Cursor, task: SqlTask) -> _Due:
     )
 
 
-def _touched_already(cursor: Cursor, task: SqlTask) -> bool:
+def _updated_already(cursor: Cursor, task: SqlTask) -> bool:
     query = (
         f"SELECT EXISTS(FROM {task.layout.runs} WHERE seq BETWEEN $first AND $last "
         f"AND {_at_a_destination(task)} AND updated_at >= $now)"
     )
-    [(touched,)] = cursor.execute(query, task.parameters).fetchall()
-    return bool(touched)
+    [(updated,)] = cursor.execute(query, task.parameters).fetchall()
+    return bool(updated)
 
 
 def _update(cursor: Cursor, task: SqlTask, due: _Due) -> None:
@@ -110,17 +110,17 @@ def _update(cursor: Cursor, task: SqlTask, due: _Due) -> None:
 
 
 def update_statement(task: SqlTask, *, initiated: bool, retried: bool) -> str:
-    """Return what moves the runs.
+    """Return the update that moves the runs.
 
     Args:
-        task: what is to be done.
-        initiated: whether no step has moved some of them yet.
-        retried: whether some of them have failed before.
+        task: The step and its runs.
+        initiated: Whether no step has moved some of them yet.
+        retried: Whether some of them have failed before.
     """
     fields = task.layout.workflow.field
     changes = [f"{quote(fields(name).column)} = {sql}" for name, sql in task.values.items()]
-    # A null, and a name that is no status at all, raise here; one that is a status but no
-    # destination is missed when the landed runs are counted.
+    # The cast raises for NULL and for a text that isn't a status. A status that isn't a destination
+    # is noticed when the moved runs are counted.
     changes.append(f"status = CAST({task.status} AS {task.layout.status_type})")
     state = _state_of_all(task)
     if state is RunState.COMPLETED or initiated:
@@ -132,19 +132,19 @@ def update_statement(task: SqlTask, *, initiated: bool, retried: bool) -> str:
 
 
 def _state_of_all(task: SqlTask) -> RunState | None:
-    """Return the run state of all that have moved; None if it depends on the destination."""
+    """Return the run state of all moved runs; None if it depends on the destination."""
     ends = {code in task.layout.workflow.terminal_codes for code in task.destinations}
     if len(ends) > 1:
         return None
     return RunState.COMPLETED if True in ends else RunState.RUNNING
 
 
-def _landed(cursor: Cursor, task: SqlTask) -> pa.Table:
+def _moved_counts(cursor: Cursor, task: SqlTask) -> pa.Table:
     query = (
         f'SELECT enum_code(status) AS "to", seq >> {BUCKET_BITS} AS bucket, count(*) AS rows '
         f"FROM {task.layout.runs} WHERE {_just_moved(task)} GROUP BY ALL"
     )
-    return cursor.sql(query, params=task.parameters).to_arrow_table().cast(LANDED_SCHEMA)
+    return cursor.sql(query, params=task.parameters).to_arrow_table().cast(MOVED_COUNTS_SCHEMA)
 
 
 def _complete_some(cursor: Cursor, task: SqlTask) -> None:

@@ -1,4 +1,4 @@
-"""A step that never leaves the store: its expressions are evaluated where the runs lie."""
+"""A SQL step, which is executed in the store."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ import duckdb
 from batchflow.errors import DefinitionError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
-from batchflow.store.runs.commit import CommitSummary, refusing
+from batchflow.store.runs.commit import refusing
 from batchflow.store.schema.layout import Layout
 from batchflow.store.sql_steps.sql_each import move_each
 from batchflow.store.sql_steps.sql_in_place import NotInPlaceError, move_in_place, update_statement
+from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
 if TYPE_CHECKING:
     import numpy as np
 
-# What DuckDB says before it has looked at any run.
+# DuckDB raises these before it reads any run.
 DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.PermissionException)
 
 
 def commit_sql_step(
     connection: Connection, task: SqlTask, random: np.random.Generator
-) -> CommitSummary:
-    """Move all runs at once; where that doesn't work out, each by itself.
+) -> SqlStepResult:
+    """Move all runs with one UPDATE or, if some of them fail, one by one.
 
     Raises:
-        CommitError: nothing was stored; fewer runs may be moved.
-        DiskFullError, StoreError: as for other commits.
+        CommitError: Nothing was stored; a step for fewer runs may succeed.
+        DiskFullError: As for other commits.
+        StoreError: As for other commits.
     """
     with refusing(connection):
         return _commit(connection, task, random)
 
 
-def _commit(connection: Connection, task: SqlTask, random: np.random.Generator) -> CommitSummary:
+def _commit(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
     try:
         with connection.write() as cursor:
             return move_in_place(cursor, task)
@@ -48,7 +50,7 @@ def _commit(connection: Connection, task: SqlTask, random: np.random.Generator) 
 
 
 def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) -> None:
-    """Raise DefinitionError where DuckDB can't make sense of a SQL step's expressions."""
+    """Raise DefinitionError if DuckDB can't bind the expressions of a SQL step."""
     problems = [
         problem
         for layout in layouts
@@ -66,6 +68,6 @@ def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
         cursor.execute(f"EXPLAIN {update}", task.parameters).fetchall()
     except DEFINITION_ERRORS as error:
         yield (
-            f"workflow {task.layout.name!r}: {task.step.name!r} has an expression that DuckDB "
-            f"refuses: {error}"
+            f"Workflow {task.layout.name!r}: step {task.step.name!r} has an expression that DuckDB "
+            f"rejects: {error}"
         )

@@ -1,4 +1,4 @@
-"""What a SQL step is to do, as SQL."""
+"""A SQL step and its runs, as SQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchflow.definition.step import Step
 from batchflow.store.runs.claimable import claimable
 from batchflow.store.schema.layout import Layout, literal
 
-# Errors of DuckDB that say nothing about an expression or a value.
+# Errors of DuckDB that aren't caused by an expression or a value.
 STORAGE_ERRORS = (
     duckdb.IOException,
     duckdb.OutOfMemoryException,
@@ -26,7 +26,7 @@ STORAGE_ERRORS = (
 class SqlTask:
     """One SQL step for the runs from `first_seq` to `last_seq`, at one moment.
 
-    `log_values` tells whether the errors of runs may show values of their objects.
+    `log_values` is true if the errors of runs may show values of their objects.
     """
 
     layout: Layout
@@ -38,7 +38,7 @@ class SqlTask:
 
     @property
     def claimable(self) -> str:
-        """Return the condition that a run is one of them, with the parameters of `parameters`."""
+        """Return the condition that a run belongs to the task; it uses `parameters`."""
         return claimable(self.layout, self.step.from_code)
 
     @property
@@ -55,7 +55,7 @@ class SqlTask:
 
     @property
     def values(self) -> dict[str, str]:
-        """Return for each field that is set its expression, in its column's type."""
+        """Return the expression of each field that is set, cast to its column's type."""
         fields = {name: self.layout.workflow.field(name) for name in self.step.set_expressions}
         return {
             name: f"CAST(({expression}\n) AS {fields[name].type.sql})"
@@ -64,12 +64,12 @@ class SqlTask:
 
     @property
     def destinations(self) -> tuple[int, ...]:
-        """Return the codes of the statuses that the runs may come to."""
+        """Return the codes of the statuses to which the runs may move."""
         if self.step.constant_status is not None:
             return (self.layout.workflow.code_of(self.step.constant_status),)
         return self.step.to_codes
 
     @property
     def destination_names(self) -> list[str]:
-        """Return the names of the statuses that the runs may come to."""
+        """Return the names of the statuses to which the runs may move."""
         return [self.layout.status_names[code] for code in self.destinations]

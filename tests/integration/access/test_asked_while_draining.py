@@ -46,7 +46,7 @@ for question in itertools.cycle(QUESTIONS):
         question(store).fetchall()
         progress = store.progress()
         if progress is not None:
-            assert sum(progress.standing["things"].values()) == expected, progress
+            assert sum(progress.status_counts["things"].values()) == expected, progress
             finished.append(progress.finished)
             # This one, and the five before it in this round.
             under_way = 6 if progress.left else 0

@@ -93,7 +93,7 @@ def test_how_far_a_drain_is_is_told_to_others(path: Path) -> None:
             assert client.progress() is None
 
     assert 0 < told.finished <= 300_000
-    assert told.finished + told.left == sum(told.standing["things"].values())
+    assert told.finished + told.left == sum(told.status_counts["things"].values())
     assert [step.to_statuses for step in told.steps] == [("DOUBLED",), ("DONE",)]
     assert told.at.tzinfo is not None
     assert str(told).startswith(f"{told.finished:,} of ")

@@ -197,7 +197,7 @@ def test_how_far_a_drain_is_can_be_asked_while_it_is_under_way() -> None:
     assert last is not None
     assert (first.finished, first.left, first.paused) == (0, 10, 0)
     assert (last.finished, last.left, last.paused, last.failed) == (7, 1, 1, 1)
-    assert last.standing == {"things": {"NEW": 1, "DONE": 7}}
+    assert last.status_counts == {"things": {"NEW": 1, "DONE": 7}}
 
 
 def test_steps_in_the_store_count_as_well() -> None:

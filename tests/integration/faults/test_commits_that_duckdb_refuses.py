@@ -90,7 +90,7 @@ def test_a_sql_step_that_conflicts_is_refused_and_nothing_of_it_is_stored(
     def executed() -> int:
         now, random = engine._clock.now(), np.random.default_rng(0)
         step = workflow.steps[code]
-        return engine._store.commit_sql_step(workflow, step, 0, ROWS, now, random).applied
+        return engine._store.commit_sql_step(workflow, step, 0, ROWS, now, random).runs
 
     with claimed_elsewhere(engine, "seq = 8"), pytest.raises(bf.CommitError, match="Conflict"):
         executed()

@@ -20,7 +20,7 @@ from batchflow.definition.workflow import Workflow
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.news import CommitNews
 from batchflow.operation import Operations, Request, ResultT
-from batchflow.store import CommitSummary, Relation, StepCommit, Store
+from batchflow.store import CommitResult, Relation, SqlStepResult, StepCommit, Store
 from batchflow.store.query.questions import Questions
 from batchflow.store.schema.layout import quote
 
@@ -203,12 +203,12 @@ class Bench:
         code = self.workflow.code_of(status)
         return self.store.claim(self.workflow, code, 0, 1 << 40, NOW, fields)
 
-    def commit(self, *commits: StepCommit, now: dt.datetime = NOW) -> list[CommitSummary]:
+    def commit(self, *commits: StepCommit, now: dt.datetime = NOW) -> list[CommitResult]:
         return self.store.commit(commits, now)
 
     def execute(
         self, first_seq: int = 0, last_seq: int = 1 << 40, now: dt.datetime = LATER
-    ) -> CommitSummary:
+    ) -> SqlStepResult:
         """Execute the SQL step at NEW."""
         return self.store.commit_sql_step(
             self.workflow, self.step(), first_seq, last_seq, now, np.random.default_rng(1)
@@ -226,7 +226,7 @@ def moved(
     table = table.append_column("#outcome", pa.array([Outcome.ADVANCED] * len(codes), pa.uint8()))
     for name, values in changes.items():
         table = table.append_column(name.replace("set_", "#set:"), values)
-    return StepCommit(bench.workflow, bench.step(), table, no_held(), no_errors())
+    return StepCommit(bench.workflow, bench.step(), table, no_unmoved(), no_errors())
 
 
 def failed(
@@ -234,7 +234,7 @@ def failed(
 ) -> StepCommit:
     """What a step does that fails for each of the claimed runs."""
     rows = claimed.num_rows
-    held = claimed.select(["#seq", "#version", "#attempt"])
+    unmoved = claimed.select(["#seq", "#version", "#attempt"])
     added = {
         "#next_attempt": pa.array(np.asarray(claimed["#attempt"]) + 1, pa.int32()),
         "#outcome": pa.array([Outcome.FAILED] * rows, pa.uint8()),
@@ -248,12 +248,12 @@ def failed(
     for name in ("type", "message", "traceback", "fingerprint"):
         errors[name] = pa.array([f"a {name}"] * rows)
     for name, column in added.items():
-        held = held.append_column(name, column)
-    return StepCommit(bench.workflow, bench.step(), no_moved(), held, pa.table(errors))
+        unmoved = unmoved.append_column(name, column)
+    return StepCommit(bench.workflow, bench.step(), no_moved(), unmoved, pa.table(errors))
 
 
 def no_moved() -> pa.Table:
     return pa.table({"#seq": pa.array([], pa.int64())})
 
 
-no_held = no_errors = no_moved
+no_unmoved = no_errors = no_moved

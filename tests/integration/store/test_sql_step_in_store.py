@@ -22,20 +22,20 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.retry import Retry
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import DefinitionError
-from batchflow.store import CommitSummary
+from batchflow.store import SqlStepResult
 
 Open = Callable[..., Bench]
 BY_WEIGHT = "CASE WHEN weight < 3 THEN 'CHECKED' ELSE 'REFUSED' END"
 FAILING = "CASE WHEN weight % 4 = 1 THEN CAST(label AS INTEGER) ELSE weight * 2 END"
 
 
-def landed(summary: CommitSummary) -> dict[tuple[int, int], int]:
-    rows = summary.landed.to_pylist()
+def moved_counts(result: SqlStepResult) -> dict[tuple[int, int], int]:
+    rows = result.moved_counts.to_pylist()
     return {(row["to"], row["bucket"]): row["rows"] for row in rows}
 
 
-def counted(summary: CommitSummary) -> dict[str, int]:
-    return {outcome.name: n for outcome, n in zip(Outcome, summary.counts, strict=True) if n}
+def counted(result: SqlStepResult) -> dict[str, int]:
+    return {outcome.name: n for outcome, n in zip(Outcome, result.counts, strict=True) if n}
 
 
 def run_sql(open_bench: Open, rows: int = 8, seed: Any = None, **definition: Any) -> Any:
@@ -45,9 +45,9 @@ def run_sql(open_bench: Open, rows: int = 8, seed: Any = None, **definition: Any
 
 
 def test_a_constant_status_moves_all_runs_and_sets_their_fields(open_bench: Open) -> None:
-    bench, summary = run_sql(open_bench, values={"label": "'L' || weight", "note": "NULL"})
-    assert (summary.applied, counted(summary)) == (8, {"ADVANCED": 8})
-    assert landed(summary) == {(1, 0): 8}
+    bench, result = run_sql(open_bench, values={"label": "'L' || weight", "note": "NULL"})
+    assert (result.runs, counted(result)) == (8, {"ADVANCED": 8})
+    assert moved_counts(result) == {(1, 0): 8}
     assert bench.rows("status, run_state, version, label, updated_at", "seq = 5") == [
         ("CHECKED", "RUNNING", 2, "L5", LATER)
     ]
@@ -58,8 +58,8 @@ def test_a_constant_status_moves_all_runs_and_sets_their_fields(open_bench: Open
 
 
 def test_an_expression_chooses_the_status_and_terminal_ones_complete(open_bench: Open) -> None:
-    bench, summary = run_sql(open_bench, status=BY_WEIGHT)
-    assert landed(summary) == {(1, 0): 3, (2, 0): 5}
+    bench, result = run_sql(open_bench, status=BY_WEIGHT)
+    assert moved_counts(result) == {(1, 0): 3, (2, 0): 5}
     assert bench.questions.counts().fetchall() == [
         ("CHECKED", "RUNNING", 3),
         ("REFUSED", "COMPLETED", 5),
@@ -84,21 +84,21 @@ def test_only_due_runnable_runs_of_the_span_are_moved(open_bench: Open) -> None:
         run_state="CASE range WHEN 3 THEN 'PAUSED' ELSE 'RUNNING' END",
         next_attempt_at=f"CASE range WHEN 4 THEN TIMESTAMPTZ '{later_still}' END",
     )
-    summary = bench.execute(2, 6)
-    assert summary.applied == 3
+    result = bench.execute(2, 6)
+    assert result.runs == 3
     assert bench.rows("seq", "status = 'CHECKED'") == [(2,), (5,), (6,)]
 
 
 def test_a_span_without_runs_does_nothing(open_bench: Open) -> None:
     bench, _ = run_sql(open_bench)
-    summary = bench.execute()
-    assert (summary.applied, summary.landed.num_rows, counted(summary)) == (0, 0, {})
+    result = bench.execute()
+    assert (result.runs, result.moved_counts.num_rows, counted(result)) == (0, 0, {})
 
 
 def test_an_expression_that_raises_fails_its_own_runs_alone(open_bench: Open) -> None:
-    bench, summary = run_sql(open_bench, values={"weight": FAILING})
-    assert counted(summary) == {"ADVANCED": 6, "FAILED": 2}
-    assert (summary.applied, landed(summary)) == (8, {(1, 0): 6})
+    bench, result = run_sql(open_bench, values={"weight": FAILING})
+    assert counted(result) == {"ADVANCED": 6, "FAILED": 2}
+    assert (result.runs, moved_counts(result)) == (8, {(1, 0): 6})
     assert bench.rows("weight, status, attempt, version", "seq IN (1, 2)") == [
         (1, "NEW", 2, 2),
         (4, "CHECKED", 1, 2),
@@ -114,10 +114,10 @@ def test_an_expression_that_raises_fails_its_own_runs_alone(open_bench: Open) ->
 
 def test_a_failed_run_waits_as_its_retry_says(open_bench: Open) -> None:
     retry = Retry(backoff_seconds=60, jitter=0)
-    bench, summary = run_sql(open_bench, values={"weight": FAILING}, retry=retry)
+    bench, result = run_sql(open_bench, values={"weight": FAILING}, retry=retry)
     due = LATER + dt.timedelta(seconds=60)
     assert bench.rows("next_attempt_at, run_state, reason", "seq = 1") == [(due, "RUNNING", None)]
-    assert summary.next_attempt_at == due
+    assert result.next_attempt_at == due
     assert bench.execute(now=due).counts[Outcome.FAILED] == 2
     assert bench.rows("attempt, next_attempt_at", "seq = 1") == [
         (3, due + dt.timedelta(seconds=120))
@@ -128,12 +128,12 @@ def test_a_run_that_fails_too_often_is_paused_with_the_reason(open_bench: Open) 
     bench, _ = run_sql(
         open_bench, values={"weight": FAILING}, retry=Retry(backoff_seconds=0, pause_after=2)
     )
-    summary = bench.execute()
-    assert summary.next_attempt_at is None
+    result = bench.execute()
+    assert result.next_attempt_at is None
     assert bench.rows("run_state, reason", "seq = 1") == [
         ("PAUSED", "failed 2 times in a row, last with ConversionException")
     ]
-    assert bench.execute().applied == 0
+    assert bench.execute().runs == 0
 
 
 def test_an_exception_that_is_never_retried_pauses_at_once(open_bench: Open) -> None:
@@ -144,8 +144,8 @@ def test_an_exception_that_is_never_retried_pauses_at_once(open_bench: Open) -> 
 
 def test_a_run_that_succeeds_after_a_failure_starts_afresh(open_bench: Open) -> None:
     retried = {"attempt": "3", "next_attempt_at": f"TIMESTAMPTZ '{NOW}'", "reason": "'why'"}
-    bench, summary = run_sql(open_bench, 2, retried, values={"label": "'done'"})
-    assert counted(summary) == {"ADVANCED": 2}
+    bench, result = run_sql(open_bench, 2, retried, values={"label": "'done'"})
+    assert counted(result) == {"ADVANCED": 2}
     columns = "status, attempt, next_attempt_at, reason, label"
     assert bench.rows(columns) == [("CHECKED", 1, None, None, "done")] * 2
     assert bench.transitions("attempt, version") == [(3, 2)] * 2
@@ -155,7 +155,7 @@ def test_a_run_that_succeeds_after_a_failure_starts_afresh(open_bench: Open) -> 
     ("status", "answered"),
     [
         ("CASE WHEN weight = 1 THEN 'DONE' ELSE 'CHECKED' END", "answered with 'DONE'"),
-        ("CASE WHEN weight = 1 THEN 'secret' ELSE 'CHECKED' END", "answered with no status's name"),
+        ("CASE WHEN weight = 1 THEN 'secret' ELSE 'CHECKED' END", "with an unknown status"),
         ("CASE WHEN weight <> 1 THEN 'CHECKED' END", "answered with NULL"),
         ("CASE WHEN weight = 1 THEN 'NEW' ELSE 'CHECKED' END", "answered with 'NEW'"),
     ],
@@ -163,8 +163,8 @@ def test_a_run_that_succeeds_after_a_failure_starts_afresh(open_bench: Open) -> 
 def test_a_status_that_was_not_declared_fails_its_own_run(
     open_bench: Open, status: str, answered: str
 ) -> None:
-    bench, summary = run_sql(open_bench, 3, status=status)
-    assert counted(summary) == {"ADVANCED": 2, "FAILED": 1}
+    bench, result = run_sql(open_bench, 3, status=status)
+    assert counted(result) == {"ADVANCED": 2, "FAILED": 1}
     [(seq, kind, message)] = bench.errors("seq, type, message")
     assert (seq, kind) == (1, "InvalidOutcome")
     assert answered in message
@@ -174,8 +174,8 @@ def test_a_status_that_was_not_declared_fails_its_own_run(
 
 
 def test_a_null_in_a_field_that_can_not_be_null_fails_its_own_run(open_bench: Open) -> None:
-    bench, summary = run_sql(open_bench, 3, values={"label": "nullif('L' || weight, 'L1')"})
-    assert counted(summary) == {"ADVANCED": 2, "FAILED": 1}
+    bench, result = run_sql(open_bench, 3, values={"label": "nullif('L' || weight, 'L1')"})
+    assert counted(result) == {"ADVANCED": 2, "FAILED": 1}
     [(seq, kind, message)] = bench.errors("seq, type, message")
     assert (seq, kind) == (1, "InvalidObject")
     assert "label" in message
@@ -184,23 +184,23 @@ def test_a_null_in_a_field_that_can_not_be_null_fails_its_own_run(open_bench: Op
 
 def test_volatile_expressions_are_isolated_too(open_bench: Open) -> None:
     expression = f"{FAILING} + (random() * 0)::INTEGER"
-    bench, summary = run_sql(open_bench, 1_000, values={"weight": expression})
-    assert counted(summary) == {"ADVANCED": 750, "FAILED": 250}
+    bench, result = run_sql(open_bench, 1_000, values={"weight": expression})
+    assert counted(result) == {"ADVANCED": 750, "FAILED": 250}
     failed = {seq for (seq,) in bench.errors("seq")}
     assert failed == {seq for seq in range(1_000) if seq % 4 == 1}
 
 
 @pytest.mark.parametrize("extra", ["", " + (random() * 0)::INTEGER"])
 def test_all_runs_may_fail(open_bench: Open, extra: str) -> None:
-    bench, summary = run_sql(open_bench, 4, values={"weight": f"CAST(label AS INTEGER){extra}"})
-    assert counted(summary) == {"FAILED": 4}
-    assert summary.landed.num_rows == 0
+    bench, result = run_sql(open_bench, 4, values={"weight": f"CAST(label AS INTEGER){extra}"})
+    assert counted(result) == {"FAILED": 4}
+    assert result.moved_counts.num_rows == 0
     assert bench.rows("status, attempt") == [("NEW", 2)] * 4
 
 
 def test_many_failures_share_one_fingerprint_and_are_quickly_found(open_bench: Open) -> None:
-    bench, summary = run_sql(open_bench, 100_000, values={"weight": FAILING})
-    assert counted(summary) == {"ADVANCED": 75_000, "FAILED": 25_000}
+    bench, result = run_sql(open_bench, 100_000, values={"weight": FAILING})
+    assert counted(result) == {"ADVANCED": 75_000, "FAILED": 25_000}
     [(count, runs)] = bench.questions.errors().select("count, runs").fetchall()
     assert (count, runs) == (25_000, 25_000)
 
@@ -226,8 +226,8 @@ def test_runs_moved_at_the_same_moment_by_others_are_told_apart(open_bench: Open
         status="CASE WHEN range < 2 THEN 'CHECKED' ELSE 'NEW' END",
         updated_at=f"TIMESTAMPTZ '{LATER}'",
     )
-    summary = bench.execute(now=LATER)
-    assert summary.applied == 4
+    result = bench.execute(now=LATER)
+    assert result.runs == 4
     assert [seq for (seq,) in bench.transitions("seq")] == [2, 3, 4, 5]
 
 
@@ -239,7 +239,7 @@ def test_fields_of_every_type_can_be_set(open_bench: Open, attempt: int) -> None
     workflow.sql_step(Status.NEW, to=[Status.DONE], set=values)
     bench = open_bench(workflow, ":memory:")
     put_everything(bench, rows=3, attempt=attempt)
-    assert bench.execute().applied == 3
+    assert bench.execute().runs == 3
     found = bench.questions.get(bench.run_id(0)).object
     assert {column: getattr(found, fields[column]) for column in VALUES} == {
         column: value for column, (_, value) in VALUES.items()

@@ -18,9 +18,9 @@ def test_advanced_runs_stand_at_their_destination_with_what_was_changed(bench: B
     claimed = bench.claim().sort_by("#seq")
     to = [Status.CHECKED, Status.REFUSED, Status.CHECKED, Status.CHECKED]
     labels = pa.array(["a", "b", "c", "d"])
-    [summary] = bench.commit(moved(bench, claimed, to, label=labels), now=LATER)
-    assert summary.applied == 4
-    assert summary.refused_seqs.tolist() == []
+    [result] = bench.commit(moved(bench, claimed, to, label=labels), now=LATER)
+    assert result.applied == 4
+    assert result.refused_seqs.tolist() == []
     assert bench.rows("status, run_state, version, label, weight, updated_at") == [
         ("CHECKED", "RUNNING", 2, "a", 0, LATER),
         ("REFUSED", "COMPLETED", 2, "b", 1, LATER),
@@ -93,9 +93,9 @@ def test_a_run_that_somebody_paused_meanwhile_is_not_overwritten(bench: Bench) -
     bench.seed(3)
     claimed = bench.claim()
     bench.questions.pause("seq = 1", reason="stop")
-    [summary] = bench.commit(moved(bench, claimed, Status.CHECKED))
-    assert summary.applied == 2
-    assert summary.refused_seqs.tolist() == [1]
+    [result] = bench.commit(moved(bench, claimed, Status.CHECKED))
+    assert result.applied == 2
+    assert result.refused_seqs.tolist() == [1]
     assert bench.rows("status, run_state") == [
         ("CHECKED", "RUNNING"),
         ("NEW", "PAUSED"),
@@ -108,8 +108,8 @@ def test_a_refused_failure_leaves_no_error_behind(bench: Bench) -> None:
     bench.seed(2)
     claimed = bench.claim()
     bench.questions.cancel("seq = 0", reason="gone")
-    [summary] = bench.commit(failed(bench, claimed))
-    assert summary.refused_seqs.tolist() == [0]
+    [result] = bench.commit(failed(bench, claimed))
+    assert result.refused_seqs.tolist() == [0]
     assert bench.errors("seq") == [(1,)]
 
 
@@ -117,9 +117,9 @@ def test_the_same_results_committed_twice_are_refused_the_second_time(bench: Ben
     bench.seed(2)
     commit = moved(bench, bench.claim(), Status.CHECKED)
     bench.commit(commit)
-    [summary] = bench.commit(commit)
-    assert summary.applied == 0
-    assert sorted(summary.refused_seqs.tolist()) == [0, 1]
+    [result] = bench.commit(commit)
+    assert result.applied == 0
+    assert sorted(result.refused_seqs.tolist()) == [0, 1]
     assert len(bench.transitions("seq")) == 2
 
 
@@ -136,7 +136,7 @@ def test_several_steps_are_committed_together_or_not_at_all(bench: Bench) -> Non
         bench.commit(first, broken)
     assert bench.rows("status, version") == [("NEW", 1)] * 2 + [("CHECKED", 1)] * 2
     assert bench.transitions("seq") == []
-    applied = [summary.applied for summary in bench.commit(first, second)]
+    applied = [result.applied for result in bench.commit(first, second)]
     assert applied == [2, 2]
     assert bench.rows("status") == [("CHECKED",)] * 2 + [("DONE",)] * 2
 

@@ -153,9 +153,9 @@ def test_a_late_result_for_a_run_that_is_gone_is_refused(bench: Bench) -> None:
     bench.questions.cancel("seq < 2")
     assert prune(bench).runs == 2
 
-    [summary] = bench.commit(moved(bench, late, Status.CHECKED))
+    [result] = bench.commit(moved(bench, late, Status.CHECKED))
 
-    assert (summary.applied, sorted(summary.refused_seqs)) == (2, [0, 1])
+    assert (result.applied, sorted(result.refused_seqs)) == (2, [0, 1])
     assert bench.rows("seq, status") == [(2, "CHECKED"), (3, "CHECKED")]
 
 

@@ -110,11 +110,11 @@ def test_a_conflict_is_seen_by_a_store_that_was_opened_again(tmp_path: Path) -> 
         again.close()
 
 
-@pytest.mark.parametrize("remembered", [0, 3, 100_000])
+@pytest.mark.parametrize("kept", [0, 3, 100_000])
 def test_conflicts_are_found_however_many_runs_are_unfinished(
-    loader: Loader, monkeypatch: pytest.MonkeyPatch, remembered: int
+    loader: Loader, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(unfinished, "_MOST_REMEMBERED", remembered)
+    monkeypatch.setattr(unfinished, "_MOST_KEPT", kept)
     monkeypatch.setattr(unfinished, "_MOST_RECENT", 2)
     monkeypatch.setattr(unfinished, "_SCANS_BEFORE_RETRY", 2)
     loader.load([Item("a", 1.0), Item("b", 1.0)])

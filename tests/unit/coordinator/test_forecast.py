@@ -10,7 +10,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.coordinator import Forecast, Progress, Tally
-from batchflow.coordinator.standing import Standing
+from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.definition import Outcome
 from kit.things import Thing
 
@@ -48,12 +48,12 @@ class Followed:
 
     def __init__(self, *workflows: bf.Workflow[Thing, Stage]) -> None:
         self.workflows = workflows
-        self.standing = {each.name: Standing(each) for each in workflows}
-        self.tally = Tally(list(workflows), self.standing)
+        self.status_counts = {each.name: StatusCounts(each) for each in workflows}
+        self.tally = Tally(list(workflows), self.status_counts)
         self.forecast = Forecast(workflows)
 
     def advance(self, code: int, to: int, runs: int, name: str = "parcels") -> None:
-        self.standing[name].runs[[code, to]] += [-runs, runs]
+        self.status_counts[name].runs[[code, to]] += [-runs, runs]
         self.tally.steps[name, code].counts[Outcome.ADVANCED] += runs
 
     def at(self, seconds: float) -> Progress:
@@ -65,7 +65,7 @@ class Followed:
 @pytest.fixture
 def followed() -> Followed:
     followed = Followed(parcels())
-    followed.standing["parcels"].runs[:] = [100, 20, 3, 0, 0]
+    followed.status_counts["parcels"].runs[:] = [100, 20, 3, 0, 0]
     return followed
 
 
@@ -118,7 +118,7 @@ def test_a_branch_that_ends_early_is_left_to_nobody(followed: Followed) -> None:
 
 
 def test_the_pace_is_that_of_the_last_half_minute(followed: Followed) -> None:
-    followed.standing["parcels"].runs[0] = 1_000_000
+    followed.status_counts["parcels"].runs[0] = 1_000_000
     for second in range(100):
         followed.at(second)
         followed.advance(0, 1, 10 if second < 50 else 1_000)
@@ -127,12 +127,12 @@ def test_the_pace_is_that_of_the_last_half_minute(followed: Followed) -> None:
 
 
 def test_time_without_work_does_not_count(followed: Followed) -> None:
-    followed.standing["parcels"].runs[:] = [0, 0, 1, 0, 0]
+    followed.status_counts["parcels"].runs[:] = [0, 0, 1, 0, 0]
     followed.at(0)
     followed.advance(2, 4, 1)
     assert followed.at(1).left == 0
 
-    followed.standing["parcels"].runs[2] = 500
+    followed.status_counts["parcels"].runs[2] = 500
     followed.at(1_000)
     followed.advance(2, 4, 100)
     assert followed.at(1_001).steps[2].per_second == 100
@@ -142,7 +142,7 @@ def test_another_drain_begins_anew(followed: Followed) -> None:
     followed.at(0)
     followed.advance(0, 1, 50)
     followed.at(1)
-    followed.tally = Tally(list(followed.workflows), followed.standing)
+    followed.tally = Tally(list(followed.workflows), followed.status_counts)
 
     assert followed.at(2).steps[0].per_second == 0
 
@@ -157,18 +157,18 @@ def test_when_nothing_is_left_it_is_done() -> None:
 
 def test_of_several_workflows_each_line_says_whose_step_it_is() -> None:
     followed = Followed(parcels(), parcels("letters"))
-    followed.standing["letters"].runs[2] = 7
+    followed.status_counts["letters"].runs[2] = 7
     told = followed.at(0)
 
     assert [line for _, line in told.lines] == ["letters: PAID → SENT: 7 left at most, 0 a second"]
-    assert told.standing["letters"] == {
+    assert told.status_counts["letters"] == {
         "NEW": 0, "PRICED": 0, "PAID": 7, "REFUSED": 0, "SENT": 0
     }  # fmt: skip
 
 
 def test_paused_runs_and_failures_are_told(followed: Followed) -> None:
     followed.tally.steps["parcels", 0].counts[Outcome.FAILED] = 5
-    followed.standing["parcels"].paused = 2
+    followed.status_counts["parcels"].paused = 2
     told = followed.at(0)
 
     assert (told.paused, told.failed) == (2, 5)

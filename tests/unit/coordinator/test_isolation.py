@@ -44,14 +44,14 @@ def test_in_a_shared_worker_those_alone_are_suspect_whose_call_was_under_way() -
 
     assert suspects(parts) == [[4, 5]]
     assert seqs(parts.innocent) == [0, 1, 2, 3, 6, 7, 8, 9]
-    assert parts.convicted is None
+    assert parts.identified is None
 
 
-def test_a_single_run_is_tried_apart_before_it_is_convicted() -> None:
+def test_a_single_run_is_tried_apart_before_it_is_identified() -> None:
     parts = isolate(rows(1), lost(range(1)), None)
 
     assert suspects(parts) == [[0]]
-    assert (parts.innocent, parts.convicted) == (None, None)
+    assert (parts.innocent, parts.identified) == (None, None)
 
 
 def test_apart_those_before_the_call_are_innocent_and_those_after_it_stay() -> None:
@@ -60,27 +60,27 @@ def test_apart_those_before_the_call_are_innocent_and_those_after_it_stay() -> N
     assert seqs(parts.innocent) == [0, 1, 2, 3]
     assert suspects(parts) == [[4, 5, 6, 7, 8, 9]]
     assert parts.suspects[0].search == Search(2, 1)
-    assert parts.convicted is None
+    assert parts.identified is None
 
 
-def test_apart_a_run_that_was_alone_in_its_call_is_convicted() -> None:
+def test_apart_a_run_that_was_alone_in_its_call_is_identified() -> None:
     parts = isolate(rows(10), lost(range(4, 5)), Search(10, 1))
 
-    assert seqs(parts.convicted) == [4]
+    assert seqs(parts.identified) == [4]
     assert seqs(parts.innocent) == [0, 1, 2, 3]
     assert suspects(parts) == [[5, 6, 7, 8, 9]]
 
 
-def test_where_memory_ran_out_a_run_is_convicted_only_if_nobody_was_called_before_it() -> None:
+def test_where_memory_ran_out_a_run_is_identified_only_if_nobody_was_called_before_it() -> None:
     among_others = isolate(rows(3), lost(range(1, 2), exhausted=True), Search(3, 1))
     after_others = isolate(rows(1), lost(range(1), exhausted=True, used=True), Search(1, 1))
     by_itself = isolate(rows(1), lost(range(1), exhausted=True), Search(1, 1))
 
-    assert among_others.convicted is None
+    assert among_others.identified is None
     assert suspects(among_others) == [[1], [2]]
-    assert after_others.convicted is None
+    assert after_others.identified is None
     assert suspects(after_others) == [[0]]
-    assert seqs(by_itself.convicted) == [0]
+    assert seqs(by_itself.identified) == [0]
 
 
 def test_where_no_call_was_under_way_the_chunk_is_halved() -> None:
@@ -89,7 +89,7 @@ def test_where_no_call_was_under_way_the_chunk_is_halved() -> None:
 
     assert suspects(shared) == [[0, 1, 2, 3, 4]]
     assert suspects(apart) == [[0, 1], [2, 3, 4]]
-    assert seqs(isolate(rows(1), lost(None), Search(1, 1)).convicted) == [0]
+    assert seqs(isolate(rows(1), lost(None), Search(1, 1)).identified) == [0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 300, 5_000, 65_536])
@@ -147,8 +147,8 @@ def search_through(count: int, culprits: set[int]) -> tuple[set[int], list[int],
             if culprits.intersection(here[start:stop]):
                 ends += 1
                 split = isolate(chunk, lost(range(start, stop)), search)
-                found |= set(seqs(split.convicted))
-                seen += seqs(split.convicted)
+                found |= set(seqs(split.identified))
+                seen += seqs(split.identified)
                 if split.innocent is not None:
                     # A shared worker executes them, all at once.
                     pending.append((split.innocent, None))

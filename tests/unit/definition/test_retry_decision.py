@@ -81,7 +81,7 @@ def test_the_wait_begins_at_the_given_time_in_any_zone() -> None:
 
     decision = decided(Retry(backoff_seconds=0.5, jitter=0), failed(1), now)
 
-    assert decision.next_attempt_at.tolist() == [dt.datetime(2026, 3, 29, 2, 0, 0, 499_999)]
+    assert str(decision.next_attempt_at[0]) == "2026-03-29T02:00:00.499999"
 
 
 def test_jitter_shortens_each_wait_by_a_part_of_its_own() -> None:

@@ -1,0 +1,86 @@
+"""The chunks that the executor has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from batchflow import crash_point
+from batchflow.chunk import Chunk, ChunkResult
+from batchflow.coordinator.settlement import result_of_lost
+from batchflow.executor.protocol import LostChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.coordinator.drain_context import DrainContext
+    from batchflow.coordinator.intake import Intake
+
+# A row step returns what it has after this time, so that commits continue.
+_SLICE_SECONDS = 2.0
+# Suspects return earlier, because that much is executed again when their worker ends.
+_SUSPECTS_SLICE_SECONDS = 0.05
+_ONLY_FOR_COMMITS = ["#version", "#run_state"]
+
+
+class ChunksInFlight:
+    """Submits chunks to the executor, and collects their results."""
+
+    def __init__(self, context: DrainContext, intake: Intake) -> None:
+        self._store, self._executor = context.store, context.executor
+        self._sizer, self._ids = context.sizer, context.chunk_ids
+        self._intake = intake
+        self._chunks: dict[int, ClaimedChunk] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether the executor has any chunk."""
+        return bool(self._chunks)
+
+    def submit(self, chunk: ClaimedChunk) -> None:
+        """Give a chunk to the executor, which has a slot for it."""
+        chunk_id = next(self._ids)
+        workflow, step = chunk.claim.workflow, chunk.claim.step
+        self._chunks[chunk_id] = chunk
+        self._executor.submit(
+            Chunk(
+                chunk_id=chunk_id,
+                workflow=workflow.name,
+                from_code=step.from_code,
+                rows=chunk.rows.drop_columns(_ONLY_FOR_COMMITS),
+                run_id_base=self._store.run_id_base(workflow),
+                slice_seconds=_slice_seconds(chunk),
+                search=chunk.search,
+                call_rows=self._sizer.call_rows(workflow.name, step),
+            ),
+            suspect=chunk.suspect,
+        )
+        crash_point.reached("chunks_in_flight")
+
+    def collect(self, timeout_seconds: float | None) -> Iterator[tuple[ClaimedChunk, ChunkResult]]:
+        """Wait for news; yield each chunk that was executed with its result.
+
+        The runs of a lost chunk are executed again, except for a run that is identified as the
+        cause: that one is yielded as failed.
+        """
+        for done in self._executor.completed(timeout_seconds):
+            chunk = self._chunks.pop(done.chunk_id)
+            match done:
+                case ChunkResult():
+                    yield chunk, done
+                case LostChunk():
+                    identified = self._lost(chunk, done)
+                    if identified is not None:
+                        yield identified, result_of_lost(done)
+                case _:
+                    assert_never(done)
+
+    def _lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
+        if lost.blamed and not chunk.suspect:
+            self._sizer.lost(chunk.claim.workflow.name, chunk.claim.step)
+        return self._intake.lost(chunk, lost)
+
+
+def _slice_seconds(chunk: ClaimedChunk) -> float | None:
+    if chunk.suspect:
+        return _SUSPECTS_SLICE_SECONDS
+    return _SLICE_SECONDS if chunk.claim.step.kind.calls_each_run else None

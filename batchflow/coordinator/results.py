@@ -1,0 +1,139 @@
+"""The results of a drain, from the worker's return to the tally."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from batchflow.coordinator.committer import Committer
+from batchflow.coordinator.settlement import SettledChunk, counts_of, refused_counts_of, settle
+from batchflow.coordinator.writing import (
+    WrittenResults,
+    WrittenSpan,
+    write_in_store,
+    write_results,
+)
+from batchflow.definition import Outcome
+
+if TYPE_CHECKING:
+    from batchflow.chunk import ChunkResult
+    from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.coordinator.drain_context import DrainContext
+    from batchflow.coordinator.intake import Intake
+    from batchflow.coordinator.tally import Tally
+    from batchflow.errors import CommitError
+
+
+class Results:
+    """Gathers results, writes them on a thread of its own, and counts what was stored.
+
+    Attributes:
+        committed: Whether something was written since the runs were last counted in the store.
+        refusal: The last error of results that couldn't be stored, if there are any.
+    """
+
+    def __init__(self, context: DrainContext, intake: Intake, tally: Tally) -> None:
+        self._store, self._clock = context.store, context.clock
+        self._random, self._sizer = context.random, context.sizer
+        self._listeners = context.listeners
+        self._intake, self._tally = intake, tally
+        self._gathered: list[SettledChunk] = []
+        self._committer: Committer[WrittenResults | WrittenSpan] = Committer(context.executor.wake)
+        self.committed = False
+        self.refusal: CommitError | None = None
+
+    @property
+    def writing(self) -> bool:
+        """Whether a write is under way, or its end wasn't recorded yet."""
+        return self._committer.busy
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are results that aren't stored, or whose end wasn't recorded yet."""
+        return bool(self._gathered) or self.writing
+
+    def add(self, chunk: ClaimedChunk, result: ChunkResult) -> None:
+        """Add the result of a chunk; its runs that weren't executed go back to its claim."""
+        settled = settle(chunk, result, self._clock.now(), self._random)
+        claim = chunk.claim
+        executed = chunk.rows.num_rows - int(settled.counts[Outcome.RETURNED])
+        if not chunk.suspect:
+            self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
+        queue = self._intake.queues[claim.workflow.name]
+        queue.record_skipped(claim.step.from_code, settled.skipped)
+        self._intake.give_back(chunk, settled.returned)
+        if settled.commit is None:
+            self._complete(settled)
+        else:
+            self._gathered.append(settled)
+
+    def begin_write(self, *, in_store: bool) -> None:
+        """Begin the next write, of all gathered results, unless one is under way.
+
+        Without results, a step is executed in the store, if `in_store` allows it.
+        """
+        if self.writing:
+            return
+        now = self._clock.now()
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._committer.begin(partial(write_results, self._store, gathered, now))
+        elif in_store and (span := self._intake.next_in_store()):
+            self._committer.begin(partial(write_in_store, self._store, span, now, self._random))
+
+    def record_written(self) -> None:
+        """Count what the last write stored, if it has ended."""
+        written = self._committer.finished()
+        if written is None:
+            return
+        self.committed = True
+        match written:
+            case WrittenResults():
+                self._record_results(written)
+            case WrittenSpan():
+                self._record_span(written)
+            case _:
+                assert_never(written)
+        self.notify_listeners()
+
+    def notify_listeners(self) -> None:
+        """Call the listeners with the tally."""
+        for listener in self._listeners:
+            listener(self._tally)
+
+    def close(self) -> None:
+        """Wait for the write under way, and count what it stored."""
+        self._committer.close()
+        self.record_written()
+
+    def _complete(self, settled: SettledChunk) -> None:
+        claim = settled.chunk.claim
+        self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
+        self._intake.done(settled.chunk)
+
+    def _record_results(self, written: WrittenResults) -> None:
+        for commit, result in written.stored:
+            self._intake.queues[commit.workflow.name].record_commit(commit, result)
+            refused = refused_counts_of(commit, result)
+            self._tally.add_refused(commit.workflow, commit.step, refused)
+        for commit in written.refused:
+            # Its runs are left alone for the rest of the drain.
+            self._tally.add_returned(commit.workflow, commit.step, counts_of(commit))
+            queue = self._intake.queues[commit.workflow.name]
+            for rows in (commit.moved, commit.unmoved):
+                queue.record_skipped(commit.step.from_code, rows)
+            self.refusal = written.error
+        for settled in written.settled:
+            self._complete(settled)
+
+    def _record_span(self, written: WrittenSpan) -> None:
+        queue, step = written.span.queue, written.span.step
+        for result in written.results:
+            queue.record_sql_step(step, result)
+            self._tally.add(queue.workflow, step, result.counts, 0.0)
+        self._tally.add_seconds(queue.workflow, step, written.seconds)
+        if written.refused:
+            # The span stays claimed, so that it is left alone for the rest of the drain.
+            self.refusal = written.error
+        else:
+            queue.release(written.span.span)

@@ -1,0 +1,70 @@
+"""The result of a SQL step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow.definition.outcome import Outcome
+from batchflow.store.runs.commit import StepCommit
+from batchflow.store.schema.layout import BUCKET_BITS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MOVED_COUNTS_SCHEMA = pa.schema([("to", pa.uint8()), ("bucket", pa.int64()), ("rows", pa.int64())])
+
+
+@dataclass(frozen=True, eq=False)
+class SqlStepResult:
+    """The effect of a SQL step on the runs of one span.
+
+    Attributes:
+        counts: The runs by outcome, int64 of shape (len(Outcome),).
+        moved_counts: The number of runs that moved to each status: ``to`` (uint8), ``bucket``
+            (int64), ``rows`` (int64).
+        paused: The number of runs that a failure paused.
+        next_attempt_at: The time at which the first of the other failed runs is due again.
+    """
+
+    counts: NDArray[np.int64]
+    moved_counts: pa.Table
+    paused: int = 0
+    next_attempt_at: datetime | None = None
+
+    @property
+    def runs(self) -> int:
+        """Return the number of runs that were changed."""
+        return int(self.counts.sum())
+
+
+def all_moved(moved_counts: pa.Table) -> SqlStepResult:
+    """Return the result of a step whose runs all moved."""
+    counts = np.zeros(len(Outcome), np.int64)
+    counts[Outcome.ADVANCED] = pc.sum(moved_counts["rows"]).as_py() or 0
+    return SqlStepResult(counts, moved_counts)
+
+
+def result_of(commit: StepCommit) -> SqlStepResult:
+    """Return the result of a step whose runs moved or failed one by one."""
+    counts = np.zeros(len(Outcome), np.int64)
+    counts[Outcome.ADVANCED] = commit.moved.num_rows
+    counts[Outcome.FAILED] = commit.unmoved.num_rows
+    return SqlStepResult(
+        counts=counts,
+        moved_counts=_moved_counts(commit.moved),
+        paused=commit.paused,
+        next_attempt_at=commit.next_attempt_at,
+    )
+
+
+def _moved_counts(moved: pa.Table) -> pa.Table:
+    buckets = pc.shift_right(moved["#seq"], pa.scalar(BUCKET_BITS, pa.int64()))
+    arrived = pa.table({"to": moved["#to"], "bucket": buckets})
+    counted = arrived.group_by(["to", "bucket"]).aggregate([([], "count_all")])
+    return counted.rename_columns(["to", "bucket", "rows"]).cast(MOVED_COUNTS_SCHEMA)
