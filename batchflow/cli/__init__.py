@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute one command, by default the process's own arguments; answer its exit code."""
-    # click is imported where it is needed: who uses the library alone doesn't pay for it.
+    """Execute one command, by default with the process's arguments; return its exit code."""
+    # Imported here, so that programs that use only the library don't import click.
     from batchflow.cli.invocation import invoke
 
     return invoke(arguments)

@@ -1,4 +1,4 @@
-"""Files and folders that are there as a whole, or not at all."""
+"""Write files and folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _PARQUET_MAGIC = b"PAR1"
 
 
 class WriteFailedError(click.ClickException):
-    """A file can't be written."""
+    """A file or folder can't be written."""
 
     exit_code = ExitCode.FAILED
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write under; what was written takes its name at the end.
+    """Yield a temporary path beside `path` to write to, and rename it to `path` at the end.
 
-    Where it is interrupted or fails, nothing of it stays, and what was at `path` before does.
+    After an error or an interruption, the temporary path is removed, and `path` is as before.
 
     Raises:
-        WriteFailedError: the system refuses it.
+        WriteFailedError: The operating system refuses to write.
     """
-    beside = _beside(path, "part")
+    temporary = _beside(path, "part")
     try:
-        yield beside
-        _take_name(beside, path)
+        yield temporary
+        _rename(temporary, path)
     except OSError as error:
         raise WriteFailedError(f"{str(path)!r} can't be written: {error.strerror}.") from error
     finally:
         with contextlib.suppress(OSError):
-            _remove(beside)
+            _remove(temporary)
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell whether it is a Parquet file, or a folder of such files alone."""
+    """Return whether `path` is a Parquet file, or a folder with nothing but such files."""
     if path.is_dir():
         return all(is_parquet(each) for each in path.iterdir())
     if not path.is_file():
@@ -51,19 +51,19 @@ def is_parquet(path: Path) -> bool:
         return file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
 
 
-def _take_name(beside: Path, path: Path) -> None:
+def _rename(temporary: Path, path: Path) -> None:
     if not path.is_dir():
-        os.replace(beside, path)
+        os.replace(temporary, path)
         return
-    # A folder that isn't empty can't be replaced in one go.
+    # The operating system replaces only an empty folder.
     before = _beside(path, "before")
     os.replace(path, before)
-    os.replace(beside, path)
+    os.replace(temporary, path)
     _remove(before)
 
 
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{what}")
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
 
 
 def _remove(path: Path) -> None:

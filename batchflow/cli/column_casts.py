@@ -1,4 +1,4 @@
-"""Columns as a file format can hold them; DuckDB turns them into that."""
+"""Casts of columns to types that a file format has; DuckDB executes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batchflow.errors import QueryError
 if TYPE_CHECKING:
     from batchflow.store import Relation
 
-# What CSV says of these is the same for everybody; all others are written as DuckDB says them.
+# All programs write these alike in CSV; the others are written as DuckDB's text.
 _WRITTEN_UNCHANGED: Final = {
     *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "VARCHAR"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE"),
@@ -18,43 +18,43 @@ _WRITTEN_UNCHANGED: Final = {
 
 
 def refuse_duplicate_names(relation: Relation, form: str) -> None:
-    """Raise QueryError where two columns have one name, which this form can't have."""
+    """Raise QueryError if two columns have the same name, which the format can't have."""
     if relation.has_namesakes:
         raise QueryError(
-            f"{form} can't have two columns of one name: {', '.join(relation.columns)}; give each "
-            "a name of its own with AS."
+            f"{form} can't have two columns with the same name: {', '.join(relation.columns)}. "
+            "Give each its own name with AS."
         )
 
 
 def cast_for_csv(relation: Relation) -> Relation:
-    """Turn statuses, moments and the like into text, and nested values into JSON."""
+    """Cast nested values to JSON, and statuses, times and other special types to text."""
     refuse_duplicate_names(relation, "CSV")
     return _cast_columns(relation, _csv_expression)
 
 
 def cast_for_parquet(relation: Relation) -> Relation:
-    """Turn durations into text, as Parquet has none."""
+    """Cast durations to text, because Parquet has no such type."""
     refuse_duplicate_names(relation, "Parquet")
     return _cast_columns(relation, lambda name, kind: as_text(name) if kind == "INTERVAL" else name)
 
 
 def as_text(name: str) -> str:
-    """Return the SQL of a quoted column's text."""
+    """Return the SQL that casts a quoted column to text."""
     return f"{name}::VARCHAR"
 
 
 def is_enum(kind: str) -> bool:
-    """Tell whether a type is that of statuses, and not of a list of them."""
+    """Return whether a type is an enum, as that of statuses is; a list of enums isn't."""
     return kind.startswith("ENUM") and not kind.endswith("]")
 
 
 def enums_as_text(relation: Relation) -> Relation:
-    """Turn statuses into text, as those of two workflows are of two types."""
+    """Cast statuses to text, because each workflow has its own type of them."""
     return _cast_columns(relation, lambda name, kind: as_text(name) if is_enum(kind) else name)
 
 
 def columns_as_text(relation: Relation, columns: tuple[str, ...]) -> Relation:
-    """Turn the columns that are named into text."""
+    """Cast the named columns to text."""
     from batchflow.store.schema.layout import quote
 
     quoted = {quote(column) for column in columns}
@@ -67,11 +67,11 @@ def _csv_expression(name: str, kind: str) -> str:
     return name if kind in _WRITTEN_UNCHANGED else as_text(name)
 
 
-def _cast_columns(relation: Relation, turned: Callable[[str, str], str]) -> Relation:
+def _cast_columns(relation: Relation, expression: Callable[[str, str], str]) -> Relation:
     from batchflow.store.schema.layout import quote
 
-    named = [quote(name) for name in relation.columns]
-    turns = [turned(name, kind) for name, kind in zip(named, relation.types, strict=True)]
-    if turns == named:
+    names = [quote(name) for name in relation.columns]
+    casts = [expression(name, kind) for name, kind in zip(names, relation.types, strict=True)]
+    if casts == names:
         return relation
-    return relation.select(*(f"{turn} AS {name}" for turn, name in zip(turns, named, strict=True)))
+    return relation.select(*(f"{cast} AS {name}" for cast, name in zip(casts, names, strict=True)))

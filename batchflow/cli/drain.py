@@ -1,4 +1,4 @@
-"""Letting an engine run, and what its report means for the exit code."""
+"""Run an engine until idle, and derive the exit code from its report."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
 
 
-def run_until_idle(engine: Engine, *, quiet: bool, **how: Any) -> Report:
-    """Run until nothing is runnable; when a signal ends it, say how it goes on."""
+def run_until_idle(engine: Engine, *, quiet: bool, **options: Any) -> Report:
+    """Run until no run is runnable; if a signal ends that, print how to continue."""
     try:
         with prints_to_stderr():
-            return engine.run(progress=False if quiet else None, **how)
+            return engine.run(progress=False if quiet else None, **options)
     except (KeyboardInterrupt, SystemExit):
-        note("Stopped. What was committed is kept: give the same command again to go on.")
+        note("Stopped. Committed work is kept. Give the same command again to continue.")
         raise
 
 
 def exit_code_of(report: Report) -> ExitCode:
-    """Return whether runs need attention or wait for a retry."""
+    """Return UNFINISHED if runs are paused or wait for a retry."""
     unfinished = report.paused or report.waiting_for_retry
     return ExitCode.UNFINISHED if unfinished else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""What the exit codes say."""
+"""The exit codes of commands."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """How a command ended; after a signal it is 128 and the signal's number instead."""
+    """How a command ended; after a signal, it is 128 plus the signal's number instead."""
 
     DONE = 0
-    """All runs are finished, or idle: nothing waits for anybody."""
+    """The command succeeded; after `run`, no run is paused or waits for a retry."""
     UNFINISHED = 1
-    """Some runs are paused, or wait for a retry."""
+    """After `run`, some runs are paused or wait for a retry."""
     USAGE = 2
-    """The command line is wrong."""
+    """The command line is invalid."""
     FAILED = 3
-    """The engine could not do it, or there was nothing to stop."""
+    """The command failed, or `stop` found nothing to stop."""
     HELD = 75
-    """Another process holds the store; try again later (sysexits' EX_TEMPFAIL)."""
+    """Another process has the store open; try again later (EX_TEMPFAIL of sysexits)."""
 
 
-EPILOG = """\b
+EXIT_CODES = """\b
 Exit codes:
-  0    all runs are finished or idle
-  1    some runs are paused, or wait for a retry (run)
-  2    the command line is wrong
-  3    the engine could not do it, or nothing is to be stopped (stop); the reason is on stderr
-  75   another process holds the store; try again later
-  130  stopped by Ctrl-C, 143: by SIGTERM, 129: by the end of its terminal; what was
-       committed is kept
-
-\b
-Data is written to stdout, everything else to stderr.
+  0    the command succeeded
+  1    run: some runs are paused or wait for a retry
+  2    the command line is invalid; nothing was done
+  3    the command failed, or stop found nothing to stop; the reason is on stderr
+  75   another process has the store open; try again later
+  129  the terminal was closed; committed work is kept
+  130  ended by Ctrl-C; committed work is kept
+  143  ended by SIGTERM; committed work is kept
 """

@@ -1,4 +1,4 @@
-"""Writing one table to files, batch by batch."""
+"""Write one table to files, batch by batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_export(relation: Relation, path: Path, suffix: str, partition_by: tuple[str, ...]) -> int:
-    """Write ``.parquet`` or ``.csv``, or else a folder; answer how many rows it has."""
+    """Write ``.parquet``, ``.csv`` or a folder; return the number of rows."""
     match suffix:
         case ".csv":
             return _write_csv(path, cast_for_csv(relation))
@@ -23,7 +23,7 @@ def write_export(relation: Relation, path: Path, suffix: str, partition_by: tupl
             with path.open("wb") as file:
                 return write_parquet(file, [cast_for_parquet(relation)])
         case _:
-            # Folders are named by text, and statuses aren't.
+            # Folders are named by text, and statuses are enums.
             return _write_folder(
                 path, columns_as_text(cast_for_parquet(relation), partition_by), partition_by
             )
@@ -32,9 +32,9 @@ def write_export(relation: Relation, path: Path, suffix: str, partition_by: tupl
 def _write_csv(path: Path, relation: Relation) -> int:
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        for more, text in csv_parts([relation]):
+        for count, text in csv_parts([relation]):
             file.write(text)
-            rows += more
+            rows += count
     return rows
 
 
@@ -55,12 +55,12 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
             existing_data_behavior="overwrite_or_ignore",
         )
     except pa.ArrowInvalid as error:
-        raise QueryError(f"The folders can't be written: {error}") from error
+        raise QueryError(f"The folders can't be written: {error}.") from error
     return counted.rows
 
 
 class _CountedBatches:
-    """Record batches that are counted as they pass."""
+    """An iterator over record batches that counts their rows."""
 
     def __init__(self, batches: Iterator[Any]) -> None:
         self.schema = next(batches)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
 from batchflow import __version__
@@ -26,22 +29,64 @@ from batchflow.cli.commands.show import show
 from batchflow.cli.commands.sql import sql
 from batchflow.cli.commands.status import status
 from batchflow.cli.commands.stop import stop
-from batchflow.cli.exit_code import EPILOG
+from batchflow.cli.exit_code import EXIT_CODES
 
-_COMMANDS = (
-    *(ages, cancel, completion, counts, demo, diagram, durations, errors, export, funnel, pause),
-    *(prune, resume, run, runs, show, sql, status, stop, throughput, transitions),
-)
+_EPILOG = f"""\b
+Example:
+  batchflow run pipeline.py:orders --store orders.duckdb --load orders.csv --foreign-id order_id
+  batchflow status --store orders.duckdb
+
+{EXIT_CODES}
+Data is written to stdout. Progress, logs and errors are written to stderr.
+"""
+
+_SECTIONS: dict[str, Sequence[click.Command]] = {
+    "Run": (run, demo),
+    "Look": (status, counts, runs, show, errors, sql, export, diagram),
+    "Look at how runs move": (throughput, durations, transitions, funnel, ages),
+    "Control": (pause, resume, cancel, stop),
+    "Maintain": (prune, completion),
+}
+
+
+class SectionedGroup(click.Group):
+    """A group whose help lists its commands by purpose."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for commands in _SECTIONS.values():
+            for command in commands:
+                self.add_command(command)
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections, each with the first sentences of its commands' help."""
+        width = max(map(len, self.commands))
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        ((command.name or "").ljust(width), command.get_short_help_str(limit=100))
+                        for command in commands
+                    ]
+                )
 
 
 @click.group(
-    epilog=EPILOG,
+    cls=SectionedGroup,
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="batchflow")
 def batchflow() -> None:
-    """Move millions of records through typed state machines, kept as columns in DuckDB."""
+    """Move millions of records through a state machine, stored as columns in a DuckDB file.
 
+    A workflow is Python code: a dataclass for the record, an enum of statuses, and a step for each
+    status that records leave. A run is one record on its way through a workflow, and a store is the
+    DuckDB file that has all runs, their transitions and their errors. A run has a status, which
+    your steps change, and a run state: INITIATED, RUNNING, PAUSED, COMPLETED or CANCELLED.
 
-for _command in _COMMANDS:
-    batchflow.add_command(_command)
+    Only run and diagram need the workflow's code. All other commands need only the store. They also
+    work while an engine, such as a batchflow run, has the store open: the engine executes them.
+
+    "batchflow COMMAND --help" explains a command and its options.
+    """

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the end of the terminal, wherever a command is."""
+"""Handling of Ctrl-C, SIGTERM and a closed terminal in a command."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Remember the first signal, and raise KeyboardInterrupt on each.
+    """Record the first signal, and raise KeyboardInterrupt on each.
 
-    What comes out of a DuckDB call may be another exception, or none; so what counts afterwards is
-    what was remembered. While the engine moves runs it handles these signals itself.
+    DuckDB replaces the exception by one of its own, or swallows it. So the recorded signal decides
+    the exit code. While an engine runs, it handles these signals itself.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Interruption:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            # Ignored by `nohup`, or after `&` in a script: then it isn't meant for us.
+            # A signal that `nohup`, or `&` in a script, had ignored stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._receive)
         return self
@@ -38,7 +38,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int | None:
-        """What a shell says of a process that was ended so; ``None`` if no signal came."""
+        """Return a shell's exit code for the recorded signal, or None if there was none."""
         return None if self._received is None else 128 + self._received
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""One call of the command line, and the exit code of however it ended."""
+"""Execute one command, and turn any ending into an exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGINT_EXIT_CODE = 130
 
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
-    """Execute one command, by default the process's own arguments; answer its exit code."""
+    """Execute one command, by default with the process's arguments; return its exit code."""
     open_closed_streams()
     with Interruption() as interruption:
         try:
@@ -39,7 +39,7 @@ def _executed(arguments: Sequence[str] | None) -> int:
     try:
         code = batchflow.main(args=given, prog_name="batchflow", standalone_mode=False)
     except SystemExit:
-        # Where nobody reads its texts to the end, click has put another stream in stdout's place.
+        # If the reader closes the pipe early, click replaces stdout and exits.
         if sys.stdout is stdout:
             raise
         return ExitCode.DONE
@@ -59,18 +59,18 @@ def _exit_code_of(error: BaseException) -> int:
             note(f"batchflow: {error}")
             return ExitCode.HELD
         case _:
-            # Python's own exit code would be 1, which says something else here.
-            note(_told(error))
+            # Python's own exit code would be 1, which has another meaning here.
+            note(_message_of(error))
             return ExitCode.FAILED
 
 
-def _told(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     match error:
         case BatchflowError():
             return f"batchflow: {error}"
         case BrokenModuleError():
             return str(error)
         case OSError() if is_output_error(error):
-            return f"batchflow: the output can't be written: {error.strerror}."
+            return f"batchflow: The output can't be written: {error.strerror}."
         case _:
             return "".join(traceback.format_exception(error))

@@ -8,7 +8,7 @@ import click
 
 STORE_VARIABLE = "BATCHFLOW_STORE"
 
-_STORE_HELP = "The store's DuckDB file."
+_STORE_HELP = "The store: a DuckDB file."
 
 new_store_option = click.option(
     "--store",
@@ -16,7 +16,7 @@ new_store_option = click.option(
     envvar=STORE_VARIABLE,
     show_envvar=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"{_STORE_HELP} It is made if it isn't there.",
+    help=f"{_STORE_HELP} It is created if it doesn't exist.",
 )
 store_option = click.option(
     "--store",
@@ -28,14 +28,23 @@ store_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 workflow_option = click.option(
-    "--workflow", metavar="NAME", help="Which workflow, where the store has several."
+    "--workflow", metavar="NAME", help="Only this workflow.  [default: all workflows of the store]"
+)
+one_workflow_option = click.option(
+    "--workflow", metavar="NAME", help="The workflow; required if the store has several."
+)
+where_option = click.option(
+    "--where",
+    metavar="SQL",
+    help="Only runs that satisfy this SQL predicate over the columns of runs.",
 )
 workers_option = click.option(
     "--workers",
+    metavar="NUMBER",
     type=click.IntRange(min=0),
-    help="Processes that execute steps; 0: this one alone.  [default: one for each core]",
+    help="Execute steps in this many processes; 0: in this process.  [default: one per core]",
 )
 quiet_option = click.option(
-    "--quiet", "-q", is_flag=True, help="No progress; warnings and errors alone."
+    "--quiet", "-q", is_flag=True, help="Don't show progress; log warnings and errors only."
 )
-verbose_option = click.option("--verbose", "-v", is_flag=True, help="Log every commit.")
+verbose_option = click.option("--verbose", "-v", is_flag=True, help="Log each commit.")

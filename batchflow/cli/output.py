@@ -1,4 +1,4 @@
-"""What is written where: data to stdout, everything else to stderr."""
+"""Output: data to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -23,28 +23,25 @@ if TYPE_CHECKING:
 
 _STDOUT, _STDERR = 1, 2
 _ENCODED_ROWS = 10_000
-# Of more rows than this, --json says all.
+# A table has at most this many rows; --json has all.
 _PIPED_ROWS = 10_000
 _TERMINAL_ROWS = 40
 
 
 def note(text: str) -> None:
-    """Tell people something that is no data, if they are still there."""
+    """Write a message to stderr; do nothing if stderr was closed."""
     with discarding_when_closed(sys.stderr):
         click.echo(text, err=True)
 
 
 def write(text: str, *, flush: bool = True) -> bool:
-    """Write data, and tell whether anybody still reads it.
-
-    Whoever closed the other end has had enough: that is no error.
-    """
+    """Write data to stdout; return False if its reader closed the pipe, which is no error."""
     try:
         sys.stdout.write(text)
         if flush:
             sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered would break again when Python flushes it at its end.
+        # Python flushes the buffer again when it exits.
         discard_output(sys.stdout)
         return False
     return True
@@ -52,7 +49,7 @@ def write(text: str, *, flush: bool = True) -> bool:
 
 @contextlib.contextmanager
 def prints_to_stderr() -> Iterator[None]:
-    """Let what the user's own code prints, here or in a worker, go where it spoils no data."""
+    """Redirect stdout to stderr, so that prints of user code and workers don't mix with data."""
     sys.stdout.flush()
     data = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
@@ -66,24 +63,24 @@ def prints_to_stderr() -> Iterator[None]:
 
 def write_document(document: object) -> None:
     """Write one JSON document."""
-    write(f"{json.dumps(document, default=_plain, indent=2)}\n")
+    write(f"{json.dumps(document, default=_json_value, indent=2)}\n")
 
 
 def write_relations(relations: Sequence[Relation], *, as_json: bool) -> None:
-    """Write queries' results: tables for people, or one JSON array with an object for each row.
+    """Write the results of queries as tables, or as one JSON array with an object per row.
 
     Raises:
-        QueryError: one failed while it was executed.
+        QueryError: A query failed while it was executed.
     """
     if as_json:
-        _write_rows(chain.from_iterable(map(_encoded, relations)))
+        _write_rows(chain.from_iterable(map(_json_rows, relations)))
     else:
         write("\n".join(map(_table, relations)))
 
 
 def rows_of(relation: Relation) -> list[dict[str, Any]]:
-    """Answer a query's rows by column name, with the values that JSON has for them."""
-    return [json.loads(row) for rows in _encoded(relation) for row in rows]
+    """Return the rows of a query as dicts, with values as in JSON."""
+    return [json.loads(row) for rows in _json_rows(relation) for row in rows]
 
 
 def _write_rows(batches: Iterable[list[str]]) -> None:
@@ -95,8 +92,8 @@ def _write_rows(batches: Iterable[list[str]]) -> None:
     write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _encoded(relation: Relation) -> Iterator[list[str]]:
-    """Answer each row as a JSON object, in batches; DuckDB writes them, so all types are known."""
+def _json_rows(relation: Relation) -> Iterator[list[str]]:
+    """Yield batches of rows as JSON objects; DuckDB writes them, so all types are supported."""
     import pyarrow.compute as pc
 
     from batchflow.store.query.relation import executing
@@ -108,26 +105,28 @@ def _encoded(relation: Relation) -> Iterator[list[str]]:
     with executing():
         for batch in rows.to_arrow_reader(_ENCODED_ROWS):
             texts = batch.column(0)
-            # JSON has no such numbers; DuckDB writes them all the same.
+            # DuckDB writes these numbers, which JSON doesn't have.
             if pc.any(pc.match_substring_regex(texts, "NaN|Infinity")).as_py():
-                yield [json.dumps(_finite(json.loads(text))) for text in texts.to_pylist()]
+                yield [
+                    json.dumps(_without_nonfinite(json.loads(text))) for text in texts.to_pylist()
+                ]
             else:
                 yield texts.to_pylist()
 
 
-def _finite(value: object) -> object:
+def _without_nonfinite(value: object) -> object:
     match value:
         case dict():
-            return {key: _finite(each) for key, each in value.items()}
+            return {key: _without_nonfinite(each) for key, each in value.items()}
         case list():
-            return [_finite(each) for each in value]
+            return [_without_nonfinite(each) for each in value]
         case float():
             return value if math.isfinite(value) else None
         case _:
             return value
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 

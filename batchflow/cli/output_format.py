@@ -1,4 +1,4 @@
-"""In which form a reading command writes what it found."""
+"""The output formats of queries, and the options that choose one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _STDOUT = "-"
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A table for people, or one of the others.
+    """The chosen format; a table by default.
 
     Attributes:
-        parquet: the file to write, or ``-`` for stdout.
+        parquet: The Parquet file to write, or ``-`` for stdout.
     """
 
     as_json: bool = False
@@ -32,42 +32,44 @@ class OutputFormat:
 
     def __post_init__(self) -> None:
         if self.as_json + self.as_csv + (self.parquet is not None) > 1:
-            raise click.UsageError("Give one of --json, --csv and --parquet.")
+            raise click.UsageError("Give only one of --json, --csv and --parquet.")
         if self.is_stdout and sys.stdout.isatty():
-            raise click.UsageError("A terminal can't show Parquet; send it to a file or a pipe.")
+            raise click.UsageError(
+                "A terminal can't show Parquet. Redirect the output to a file or a pipe."
+            )
         if self.parquet is not None and not self.is_stdout:
-            _refuse_other_files(self.parquet)
+            _check_replaceable(self.parquet)
 
     @property
     def is_stdout(self) -> bool:
-        """Whether Parquet is written to stdout."""
+        """Return whether Parquet is written to stdout."""
         return str(self.parquet) == _STDOUT
 
 
-def _refuse_other_files(path: Path) -> None:
-    """Keep a slip from replacing the store, say."""
+def _check_replaceable(path: Path) -> None:
+    """Protect other files, such as the store, from being replaced by mistake."""
     if not path.name:
-        raise click.UsageError("--parquet was given no file's name.")
+        raise click.UsageError("--parquet needs the name of a file.")
     if os.path.lexists(path) and not is_parquet(path):
         raise click.UsageError(
-            f"{str(path)!r} is there and is no Parquet file; give another name, or remove it."
+            f"{str(path)!r} exists and isn't a Parquet file. Give another name, or remove it."
         )
 
 
 def format_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command be told one of the forms, and give it that as ``form``."""
+    """Add the options of the formats to a command, which receives the choice as ``form``."""
 
     @functools.wraps(command)
     def with_format(*, as_json: bool, as_csv: bool, parquet: Path | None, **others: Any) -> None:
         command(form=OutputFormat(as_json, as_csv, parquet), **others)
 
     csv_option = click.option(
-        "--csv", "as_csv", is_flag=True, help="Write CSV; nested values as JSON."
+        "--csv", "as_csv", is_flag=True, help="Write CSV, with nested values as JSON."
     )
     parquet_option = click.option(
         "--parquet",
         metavar="PATH",
         type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-        help="Write a Parquet file, or to stdout by '-'; an older one is replaced.",
+        help="Write a Parquet file; - is stdout, and an existing Parquet file is replaced.",
     )
     return json_option(csv_option(parquet_option(with_format)))

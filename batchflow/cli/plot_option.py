@@ -1,4 +1,4 @@
-"""Drawing an answer to a file instead of writing it."""
+"""The option ``--plot``, which writes a plot of a query's result."""
 
 from __future__ import annotations
 
@@ -18,38 +18,40 @@ if TYPE_CHECKING:
 
 
 def plot_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command be told where to draw its answer, and give it that as ``plot``."""
+    """Add the option ``--plot`` to a command, which receives its path as ``plot``."""
     return click.option(
         "--plot",
         metavar="OUT.svg|OUT.png",
         type=click.Path(dir_okay=False, path_type=Path),
-        callback=_checked,
-        help="Draw one workflow's to a file instead; an older one is replaced.",
+        callback=_check_suffix,
+        help="Write a plot of one workflow instead; an existing file is replaced.",
     )(command)
 
 
-def _checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+def _check_suffix(
+    context: click.Context, option: click.Parameter, path: Path | None
+) -> Path | None:
     from batchflow.chart import SUFFIXES
 
     if path is not None and path.suffix not in SUFFIXES:
         raise click.BadParameter(
-            f"{str(path)!r} has to end with {' or '.join(SUFFIXES)}.", context, option
+            f"{str(path)!r} must end with {' or '.join(SUFFIXES)}.", context, option
         )
     return path
 
 
 def write_plot(
     reader: StoreClient,
-    ask: Callable[..., PlottableRelation],
+    query: Callable[..., PlottableRelation],
     workflow: str | None,
     path: Path,
 ) -> None:
-    """Draw what is answered of one workflow.
+    """Query one workflow, and write a plot of the result.
 
     Raises:
         PlotError: matplotlib isn't installed.
     """
-    drawn = ask(reader, workflow=choose_workflow(reader, workflow)).plot()
+    plot = query(reader, workflow=choose_workflow(reader, workflow)).plot()
     with atomic_path(path) as beside:
-        beside.write_bytes(drawn.encoded(path.suffix))
-    note(f"plot: written to {path}")
+        beside.write_bytes(plot.encoded(path.suffix))
+    note(f"Plot written to {path}.")

@@ -1,4 +1,4 @@
-"""Writing what was found in the form that was asked for, batch by batch."""
+"""Write the results of queries in the chosen format, batch by batch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def write_results(relations: Sequence[Relation], form: OutputFormat) -> None:
-    """Write queries' results, which have the same columns.
+    """Write the results of queries that have the same columns.
 
     Raises:
-        QueryError: one failed while it was executed, or has columns that the form can't hold.
+        QueryError: A query failed while it was executed, or has columns that the format can't have.
     """
     if form.as_csv:
         _write_csv([cast_for_csv(relation) for relation in relations])
@@ -32,16 +32,18 @@ def write_results(relations: Sequence[Relation], form: OutputFormat) -> None:
         write_relations(relations, as_json=form.as_json)
     else:
         several = len(relations) > 1
-        answers = [cast_for_parquet(enums_as_text(each) if several else each) for each in relations]
+        prepared = [
+            cast_for_parquet(enums_as_text(each) if several else each) for each in relations
+        ]
         if form.is_stdout:
-            _write_parquet_out(answers)
+            _write_parquet_to_stdout(prepared)
         else:
             with atomic_path(form.parquet) as path, path.open("wb") as file:
-                write_parquet(file, answers)
+                write_parquet(file, prepared)
 
 
 def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
-    """Write Parquet to a binary stream; answer how many rows it has."""
+    """Write Parquet to a binary stream; return the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -55,45 +57,45 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
                 writer.write_batch(batch)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise QueryError(
-            f"Parquet can't hold such a column: {error}; cast it to another type in SQL."
+            f"Parquet has no type for a column: {error}. Cast it to another type in SQL."
         ) from error
     return rows
 
 
 def record_batches(relations: Sequence[Relation]) -> Iterator[Any]:
-    """Answer a schema, then all record batches."""
+    """Yield the schema, then all record batches."""
     from batchflow.store.query.relation import executing
 
-    sent = False
+    has_schema = False
     for relation in relations:
         reader = relation.to_arrow_reader()
-        if not sent:
+        if not has_schema:
             yield reader.schema
-            sent = True
+            has_schema = True
         with executing():
             yield from reader
 
 
 def csv_parts(relations: Sequence[Relation]) -> Iterator[tuple[int, str]]:
-    """Answer the heading, then the batches' rows, each with how many they are."""
+    """Yield CSV text with its number of rows: the header, then the batches."""
     batches = record_batches(relations)
     schema = next(batches, None)
     if schema is None:
         return
-    # The first rows come before the heading is sent: where they fail, nothing was written.
+    # The first batch is fetched before the header is written: if it fails, there is no output.
     first = next(batches, None)
-    yield 0, _csv(schema.empty_table(), heading=True)
+    yield 0, _csv(schema.empty_table(), header=True)
     if first is not None:
         yield first.num_rows, _csv(first)
     for batch in batches:
         yield batch.num_rows, _csv(batch)
 
 
-def _csv(rows: pa.Table | pa.RecordBatch, *, heading: bool = False) -> str:
+def _csv(rows: pa.Table | pa.RecordBatch, *, header: bool = False) -> str:
     from pyarrow import csv
 
     written = io.BytesIO()
-    csv.write_csv(rows, written, csv.WriteOptions(include_header=heading))
+    csv.write_csv(rows, written, csv.WriteOptions(include_header=header))
     return written.getvalue().decode()
 
 
@@ -103,7 +105,7 @@ def _write_csv(relations: Sequence[Relation]) -> None:
             return
 
 
-def _write_parquet_out(relations: Sequence[Relation]) -> None:
+def _write_parquet_to_stdout(relations: Sequence[Relation]) -> None:
     try:
         write_parquet(_CountedStdout(), relations)
         sys.stdout.flush()
@@ -112,7 +114,7 @@ def _write_parquet_out(relations: Sequence[Relation]) -> None:
 
 
 class _CountedStdout(io.RawIOBase):
-    """Stdout for Arrow, which asks where it is: a pipe can't say."""
+    """Stdout with a position, which Arrow needs and a pipe doesn't have."""
 
     def __init__(self) -> None:
         self._written = 0

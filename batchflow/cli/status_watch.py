@@ -1,4 +1,4 @@
-"""A store's status on a terminal, refreshed in place."""
+"""The status of a store on a terminal, refreshed in place."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ _STYLES: Final = {"PAUSED": "bold yellow", "COMPLETED": "green", "CANCELLED": "d
 
 
 def watch(store: Path, workflow: str | None, every_seconds: float) -> None:
-    """Show where the runs are until Ctrl-C; the last that was shown stays there.
+    """Show the status counts until Ctrl-C; the last ones stay on the terminal.
 
     Raises:
-        StoreError: there is no such store, or it can't be asked.
+        StoreError: The file is no store, or can't be queried.
     """
     if not sys.stdout.isatty():
         raise click.UsageError(
-            "--watch refreshes a terminal, and the output is none; leave it out, or repeat the "
-            "command for --json."
+            "--watch needs a terminal, and the output isn't one. Repeat the command instead."
         )
-    # Imported where it is needed, like all that only some commands use.
+    # Imported here, like everything that only some commands use.
     from rich.console import Console
     from rich.live import Live
 
@@ -53,26 +52,26 @@ def watch(store: Path, workflow: str | None, every_seconds: float) -> None:
                 raise
 
 
-def screen(store: Path, seen: StoreSnapshot) -> RenderableType:
-    """Return what is shown of one look."""
+def screen(store: Path, snapshot: StoreSnapshot) -> RenderableType:
+    """Return what the terminal shows of one snapshot."""
     from rich.console import Group
     from rich.text import Text
 
-    head = Text.assemble((str(store), "bold"), f" at {seen.at:%H:%M:%S}: {_who(seen)}")
-    return Group(head, *_overall(seen.progress), "", *_tables(seen))
-
-
-def _who(seen: StoreSnapshot) -> str:
-    if seen.held:
-        return seen.held
-    if not seen.served:
-        return "nobody is at work"
-    return (
-        "an engine has it, and moves no runs" if seen.progress is None else "an engine is at work"
+    head = Text.assemble(
+        (str(store), "bold"), f" at {snapshot.at:%H:%M:%S}: {_engine_state(snapshot)}"
     )
+    return Group(head, *_overall_progress(snapshot.progress), "", *_tables(snapshot))
 
 
-def _overall(progress: Progress | None) -> Iterator[RenderableType]:
+def _engine_state(snapshot: StoreSnapshot) -> str:
+    if snapshot.held:
+        return snapshot.held
+    if not snapshot.served:
+        return "no engine is running"
+    return "an engine is idle" if snapshot.progress is None else "an engine is running"
+
+
+def _overall_progress(progress: Progress | None) -> Iterator[RenderableType]:
     from rich.progress_bar import ProgressBar
 
     if progress is not None:
@@ -80,9 +79,9 @@ def _overall(progress: Progress | None) -> Iterator[RenderableType]:
         yield ProgressBar(max(progress.finished + progress.left, 1), progress.finished, width=60)
 
 
-def _tables(seen: StoreSnapshot) -> Iterator[Table]:
-    steps = {} if seen.progress is None else _by_status(seen.progress)
-    for name, counts in seen.counts.items():
+def _tables(snapshot: StoreSnapshot) -> Iterator[Table]:
+    steps = {} if snapshot.progress is None else _by_status(snapshot.progress)
+    for name, counts in snapshot.counts.items():
         yield _table(name, counts, steps.get(name))
 
 
@@ -101,8 +100,8 @@ def _table(
     from rich import box
     from rich.table import Table
 
-    there = {state for runs in counts.values() for state in runs}
-    states = [state.name for state in RunState if state.name in there]
+    occurring = {state for runs in counts.values() for state in runs}
+    states = [state.name for state in RunState if state.name in occurring]
     table = Table(box=box.SIMPLE_HEAD, title=name, title_justify="left", title_style="bold")
     table.add_column("status", no_wrap=True)
     for state in states:
@@ -110,7 +109,7 @@ def _table(
             state.lower().replace("_", " "), justify="right", style=_STYLES.get(state, "")
         )
     if steps is not None:
-        for heading in ("left at most", "a second", "done by"):
+        for heading in ("left at most", "per second", "done by"):
             table.add_column(heading, justify="right", no_wrap=True)
     for status, runs in counts.items():
         numbers = [f"{runs[state]:,}" if state in runs else "" for state in states]

@@ -1,4 +1,4 @@
-"""What is seen of a store at one moment, whoever has it."""
+"""The status of a store at one moment, with or without an engine."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from batchflow.coordinator import Progress
 
 Counts: TypeAlias = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""How many runs there are, by workflow, status and run state."""
+"""The number of runs by workflow, status and run state."""
 
 
 @dataclass(frozen=True)
 class StoreSnapshot:
-    """What was seen.
+    """The status of a store at one moment.
 
     Attributes:
-        at: when, in local time.
-        counts: where the runs are.
-        served: whether an engine has the store open, and answered.
-        progress: how far its drain is, if one is under way.
-        held: why the store couldn't be opened, if it couldn't.
+        at: The moment, in local time.
+        counts: The number of runs by workflow, status and run state.
+        served: Whether an engine has the store open, and returned the counts.
+        progress: The progress of its drain, or None.
+        held: The reason if the store couldn't be opened, or an empty text.
     """
 
     at: datetime
@@ -37,10 +37,11 @@ class StoreSnapshot:
 
 
 def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
-    """Look at a store, and let go of it again, so that an engine can have it.
+    """Return the present status of a store, and close the store, so that an engine can open it.
 
     Raises:
-        StoreError: it is none, or has no such workflow.
+        StoreError: The file is no store.
+        QueryError: The store has no such workflow.
     """
     from batchflow.access import connect
 

@@ -1,4 +1,4 @@
-"""The standard streams: there from the beginning, and let go of once nobody takes them."""
+"""The standard streams, if they are closed at the start or their readers go away."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-# What a write to a pipe, a terminal or a disk answers when it has ended, or is full.
-_ENDED = {errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENXIO}
+# The errors of a write to a closed pipe, a closed terminal or a full disk.
+_WRITE_ERRORS = {errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENXIO}
 
 
 def open_closed_streams() -> None:
-    """Open what was closed before we began (``>&-``), as to nowhere.
+    """Open standard streams that the caller closed (``>&-``) on the null device.
 
-    The next file opened would take its number, and what is printed would be written into it: the
-    store, say.
+    Otherwise the next opened file, such as the store, would take the descriptor, and prints would
+    be written into it.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    # Python has none of those.
+    # Python sets these to None if they were closed.
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def is_output_error(error: BaseException) -> bool:
-    """Tell whether it is a stream that couldn't be written to; a file would be named."""
-    return isinstance(error, OSError) and error.errno in _ENDED and error.filename is None
+    """Return whether an error is of a write to a stream; errors of files have a name."""
+    return isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None
 
 
 def discard_output(stream: TextIO) -> None:
-    """Send what is written from now on, and what is still buffered, to nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    """Discard what is still buffered and what is written from now on."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def flush_or_discard() -> None:
-    """Leave nothing that Python would stumble over when it flushes the streams at its end."""
+    """Flush both streams, so that Python has nothing to flush, and no error, when it exits."""
     for stream in (sys.stdout, sys.stderr):
         with discarding_when_closed(stream):
             stream.flush()
@@ -50,7 +50,7 @@ def flush_or_discard() -> None:
 
 @contextlib.contextmanager
 def discarding_when_closed(stream: TextIO) -> Iterator[None]:
-    """Write to a stream for as long as somebody takes it."""
+    """Discard the rest of the output if the stream can't be written to any more."""
     try:
         yield
     except OSError:

@@ -1,4 +1,4 @@
-"""Workflows as the command line names them: ``pipeline.py:orders``, ``package.module:a,b``."""
+"""Names of workflows on the command line: ``pipeline.py:orders``, ``package.module:a,b``."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Target:
 
     @property
     def is_file(self) -> bool:
-        """Whether a file is meant."""
+        """Return whether the target names a file."""
         return self.module.endswith(".py") or os.sep in self.module
 
 
 class BrokenModuleError(Exception):
-    """The user's module can't be imported; ``str`` is the user's own part of the traceback."""
+    """The user's module can't be imported; the message has the user's part of the traceback."""
 
 
 class TargetType(click.ParamType[Target]):
@@ -49,15 +49,15 @@ class TargetType(click.ParamType[Target]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Target:
-        """Take it apart; nothing is imported yet."""
+        """Split the text; nothing is imported yet."""
         if isinstance(value, Target):
             return value
         module, _, listed = str(value).rpartition(":")
         names = tuple(name.strip() for name in listed.split(","))
         if not module or not all(names):
             self.fail(
-                f"{value!r} doesn't say which workflow; give pipeline.py:orders, "
-                "or package.module:orders,refunds",
+                f"{value!r} names no workflow. Give pipeline.py:orders or "
+                "package.module:orders,refunds.",
                 param,
                 ctx,
             )
@@ -65,13 +65,13 @@ class TargetType(click.ParamType[Target]):
 
 
 def load_workflows(target: Target) -> list[Workflow[Any, Any]]:
-    """Import what the target names; the workers will import it under the same name.
+    """Import the target's module, under the name that workers will use too.
 
     Raises:
-        click.UsageError: there is no such file, module or workflow.
-        BrokenModuleError: the module raises when it is imported.
+        click.UsageError: There is no such file, module or workflow.
+        BrokenModuleError: The module raises when it is imported.
     """
-    module = _imported_file(target.module) if target.is_file else _imported(target.module)
+    module = _import_file(target.module) if target.is_file else _import_module(target.module)
     return [_workflow(target, module, name) for name in target.names]
 
 
@@ -81,40 +81,40 @@ def _workflow(target: Target, module: ModuleType, name: str) -> Workflow[Any, An
     found = getattr(module, name, None)
     if isinstance(found, Workflow):
         return found
-    there = [key for key, value in vars(module).items() if isinstance(value, Workflow)]
-    what = "is not there" if found is None else f"is of type {type(found).__name__}"
+    names = [key for key, value in vars(module).items() if isinstance(value, Workflow)]
+    other = "" if found is None else f"; {name!r} is of type {type(found).__name__}"
     raise click.UsageError(
-        f"{target.module} has no workflow {name!r} (it {what}); "
-        f"its workflows are: {', '.join(there) or 'none'}."
+        f"{target.module} has no workflow {name!r}{other}. "
+        f"Its workflows are: {', '.join(names) or 'none'}."
     )
 
 
-def _imported_file(text: str) -> ModuleType:
+def _import_file(text: str) -> ModuleType:
     path = Path(text).resolve()
     if not path.is_file():
-        raise click.UsageError(f"There is no file {text!r}; give the path of a Python file.")
+        raise click.UsageError(f"There is no file {text!r}. Give the path of a Python file.")
     _refuse_unless_importable(text, path)
     sys.path.insert(0, str(path.parent))
-    return _executed(path.stem, text)
+    return _import(path.stem, text)
 
 
 def _refuse_unless_importable(text: str, path: Path) -> None:
     name = path.stem
     if path.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
         raise click.UsageError(
-            f"{text!r} can't be imported by the workers, as {path.name!r} is no module's file "
-            "name; call it something like orders_pipeline.py."
+            f"Workers can't import {text!r}, because {path.name!r} isn't the file name of a Python "
+            "module. Rename it, for example to orders_pipeline.py."
         )
     other = _other_module(name, path)
     if other is not None:
         raise click.UsageError(
-            f"{text!r} has the name of another module ({other}), and the workers would import "
-            f"that one; call it something like {name}_pipeline.py."
+            f"{text!r} has the same name as another module ({other}), which workers would import "
+            f"instead. Rename it, for example to {name}_pipeline.py."
         )
 
 
 def _other_module(name: str, path: Path) -> str | None:
-    """Answer where another module of this name comes from, if there is one."""
+    """Return the origin of another module of this name, or None."""
     try:
         spec = importlib.util.find_spec(name)
     except ValueError:
@@ -125,39 +125,39 @@ def _other_module(name: str, path: Path) -> str | None:
     return None if os.path.realpath(spec.origin) == str(path) else spec.origin
 
 
-def _imported(name: str) -> ModuleType:
-    # Where one stands is what one means, as with `python -m`.
+def _import_module(name: str) -> ModuleType:
+    # Modules in the working directory are found, as with `python -m`.
     sys.path.insert(0, str(Path.cwd()))
-    return _executed(name, name)
+    return _import(name, name)
 
 
-def _executed(name: str, shown: str) -> ModuleType:
+def _import(name: str, shown: str) -> ModuleType:
     try:
         with prints_to_stderr():
             return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and _is_part(error.name, name):
             raise click.UsageError(
-                f"There is no module {error.name!r}; give a module that Python finds from here, "
-                "or a file like pipeline.py."
+                f"There is no module {error.name!r}. Give a module that Python finds from the "
+                "working directory, or a file like pipeline.py."
             ) from error
-        raise BrokenModuleError(f"{users_traceback(error)}{shown} can't be imported.") from error
+        raise BrokenModuleError(f"{user_traceback(error)}{shown} can't be imported.") from error
 
 
 def _is_part(missing: str | None, name: str) -> bool:
-    """Tell whether what wasn't found is the module asked for, or a package around it."""
+    """Return whether the missing module is the target, or a package that contains it."""
     return missing is not None and f"{name}.".startswith(f"{missing}.")
 
 
-def users_traceback(error: BaseException) -> str:
-    """Answer the traceback from where the user's own code begins."""
-    told = traceback.TracebackException.from_exception(error)
-    frames = list(told.stack)
-    while frames and _is_ours(frames[0].filename):
+def user_traceback(error: BaseException) -> str:
+    """Return the traceback from the first frame of the user's code."""
+    summary = traceback.TracebackException.from_exception(error)
+    frames = list(summary.stack)
+    while frames and _is_internal(frames[0].filename):
         del frames[0]
-    told.stack = traceback.StackSummary.from_list(frames)
-    return "".join(told.format())
+    summary.stack = traceback.StackSummary.from_list(frames)
+    return "".join(summary.format())
 
 
-def _is_ours(filename: str) -> bool:
+def _is_internal(filename: str) -> bool:
     return filename.startswith((_OWN_FOLDER, *_IMPORT_MACHINERY))

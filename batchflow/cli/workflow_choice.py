@@ -1,4 +1,4 @@
-"""Which workflows of a store a command speaks of."""
+"""The workflows of a store that a command is about."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ if TYPE_CHECKING:
 
 def query_each_workflow(
     store: StoreClient,
-    ask: Callable[..., Relation],
+    query: Callable[..., Relation],
     workflow: str | None,
 ) -> list[Relation]:
-    """Ask about each workflow, or the one that is named; the column ``workflow`` comes first."""
+    """Query each workflow, or the named one; the results begin with a column ``workflow``."""
     from batchflow.store.schema.layout import literal
 
     names = store.workflows if workflow is None else (workflow,)
-    return [ask(store, workflow=name).select(f"{literal(name)} AS workflow", "*") for name in names]
+    return [
+        query(store, workflow=name).select(f"{literal(name)} AS workflow", "*") for name in names
+    ]
 
 
 def choose_workflow(store: StoreClient, workflow: str | None) -> str:
-    """Answer the workflow that is named, or the only one there is."""
+    """Return the named workflow, or the store's only one.
+
+    Raises:
+        click.UsageError: The store doesn't have exactly one workflow, and none is named.
+    """
     if workflow is not None:
         return workflow
     if len(store.workflows) != 1:
-        there = ", ".join(store.workflows) or "none yet"
-        raise click.UsageError(f"Say with --workflow which one is meant; the store has: {there}.")
+        names = ", ".join(store.workflows) or "none"
+        raise click.UsageError(f"Choose a workflow with --workflow. The store has: {names}.")
     return store.workflows[0]

@@ -1,1 +1,1 @@
-"""A million made-up orders, and the workflow that they go through."""
+"""The demo: a million generated orders, and their workflow."""

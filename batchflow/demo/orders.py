@@ -1,4 +1,4 @@
-"""The demo's workflow: an order is validated by rows, charged by columns, and shipped in SQL."""
+"""The workflow of the demo: a row step validates, a batch step charges, and SQL fulfils."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUPONS = {"WELCOME": 0.10, "SPRING": 0.15, "FRIENDS": 0.25}
 
 
 class OrderStatus(enum.Enum):
-    """Where an order stands."""
+    """The status of an order."""
 
     CREATED = "created"
     VALIDATED = "validated"
@@ -27,7 +27,7 @@ class OrderStatus(enum.Enum):
 
 @dataclass
 class Order:
-    """One order; the first five fields come from the file, the steps fill in the others."""
+    """One order; the file has the first five fields, and the steps set the others."""
 
     order_id: str
     subtotal: float
@@ -43,17 +43,16 @@ orders = bf.Workflow(
     "orders",
     Order,
     OrderStatus,
-    # Short, as somebody is watching; what keeps failing is paused after a second.
+    # A user watches the demo: runs that keep failing are paused within a second.
     retry=bf.Retry(backoff_seconds=0.2, pause_after=3),
 )
 
 
 @orders.step(OrderStatus.CREATED, to=[OrderStatus.VALIDATED, OrderStatus.REJECTED])
 def validate(run: bf.Run[Order, OrderStatus]) -> OrderStatus:
-    """Reject an order without items; give the others their total.
+    """Reject orders without items, and compute the total of the others.
 
-    A coupon that nobody has heard of is a KeyError, as it would be in life: it fails that order
-    and no other.
+    An unknown coupon raises KeyError, which fails that order and no other.
     """
     order = run.object
     if order.items == 0:
@@ -70,7 +69,7 @@ def validate(run: bf.Run[Order, OrderStatus]) -> OrderStatus:
     columns=["order_id", "method"],
 )
 def charge(batch: bf.Batch[Order, OrderStatus]) -> NDArray[np.str_]:
-    """Charge every order whose method of payment is a valid one."""
+    """Charge the orders that have a valid payment method."""
     valid = batch["method"] != "invalid"
     charges = "ch_" + batch["order_id"]
     charges[~valid] = None

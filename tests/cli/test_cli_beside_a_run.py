@@ -30,13 +30,16 @@ SAID = [
     (["funnel"], "reached"),
     (["throughput"], "runs_per_second"),
     (["transitions"], "OUTSIDE"),
-    (["export", "transitions", "out.parquet"], "export: 300 transitions written to out.parquet"),
-    (["pause", *ONE], "pause: 1 runs moved, 0 refused"),
-    (["resume", *ONE], "resume: 1 runs moved, 0 refused"),
-    (["cancel", *FEW], "cancel: 3 runs moved, 0 refused"),
-    (["prune", *BEFORE, "--dry-run"], "prune: 3 runs, 6 transitions and 0 errors would be"),
-    (["prune", *BEFORE, *FEW], "prune: 3 runs, 6 transitions and 0 errors removed"),
-    (["stop"], "stop"),
+    (["export", "transitions", "out.parquet"], "300 transitions written to out.parquet."),
+    (["pause", *ONE], "1 run paused, 0 runs refused."),
+    (["resume", *ONE], "1 run resumed, 0 runs refused."),
+    (["cancel", *FEW], "3 runs cancelled, 0 runs refused."),
+    (
+        ["prune", *BEFORE, "--dry-run"],
+        "3 runs, 6 transitions and 0 errors would be removed. The ",
+    ),
+    (["prune", *BEFORE, *FEW], "3 runs, 6 transitions and 0 errors removed. The "),
+    (["stop"], "The engine is stopping."),
 ]
 # The demo has a store of its own.
 WITHOUT_A_STORE = {"completion", "demo", "diagram"}

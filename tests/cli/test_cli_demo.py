@@ -43,7 +43,7 @@ def test_a_demo_that_was_killed_goes_on_where_it_was(
     process.kill()
     process.communicate()
     outcome = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--json")
-    assert "Going on with here/orders-60000.duckdb" in outcome.stderr
+    assert "Continuing here/orders-60000.duckdb" in outcome.stderr
     told = document(outcome)
     assert told["store"] == "here/orders-60000.duckdb"
     assert sum(entry["runs"] for entry in told["report"]["statuses"]) == 60_000

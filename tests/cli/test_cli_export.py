@@ -28,7 +28,7 @@ def test_a_table_is_written_to_parquet_with_its_types(
 @alone
 def test_a_predicate_chooses_what_is_written_to_csv(tell: Command, tmp_path: Path) -> None:
     outcome = tell("export", "runs", "out.csv", "--where", "weight > 15")
-    assert outcome.stdout == "export: 4 runs written to out.csv\n"
+    assert outcome.stdout == "4 runs written to out.csv.\n"
     written = csv.read_csv(tmp_path / "out.csv")
     assert sorted(written["label"].to_pylist()) == ["16 KG", "17 KG", "18 KG", "19 KG"]
     assert set(written["status"].to_pylist()) == {"SENT"}

@@ -27,7 +27,7 @@ def test_a_run_may_end_at_a_time_of_day(parcels_folder: Path, ask: Command) -> N
     assert document(taken)["report"]["paused"] == 1
     refused = ask("run", "parcel_pipeline.py:parcels", "--until", "26:00")
     assert refused.returncode == 2
-    assert "give HH:MM" in refused.stderr
+    assert "Give HH:MM" in refused.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -57,3 +57,12 @@ def test_bash_completes_commands_by_that_script(command: Command, tmp_path: Path
         check=False,
     )
     assert done.stdout == "export\n", done.stderr
+
+
+def test_the_help_lists_each_command_once_by_purpose_with_its_first_line() -> None:
+    printed = CliRunner().invoke(batchflow, ["--help"], terminal_width=200).output
+    for name, command in batchflow.commands.items():
+        first_line = (command.help or "").splitlines()[0]
+        assert first_line.endswith(".")
+        lines = [line.split(maxsplit=1) for line in printed.splitlines()]
+        assert lines.count([name, first_line]) == 1, name

@@ -32,13 +32,15 @@ def test_finished_runs_are_removed_and_the_others_stay(
     outcome = prune("--finished-before", "0m")
 
     assert (outcome.returncode, outcome.stderr) == (0, "")
-    assert outcome.stdout.startswith("prune: 20 runs, 39 transitions and 0 errors removed; the ")
+    assert outcome.stdout.startswith(
+        "20 runs, 39 transitions and 0 errors removed. The store took "
+    )
     assert left(tell) == 2
 
 
 def test_who_finished_lately_stays(prune: Callable[..., Outcome], tell: Command) -> None:
-    assert prune("--finished-before", "30d").stdout.startswith("prune: 0 runs, ")
-    assert prune("--finished-before", "2020-01-31").stdout.startswith("prune: 0 runs, ")
+    assert prune("--finished-before", "30d").stdout.startswith("0 runs, ")
+    assert prune("--finished-before", "2020-01-31").stdout.startswith("0 runs, ")
     assert left(tell) == 22
 
 
@@ -54,7 +56,7 @@ def test_a_dry_run_tells_and_removes_nothing(prune: Callable[..., Outcome], tell
 
 def test_a_predicate_and_a_workflow_choose_among_them(prune: Callable[..., Outcome]) -> None:
     chosen = ("--workflow", "parcels", "--where", "weight > 15")
-    assert prune("--finished-before", "0m", *chosen).stdout.startswith("prune: 4 runs, 8 ")
+    assert prune("--finished-before", "0m", *chosen).stdout.startswith("4 runs, 8 transitions and ")
 
 
 @pytest.mark.parametrize("age", ["30", "13:30", "-3d", "99999999999999w"])
@@ -62,7 +64,7 @@ def test_what_is_no_age_is_a_usage_error(ask: Command, age: str) -> None:
     outcome = ask("prune", "--finished-before", age)
 
     assert outcome.returncode == 2
-    assert f"'{age}' is no age; give one like 30d" in outcome.stderr
+    assert f"'{age}' isn't an age. Give one like 90m" in outcome.stderr
 
 
 @pytest.mark.parametrize(

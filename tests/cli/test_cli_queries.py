@@ -136,13 +136,13 @@ def test_runs_are_held_and_let_go_by_the_set(tmp_path: Path, command: Command) -
     store = ["--store", "parcels.duckdb", "--json"]
     who = ["parcel_pipeline.py:parcels", "--where", "weight = -2 OR weight = 1"]
     foreseen = document(command("resume", *who, *store, "--dry-run"))
-    assert foreseen == {"verb": "resume", "dry_run": True, "moved": 2, "refused": 1}
+    assert foreseen == {"operation": "resume", "dry_run": True, "changed": 2, "refused": 1}
     assert document(command("resume", *who, *store)) == {**foreseen, "dry_run": False}
-    assert document(command("resume", *who, *store))["moved"] == 0
+    assert document(command("resume", *who, *store))["changed"] == 0
     ids = [row["run_id"] for row in document(command("runs", *store, "--where", "weight < 0"))]
     chosen = [part for run_id in ids for part in ("--run-id", run_id)]
     cancelled = command("cancel", "parcel_pipeline.py:parcels", *chosen, "--reason", "lost", *store)
-    assert document(cancelled)["moved"] == 3
+    assert document(cancelled)["changed"] == 3
     rows = document(command("runs", *store, "--where", "run_state = 'CANCELLED'"))
     assert {row["reason"] for row in rows} == {"lost"}
 

@@ -28,7 +28,7 @@ def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
     drawn = tell("throughput", "--bucket", 3600, "--plot", "out.svg")
 
     assert (drawn.returncode, drawn.stdout) == (0, "")
-    assert drawn.stderr == "plot: written to out.svg\n"
+    assert drawn.stderr == "Plot written to out.svg.\n"
     assert "parcels: runs per second" in (tmp_path / "out.svg").read_text()
 
     assert tell("counts", "--plot", "out.png").returncode == 0
@@ -38,8 +38,8 @@ def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["counts", "--plot", "out.pdf"], "'out.pdf' has to end with .svg or .png"),
-        (["status", "--plot", "out.svg", "--csv"], "Give --plot or one of --json"),
+        (["counts", "--plot", "out.pdf"], "'out.pdf' must end with .svg or .png"),
+        (["status", "--plot", "out.svg", "--csv"], "Give only one of --plot, --json"),
         (["throughput", "--bucket", "0"], "x>0"),
     ],
 )

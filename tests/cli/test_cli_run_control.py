@@ -24,15 +24,13 @@ def standing(tell: Command, where: str) -> list[tuple[str, str]]:
 def test_runs_are_paused_let_go_and_cancelled_without_their_pipeline(tell: Command) -> None:
     chosen = ["--where", "weight < 0", "--json"]
     told = document(tell("pause", *chosen, "--reason", "the scale is broken"))
-    assert told == {"verb": "pause", "dry_run": False, "moved": 1, "refused": 1}
+    assert told == {"operation": "pause", "dry_run": False, "changed": 1, "refused": 1}
     assert sorted(standing(tell, "weight = -1")) == [("PAUSED", "the scale is broken")]
 
-    assert document(tell("resume", *chosen))["moved"] == 2
+    assert document(tell("resume", *chosen))["changed"] == 2
     assert standing(tell, "weight < 0") == [("RUNNING", None)] * 2
 
-    assert tell("cancel", "--where", "weight < 0").stdout == (
-        "cancel: 2 runs moved, 0 refused for their run state\n"
-    )
+    assert tell("cancel", "--where", "weight < 0").stdout == ("2 runs cancelled, 0 runs refused.\n")
     assert standing(tell, "weight < 0") == [("CANCELLED", "cancelled by hand")] * 2
 
 
@@ -46,7 +44,7 @@ def test_each_is_recorded_as_a_transition(tell: Command) -> None:
 
 def test_a_dry_run_changes_nothing(tell: Command) -> None:
     foreseen = document(tell("cancel", "--where", "true", "--dry-run", "--json"))
-    assert (foreseen["moved"], foreseen["refused"]) == (2, 20)
+    assert (foreseen["changed"], foreseen["refused"]) == (2, 20)
     assert len(standing(tell, PAUSED)) == 1
 
 
@@ -88,14 +86,14 @@ def test_where_transitions_are_not_recorded_none_is_written(
         connection.execute(f"ATTACH '{own_parcels}' AS store")
         connection.execute("DROP TABLE store.parcels.transitions")
     outcome = command("pause", "--store", own_parcels, "--where", "weight = -1", "--json")
-    assert document(outcome)["moved"] == 1
+    assert document(outcome)["changed"] == 1
 
 
 def test_a_drain_under_way_leaves_alone_what_is_cancelled(
     tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
     store = ["--store", "guests.duckdb", "--json"]
-    assert document(command("cancel", "--where", "name <> 'guest 0'", *store))["moved"] == 299
+    assert document(command("cancel", "--where", "name <> 'guest 0'", *store))["changed"] == 299
     (tmp_path / "go").touch()
     again = json.loads(command("pause", "--where", "true", "--dry-run", *store).stdout)
     assert again["refused"] >= 299

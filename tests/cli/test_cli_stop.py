@@ -23,7 +23,7 @@ def test_a_drain_is_stopped_in_order(
 def test_a_store_that_nobody_has_open_exits_with_3(command: Command, own_parcels: Path) -> None:
     outcome = command("stop", "--store", own_parcels, "--json")
     assert (outcome.returncode, outcome.stdout) == (3, "")
-    assert "Nobody has the store" in outcome.stderr
+    assert "no engine has the store" in outcome.stderr
 
 
 def test_an_engine_that_moves_no_runs_exits_with_3(
@@ -31,7 +31,7 @@ def test_an_engine_that_moves_no_runs_exits_with_3(
 ) -> None:
     outcome = command("stop", "--store", own_parcels)
     assert (outcome.returncode, outcome.stdout) == (3, "")
-    assert "moves no runs" in outcome.stderr
+    assert "isn't executing steps" in outcome.stderr
 
 
 def test_counts_and_status_say_the_same(tell: Command) -> None:

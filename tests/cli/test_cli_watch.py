@@ -34,12 +34,12 @@ def test_a_run_at_work_is_followed_until_it_has_ended(
     command: Command, guests_at_gate: subprocess.Popen[str], watch: Watch
 ) -> None:
     watching = watch("guests.duckdb")
-    watching.await_text("an engine is at work")
+    watching.await_text("an engine is running")
     watching.await_text("0 of 300 runs finished; ")
     watching.await_text("left at most")
 
     assert command("stop", "--store", "guests.duckdb").returncode == 0
-    watching.await_text("nobody is at work")
+    watching.await_text("no engine is running")
     guests_at_gate.communicate()
 
     watching.shown = ""
@@ -60,8 +60,8 @@ def test_watching_ends_where_there_is_no_store(tmp_path: Path, watch: Watch) -> 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ([], "the output is none"),
-        (["--json"], "leave out the other forms"),
+        ([], "the output isn't one"),
+        (["--json"], "Leave out --json"),
         (["0.001"], "0.1"),
     ],
 )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batchflow.short_form import short_moment, short_number, short_seconds
+from batchflow.short_form import counted, short_moment, short_number, short_seconds
 
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
@@ -46,3 +46,10 @@ def test_durations_are_shown_in_their_largest_unit(seconds: float, shown: str) -
 )
 def test_a_time_of_another_day_shows_the_day(later: timedelta, shown: str) -> None:
     assert short_moment(NOON + later, NOON) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (1_234, "1,234 runs")]
+)
+def test_a_count_has_its_noun_in_the_right_number(number: int, text: str) -> None:
+    assert counted(number, "run") == text

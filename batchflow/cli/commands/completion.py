@@ -8,7 +8,6 @@ from batchflow.cli.output import write
 
 
 @click.command(
-    short_help="Print what completes commands in a shell.",
     epilog="""\b
 Example, for ~/.bashrc:
   eval "$(batchflow completion bash)"
@@ -17,10 +16,13 @@ Example, for ~/.bashrc:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script that has a shell complete the commands and options of batchflow."""
+    """Print the script that completes commands and options in a shell.
+
+    It changes no file: evaluate the script in your shell's startup file.
+    """
     from click.shell_completion import get_completion_class
 
-    scripts = get_completion_class(shell)
-    assert scripts is not None
-    made = scripts(ctx.find_root().command, {}, "batchflow", "_BATCHFLOW_COMPLETE")
-    write(f"{made.source()}\n")
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
+    script = completion_class(ctx.find_root().command, {}, "batchflow", "_BATCHFLOW_COMPLETE")
+    write(f"{script.source()}\n")

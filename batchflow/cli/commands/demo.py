@@ -13,12 +13,12 @@ from batchflow.cli.drain import run_until_idle
 from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import json_option, quiet_option, verbose_option, workers_option
 from batchflow.cli.output import note, prints_to_stderr, write, write_document
+from batchflow.short_form import counted
 
 _UNFINISHED = {"INITIATED", "RUNNING"}
 
 
 @click.command(
-    short_help="Move a million made-up orders through a workflow.",
     epilog="""\b
 Example:
   batchflow demo --runs 100000 --dir /tmp/demo
@@ -29,7 +29,7 @@ Example:
     type=click.IntRange(min=1),
     default=1_000_000,
     show_default=True,
-    help="How many orders.",
+    help="Generate this many orders.",
 )
 @click.option(
     "--dir",
@@ -37,7 +37,7 @@ Example:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("batchflow-demo"),
     show_default=True,
-    help="Where the orders and the store are put.",
+    help="The folder for the orders and the store.",
 )
 @workers_option
 @json_option
@@ -46,11 +46,14 @@ Example:
 def demo(
     runs: int, folder: Path, workers: int | None, *, as_json: bool, quiet: bool, verbose: bool
 ) -> None:
-    """Move a million made-up orders through a workflow, and leave the store to look into.
+    """Run a million generated orders through a workflow.
 
-    A few orders have a coupon that nobody knows: their step fails, and they end up paused. When it
-    was stopped in the middle, it goes on where it was; when it had finished, it begins a new store.
-    The exit code is 0 whenever it gets to the end.
+    The store stays, so that you can try the other commands on it. A few orders have an unknown
+    coupon: a step fails for them, and they end up paused. If an earlier demo was interrupted, this
+    continues it; otherwise it creates a new store in the folder.
+
+    Prints the report of the run, and the commands to try next. Exits with 0, also if runs are
+    paused, and with 75 if another process has the store open.
     """
     from batchflow.demo.orders import orders
     from batchflow.engine import Engine
@@ -65,7 +68,7 @@ def demo(
                 loaded = engine.trigger_many(str(source), foreign_id="order_id")
             note(str(loaded))
         else:
-            note(f"Going on with {store}, which was left in the middle.")
+            note(f"Continuing {store}, where an earlier demo was interrupted.")
         report = run_until_idle(engine, quiet=quiet, wait_for_retries=True)
     if as_json:
         write_document({"store": str(store), "report": report.as_dict()})
@@ -76,16 +79,16 @@ def demo(
 
 
 def _store(folder: Path, runs: int) -> Path:
-    """Answer the store that isn't at its end, or the first that doesn't exist yet."""
+    """Return the first store that is unfinished or doesn't exist yet."""
     names = (
         f"orders-{runs}.duckdb" if number == 1 else f"orders-{runs}-{number}.duckdb"
         for number in itertools.count(1)
     )
-    return next(path for name in names if _is_open(path := folder / name))
+    return next(path for name in names if _is_unfinished(path := folder / name))
 
 
-def _is_open(store: Path) -> bool:
-    """Tell whether there is anything left to do in this store."""
+def _is_unfinished(store: Path) -> bool:
+    """Return whether anything is left to do in this store."""
     if not store.exists():
         return True
     from batchflow.access import connect
@@ -100,7 +103,7 @@ def _source(folder: Path, runs: int) -> Path:
     if not source.exists():
         from batchflow.demo.generate import write_orders
 
-        note(f"Making up {runs:,} orders: {source}")
+        note(f"Generating {counted(runs, 'order')}: {source}")
         write_orders(source, runs)
     return source
 
@@ -110,7 +113,7 @@ def _suggestions(store: Path) -> str:
     return "\n".join(
         [
             "",
-            f"The runs are in one DuckDB file, {store}. Look into it:",
+            f"The store is one DuckDB file, {store}. Query it:",
             f"  {batchflow.format('errors')}",
             f"  {batchflow.format('sql')} \\",
             '    "SELECT status, count(*), avg(total) FROM orders.runs GROUP BY ALL"',
@@ -121,7 +124,7 @@ def _suggestions(store: Path) -> str:
 
 
 def _own_command() -> str:
-    """Answer how this command was called, so that what is suggested can be pasted."""
+    """Return how this command was called, so that you can paste the suggestions."""
     if Path(sys.argv[0]).name == "__main__.py":
         return "python -m batchflow"
     return shlex.quote(sys.argv[0])

@@ -13,7 +13,6 @@ from batchflow.cli.workflow_choice import query_each_workflow
 
 
 @click.command(
-    short_help="Tell the failures by fingerprint.",
     epilog="""\b
 Example:
   batchflow errors --store orders.duckdb --csv > errors.csv
@@ -23,7 +22,14 @@ Example:
 @workflow_option
 @format_option
 def errors(store: Path, workflow: str | None, *, form: OutputFormat) -> None:
-    """Tell the failures by fingerprint: how many, in which steps, since when, and one message."""
+    """List failures of steps, grouped by fingerprint.
+
+    Failures with the same fingerprint have the same cause: the same exception, raised at the same
+    place. All failures since the beginning are counted, also those of runs that succeeded later.
+
+    Prints one row per fingerprint, the most frequent first, with the number of failures (count) and
+    of runs, the first and the last time, the steps, and the latest message.
+    """
     from batchflow.access import StoreClient, connect
 
     with connect(store) as reader:

@@ -11,8 +11,9 @@ import click
 
 from batchflow.cli.atomic_write import atomic_path, is_parquet
 from batchflow.cli.export_files import write_export
-from batchflow.cli.options import json_option, store_option, workflow_option
+from batchflow.cli.options import json_option, one_workflow_option, store_option
 from batchflow.cli.output import write, write_document
+from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.access import StoreClient
@@ -23,7 +24,7 @@ _FILES = {".parquet", ".csv"}
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What is written, and where to."""
+    """The table to write, and the file or folder to write to."""
 
     table: str
     out: Path
@@ -36,10 +37,10 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if not self.out.name:
-            raise click.UsageError("Give the name of a file or a folder to write.")
+            raise click.UsageError("Give the name of a file or folder to write to.")
         if self.partition_by and not self.is_folder:
             raise click.UsageError(
-                f"--partition-by writes a folder, and {str(self.out)!r} is a file's name."
+                f"--partition-by writes a folder, but {str(self.out)!r} is the name of a file."
             )
         if os.path.lexists(self.out):
             self._refuse_to_replace()
@@ -50,13 +51,11 @@ class ExportOptions:
         return self.out.suffix not in _FILES
 
     def _refuse_to_replace(self) -> None:
-        there = f"{str(self.out)!r} is there already"
+        exists = f"{str(self.out)!r} already exists"
         if not self.force:
-            raise click.UsageError(f"{there}; give --force to replace it, or another name.")
+            raise click.UsageError(f"{exists}. Give --force to replace it, or another name.")
         if self.out.is_dir() != self.is_folder or not self._is_export:
-            raise click.UsageError(
-                f"{there}, and what it holds was written by no export; give another name."
-            )
+            raise click.UsageError(f"{exists}, and isn't an earlier export. Give another name.")
 
     @property
     def _is_export(self) -> bool:
@@ -66,7 +65,6 @@ class ExportOptions:
 
 
 @click.command(
-    short_help="Write runs, transitions or errors to files.",
     epilog="""\b
 Examples:
   batchflow export runs --store orders.duckdb --where "run_state = 'COMPLETED'" done.parquet
@@ -76,21 +74,28 @@ Examples:
 @click.argument("table", type=click.Choice(["runs", "transitions", "errors"]))
 @click.argument("out", metavar="OUT.parquet|OUT.csv|FOLDER", type=click.Path(path_type=Path))
 @store_option
-@workflow_option
-@click.option("--where", metavar="SQL", help="A predicate over the table's columns.")
+@one_workflow_option
+@click.option(
+    "--where", metavar="SQL", help="Only rows that satisfy this SQL predicate over the columns."
+)
 @click.option(
     "--partition-by",
     metavar="COLUMN",
     multiple=True,
-    help="Write a folder for each value of it; repeatable.",
+    help="Write one folder per value of this column. May be given several times.",
 )
-@click.option("--force", is_flag=True, help="Replace what an earlier export wrote there.")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
 @json_option
 def export(**options: Any) -> None:
-    """Write a table of one workflow to a Parquet file, a CSV file, or a folder of Parquet files.
+    """Write the runs, transitions or errors of a workflow to files.
 
-    It takes its name when it is whole; if it is interrupted, nothing of it stays. An engine may be
-    at work meanwhile: what is written is the table as it was at one moment.
+    The name of the output chooses its format: a Parquet file, a CSV file, or a folder of Parquet
+    files. The export has the table as it was at one moment, even if an engine is running. An
+    existing file is replaced only with --force, and only if an earlier export wrote it. An
+    interrupted export leaves nothing behind.
+
+    Prints the number of rows written. Exits with 2 if the output already exists, and with 3 if it
+    can't be written.
     """
     _export(ExportOptions(**options))
 
@@ -99,22 +104,24 @@ def _export(options: ExportOptions) -> None:
     from batchflow.access import connect
 
     with connect(options.store) as reader:
-        relation = _chosen(reader, options)
+        relation = _selected_rows(reader, options)
         missing = [name for name in options.partition_by if name not in relation.columns]
         if missing:
             raise click.UsageError(
-                f"There is no column {missing[0]!r} to partition by; the columns of "
-                f"{options.table} are {', '.join(relation.columns)}."
+                f"--partition-by: {options.table} has no column {missing[0]!r}. Its columns are "
+                f"{', '.join(relation.columns)}."
             )
         with atomic_path(options.out) as path:
             rows = write_export(relation, path, options.out.suffix, options.partition_by)
     if options.as_json:
         write_document({"table": options.table, "rows": rows, "path": str(options.out)})
     else:
-        write(f"export: {rows:,} {options.table} written to {options.out}\n")
+        # "runs", "transitions" and "errors" are plurals.
+        noun = options.table.removesuffix("s")
+        write(f"{counted(rows, noun)} written to {options.out}.\n")
 
 
-def _chosen(reader: StoreClient, options: ExportOptions) -> Relation:
+def _selected_rows(reader: StoreClient, options: ExportOptions) -> Relation:
     from batchflow.cli.workflow_choice import choose_workflow
     from batchflow.store.schema.layout import quote
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchflow.cli.options import json_option, store_option
+from batchflow.cli.options import json_option, store_option, where_option, workflow_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.time_options import AgeType
 from batchflow.short_form import counted
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Remove runs that finished long ago.",
     epilog="""\b
 Example:
   batchflow prune --store orders.duckdb --finished-before 30d --dry-run
@@ -31,15 +30,11 @@ Example:
     "--finished-before",
     required=True,
     type=AgeType(),
-    help="How long ago, like 90m, 12h, 30d or 2w, or a date.",
+    help="How long ago the runs finished at least, like 90m, 12h, 30d or 2w, or a date.",
 )
-@click.option("--workflow", metavar="NAME", help="Of which workflow.  [default: of all]")
-@click.option(
-    "--where",
-    metavar="SQL",
-    help="Of these, those that a predicate over the columns of one workflow chooses.",
-)
-@click.option("--dry-run", is_flag=True, help="Count them, and remove nothing.")
+@workflow_option
+@where_option
+@click.option("--dry-run", is_flag=True, help="Count the runs, and remove nothing.")
 @json_option
 def prune(
     store: Path,
@@ -50,11 +45,14 @@ def prune(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove runs that were completed or cancelled long ago, with their transitions and errors.
+    """Remove runs that finished long ago, with their transitions and errors.
 
-    Each workflow's are removed at once: all of them, or none. The file uses their space again. No
-    workflow's definition is needed. Where an engine has the store, it removes those of its own
-    workflows, and its commits wait meanwhile.
+    Only completed and cancelled runs are removed, those of one workflow in one transaction. This
+    can't be undone: export the runs first, if you need them. The file reuses their space and stays
+    about as large. If an engine is running, it prunes its own workflows, and its commits wait
+    meanwhile.
+
+    Prints how many runs, transitions and errors were removed, and the size of the store.
     """
     from batchflow.access import connect
 
@@ -63,19 +61,19 @@ def prune(
     if as_json:
         write_document({"dry_run": dry_run, **asdict(pruned)})
     else:
-        write(_sentence(pruned, dry_run=dry_run))
+        write(_summary(pruned, dry_run=dry_run))
 
 
-def _sentence(pruned: PruneReport, *, dry_run: bool) -> str:
-    removed = "would be removed" if dry_run else "removed"
-    counts = (
-        f"prune: {counted(pruned.runs, 'run')}, {counted(pruned.transitions, 'transition')} and "
-        f"{counted(pruned.errors, 'error')} {removed}"
+def _summary(pruned: PruneReport, *, dry_run: bool) -> str:
+    rows = (
+        f"{counted(pruned.runs, 'run')}, {counted(pruned.transitions, 'transition')} and "
+        f"{counted(pruned.errors, 'error')}"
     )
+    before, after = _megabytes(pruned.bytes_before), _megabytes(pruned.bytes_after)
     if dry_run:
-        return f"{counts}; the store takes {_mb(pruned.bytes_before)}\n"
-    return f"{counts}; the store took {_mb(pruned.bytes_before)}, now {_mb(pruned.bytes_after)}\n"
+        return f"{rows} would be removed. The store takes {before}.\n"
+    return f"{rows} removed. The store took {before} and takes {after} now.\n"
 
 
-def _mb(size: int) -> str:
+def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"

@@ -1,4 +1,4 @@
-"""The commands that ask one question of each workflow, named like the Python methods."""
+"""The commands that each answer one question about how runs move."""
 
 from __future__ import annotations
 
@@ -19,66 +19,87 @@ if TYPE_CHECKING:
     from batchflow.store import PlottableRelation
 
 
-def answer(
-    ask: Callable[..., PlottableRelation],
+def write_or_plot(
+    query: Callable[..., PlottableRelation],
     store: Path,
     workflow: str | None,
     plot: Path | None,
     form: OutputFormat,
 ) -> None:
-    """Ask, and write or draw what is answered."""
+    """Query each workflow, and write or plot the results."""
     if plot is not None and form != OutputFormat():
-        raise click.UsageError("Give --plot or one of --json, --csv and --parquet.")
+        raise click.UsageError("Give only one of --plot, --json, --csv and --parquet.")
     from batchflow.access import connect
 
     with connect(store) as reader:
         if plot is None:
-            write_results(query_each_workflow(reader, ask, workflow), form)
+            write_results(query_each_workflow(reader, query, workflow), form)
         else:
-            write_plot(reader, ask, workflow, plot)
+            write_plot(reader, query, workflow, plot)
 
 
-def _question(name: str, told: str, example: str) -> click.Command:
+def _question_command(name: str, help_text: str, example: str) -> click.Command:
+    """Return the command that calls the client's method of this name."""
+
     @click.command(
         name,
-        help=told,
-        short_help=f"{told.partition('.')[0]}.",
+        help=help_text,
         epilog=f"\b\nExample:\n  batchflow {name} --store orders.duckdb {example}\n",
     )
     @store_option
     @workflow_option
     @plot_option
     @format_option
-    def ask(store: Path, workflow: str | None, plot: Path | None, *, form: OutputFormat) -> None:
+    def command(**options: Any) -> None:
         from batchflow.access import StoreClient
 
-        answer(getattr(StoreClient, name), store, workflow, plot, form)
+        write_or_plot(getattr(StoreClient, name), **options)
 
-    return ask
+    return command
 
 
-counts = _question(
-    "counts", "Count the runs by workflow, status and run state.", "--workflow orders --json"
+counts = _question_command(
+    "counts",
+    """Count runs by workflow, status and run state.
+
+    Prints one row per combination that occurs, with the number of runs.""",
+    "--workflow orders --json",
 )
-durations = _question(
+durations = _question_command(
     "durations",
-    "Tell how long runs stayed at each status. Median, 95th and 99th percentile and the longest, "
-    "in seconds, of those that left it.",
+    """Show how long runs stayed at each status.
+
+    Only completed stays count: those of runs that left the status. A stay includes retries, pauses
+    and waiting, and a run that returned to a status counts each time.
+
+    Prints one row per status with the number of stays (runs), and their median, 95th and 99th
+    percentile and maximum in seconds. The percentiles are approximate.""",
     "--plot durations.svg",
 )
-transitions = _question(
+transitions = _question_command(
     "transitions",
-    "Count how often runs went from where to where. By outcome; export transitions writes each.",
+    """Count transitions by the statuses they connect and by outcome.
+
+    Prints one row per status before, status after and outcome (advanced, failed, paused, ...), with
+    the number of transitions (runs). "batchflow export transitions" writes each single one.""",
     "--csv > transitions.csv",
 )
-funnel = _question(
+funnel = _question_command(
     "funnel",
-    "Tell how far runs got. For each status how many were ever there, are there, and left it.",
+    """Show how many runs got as far as each status.
+
+    Prints one row per status, in the order of their definition, with the number of runs that were
+    ever there (reached), are there now (here), and left it for another status (left).""",
     "--plot funnel.png",
 )
-ages = _question(
+ages = _question_command(
     "ages",
-    "Tell how long nothing happened to the oldest unfinished run. At each status, in seconds.",
+    """Show how long ago the oldest unfinished run at each status changed.
+
+    Use it to find runs that are stuck.
+
+    Prints one row per status with the number of unfinished runs, the last change of the oldest one,
+    its age in seconds, and its run id.""",
     "--json",
 )
 
@@ -95,12 +116,18 @@ Example:
     "--bucket",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="Over how long each rate is taken.  [default: fitting]",
+    help="The length of each interval.  [default: chosen for about a hundred intervals]",
 )
 @plot_option
 @format_option
 def throughput(bucket: float | None, **options: Any) -> None:
-    """Tell how many runs a second left each status, over time."""
+    """Show how many runs per second left each status, over time.
+
+    Counts the transitions of any outcome in intervals of equal length.
+
+    Prints one row per interval and status, with the number of transitions (runs) and their rate.
+    Intervals without transitions are left out.
+    """
     from batchflow.access import StoreClient
 
-    answer(partial(StoreClient.throughput, bucket_seconds=bucket), **options)
+    write_or_plot(partial(StoreClient.throughput, bucket_seconds=bucket), **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadChoices:
-    """What is loaded first, and how."""
+    """The source to load first, and how to load it."""
 
     source: str | None
     workflow: str | None
@@ -42,16 +43,13 @@ class LoadChoices:
 
     def __post_init__(self) -> None:
         if self.source is None and (self.workflow or self.foreign_id or self.at or self.strict):
-            raise click.UsageError(
-                "--foreign-id, --at, --strict and --load-into say how --load reads its source; "
-                "give --load too."
-            )
+            raise click.UsageError("--foreign-id, --at, --strict and --load-into need --load.")
 
     def load(self, engine: Engine) -> LoadReport | None:
         """Load the source, if there is one."""
         if self.source is None:
             return None
-        # Workers may come up already, and where they print is settled by that.
+        # This may start workers, and they inherit the stdout of this moment.
         with prints_to_stderr():
             return engine.trigger_many(
                 self.source,
@@ -66,7 +64,7 @@ class LoadChoices:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How far to go, and what to show."""
+    """How to execute the steps, and what to show."""
 
     store: Path
     workers: int | None
@@ -80,46 +78,68 @@ class RunOptions:
 
 
 @click.command(
-    short_help="Load a source and move the runs.",
     epilog="""\b
-Example, as often as one likes, as orders that are under way aren't loaded again:
+Example:
   batchflow run pipeline.py:orders --store orders.duckdb \\
     --load 'orders-*.parquet' --foreign-id order_id --until 06:00
 """,
 )
 @click.argument("target", type=TargetType(), metavar="MODULE_OR_FILE:WORKFLOW[,WORKFLOW...]")
 @new_store_option
-@click.option("--load", "source", metavar="SOURCE", help="First load a path, a glob or SQL text.")
-@click.option("--load-into", "workflow", metavar="NAME", help="Into which of several workflows.")
-@click.option("--foreign-id", metavar="COLUMN", help="The source's column with your own key.")
-@click.option("--at", metavar="STATUS", help="Where loaded runs begin, if not at the start.")
+@click.option("--load", "source", metavar="SOURCE", help="Load this first: files, or SQL.")
+@click.option(
+    "--load-into",
+    "workflow",
+    metavar="NAME",
+    help="The workflow to load, if several.",
+)
+@click.option(
+    "--foreign-id",
+    metavar="COLUMN",
+    help="The source's column that has your own key.  [default: foreign_id]",
+)
+@click.option("--at", metavar="STATUS", help="The status where loaded runs begin.")
 @click.option(
     "--on-conflict",
     type=click.Choice(["skip", "error"]),
     default="skip",
     show_default=True,
-    help="Rows whose foreign id has an unfinished run: leave them out, or load nothing.",
+    help="Rows whose foreign id has an unfinished run: skip the rows, or load nothing and fail.",
 )
 @click.option(
     "--on-invalid",
     type=click.Choice(["error", "skip"]),
     default="error",
     show_default=True,
-    help="Rows that don't fit the fields: load nothing, or leave them out.",
+    help="Rows that don't fit the fields: load nothing and fail, or skip the rows.",
 )
-@click.option("--strict", is_flag=True, help="Refuse a source with columns that are no fields.")
+@click.option("--strict", is_flag=True, help="Fail if the source has columns that are no fields.")
 @workers_option
-@click.option("--wait-for-retries", is_flag=True, help="Also wait for runs that back off.")
-@click.option("--limit", type=click.IntRange(min=1), help="Execute steps for so many runs.")
-@click.option("--until", type=TimeType(), help="Stop then; without a time zone: local time.")
+@click.option("--wait-for-retries", is_flag=True, help="Also wait for runs that are retried later.")
+@click.option(
+    "--limit",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    help="Execute steps for at most about this many runs.",
+)
+@click.option("--until", type=TimeType(), help="Stop at this time, by default in local time.")
 @json_option
 @quiet_option
 @verbose_option
-@click.option("--log-values", is_flag=True, help="Show the values that errors are about.")
+@click.option("--log-values", is_flag=True, help="Include values of records in messages.")
 def run(target: Target, **options: Any) -> int:
-    """Load a source if one is given, then move runs until nothing is runnable now.
+    """Load a source, if one is given, and execute steps until no run is runnable.
 
-    Progress is a bar on a terminal, and a line every ten seconds elsewhere.
+    Name workflows as FILE.py:NAME or MODULE:NAME, several of the same file separated by commas.
+    Runs that fail are retried, and paused after too many attempts. A run whose retry is due later
+    is left to a later command, unless you give --wait-for-retries. You can interrupt the command at
+    any time, and give it again to continue: committed work is kept, and rows whose foreign id has
+    an unfinished run aren't loaded twice.
+
+    Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
+    a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
+    are paused or wait for a retry, with 3 if the load or the engine failed, and with 75 if another
+    process has the store open.
     """
     choices = LoadChoices(**{name: options.pop(name) for name in LoadChoices.__annotations__})
     return _run(target, choices, RunOptions(**options))
@@ -129,7 +149,7 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
     workflows = load_workflows(target)
     if choices.source is not None and choices.workflow is None and len(workflows) > 1:
         names = ", ".join(workflow.name for workflow in workflows)
-        raise click.UsageError(f"Say with --load-into which workflow is loaded: {names}.")
+        raise click.UsageError(f"Choose the workflow to load with --load-into: {names}.")
     configure_logging(quiet=options.quiet, verbose=options.verbose)
     from batchflow.engine import Engine, EngineConfig
 
@@ -145,14 +165,14 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
             limit=options.limit,
             until=options.until,
         )
-    _tell(report, loaded, options)
+    _write_report(report, loaded, options)
     return exit_code_of(report)
 
 
-def _tell(report: Report, loaded: LoadReport | None, options: RunOptions) -> None:
+def _write_report(report: Report, loaded: LoadReport | None, options: RunOptions) -> None:
     if options.as_json:
         write_document({"load": loaded, "report": report.as_dict()})
     else:
         write(f"{report}\n")
     if report.failures and not options.quiet:
-        note(f"batchflow errors --store {options.store} tells more of the failures.")
+        note(f"List the failures with: batchflow errors --store {shlex.quote(str(options.store))}")

@@ -10,17 +10,20 @@ from uuid import UUID
 
 import click
 
-from batchflow.cli.options import json_option, store_option, workflow_option
+from batchflow.cli.options import json_option, one_workflow_option, store_option, where_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
+from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.operation import ControlReport
 
+_PARTICIPLES = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunControlOptions:
-    """The options of a command that changes runs."""
+    """The options of a command that controls runs."""
 
     store: Path
     workflow: str | None
@@ -33,11 +36,12 @@ class RunControlOptions:
     def __post_init__(self) -> None:
         if (self.where is None) == (not self.run_ids):
             raise click.UsageError(
-                'Choose runs with exactly one of --where and --run-id; --where "true" chooses all.'
+                "Choose runs with exactly one of --where (an SQL predicate, true for all runs) and "
+                "--run-id."
             )
 
-    def chosen(self) -> dict[str, Any]:
-        """Return the options of the operation."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the client's method."""
         reason = {} if self.reason is None else {"reason": self.reason}
         run_ids = self.run_ids or None
         return {"where": self.where, "run_ids": run_ids, "dry_run": self.dry_run, **reason}
@@ -48,12 +52,18 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
         [
             click.argument("target", type=TargetType(), metavar="[FILE:WORKFLOW]", required=False),
             store_option,
-            workflow_option,
-            click.option("--where", metavar="SQL", help="Runs that a predicate chooses."),
+            one_workflow_option,
+            where_option,
             click.option(
-                "--run-id", "run_ids", type=click.UUID, multiple=True, help="One run; repeatable."
+                "--run-id",
+                "run_ids",
+                type=click.UUID,
+                multiple=True,
+                help="Only the run with this id. May be given several times.",
             ),
-            click.option("--reason", help="Why; kept with the runs."),
+            click.option(
+                "--reason", metavar="TEXT", help="The reason, which is stored with each run."
+            ),
             click.option("--dry-run", is_flag=True, help="Count the runs, and change nothing."),
             json_option,
         ]
@@ -62,57 +72,83 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _example(name: str) -> str:
+def _example(operation: str) -> str:
     return f"""\b
-Example:
-  batchflow {name} --store orders.duckdb --where "status = 'CREATED'" --dry-run
-
-While an engine has the store open, the engine does this between its commits. FILE:WORKFLOW names
-the workflow, as --workflow does; its code isn't needed.
+Examples:
+  batchflow {operation} --store orders.duckdb --where "status = 'CREATED'" --dry-run
+  batchflow {operation} --store orders.duckdb --where "status = 'CREATED'" --reason "wrong prices"
 """
 
 
-@click.command(short_help="Pause runs at their status.", epilog=_example("pause"))
+@click.command(epilog=_example("pause"))
 @_run_control_options
 def pause(target: Target | None, **options: Any) -> None:
-    """Pause runs at their status, until they are resumed or cancelled."""
+    """Pause unfinished runs until you resume or cancel them.
+
+    Choose runs with --where or --run-id. No step is executed for a paused run. Runs that are
+    finished or already paused are refused: they don't change. If a step is being executed for a
+    run, its result is dropped. FILE:WORKFLOW names the workflow like --workflow; you need neither
+    if the store has only one.
+
+    Prints how many runs were paused and how many were refused. Exits with 3, and changes nothing,
+    if the predicate is invalid or a run doesn't exist.
+    """
     _control("pause", target, RunControlOptions(**options))
 
 
-@click.command(short_help="Let paused runs continue.", epilog=_example("resume"))
+@click.command(epilog=_example("resume"))
 @_run_control_options
 def resume(target: Target | None, **options: Any) -> None:
-    """Let paused runs continue at their status, on their first attempt."""
+    """Resume paused runs at their status, as on their first attempt.
+
+    Choose runs with --where or --run-id. Runs that aren't paused are refused: they don't change. A
+    resumed run continues when an engine runs, so start "batchflow run" if none is running.
+    FILE:WORKFLOW names the workflow like --workflow; you need neither if the store has only one.
+
+    Prints how many runs were resumed and how many were refused. Exits with 3, and changes nothing,
+    if the predicate is invalid or a run doesn't exist.
+    """
     _control("resume", target, RunControlOptions(**options))
 
 
 @click.command(epilog=_example("cancel"))
 @_run_control_options
 def cancel(target: Target | None, **options: Any) -> None:
-    """End runs at their status, for good."""
+    """Cancel unfinished runs for good, at the status they have.
+
+    Choose runs with --where or --run-id. Finished runs are refused: they don't change. If a step is
+    being executed for a run, its result is dropped. A cancelled run can't be resumed; its foreign
+    id can be loaded again. FILE:WORKFLOW names the workflow like --workflow; you need neither if
+    the store has only one.
+
+    Prints how many runs were cancelled and how many were refused. Exits with 3, and changes
+    nothing, if the predicate is invalid or a run doesn't exist.
+    """
     _control("cancel", target, RunControlOptions(**options))
 
 
-def _control(name: str, target: Target | None, options: RunControlOptions) -> None:
-    workflow = options.workflow if target is None else _named_by(target, options)
+def _control(operation: str, target: Target | None, options: RunControlOptions) -> None:
+    workflow = options.workflow if target is None else _target_name(target, options)
     from batchflow.access import connect
 
     with connect(options.store) as store:
-        report = getattr(store, name)(workflow=workflow, **options.chosen())
-    _write_report(name, report, options)
+        report = getattr(store, operation)(workflow=workflow, **options.arguments())
+    _write_report(operation, report, options)
 
 
-def _named_by(target: Target, options: RunControlOptions) -> str:
+def _target_name(target: Target, options: RunControlOptions) -> str:
     if options.workflow is not None:
-        raise click.UsageError("Name the workflow with one of FILE:WORKFLOW and --workflow.")
+        raise click.UsageError("Choose the workflow with only one of FILE:WORKFLOW and --workflow.")
     workflows = load_workflows(target)
     if len(workflows) > 1:
-        raise click.UsageError("Name one workflow, as --where is about the columns of its runs.")
+        raise click.UsageError("Name only one workflow. --where refers to its columns.")
     return workflows[0].name
 
 
-def _write_report(name: str, report: ControlReport, options: RunControlOptions) -> None:
+def _write_report(operation: str, report: ControlReport, options: RunControlOptions) -> None:
     if options.as_json:
-        write_document({"command": name, "dry_run": options.dry_run, **asdict(report)})
-    else:
-        write(f"{name}: {report}{' (dry run)' if options.dry_run else ''}\n")
+        write_document({"operation": operation, "dry_run": options.dry_run, **asdict(report)})
+        return
+    would_be = "would be " if options.dry_run else ""
+    changed = f"{counted(report.changed, 'run')} {would_be}{_PARTICIPLES[operation]}"
+    write(f"{changed}, {counted(report.refused, 'run')} {would_be}refused.\n")

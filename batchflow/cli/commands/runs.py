@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.options import store_option, workflow_option
+from batchflow.cli.options import one_workflow_option, store_option, where_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
 
@@ -18,16 +18,26 @@ Example:
 """
 )
 @store_option
-@workflow_option
-@click.option("--where", metavar="SQL", help="A predicate over the runs' columns.")
+@one_workflow_option
+@where_option
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most runs shown."
+    "--limit",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="List at most this many runs.",
 )
 @format_option
 def runs(
     store: Path, workflow: str | None, where: str | None, limit: int, *, form: OutputFormat
 ) -> None:
-    """List runs with all their columns."""
+    """List the runs of a workflow with all their columns.
+
+    Prints one row per run: its number and ids, its status and run state, attempts and times, and
+    the fields of its object. Which runs are listed, if there are more than --limit, is not defined.
+    "batchflow sql" sorts and aggregates, and "batchflow export" writes all of them.
+    """
     from batchflow.access import connect
 
     with connect(store) as reader:

@@ -12,7 +12,8 @@ from batchflow.cli.output import rows_of, write, write_document, write_relations
 
 @click.command(
     epilog="""\b
-Example:
+Examples:
+  batchflow show order-000000123 --store orders.duckdb
   batchflow show da6e8c20-163c-8e71-bbda-000000000007 --store orders.duckdb
 """
 )
@@ -20,9 +21,12 @@ Example:
 @store_option
 @json_option
 def show(run: str, store: Path, *, as_json: bool) -> None:
-    """Show one run: its columns, and its transitions in their order.
+    """Show one run and its history.
 
-    RUN is a run id or a foreign id; of several runs with a foreign id, the latest is shown.
+    RUN is a run id, or a foreign id; of several runs with a foreign id, the latest is shown.
+
+    Prints the columns of the run, then its transitions, the oldest first, with the error of each
+    that failed. Exits with 3 if there is no such run.
     """
     from batchflow.access import connect
 

@@ -22,9 +22,12 @@ Example:
 @store_option
 @format_option
 def sql(query: str, store: Path, *, form: OutputFormat) -> None:
-    """Ask the store in SQL, read-only.
+    """Query the store in SQL.
 
-    Each workflow is a schema with the tables runs, transitions and errors.
+    QUERY is one SELECT in the SQL of DuckDB. It can't change anything, and can't read files. Each
+    workflow is a schema with the tables runs, transitions and errors.
+
+    Prints the rows. Exits with 3 if the query is invalid or fails.
     """
     from batchflow.access import connect
 

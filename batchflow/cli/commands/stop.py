@@ -11,7 +11,6 @@ from batchflow.cli.output import write, write_document
 
 
 @click.command(
-    short_help="Have the engine at work stop in order.",
     epilog="""\b
 Example:
   batchflow stop --store orders.duckdb
@@ -20,10 +19,11 @@ Example:
 @store_option
 @json_option
 def stop(store: Path, *, as_json: bool) -> None:
-    """Have the engine that moves the store's runs stop in order.
+    """Stop the running engine gracefully.
 
-    What is in flight is finished within its grace time, and committed; this doesn't wait for that.
-    Where no engine moves runs, there is nothing to stop, and the exit code is 3.
+    The engine takes no more runs, gives the steps in execution ten seconds (by default) to finish,
+    and commits their results. This command doesn't wait for that. Exits with 3 if no engine is
+    executing steps in this store.
     """
     from batchflow.access import connect
     from batchflow.errors import EngineStateError
@@ -31,10 +31,10 @@ def stop(store: Path, *, as_json: bool) -> None:
     with connect(store) as client:
         if not client.request_stop():
             raise EngineStateError(
-                f"The engine that has the store {client.path!r} open moves no runs now, so there "
-                "is no drain to stop."
+                f"There is nothing to stop: the engine that has the store {client.path!r} open "
+                "isn't executing steps."
             )
     if as_json:
         write_document({"stopping": True})
     else:
-        write("stop: the engine finishes what is in flight, and stops\n")
+        write("The engine is stopping. It commits the steps in execution first.\n")
