@@ -37,11 +37,11 @@ class StoreSnapshot:
 
 
 def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
-    """Return the present status of a store, and close the store, so that an engine can open it.
+    """Return the present status of a store.
 
     Raises:
         StoreError: The file is no store.
-        QueryError: The store has no such workflow.
+        WorkflowNotFoundError: The store has no such workflow.
     """
     from batchflow.access import connect
 

@@ -70,7 +70,7 @@ def test_what_is_no_age_is_a_usage_error(ask: Command, age: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--workflow", "letters"], "has no workflow 'letters'; it"),
+        (["--workflow", "letters"], "no workflow 'letters'; the workflows are: 'parcels'"),
         (["--where", "mass > 1"], "have the columns seq, run_id"),
     ],
 )

@@ -77,6 +77,7 @@ def test_of_several_workflows_one_is_to_be_named(command: Command, tmp_path: Pat
     assert outcome.returncode == 2
     assert "letters, parcels" in outcome.stderr
     assert command("pause", "--where", "true", "--workflow", "letters", *store).returncode == 0
+    assert command("runs", *store).returncode == 2
 
 
 def test_where_transitions_are_not_recorded_none_is_written(

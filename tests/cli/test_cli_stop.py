@@ -23,7 +23,7 @@ def test_a_drain_is_stopped_in_order(
 def test_a_store_that_nobody_has_open_exits_with_3(command: Command, own_parcels: Path) -> None:
     outcome = command("stop", "--store", own_parcels, "--json")
     assert (outcome.returncode, outcome.stdout) == (3, "")
-    assert "no engine has the store" in outcome.stderr
+    assert "No engine has the store open" in outcome.stderr
 
 
 def test_an_engine_that_moves_no_runs_exits_with_3(

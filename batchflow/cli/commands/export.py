@@ -13,6 +13,7 @@ from batchflow.cli.atomic_write import atomic_path, is_parquet
 from batchflow.cli.export_files import write_export
 from batchflow.cli.options import json_option, one_workflow_option, store_option
 from batchflow.cli.output import write, write_document
+from batchflow.cli.workflow_choice import choose_workflow
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
@@ -122,7 +123,6 @@ def _export(options: ExportOptions) -> None:
 
 
 def _selected_rows(reader: StoreClient, options: ExportOptions) -> Relation:
-    from batchflow.cli.workflow_choice import choose_workflow
     from batchflow.store.schema.layout import quote
 
     workflow = choose_workflow(reader, options.workflow)

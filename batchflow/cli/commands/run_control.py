@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,12 +13,11 @@ import click
 from batchflow.cli.options import json_option, one_workflow_option, store_option, where_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
+from batchflow.cli.workflow_choice import choose_workflow
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.operation import ControlReport
-
-_PARTICIPLES = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +131,8 @@ def _control(operation: str, target: Target | None, options: RunControlOptions) 
     from batchflow.access import connect
 
     with connect(options.store) as store:
+        if workflow is None and not options.run_ids:
+            workflow = choose_workflow(store, None)
         report = getattr(store, operation)(workflow=workflow, **options.arguments())
     _write_report(operation, report, options)
 
@@ -147,8 +148,9 @@ def _target_name(target: Target, options: RunControlOptions) -> str:
 
 def _write_report(operation: str, report: ControlReport, options: RunControlOptions) -> None:
     if options.as_json:
-        write_document({"operation": operation, "dry_run": options.dry_run, **asdict(report)})
+        counts = {"changed": report.changed, "refused": report.refused}
+        write_document({"operation": operation, "dry_run": options.dry_run, **counts})
         return
     would_be = "would be " if options.dry_run else ""
-    changed = f"{counted(report.changed, 'run')} {would_be}{_PARTICIPLES[operation]}"
+    changed = f"{counted(report.changed, 'run')} {would_be}{report.action}"
     write(f"{changed}, {counted(report.refused, 'run')} {would_be}refused.\n")

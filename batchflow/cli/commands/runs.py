@@ -9,6 +9,7 @@ import click
 from batchflow.cli.options import one_workflow_option, store_option, where_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
+from batchflow.cli.workflow_choice import choose_workflow
 
 
 @click.command(
@@ -41,4 +42,5 @@ def runs(
     from batchflow.access import connect
 
     with connect(store) as reader:
-        write_results([reader.runs(where, workflow=workflow).limit(limit)], form)
+        chosen = choose_workflow(reader, workflow)
+        write_results([reader.runs(where, workflow=chosen).limit(limit)], form)
