@@ -49,7 +49,7 @@ nights: $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python benchmarks/nights.py $(NIGHTS)
 
 soak: $(VENV)/.ready-dev
-	$(BIN)/python tests/crash/crash_driver.py $(SOAK)
+	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)
 
 # The tests are copied to where no batchflow folder is in sight, so they can only find the wheel's;
 # the flights they read lie beside the tree, as ever. All else is that of the tests' environment, whose

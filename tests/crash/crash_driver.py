@@ -33,8 +33,6 @@ def main() -> int:
     given = parsed()
     # Processes that are aborted on purpose leave no core dumps.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Lives are half as long if PyArrow doesn't import pandas in the workers.
-    sys.path.insert(0, str(Path(__file__).with_name("without_pandas")))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-driver-") as folder:
         count = driven(given, Path(folder))

@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.usefixtures("pandas_in_children")
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 

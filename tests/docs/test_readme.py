@@ -34,6 +34,7 @@ def output_of(blocks: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("pandas_in_children")
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     blocks = python_blocks(README)
     assert len(blocks) == 4
@@ -56,6 +57,7 @@ def test_the_commands_of_the_readme_run(
     assert "FULFILLED" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("pandas_in_children")
 def test_the_examples_of_each_page_run(tmp_path: Path) -> None:
     # Each page continues the README's pipeline.py and its orders.parquet, and sees no other page.
     # One process runs them all, as starting it takes longer than most examples.

@@ -157,6 +157,7 @@ def workflow(name: str) -> bf.Workflow[Thing, Stage]:
     return made
 
 
+@pytest.mark.usefixtures("pandas_in_children")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_any_invalid_answer_fails_only_its_runs(workers: int) -> None:
     with bf.Engine(":memory:", *map(workflow, WAYS), workers=workers) as engine:

@@ -224,6 +224,7 @@ def check(engine: bf.Engine, name: str, things: list[Thing]) -> None:
     assert not wrong
 
 
+@pytest.mark.usefixtures("pandas_in_children")
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("name", WAYS)
 def test_values_that_fit_are_stored_and_all_others_fail_only_their_run(

@@ -13,92 +13,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from secrets_kit import (
+    BATCH_STEPS,
+    OWN_ERRORS,
+    ROW_STEPS,
+    SECRET,
+    OwnError,
+    Person,
+    leaves_a_text_for_a_number,
+    people,
+)
 
 import batchflow as bf
 from batchflow.errors import BatchflowError
 from kit.things import Stage
 
-SECRET = "hunter2-of-john@example.org"
-
-
-@dataclass
-class Person:
-    email: str
-    age: int = 1
-    note: str | None = None
-
-
-class OwnError(Exception):
-    """What a step of the user's raises."""
-
-
-class Closing:
-    def close(self) -> None:
-        raise OSError(SECRET)
-
-
-def leaves_a_text_for_a_number(run: bf.Run[Person, Stage]) -> Stage:
-    run.object.age = run.object.email  # type: ignore[assignment]
-    return Stage.DONE
-
-
-def leaves_another_object(run: bf.Run[Person, Stage]) -> Stage:
-    run.object = run.object.email  # type: ignore[assignment]
-    return Stage.DONE
-
-
-def answers_with_a_value(run: bf.Run[Person, Stage]) -> Stage:
-    return run.object.email  # type: ignore[return-value]
-
-
-def answers_with_an_object(run: bf.Run[Person, Stage]) -> Stage:
-    return run.object  # type: ignore[return-value]
-
-
-def raises_its_own(run: bf.Run[Person, Stage]) -> Stage:
-    raise OwnError(f"no card of {run.object.email}")
-
-
-def raises_a_key_error(run: bf.Run[Person, Stage]) -> Stage:
-    return {}[run.object.email]  # type: ignore[no-any-return]
-
-
-def pauses_with_an_object(run: bf.Run[Person, Stage]) -> Any:
-    return run.pause(run.object)  # type: ignore[arg-type]
-
-
-def leaves_texts_for_numbers(batch: bf.Batch[Person, Stage]) -> Any:
-    batch["age"] = batch["email"]
-    return [Stage.DONE] * len(batch)
-
-
-def answers_with_values(batch: bf.Batch[Person, Stage]) -> Any:
-    return batch["email"]
-
-
-def answers_with_too_many(batch: bf.Batch[Person, Stage]) -> Any:
-    return [*batch["email"], SECRET]
-
-
-def masks_with_values(batch: bf.Batch[Person, Stage]) -> Any:
-    batch.skip(batch["email"])
-    return [Stage.DONE] * len(batch)
-
-
-ROW_STEPS: list[Callable[..., Any]] = [
-    leaves_a_text_for_a_number,
-    leaves_another_object,
-    answers_with_a_value,
-    answers_with_an_object,
-    pauses_with_an_object,
-]
-BATCH_STEPS: list[Callable[..., Any]] = [
-    leaves_texts_for_numbers,
-    answers_with_values,
-    answers_with_too_many,
-    masks_with_values,
-]
-OWN_ERRORS: list[Callable[..., Any]] = [raises_its_own, raises_a_key_error]
 SQL_STEPS: dict[str, dict[str, Any]] = {
     "a text for a number": {"set": {"age": "CAST(email AS INTEGER)"}},
     "a text for a number, volatile": {
@@ -112,98 +41,124 @@ SQL_STEPS: dict[str, dict[str, Any]] = {
 }
 
 
+class Closing:
+    def close(self) -> None:
+        raise OSError(SECRET)
+
+
+Drain = tuple[dict[str, tuple[str, str]], str]
+
+
+def written(records: list[logging.LogRecord]) -> str:
+    """Return everything that was logged, as a handler writes it."""
+    return "\n".join(logging.Formatter().format(record) + str(vars(record)) for record in records)
+
+
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Everything that was logged, as a handler writes it."""
     caplog.set_level(logging.DEBUG)
-    return lambda: "\n".join(
-        logging.Formatter().format(record) + str(vars(record)) for record in caplog.records
-    )
+    return lambda: written(caplog.records)
 
 
-def workflow_of(step: Callable[..., Any] | None = None, **sql: Any) -> bf.Workflow[Any, Any]:
-    flow: bf.Workflow[Any, Any] = bf.Workflow("people", Person, Stage)
-    if step in BATCH_STEPS:
-        flow.batch_step(Stage.NEW, to=Stage.DONE)(step)
-    elif step is not None:
-        flow.step(Stage.NEW, to=Stage.DONE)(step)
-    else:
-        flow.sql_step(Stage.NEW, to=[Stage.DONE], **({"set": {}, "status": "DONE"} | sql))
-    return flow
+class Kept(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
-def told_by_a_drain(
-    flow: bf.Workflow[Any, Any], folder: Path, *, workers: int = 0, log_values: bool = False
-) -> tuple[str, str]:
-    """Drain one run, and return what is stored of its failure, and what is said of it."""
-    config = bf.EngineConfig(log_values=log_values)
-    with bf.Engine(folder / "people.duckdb", flow, workers=workers, config=config) as engine:
-        run_id = engine.trigger("p1", Person(SECRET))
-        report = engine.run(progress=False)
-        stored = engine.sql("SELECT type, message, traceback FROM people.errors").fetchall()
-        said = f"{report} {report._repr_html_()} {report.as_dict()} {engine.get(run_id)}"
+def drained(engine: bf.Engine, *names: str) -> dict[str, tuple[str, str]]:
+    """Drain a run of each workflow; return what is stored of its failure, and what is shown."""
+    ids = {name: engine.trigger("p1", Person(SECRET), workflow=name) for name in names}
+    report = engine.run(progress=False)
+    found = {}
+    for name, run_id in ids.items():
+        stored = engine.sql(f"SELECT type, message, traceback FROM {name}.errors").fetchall()
         assert stored, "it hasn't failed"
         assert SECRET in engine.get(run_id).object.email
-    return str(stored), said
+        shown = f"{report} {report._repr_html_()} {report.as_dict()} {engine.get(run_id)}"
+        found[name] = (str(stored), shown)
+    return found
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.fixture(scope="module", params=[0, 1], ids=["inline", "pool"])
+def drain(request: pytest.FixtureRequest) -> Drain:
+    """Drain a run through each of the steps; return what was found and what was logged."""
+    steps = {step.__name__: step for step in [*ROW_STEPS, *BATCH_STEPS, *OWN_ERRORS]}
+    workflows = [people(step, name) for name, step in steps.items()]
+    logger, kept = logging.getLogger(), Kept()
+    level = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with bf.Engine(":memory:", *workflows, workers=request.param) as engine:
+            found = drained(engine, *steps)
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(kept)
+    return found, written(kept.records)
+
+
+def drained_alone(workflow: bf.Workflow[Any, Any], **options: Any) -> tuple[str, str]:
+    with bf.Engine(":memory:", workflow, workers=0, **options) as engine:
+        return drained(engine, "people")["people"]
+
+
 @pytest.mark.parametrize("step", [*ROW_STEPS, *BATCH_STEPS])
-def test_what_we_say_of_a_step_shows_no_value(
-    step: Callable[..., Any], workers: int, tmp_path: Path, logged: Callable[[], str]
-) -> None:
-    stored, said = told_by_a_drain(workflow_of(step), tmp_path, workers=workers)
+def test_what_we_say_of_a_step_shows_no_value(step: Callable[..., Any], drain: Drain) -> None:
+    found, logged = drain
+    stored, shown = found[step.__name__]
 
-    assert "hunter2" not in stored + said + logged()
+    assert "hunter2" not in stored + shown + logged
 
 
 @pytest.mark.parametrize("kind", SQL_STEPS)
-def test_what_we_say_of_a_step_in_sql_shows_no_value(
-    kind: str, tmp_path: Path, logged: Callable[[], str]
-) -> None:
-    stored, said = told_by_a_drain(workflow_of(**SQL_STEPS[kind]), tmp_path)
+def test_what_we_say_of_a_step_in_sql_shows_no_value(kind: str, logged: Callable[[], str]) -> None:
+    stored, shown = drained_alone(people(**SQL_STEPS[kind]))
 
-    assert "hunter2" not in stored + said + logged()
-    assert "9223372036854775807 " not in said
+    assert "hunter2" not in stored + shown + logged()
+    assert "9223372036854775807 " not in shown
 
 
-@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("step", OWN_ERRORS)
 def test_what_a_step_says_itself_is_stored_and_said_nowhere_else(
-    step: Callable[..., Any], workers: int, tmp_path: Path, logged: Callable[[], str]
+    step: Callable[..., Any], drain: Drain
 ) -> None:
-    stored, said = told_by_a_drain(workflow_of(step), tmp_path, workers=workers)
+    found, logged = drain
+    stored, shown = found[step.__name__]
 
     assert SECRET in stored
-    assert "hunter2" not in said + logged()
+    assert "hunter2" not in shown + logged
 
 
-def test_what_a_step_in_sql_says_itself_is_stored(tmp_path: Path) -> None:
-    flow = workflow_of(set={"age": "error('no card of ' || email)"})
-
-    stored, said = told_by_a_drain(flow, tmp_path)
+def test_what_a_step_in_sql_says_itself_is_stored() -> None:
+    stored, shown = drained_alone(people(set={"age": "error('no card of ' || email)"}))
 
     assert f"no card of {SECRET}" in stored
-    assert "hunter2" not in said
+    assert "hunter2" not in shown
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_values_are_shown_where_that_is_asked_for(workers: int, tmp_path: Path) -> None:
-    flow = workflow_of(leaves_a_text_for_a_number)
+def test_values_are_shown_where_that_is_asked_for(workers: int) -> None:
+    workflow, config = people(leaves_a_text_for_a_number), bf.EngineConfig(log_values=True)
+    with bf.Engine(":memory:", workflow, workers=workers, config=config) as engine:
+        stored, shown = drained(engine, "people")["people"]
 
-    stored, said = told_by_a_drain(flow, tmp_path, workers=workers, log_values=True)
-
-    assert f"left a str ('{SECRET}') in field 'age'" in said
+    assert f"left a str ('{SECRET}') in field 'age'" in shown
     assert SECRET in stored
 
 
-def test_values_of_steps_in_sql_are_shown_where_that_is_asked_for(tmp_path: Path) -> None:
-    flow = workflow_of(set={"age": "CAST(email AS INTEGER)"})
+def test_values_of_steps_in_sql_are_shown_where_that_is_asked_for() -> None:
+    workflow = people(set={"age": "CAST(email AS INTEGER)"})
 
-    _, said = told_by_a_drain(flow, tmp_path, log_values=True)
+    _, shown = drained_alone(workflow, config=bf.EngineConfig(log_values=True))
 
-    assert "Could not convert string" in said
-    assert SECRET in said
+    assert "Could not convert string" in shown
+    assert SECRET in shown
 
 
 def test_a_value_that_is_shown_is_cut_short(tmp_path: Path) -> None:
@@ -231,14 +186,14 @@ def test_a_value_that_is_shown_is_cut_short(tmp_path: Path) -> None:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[bf.Engine]:
-    with bf.Engine(tmp_path / "people.duckdb", workflow_of(), workers=0) as opened:
+    with bf.Engine(tmp_path / "people.duckdb", people(), workers=0) as opened:
         yield opened
 
 
 @pytest.fixture
 def showing(tmp_path: Path) -> Iterator[bf.Engine]:
     config = bf.EngineConfig(log_values=True)
-    with bf.Engine(tmp_path / "shown.duckdb", workflow_of(), workers=0, config=config) as opened:
+    with bf.Engine(tmp_path / "shown.duckdb", people(), workers=0, config=config) as opened:
         yield opened
 
 
