@@ -27,6 +27,10 @@ CREATE TABLE batchflow.store(
 CREATE TABLE batchflow.workflows(
     name VARCHAR, run_id_base UHUGEINT, next_seq BIGINT, definition VARCHAR
 );
+CREATE TABLE batchflow.operations(
+    performed_at TIMESTAMPTZ, workflow VARCHAR, operation VARCHAR, outcome VARCHAR, reason VARCHAR,
+    changed BIGINT, refused BIGINT, options VARCHAR
+);
 """
 
 

@@ -13,12 +13,14 @@ from batchflow.store.query.local_source import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.tables import Tables
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
-           t.version, e.step AS failed_step, e.type AS error_type, e.message AS error_message
+           t.version, {reason} AS reason,
+           e.step AS failed_step, e.type AS error_type, e.message AS error_message
     FROM {transitions} AS t
     LEFT JOIN {errors} AS e
       ON e.seq = t.seq AND e.status = t.from_status AND e.attempt = t.attempt
@@ -30,15 +32,25 @@ TRANSITIONS_OF_RUN = """
 FAILURES_OF_RUN = """
     SELECT e.committed_at, e.status AS from_status, e.status AS to_status, 'failed' AS outcome,
            NULL::VARCHAR AS run_state, e.attempt, NULL::INTEGER AS version,
+           NULL::VARCHAR AS reason,
            e.step AS failed_step, e.type AS error_type, e.message AS error_message
     FROM {errors} AS e
     WHERE e.seq = $seq
     ORDER BY e.committed_at, e.attempt"""
 
 LOOK_UP_RUN = """
-    SELECT EXISTS (FROM {runs} WHERE seq = $seq), EXISTS (
-        FROM duckdb_tables() WHERE database_name = current_database()
-        AND lower(schema_name) = lower($workflow) AND table_name = 'transitions')"""
+    SELECT EXISTS (FROM {runs} WHERE seq = $seq),
+           count(*) FILTER (table_name = 'transitions') > 0,
+           count(*) FILTER (table_name = 'operations') > 0
+    FROM duckdb_tables()
+    WHERE database_name = current_database()
+      AND (lower(schema_name), table_name) IN (
+          (lower($workflow), 'transitions'), ('batchflow', 'operations'))"""
+
+REASON = """(
+    SELECT any_value(o.reason) FROM batchflow.operations AS o
+    WHERE o.workflow = {workflow} AND o.performed_at = t.committed_at
+      AND o.outcome = t.outcome::VARCHAR)"""
 
 HAS_TABLE = """
     SELECT 1 FROM duckdb_tables()
@@ -102,11 +114,13 @@ def history(source: Source, run: FoundRun) -> Relation:
     tables, seq = run.tables, run.seq
     look_up = LOOK_UP_RUN.format(runs=tables.runs)
     params = {"seq": seq, "workflow": tables.name}
-    [(exists, recorded)] = Relation(source, look_up, params).fetchall()
+    [(exists, recorded, with_reasons)] = Relation(source, look_up, params).fetchall()
     if not exists:
         raise run_not_found(run.run_id)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
-    text = query.format(transitions=tables.transitions, errors=tables.errors)
+    # A file of an older format has no log of operations.
+    reason = REASON.format(workflow=literal(tables.name)) if with_reasons else "NULL::VARCHAR"
+    text = query.format(transitions=tables.transitions, errors=tables.errors, reason=reason)
     return Relation(source, text, {"seq": seq})
 
 

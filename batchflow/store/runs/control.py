@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -50,7 +51,7 @@ class RunChange:
     sources: tuple[RunState, ...]
     run_state: RunState | None
     assignments: tuple[str, ...]
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pause_change(request: Pause) -> RunChange:
@@ -72,7 +73,6 @@ def resume_change(_: Resume) -> RunChange:
         sources=tuple(state for state in sources_of(RunState.RUNNING) if state.stopped),
         run_state=RunState.RUNNING,
         assignments=("reason = NULL", "next_attempt_at = NULL", "attempt = 1"),
-        params={},
     )
 
 
@@ -102,7 +102,23 @@ def change_runs(
         if allowed.num_rows and not chosen.dry_run:
             with staged(cursor, allowed):
                 _change_staged(cursor, tables, change, now, seq_range(allowed), recorded=recorded)
+            report = ControlReport(change.outcome, allowed.num_rows, refused)
+            _log_operation(cursor, tables, chosen, report, now)
+            return report
     return ControlReport(change.outcome, allowed.num_rows, refused)
+
+
+def _log_operation(
+    cursor: Cursor, tables: Tables, request: ControlRuns, report: ControlReport, now: datetime
+) -> None:
+    options = {**request.to_json(), "run_ids": len(request.run_ids or ())}
+    cursor.execute(
+        "INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            *(now, tables.name, request.name, report.action, request.reason),
+            *(report.changed, report.refused, json.dumps(options)),
+        ],
+    ).fetchall()
 
 
 def _change_staged(

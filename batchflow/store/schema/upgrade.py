@@ -47,8 +47,17 @@ def add_definitions(cursor: Cursor) -> None:
     cursor.execute("ALTER TABLE batchflow.workflows ADD COLUMN definition VARCHAR")
 
 
+def add_operations(cursor: Cursor) -> None:
+    """Add the log of operations."""
+    cursor.execute(
+        "CREATE TABLE batchflow.operations(performed_at TIMESTAMPTZ, workflow VARCHAR, "
+        "operation VARCHAR, outcome VARCHAR, reason VARCHAR, changed BIGINT, refused BIGINT, "
+        "options VARCHAR)"
+    )
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
-    2: (widen_outcomes, add_definitions),
+    2: (widen_outcomes, add_definitions, add_operations),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 

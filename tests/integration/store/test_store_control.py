@@ -145,6 +145,22 @@ def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
     assert bench.transitions("seq") == []
 
 
+def test_the_log_has_each_operation_with_its_reason_and_counts(bench: Bench) -> None:
+    bench.seed(3)
+    act(bench, "pause", "weight < 2", reason="prices are wrong")
+    act(bench, "resume", "true", reason="prices are right")
+    act(bench, "cancel", "true", dry_run=True)
+    log = bench.questions.sql(
+        "SELECT operation, reason, changed, refused, options ->> 'where' FROM batchflow.operations"
+    )
+    assert log.fetchall() == [
+        ("pause", "prices are wrong", 2, 0, "weight < 2"),
+        ("resume", "prices are right", 2, 1, "true"),
+    ]
+    history = bench.questions.history(bench.run_id(0)).select("outcome::VARCHAR, reason")
+    assert history.fetchall() == [("paused", "prices are wrong"), ("resumed", "prices are right")]
+
+
 def test_a_million_runs_are_paused_by_the_set(bench: Bench) -> None:
     bench.seed(1_000_000)
     assert act(bench, "pause", "weight % 2 = 0") == paused(500_000, 0)
