@@ -15,8 +15,9 @@ import pyarrow as pa
 from pyarrow import flight
 
 from batchflow.access.wire import END_OF_ROWS, columns_of, error_of_engine, packed_query
-from batchflow.operation import Request, ResultT, Trigger, TriggerMany
+from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import from_json
+from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
 from batchflow.store.database.instance import Cursor, in_memory
 from batchflow.store.loading.source_objects import ObjectStream

@@ -27,9 +27,10 @@ from batchflow.errors import (
     SourceError,
     StoreError,
 )
-from batchflow.operation import Request, ResultT, Trigger, TriggerMany
+from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import to_json
 from batchflow.operation.request import request_from_json
+from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.query.local_source import LocalRows
 from batchflow.store.query.relation import BATCH_ROWS, executing

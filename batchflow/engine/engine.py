@@ -14,7 +14,8 @@ from batchflow.engine.drains import Drains
 from batchflow.engine.news import CommitNews
 from batchflow.engine.serving import Serving
 from batchflow.executor import ExecutorContext, chosen_executor
-from batchflow.operation import Operations, Request, RequestStop, ResultT, TriggerMany
+from batchflow.operation import Operations, Request, ResultT
+from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store import Store
 from batchflow.store.query.questions import Questions

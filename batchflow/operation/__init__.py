@@ -1,7 +1,7 @@
 """The operations on the runs of a store: one request and one method for each, and their reports.
 
 `Operations` is the interface. An engine in this process, an engine in another process and a
-closed file implement it.
+closed file implement it. The requests are in ``operation/requests.py``.
 """
 
 from __future__ import annotations
@@ -10,31 +10,13 @@ from batchflow.operation.load_report import InvalidColumn, LoadReport
 from batchflow.operation.operations import Operations
 from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request, ResultT
-from batchflow.operation.requests import (
-    Cancel,
-    ControlRuns,
-    Pause,
-    Prune,
-    RequestStop,
-    Resume,
-    Trigger,
-    TriggerMany,
-)
 
 __all__ = [
-    "Cancel",
     "ControlReport",
-    "ControlRuns",
     "InvalidColumn",
     "LoadReport",
     "Operations",
-    "Pause",
-    "Prune",
     "PruneReport",
     "Request",
-    "RequestStop",
     "ResultT",
-    "Resume",
-    "Trigger",
-    "TriggerMany",
 ]

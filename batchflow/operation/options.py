@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -123,17 +123,3 @@ def aware_moment(moment: object, option: str) -> timedelta | datetime:
         "back from now, like timedelta(days=30).",
         option=option,
     )
-
-
-def assignments_of(assigned: object) -> dict[str, str]:
-    """Return SQL expressions by the name of the field that each is assigned to."""
-    texts = isinstance(assigned, Mapping) and all(
-        isinstance(each, str) for pair in assigned.items() for each in pair
-    )
-    if not isinstance(assigned, Mapping) or not assigned or not texts:
-        raise InvalidOptionError(
-            "set has to name at least one field and its SQL expression, like "
-            'set={"country": "upper(country)"}.',
-            option="set",
-        )
-    return dict(assigned)

@@ -10,17 +10,13 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from batchflow.errors import EngineStateError
-from batchflow.operation import (
+from batchflow.operation import ControlReport, LoadReport, PruneReport, Request, ResultT
+from batchflow.operation.requests import (
     Cancel,
-    ControlReport,
     ControlRuns,
-    LoadReport,
     Pause,
     Prune,
-    PruneReport,
-    Request,
     RequestStop,
-    ResultT,
     Resume,
     Trigger,
     TriggerMany,

@@ -10,8 +10,8 @@ import duckdb
 
 from batchflow import crash_point
 from batchflow.errors import StoreError
-from batchflow.operation import TriggerMany
 from batchflow.operation.load_report import LoadReport
+from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from batchflow.errors import ConflictError, InvalidRowsError
-from batchflow.operation import TriggerMany
 from batchflow.operation.load_report import InvalidColumn
+from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.sources import LoadSource

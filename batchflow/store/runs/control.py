@@ -18,7 +18,8 @@ from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState, sources_of
 from batchflow.errors import RunNotFoundError
-from batchflow.operation import Cancel, ControlReport, ControlRuns, Pause, Resume
+from batchflow.operation import ControlReport
+from batchflow.operation.requests import Cancel, ControlRuns, Pause, Resume
 from batchflow.short_form import counted
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of

@@ -12,7 +12,8 @@ import duckdb
 from batchflow import crash_point
 from batchflow.definition.run_state import RunState
 from batchflow.errors import CommitError, InvalidOptionError
-from batchflow.operation import Prune, PruneReport
+from batchflow.operation import PruneReport
+from batchflow.operation.requests import Prune
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from batchflow.definition.workflow import Workflow
-from batchflow.operation import LoadReport, TriggerMany
+from batchflow.operation import LoadReport
+from batchflow.operation.requests import TriggerMany
 from batchflow.store import RunsAdded
 from batchflow.store.loading.load import load
 from batchflow.store.loading.trigger import SingleTrigger

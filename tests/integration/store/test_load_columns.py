@@ -16,7 +16,7 @@ from loading_kit import Item, Loader, Stage, opened, workflow_of
 from batchflow.definition.fields import Precision
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import DefinitionError, InvalidOptionError, LoadError, SourceError
-from batchflow.operation import TriggerMany
+from batchflow.operation.requests import TriggerMany
 from batchflow.store.loading.starting_point import starting_code
 
 
