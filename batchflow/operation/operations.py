@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,6 +23,7 @@ from batchflow.operation.request import Request, ResultT
 from batchflow.operation.requests import (
     Cancel,
     ControlRuns,
+    Edit,
     Pause,
     Prune,
     RequestStop,
@@ -163,6 +164,45 @@ class Operations(ABC):
     ) -> ControlReport:
         """End runs at their status, for good."""
         return self.perform(_control(Cancel, where, run_ids, reason, workflow, dry_run))
+
+    def edit(
+        self,
+        where: str | None = None,
+        *,
+        set: Mapping[str, str],  # noqa: A002 - SQL's word, as in Workflow.sql_step
+        run_ids: Sequence[UUID | str] | None = None,
+        reason: str = "edited by hand",
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> ControlReport:
+        """Set fields of runs to SQL expressions; status and run state stay as they are.
+
+        A step that is executing for a run meanwhile is executed again on the edited object.
+
+        Args:
+            where: The predicate that chooses runs.
+            set: For each field, the SQL expression of its value over the columns of ``runs``, like
+                ``{"country": "upper(country)"}``. All of them read the values before the edit.
+            run_ids: The ids of the runs, instead of ``where``.
+            reason: Why, for the log.
+            workflow: The workflow; may be left out where there is only one.
+            dry_run: Count the runs and change nothing.
+
+        Raises:
+            InvalidOptionError: The workflow has no such field.
+            QueryError: An expression can't be executed for one of the runs, or its value doesn't
+                fit the field; nothing is changed.
+        """
+        return self.perform(
+            Edit(
+                where=where,
+                set=set,
+                run_ids=run_ids_of(run_ids),
+                reason=reason_text(reason),
+                workflow=workflow_name(workflow),
+                dry_run=dry_run,
+            )
+        )
 
     def prune(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+from batchflow.errors import InvalidOptionError
 from batchflow.operation import options
 from batchflow.operation.json_form import TRAVELS_APART
 from batchflow.operation.load_report import LoadReport
@@ -79,6 +81,18 @@ class Cancel(ControlRuns, name="cancel", result=ControlReport):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edit(ControlRuns, name="edit", result=ControlReport):
+    """Set fields of runs to SQL expressions."""
+
+    set: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        _require_assignments(self.set)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prune(Request[PruneReport], name="prune", result=PruneReport):
     """Remove finished runs."""
 
@@ -96,3 +110,15 @@ class Prune(Request[PruneReport], name="prune", result=PruneReport):
 @dataclass(frozen=True, kw_only=True)
 class RequestStop(Request[bool], name="request_stop", result=bool):
     """Ask the drain that is running to stop."""
+
+
+def _require_assignments(assigned: object) -> None:
+    texts = isinstance(assigned, Mapping) and all(
+        isinstance(each, str) for pair in assigned.items() for each in pair
+    )
+    if not assigned or not texts:
+        raise InvalidOptionError(
+            "set names no field with an SQL expression; give at least one, like "
+            'set={"country": "upper(country)"}.',
+            option="set",
+        )

@@ -14,6 +14,7 @@ from batchflow.operation import ControlReport, LoadReport, PruneReport, Request,
 from batchflow.operation.requests import (
     Cancel,
     ControlRuns,
+    Edit,
     Pause,
     Prune,
     RequestStop,
@@ -34,6 +35,7 @@ from batchflow.store.runs.control import (
     pause_change,
     resume_change,
 )
+from batchflow.store.runs.edit import edit_runs
 from batchflow.store.runs.prune import prune
 from batchflow.store.schema.layout import Layout
 from batchflow.store.schema.tables import Tables
@@ -92,6 +94,14 @@ def _control(
     return report
 
 
+def _edit(store: OpenStore, request: Edit, now: datetime) -> ControlReport:
+    layout = store.layouts[chosen_workflow(store.layouts, request.workflow)]
+    report = edit_runs(store.connection, layout, request, now)
+    if not request.dry_run:
+        store.report(RunsChanged(layout.name))
+    return report
+
+
 def _prune(store: OpenStore, request: Prune, now: datetime) -> PruneReport:
     names = list(store.tables)
     if request.workflow is not None or request.where is not None:
@@ -116,6 +126,7 @@ _HOW: Final[Mapping[type[Request[Any]], _How]] = {
     Pause: partial(_control, pause_change),
     Resume: partial(_control, resume_change),
     Cancel: partial(_control, cancel_change),
+    Edit: _edit,
     Prune: _prune,
     RequestStop: _request_stop,
 }

@@ -1,0 +1,93 @@
+"""Setting fields of runs to SQL expressions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from store_kit import LATER, NOW, Bench, Status, moved
+
+from batchflow.definition.run_state import RunState
+from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.operation import ControlReport
+
+EDITABLE = [
+    state
+    for state in RunState
+    if state not in (RunState.REQUESTED_DATA_DELETED, RunState.DATA_DELETED)
+]
+
+
+def edited(changed: int, refused: int = 0) -> ControlReport:
+    return ControlReport("edited", changed, refused)
+
+
+def test_fields_are_set_from_the_values_before_the_edit(bench: Bench) -> None:
+    bench.seed(3)
+    changes = {"weight": "weight * 10", "label": "'was ' || weight"}
+    assert bench.at(LATER).edit("weight > 0", set=changes, reason="tenfold") == edited(2)
+    assert bench.rows("weight, label, version, updated_at") == [
+        (0, "none", 1, NOW),
+        (10, "was 1", 2, LATER),
+        (20, "was 2", 2, LATER),
+    ]
+    columns = "seq, from_status, to_status, outcome, run_state, version, committed_at"
+    assert bench.transitions(columns) == [
+        (1, "NEW", "NEW", "edited", "INITIATED", 2, LATER),
+        (2, "NEW", "NEW", "edited", "INITIATED", 2, LATER),
+    ]
+    log = bench.questions.sql("SELECT operation, reason, changed FROM batchflow.operations")
+    assert log.fetchall() == [("edit", "tenfold", 2)]
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_runs_whose_object_is_erased_are_refused(bench: Bench, state: RunState) -> None:
+    bench.seed(2, run_state=f"'{state.name}'")
+    expected = edited(2) if state in EDITABLE else edited(0, 2)
+    assert bench.questions.edit("true", set={"note": "'seen'"}) == expected
+    assert bench.rows("run_state") == [(state.name,)] * 2
+
+
+def test_a_late_result_for_an_edited_run_is_refused(bench: Bench) -> None:
+    bench.seed(2)
+    late = bench.claim()
+    assert bench.questions.edit(run_ids=[bench.run_id(0)], set={"weight": "7"}) == edited(1)
+    [summary] = bench.commit(moved(bench, late, Status.CHECKED))
+    assert summary.refused_seqs.tolist() == [0]
+    assert bench.rows("weight, status") == [(7, "NEW"), (1, "CHECKED")]
+
+
+def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
+    bench.seed(2)
+    assert bench.questions.edit("true", set={"weight": "0"}, dry_run=True) == edited(2)
+    assert bench.rows("weight, version") == [(0, 1), (1, 1)]
+    assert bench.questions.sql("FROM batchflow.operations").fetchall() == []
+
+
+@pytest.mark.parametrize("wrong", [{}, None, {"weight": 1}, "weight = 1", {"wieght": "1"}])
+def test_what_assigns_no_expression_to_a_field_is_refused(bench: Bench, wrong: Any) -> None:
+    bench.seed(1)
+    with pytest.raises(InvalidOptionError, match=r"^set names"):
+        bench.questions.edit("true", set=wrong)
+    assert bench.rows("version") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "wieght + 1",
+        "label::INTEGER",
+        "NULL",
+        "1; DROP TABLE parcels.runs",
+        "1), version = (9",
+        "1) AS BIGINT), version = CAST((9",
+        "1) FROM parcels.runs WHERE (true",
+        "",
+    ],
+)
+def test_an_expression_that_fails_or_is_none_changes_nothing(bench: Bench, expression: str) -> None:
+    bench.seed(3)
+    with pytest.raises(QueryError, match=r"(run|value) of|runs of 'parcels' can't be edited"):
+        bench.questions.edit("true", set={"weight": expression})
+    assert bench.rows("weight, version") == [(0, 1), (1, 1), (2, 1)]
+    assert bench.transitions("seq") == []
