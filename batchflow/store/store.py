@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """One DuckDB file with the runs of one or more workflows; safe to use from several threads."""
+    """One DuckDB file with the runs of one or more workflows; safe to use from several threads.
+
+    Attributes:
+        path: The file, as an absolute path without symlinks; ``":memory:"`` if there is none.
+        connection: The connection to DuckDB that all of its methods use.
+        listeners: They are called with each change that an operation makes.
+    """
 
     def __init__(
         self,
@@ -53,7 +59,7 @@ class Store:
     ) -> None:
         connection.lock_settings()
         self.path = str(connection.path or MEMORY)
-        self._connection = connection
+        self.connection = connection
         self._held = held.pop_all()
         self._layouts = layouts
         self._source = LocalSource(connection)
@@ -134,14 +140,14 @@ class Store:
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""
-        self._connection.close()
-        if not self._connection.inherited:
+        self.connection.close()
+        if not self.connection.inherited:
             self._held.close()
 
     @property
     def inherited(self) -> bool:
         """Whether another process opened it, and this one is its forked child."""
-        return self._connection.inherited
+        return self.connection.inherited
 
     def run_id_base(self, workflow: AnyWorkflow) -> int:
         """Return the UUID, as a number, to which a run's seq is added for its run id."""
@@ -178,17 +184,17 @@ class Store:
 
     def backlog(self, workflow: AnyWorkflow, now: datetime) -> BacklogCounts:
         """Count the runs that a step may be given now, by status and bucket."""
-        with self._connection.reading() as cursor:
+        with self.connection.reading() as cursor:
             return count_backlog(cursor, self._layout(workflow), now)
 
     def waiting_for_retry(self, workflow: AnyWorkflow) -> int:
         """Count the runs that wait for another attempt."""
-        with self._connection.reading() as cursor:
+        with self.connection.reading() as cursor:
             return count_retries(cursor, self._layout(workflow))
 
     def suspects(self, workflow: AnyWorkflow) -> pa.Table:
         """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""
-        with self._connection.reading() as cursor:
+        with self.connection.reading() as cursor:
             return suspects(cursor, self._layout(workflow))
 
     def claim(
@@ -206,7 +212,7 @@ class Store:
         (uint8), ``#foreign_id`` (string), ``#created_at`` (timestamp[us, UTC]), then `fields`.
         """
         seqs = (first_seq, last_seq)
-        with self._connection.reading() as cursor:
+        with self.connection.reading() as cursor:
             return claim_runs(cursor, self._layout(workflow), from_code, seqs, now, fields)
 
     def commit(self, commits: Sequence[StepCommit], now: datetime) -> list[CommitResult]:
@@ -216,7 +222,7 @@ class Store:
             CommitError: nothing was stored; smaller commits may be.
             DiskFullError, StoreError: no other commit would be stored; this one is whole, or isn't.
         """
-        return commit_steps(self._connection, self._layouts, commits, now)
+        return commit_steps(self.connection, self._layouts, commits, now)
 
     def commit_sql_step(
         self,
@@ -234,9 +240,9 @@ class Store:
         Raises:
             CommitError, DiskFullError, StoreError: as for `commit`.
         """
-        log_values = self._connection.log_values
+        log_values = self.connection.log_values
         task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
-        return sql_step.commit_sql_step(self._connection, task, random)
+        return sql_step.commit_sql_step(self.connection, task, random)
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]

@@ -50,8 +50,8 @@ class Loader:
 
     def __init__(self, store: Store, workflow: Workflow[Any, Any]) -> None:
         self.store = store
-        self.connection = store._connection
-        self.layout: Layout = store._layouts[workflow.name]
+        self.connection = store.connection
+        self.layout: Layout = store.tables(workflow)
         self.trigger_one = SingleTrigger(self.connection, self.layout)
 
     def load(self, source: Any, **options: Any) -> LoadReport:

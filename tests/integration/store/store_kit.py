@@ -17,12 +17,10 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
-from batchflow.engine.catalog import EngineCatalog
-from batchflow.engine.news import CommitNews
-from batchflow.operation import Operations, Request, ResultT
 from batchflow.store import CommitResult, Relation, SqlStepResult, StepCommit, Store
-from batchflow.store.query.questions import Questions
 from batchflow.store.schema.layout import quote
+from batchflow.testing import FakeClock
+from kit.open_store import OpenStore
 
 NOW = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)
@@ -86,7 +84,7 @@ VALUES: dict[str, tuple[str, Any]] = {
 def put_everything(bench: Bench, *, rows: int, attempt: int = 1) -> None:
     """Put runs in whose object has a value of each type."""
     names, values = ", ".join(VALUES), ", ".join(sql for sql, _ in VALUES.values())
-    with bench.store._connection.write() as cursor:
+    with bench.store.connection.write() as cursor:
         cursor.execute(
             "INSERT INTO everything.runs (seq, status, run_state, version, attempt, created_at, "
             f"updated_at, {names}) SELECT range, 'NEW', 'INITIATED', 1, {attempt}, "
@@ -124,29 +122,6 @@ def fetched(relation: Relation) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-class OpenStore(Operations, Questions):
-    """The operations and questions of a store that is open here, at a moment of the test's."""
-
-    def __init__(
-        self, store: Store, *workflows: Workflow[Any, Any], now: dt.datetime = NOW
-    ) -> None:
-        by_name = {workflow.name: workflow for workflow in workflows}
-        self.path = store.path
-        self._by_name = by_name
-        self._store = store
-        self._now = now
-        self._source = store.source
-        self._catalog = EngineCatalog(store, by_name)
-        self._news = CommitNews()
-
-    @property
-    def workflows(self) -> tuple[str, ...]:
-        return tuple(self._by_name)
-
-    def perform(self, request: Request[ResultT]) -> ResultT:
-        return self._store.perform(request, self._now)
-
-
 class Bench:
     """A store with one workflow, and short ways to put runs in and to look at them."""
 
@@ -157,7 +132,7 @@ class Bench:
 
     def at(self, now: dt.datetime) -> OpenStore:
         """The operations and questions at a moment."""
-        return OpenStore(self.store, self.workflow, now=now)
+        return OpenStore(self.store, self.workflow, clock=FakeClock(now))
 
     def seed(self, rows: int, weight: str = "range", **columns: str) -> None:
         """Put runs in: seqs from 0, INITIATED at NEW, unless `columns` (SQL) says otherwise."""
@@ -173,7 +148,7 @@ class Bench:
             "weight": weight,
             "label": "'none'",
         } | columns
-        with self.store._connection.write() as cursor:
+        with self.store.connection.write() as cursor:
             cursor.execute(
                 f"INSERT INTO {quote(self.workflow.name)}.runs ({', '.join(values)}) "
                 f"SELECT {', '.join(values.values())} FROM range({rows})"

@@ -138,7 +138,7 @@ def test_a_reader_reads_no_other_file(kind: str, bench: Bench, path: Path, elsew
 def test_settings_stay_what_they_are(bench: Bench) -> None:
     for statement in ("SET memory_limit = '1GB'", "SET enable_external_access = true"):
         with pytest.raises(duckdb.InvalidInputException):
-            bench.store._connection.cursor().execute(statement)
+            bench.store.connection.cursor().execute(statement)
 
 
 def test_a_query_can_still_be_explained(bench: Bench) -> None:

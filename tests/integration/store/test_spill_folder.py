@@ -27,7 +27,7 @@ from store_kit import NOW, parcels
 from batchflow.store import Store
 
 store = Store.open(sys.argv[1], [parcels()], clock=lambda: NOW, memory_limit="60MB")
-store._connection.cursor().execute({SPILLING!r})
+store.connection.cursor().execute({SPILLING!r})
 print("spilled", flush=True)
 sys.stdin.read()
 """
@@ -54,7 +54,7 @@ def open_small(path: Path | str) -> Store:
 
 
 def spill(store: Store) -> None:
-    store._connection.cursor().execute(SPILLING)
+    store.connection.cursor().execute(SPILLING)
 
 
 def mode(path: Path) -> int:

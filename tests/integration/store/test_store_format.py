@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from store_kit import NOW, Bench, OpenStore, Parcel, Status, parcels
+from store_kit import NOW, Bench, Parcel, Status, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError, StoreFormatError
 from batchflow.store import Relation, Store
+from kit.open_store import OpenStore
 
 
 def digest(path: Path) -> str:
@@ -62,7 +63,7 @@ def test_a_truncated_store_is_refused(
 
 
 def write_much_and_stop(bench: Bench) -> None:
-    with bench.store._connection.write() as cursor:
+    with bench.store.connection.write() as cursor:
         cursor.execute("CREATE TABLE parcels.large AS SELECT hash(range) AS h FROM range(1000000)")
         raise KeyboardInterrupt
 

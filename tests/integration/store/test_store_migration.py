@@ -159,7 +159,7 @@ def test_a_removed_status_stays_in_the_history(open_bench: Open) -> None:
     bench = open_bench()
     bench.seed(1)
     bench.commit(moved(bench, bench.claim(), Status.REFUSED))
-    with bench.store._connection.write() as cursor:
+    with bench.store.connection.write() as cursor:
         cursor.execute("UPDATE parcels.runs SET status = 'DONE'")
     bench.store.close()
     fewer = enum.Enum("Status", "DONE CHECKED NEW")

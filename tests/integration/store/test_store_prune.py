@@ -32,7 +32,7 @@ def counts(pruned: PruneReport) -> tuple[int, int, int]:
 
 def put_log(bench: Bench, rows: int) -> None:
     """Two transitions for each of the first runs, and an error for each second one."""
-    with bench.store._connection.write() as cursor:
+    with bench.store.connection.write() as cursor:
         cursor.execute(
             "INSERT INTO parcels.transitions (seq, from_status, to_status, outcome, version) "
             f"SELECT range % {rows}, 'NEW', 'DONE', 'advanced', 2 FROM range(2 * {rows})"
@@ -190,7 +190,7 @@ def test_who_reads_meanwhile_sees_what_was_there_and_the_space_comes_back_later(
 ) -> None:
     rows = 200_000
     bench.seed(rows, **FINISHED_LONG_AGO, label="md5(range::VARCHAR)")
-    bench.store._connection.fold_log()
+    bench.store.connection.fold_log()
     full = used_blocks(bench)
     reader = bench.questions.runs().select("seq").to_arrow_reader(1_000)
     read = reader.read_next_batch().num_rows

@@ -12,7 +12,6 @@ from store_kit import (
     VALUES,
     Bench,
     Everything,
-    OpenStore,
     Status,
     failed,
     fetched,
@@ -26,6 +25,7 @@ from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidOptionError, QueryError, RunNotFoundError, StoreClosedError
 from batchflow.store import Store
 from batchflow.store.query.arrival import Arrival, arrival
+from kit.open_store import OpenStore
 
 
 @pytest.fixture
