@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, WorkflowNotFoundError
@@ -47,20 +48,21 @@ def workflow_of_object(
 
 def _takes(workflow: AnyWorkflow, instance: object) -> bool:
     expected = workflow.object_type
-    return isinstance(instance, expected) or is_alike(instance, expected)
+    return isinstance(instance, expected) or is_alike(type(instance), expected)
 
 
-def is_alike(instance: object, expected: type) -> bool:
-    """Return whether an object has the class name and fields of a dataclass.
+def is_alike(found: type, expected: type) -> bool:
+    """Return whether a class, or one of its bases, is a dataclass with the same name and fields.
 
-    The class may be another one: where no definition is at hand, it is made of what is stored.
+    A process that knows a workflow only by its description makes classes of its own.
     """
-    return (
-        dataclasses.is_dataclass(instance)
-        and type(instance).__name__ == expected.__name__
-        and _field_names(type(instance)) == _field_names(expected)
+    return any(
+        dataclasses.is_dataclass(base)
+        and base.__name__ == expected.__name__
+        and _field_names(base) == _field_names(expected)
+        for base in found.__mro__
     )
 
 
-def _field_names(dataclass: type) -> list[str]:
+def _field_names(dataclass: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(dataclass)]

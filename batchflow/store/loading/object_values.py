@@ -6,7 +6,6 @@ their nested dataclasses and their enums. An object of the user's class has the 
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from batchflow.columns.value_writing import MISSING, StructSnapshot
 from batchflow.definition.field_type import FieldType, Kind
 from batchflow.definition.fields import Field
+from batchflow.operation.which_workflow import is_alike
 
 ValueReader = Callable[[Any, Field], Any]
 _Adapt = Callable[[Any, FieldType], Any]
@@ -34,16 +34,6 @@ def reader_for(found: type, expected: type) -> ValueReader | None:
     if is_alike(found, expected):
         return _read_alike
     return _read_key if issubclass(found, Mapping) else None
-
-
-def is_alike(found: type, expected: type) -> bool:
-    """Return whether a class, or one of its bases, is a dataclass with the same name and fields."""
-    return any(
-        dataclasses.is_dataclass(base)
-        and base.__name__ == expected.__name__
-        and _field_names(base) == _field_names(expected)
-        for base in found.__mro__
-    )
 
 
 def read_attribute(given: Any, field: Field) -> Any:
@@ -108,7 +98,3 @@ def _instance(given: Mapping[str, Any], field_type: FieldType) -> Any:
     except (KeyError, TypeError, ValueError):
         # The mapping is no such object. It stays as it is, and doesn't fit its field.
         return given
-
-
-def _field_names(dataclass: Any) -> list[str]:
-    return [field.name for field in dataclasses.fields(dataclass)]

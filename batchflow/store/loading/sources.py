@@ -274,7 +274,7 @@ def iterable_of(given: Any) -> Iterable[Any]:
     """Return an iterable of objects.
 
     Raises:
-        SourceError: It is nothing that runs can be loaded from.
+        SourceError: It is something else.
     """
     texts = isinstance(given, str | bytes | Mapping) or is_dataclass(given)
     if texts or not isinstance(given, Iterable):

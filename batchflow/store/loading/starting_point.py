@@ -1,4 +1,4 @@
-"""The status where loaded runs begin."""
+"""The status where runs begin."""
 
 from __future__ import annotations
 
