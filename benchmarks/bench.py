@@ -1,4 +1,4 @@
-"""What a benchmark has at hand: sizes, stores, samples taken in turn, the table."""
+"""What a benchmark works with: sizes, stores, samples in alternation, and the table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from apart import measured_apart
+from fresh_process import measure_in_fresh_process
 from sample import Sample
 from speed_table import Row
 from stores import Stores
@@ -17,17 +17,17 @@ Work = Callable[[], Sample]
 
 
 class MeasuredSeconds:
-    """pytest-benchmark's clock: it goes on by what a sample took in its own process."""
+    """The clock of pytest-benchmark, advanced by the time that a sample took in its own process."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
 
     def __call__(self) -> float:
-        """Tell the seconds so far."""
+        """Return the seconds so far."""
         return self._seconds
 
     def add(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock."""
         self._seconds += seconds
 
 
@@ -36,11 +36,11 @@ class Sizes:
     """How much is measured.
 
     Attributes:
-        runs: runs in a store.
-        finished: finished runs that lie beside the few that wait.
-        rounds: how often each is measured, in turn with its floor.
-        workers: processes, on both sides.
-        large: whether to measure sixteen times `runs` too.
+        runs: The number of runs in a store.
+        finished: The number of finished runs in a store with few others.
+        rounds: How often each work is measured, in alternation with its baseline.
+        workers: The number of processes, of batchflow and of the baseline.
+        large: Whether to measure sixteen times `runs` too.
     """
 
     runs: int
@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Bench:
-    """One benchmark's surroundings."""
+    """The sizes, stores and table of one benchmark."""
 
     sizes: Sizes
     stores: Stores
@@ -60,8 +60,8 @@ class Bench:
     clock: MeasuredSeconds
     benchmark: BenchmarkFixture
 
-    def in_turn(self, measured: Work, *others: Work) -> list[list[Sample]]:
-        """Take samples of several works in turn; pytest-benchmark's statistics are of the first."""
+    def alternate(self, measured: Work, *others: Work) -> list[list[Sample]]:
+        """Take samples of several works in alternation; pytest-benchmark reports the first work."""
         samples: list[list[Sample]] = [[] for _ in (measured, *others)]
 
         def take_others() -> None:
@@ -87,29 +87,29 @@ class Bench:
         watch_workers: bool = False,
         **arguments: str | int,
     ) -> Sample:
-        """Measure on a copy of a store, which is removed afterwards."""
+        """Return a sample measured on a copy of a store, which is removed afterwards."""
         store = self.stores.fresh(original)
         try:
-            return measured_apart(
+            return measure_in_fresh_process(
                 module, function, {"store": str(store), **arguments}, watch_workers=watch_workers
             )
         finally:
             self.stores.drop(store)
 
     def on_new(self, module: str, function: str, **arguments: str | int) -> Sample:
-        """Measure with a store that isn't there yet, and is removed afterwards."""
+        """Return a sample measured on a new store, which is removed afterwards."""
         store = self.stores.unused()
         try:
-            return measured_apart(module, function, {"store": str(store), **arguments})
+            return measure_in_fresh_process(module, function, {"store": str(store), **arguments})
         finally:
             self.stores.drop(store)
 
     def record(self, row: Row) -> None:
-        """Put a row into the printed table and into the JSON."""
+        """Add a row to the printed table and to the JSON."""
         self.table.append(row)
         self.benchmark.extra_info.setdefault("rows", []).append(row.cells())
 
 
 def seconds_of(samples: list[Sample]) -> list[float]:
-    """Answer the time of each sample."""
+    """Return the time of each sample."""
     return [sample.seconds for sample in samples]

@@ -17,13 +17,13 @@ from sample import Sample
 
 
 def main(module: str, function: str, arguments: str) -> None:
-    """Call the function and write what it measured."""
+    """Call the function and write its sample."""
     work = getattr(importlib.import_module(module), function)
-    # PyArrow's first conversion imports pandas where it is installed: off the clock, on both sides.
+    # PyArrow's first conversion imports pandas if it is installed. The clock doesn't run yet.
     pa.array([0])
     measured: Sample = work(**json.loads(arguments))
-    answer = dataclasses.replace(measured, peak_mb=peak_mb_of("self"))
-    json.dump(dataclasses.asdict(answer), sys.stdout)
+    sample = dataclasses.replace(measured, peak_mb=peak_mb_of("self"))
+    json.dump(dataclasses.asdict(sample), sys.stdout)
 
 
 if __name__ == "__main__":  # Its own children import this file again.

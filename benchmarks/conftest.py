@@ -22,9 +22,13 @@ TABLE = pytest.StashKey[list[Row]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("batchflow benchmarks")
     group.addoption("--runs", type=int, default=1_000_000, help="runs in a store")
-    group.addoption("--finished", type=int, default=10_000_000, help="finished runs beside 100")
-    group.addoption("--rounds", type=int, default=5, help="how often each is measured")
-    group.addoption("--workers", type=int, default=2, help="processes, on both sides")
+    group.addoption(
+        "--finished", type=int, default=10_000_000, help="finished runs in a store with 100 others"
+    )
+    group.addoption("--rounds", type=int, default=5, help="how often each work is measured")
+    group.addoption(
+        "--workers", type=int, default=2, help="processes, of batchflow and of the baseline"
+    )
     group.addoption("--large", action="store_true", help="measure sixteen times --runs too")
 
 
@@ -49,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if not rows:
         return
     facts = ", ".join(f"{name} {value}" for name, value in _facts(config).items())
-    terminalreporter.section("speed: medians of rounds taken in turn")
+    terminalreporter.section("speed: medians of alternating rounds")
     terminalreporter.write_line(markdown(rows))
     terminalreporter.write_line(f"\n{datetime.now(UTC):%Y-%m-%d}: {facts}")
 

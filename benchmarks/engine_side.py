@@ -1,4 +1,4 @@
-"""The measured side: the same work as the floors', through batchflow's public surface."""
+"""The work of the baselines, done with batchflow's public interface."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import batchflow as bf
+import crashing_orders
 import orders
-import poison
 from orders import Order, OrderStatus, OrderWorkflow
 from sample import Sample
 
-ASKING = Path(__file__).with_name("asking.py")
+QUERYING = Path(__file__).with_name("querying.py")
 WORKFLOWS: dict[str, Callable[[], OrderWorkflow]] = {
     "row": orders.row_orders,
     "batch": orders.batch_orders,
@@ -32,7 +32,7 @@ def load(source: str, store: str, at: str = "CREATED") -> Sample:
 
 
 def run(store: str, steps: str, workers: int) -> Sample:
-    """Open a loaded store and drain it; opening is on the clock, and the start of the workers."""
+    """Open a loaded store and drain it. The time includes opening, and the start of the workers."""
     workflow, open_engine = WORKFLOWS[steps](), bf.Engine
     began = time.perf_counter()
     with open_engine(store, workflow, workers=workers) as engine:
@@ -43,7 +43,7 @@ def run(store: str, steps: str, workers: int) -> Sample:
 
 
 def load_and_run(store: str, source: str, steps: str, workers: int) -> Sample:
-    """Load a new store and drain it, as the README does; the drain alone is on the clock."""
+    """Load a new store and drain it, as the README does. The time is that of the drain."""
     with bf.Engine(store, WORKFLOWS[steps](), workers=workers) as engine:
         engine.trigger_many(source, foreign_id="order_id")
         began = time.perf_counter()
@@ -52,32 +52,36 @@ def load_and_run(store: str, source: str, steps: str, workers: int) -> Sample:
         return Sample(seconds, _counts(engine))
 
 
-def load_and_run_asked(store: str, source: str, steps: str, workers: int, queries: int) -> Sample:
-    """Load a new store and drain it, while another process asks so often; both are connected."""
+def load_and_run_with_queries(
+    store: str, source: str, steps: str, workers: int, queries: int
+) -> Sample:
+    """Load a new store and drain it while another process, already connected, queries it."""
     with bf.Engine(store, WORKFLOWS[steps](), workers=workers) as engine:
         engine.trigger_many(source, foreign_id="order_id")
-        command = [sys.executable, str(ASKING), store, str(queries)]
+        command = [sys.executable, str(QUERYING), store, str(queries)]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as asking:
-            assert asking.stdin is not None
-            assert asking.stdout is not None
-            asking.stdout.readline()
-            asking.stdin.write("go\n")
-            asking.stdin.flush()
+        ) as querying:
+            assert querying.stdin is not None
+            assert querying.stdout is not None
+            querying.stdout.readline()
+            querying.stdin.write("go\n")
+            querying.stdin.flush()
             began = time.perf_counter()
             engine.run(progress=False)
             seconds = time.perf_counter() - began
-            answered = asking.stdout.readline()
-        return Sample(seconds, _counts(engine), {"answered": float(answered)})
+            finished = querying.stdout.readline()
+        return Sample(seconds, _counts(engine), {"queries": float(finished)})
 
 
-def load_and_run_poisoned(
-    store: str, source: str, steps: str, workers: int, runs: int, poisoned: int
+def load_and_run_with_crashes(
+    store: str, source: str, steps: str, workers: int, runs: int, crashing: int
 ) -> Sample:
-    """Load a new store and drain it, where some of the runs end the worker of their first step."""
-    deadly = poison.poisoned_ids(runs, poisoned) if poisoned else frozenset()
-    with bf.Engine(store, poison.poisoned_orders(steps, deadly), workers=workers) as engine:
+    """Load a new store and drain it; some runs crash the worker that executes their first step."""
+    ids = crashing_orders.crashing_ids(runs, crashing) if crashing else frozenset()
+    with bf.Engine(
+        store, crashing_orders.workflow_with_crashes(steps, ids), workers=workers
+    ) as engine:
         engine.trigger_many(source, foreign_id="order_id")
         began = time.perf_counter()
         report = engine.run(progress=False)
@@ -86,7 +90,7 @@ def load_and_run_poisoned(
 
 
 def run_opened(store: str, steps: str) -> Sample:
-    """Drain a store inline; opening it is off the clock, and told apart."""
+    """Drain a store inline. The time excludes opening it, which is a fact of the sample."""
     began = time.perf_counter()
     with bf.Engine(store, WORKFLOWS[steps](), workers=0) as engine:
         opened = time.perf_counter()
@@ -96,7 +100,7 @@ def run_opened(store: str, steps: str) -> Sample:
 
 
 def trigger_and_wait(store: str, times: int) -> Sample:
-    """Trigger one run and wait until it is through two inline steps; answer the median time."""
+    """Return the median time to trigger a run and wait until it has passed two inline steps."""
     seconds = []
     with bf.Engine(store, _two_steps(), workers=0) as engine:
         engine.start()

@@ -1,4 +1,4 @@
-"""How long an import takes in a process that has imported nothing else."""
+"""Measure an import in a process that has imported nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sample import Sample
 
 
 def importing(statement: str) -> Sample:
-    """Time one import statement in a fresh interpreter; its own start is off the clock."""
+    """Return the time of an import statement in a fresh interpreter, after its own start."""
     program = (
         f"import time; began = time.perf_counter()\n{statement}\nprint(time.perf_counter() - began)"
     )
-    answer = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    return Sample(float(answer.stdout), {})
+    return Sample(float(finished.stdout), {})

@@ -12,7 +12,7 @@ GIGABYTE = 1_000_000_000
 
 
 def facts(folder: Path) -> dict[str, str]:
-    """Tell them; `folder` is where the stores are."""
+    """Return the facts; `folder` is where the stores are."""
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
@@ -32,7 +32,7 @@ def _processor() -> str:
 
 
 def _filesystem(folder: Path) -> str:
-    """Find the kind of the innermost mount that the folder is on."""
+    """Return the type of the filesystem that the folder is on."""
     mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
     kinds = {Path(mount[1]): mount[2] for mount in mounts}
     above = (folder, *folder.parents)

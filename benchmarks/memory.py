@@ -1,7 +1,6 @@
-"""The peak of resident memory, of a process and of its children while they live.
+"""Measure the peak resident memory of a process, and of its children while they run.
 
-`ru_maxrss` won't do: Linux carries it over `exec`, so that the child of a large parent seems as
-large.
+`ru_maxrss` is no use: Linux keeps it across `exec`, so the child of a large parent seems as large.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ SAMPLE_SECONDS = 0.1
 
 
 def peak_mb_of(pid: int | str) -> float:
-    """Read the peak resident memory of a process in MB; 0.0 where it can't be known."""
+    """Return the peak resident memory of a process in MB, or 0.0 if it is unknown."""
     try:
         status = (PROC / str(pid) / "status").read_text()
     except OSError:
@@ -29,10 +28,10 @@ def peak_mb_of(pid: int | str) -> float:
 
 
 class WorkerMemory:
-    """Watches all descendants of a process and keeps the largest peak.
+    """Watch all descendants of a process and keep the largest peak.
 
-    A peak only rises, so that looking from time to time misses no more than what a worker grows by
-    between the last look and its end.
+    A peak only rises, so sampling misses only the growth of a worker between its last sample and
+    its end.
     """
 
     def __init__(self, pid: int) -> None:
@@ -64,15 +63,15 @@ def _descendants(pid: int) -> list[int]:
     children = defaultdict(list)
     for entry in PROC.glob("[0-9]*/stat"):
         try:
-            # The name before it, in parentheses, may itself hold anything.
+            # The process's name precedes it in parentheses, and may contain anything.
             parent = int(entry.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         children[parent].append(int(entry.parent.name))
     found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        born = children[waiting.pop()]
-        found += born
-        waiting += born
+    parents = [pid]
+    while parents:
+        new = children[parents.pop()]
+        found += new
+        parents += new
     return found

@@ -20,8 +20,8 @@ from batchflow.testing import FakeClock
 from memory import peak_mb_of
 
 NIGHT = timedelta(days=1)
-# One order in a thousand is held by hand, and never finishes: its neighbours go, and it stays.
-HELD = "hash(order_id) % 1000 = 0"
+# One order in a thousand is paused and never finishes. It stays when its neighbours are pruned.
+PAUSED = "hash(order_id) % 1000 = 0"
 WORKFLOWS = {"sql": orders.sql_orders, "batch": orders.batch_orders}
 TITLES = ("night", "runs left", "removed", "MB before", "MB after", "free", "night s", "prune s")
 WIDTHS = (5, 11, 10, 10, 9, 5, 8, 8)
@@ -29,7 +29,7 @@ WIDTHS = (5, 11, 10, 10, 9, 5, 8, 8)
 
 @dataclass(frozen=True)
 class Night:
-    """What one night has left; sizes are of the file and its log."""
+    """The result of one night; sizes are of the file and its log."""
 
     runs_left: int
     pruned: bf.PruneReport
@@ -38,7 +38,7 @@ class Night:
     prune_seconds: float
 
     def line(self, number: int) -> str:
-        """Answer its line of the table."""
+        """Return the night's line of the table."""
         before, after = (
             f"{size / 1e6:.0f}" for size in (self.pruned.bytes_before, self.pruned.bytes_after)
         )
@@ -52,13 +52,13 @@ class Night:
             f"{self.seconds:.1f}",
             f"{self.prune_seconds:.2f}",
         )
-        return lined(cells)
+        return aligned(cells)
 
 
 def main() -> None:
-    """Play all nights and print their table."""
-    given = parsed()
-    print(lined(TITLES))
+    """Simulate all nights and print their table."""
+    given = options()
+    print(aligned(TITLES))
     with tempfile.TemporaryDirectory(prefix="nights-", dir=given.folder) as folder:
         for number, night in enumerate(nights(given, Path(folder)), start=1):
             print(night.line(number), flush=True)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def nights(given: argparse.Namespace, folder: Path) -> Iterator[Night]:
-    """Play one night after the other, each in an engine of its own, as from cron."""
+    """Yield one night after the other, each in an engine of its own, as started by cron."""
     source, clock = folder / "orders.parquet", FakeClock()
     orders.write_orders(source, given.runs)
     workflow = WORKFLOWS[given.steps]()
@@ -77,11 +77,11 @@ def nights(given: argparse.Namespace, folder: Path) -> Iterator[Night]:
 
 
 def night(engine: bf.Engine, source: Path, number: int, kept_nights: int) -> Night:
-    """Load, drain, and prune what finished before the nights that are kept."""
+    """Load, drain, and prune the runs that finished before the nights that are kept."""
     with timed() as working:
         query = f"SELECT * REPLACE ('{number}-' || order_id AS order_id) FROM '{source}'"
         engine.trigger_many(query, foreign_id="order_id")
-        engine.pause(f"run_state = 'INITIATED' AND {HELD}")
+        engine.pause(f"run_state = 'INITIATED' AND {PAUSED}")
         engine.run(progress=False)
     with timed() as pruning:
         pruned = engine.prune(kept_nights * NIGHT - NIGHT / 2)
@@ -95,26 +95,28 @@ def night(engine: bf.Engine, source: Path, number: int, kept_nights: int) -> Nig
 
 @contextmanager
 def timed() -> Iterator[list[float]]:
-    """Hand out a list that holds the seconds once the block has ended."""
+    """Yield a list that receives the seconds at the end of the block."""
     seconds: list[float] = []
     began = time.perf_counter()
     yield seconds
     seconds.append(time.perf_counter() - began)
 
 
-def lined(cells: tuple[str, ...]) -> str:
-    """Answer a line of right-aligned cells."""
+def aligned(cells: tuple[str, ...]) -> str:
+    """Return a line of right-aligned cells."""
     return "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
 
 
-def parsed() -> argparse.Namespace:
-    """Read the command line."""
+def options() -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--nights", type=int, default=30)
-    parser.add_argument("--runs", type=int, default=1_000_000, help="loaded each night")
-    parser.add_argument("--kept-nights", type=int, default=3, help="whose finished runs stay")
+    parser.add_argument("--runs", type=int, default=1_000_000, help="runs loaded each night")
+    parser.add_argument(
+        "--kept-nights", type=int, default=3, help="nights whose finished runs stay"
+    )
     parser.add_argument("--steps", choices=WORKFLOWS, default="sql")
-    parser.add_argument("--folder", type=Path, help="where the store is, on the disk in question")
+    parser.add_argument("--folder", type=Path, help="folder of the store, on the disk to measure")
     return parser.parse_args()
 
 

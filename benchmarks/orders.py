@@ -1,7 +1,6 @@
-"""The orders that the benchmarks move: their generator, their steps and the workflows of these.
+"""The orders of the benchmarks: their generator, their steps and their workflows.
 
-The row steps and the batch steps ask for no more than a protocol, so that the hand-written floors
-run the very same functions.
+The row steps and the batch steps take a protocol, so that the baselines call the same functions.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import batchflow as bf
 
 
 class OrderStatus(enum.Enum):
-    """Where an order stands."""
+    """The statuses of an order."""
 
     CREATED = "created"
     VALIDATED = "validated"
@@ -56,7 +55,7 @@ class OrderRun(Protocol):
 
 
 class OrderColumns(Protocol):
-    """What a batch step needs of a batch; a plain dict of columns will do."""
+    """What a batch step needs of a batch; a dict of columns is enough."""
 
     def __getitem__(self, field: str, /) -> Column: ...
     def __setitem__(self, field: str, values: Column, /) -> None: ...
@@ -85,21 +84,21 @@ def ship(run: OrderRun) -> OrderStatus:
 
 
 def validate_batch(batch: OrderColumns) -> Column:
-    """Do what `validate` does, by columns."""
+    """Do the same as `validate`, by columns."""
     filled = batch["items"] != 0
     batch["total"] = np.where(filled, batch["subtotal"] * TAX_FACTOR, 0.0)
     return np.where(filled, OrderStatus.VALIDATED, OrderStatus.REJECTED)
 
 
 def charge_batch(batch: OrderColumns) -> Column:
-    """Do what `charge` does, by columns."""
+    """Do the same as `charge`, by columns."""
     ok = batch["method"] != "invalid"
     batch["charge_id"] = np.where(ok, "ch_" + batch["order_id"], None)
     return np.where(ok, OrderStatus.PAID, OrderStatus.PAYMENT_FAILED)
 
 
 def ship_batch(batch: OrderColumns) -> OrderStatus:
-    """Do what `ship` does, by columns."""
+    """Do the same as `ship`, by columns."""
     batch["tracking"] = "TRK" + batch["order_id"]
     return OrderStatus.FULFILLED
 

@@ -1,4 +1,4 @@
-"""The questions that people ask of a store, each timed until its last row is there."""
+"""The questions of a store, each timed until its last row is fetched."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ QUESTIONS: Final[Mapping[str, Callable[[Store, str], bf.Relation]]] = {
 }
 
 
-def ask(store: str, question: str) -> Sample:
-    """Ask the engine itself; what the same takes by way of its socket is told beside it."""
+def time_question(store: str, question: str) -> Sample:
+    """Return the time in the engine's process, with that through its socket as a fact."""
     with bf.Engine(store, orders.sql_orders(), workers=0) as engine:
         query = "SELECT max(run_id)::VARCHAR, count(*) FROM orders.runs"
         [(run_id, runs)] = engine.sql(query).fetchall()
@@ -36,8 +36,8 @@ def ask(store: str, question: str) -> Sample:
     return Sample(seconds, {"runs": runs}, {"by_socket": by_socket})
 
 
-def show(store: str) -> Sample:
-    """Have the engine draw what a notebook shows of it."""
+def time_picture(store: str) -> Sample:
+    """Return the time to draw the engine's picture for a notebook."""
     with bf.Engine(store, orders.sql_orders(), workers=0) as engine:
         began = time.perf_counter()
         drawn = engine._repr_html_()

@@ -1,4 +1,4 @@
-"""One measurement, as it comes back from the process that made it."""
+"""One measurement, as the process that made it returns it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Sample:
-    """How long one piece of work took, and what came of it.
+    """The time of one work, and its result.
 
     Attributes:
-        seconds: the time on the clock.
-        counts: what must be the same for the measured and its floor: runs by status.
-        facts: more figures to put beside it in the JSON.
-        peak_mb: the most resident memory of the process that did it.
-        peak_worker_mb: the same of the largest of its children; 0.0 where nobody watched.
+        seconds: The measured time.
+        counts: The result, which has to be the same for batchflow and its baseline: the number of
+            runs by status.
+        facts: More figures for the JSON.
+        peak_mb: The peak resident memory of the process.
+        peak_worker_mb: The peak of its largest child; 0.0 if it wasn't measured.
     """
 
     seconds: float

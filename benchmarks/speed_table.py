@@ -1,4 +1,4 @@
-"""The rows of the speed table: what was measured, its floor, the bar, and the verdict."""
+"""The rows of the speed table: a measurement, its baseline, its target, and the result."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 
 MICROSECONDS = 1_000_000
 MILLISECONDS = 1_000
-HEADINGS = ("measured", "figure", "floor", "ratio", "to reach", "verdict")
+HEADINGS = ("measurement", "batchflow", "baseline", "ratio", "target", "result")
 
 
 class Unit(enum.Enum):
-    """What a row's figures are, and how they are written."""
+    """The unit of a row's figures."""
 
     SECONDS = "s"
-    SECONDS_A_RUN = "s a run"
+    SECONDS_PER_RUN = "s per run"
     MEGABYTES = "MB"
 
     def written(self, value: float) -> str:
-        """Write a figure as people read it."""
+        """Return a figure as text."""
         if self is Unit.MEGABYTES:
             return f"{value:,.0f} MB"
-        if self is Unit.SECONDS_A_RUN:
-            return f"{value * MICROSECONDS:.2f} µs a run"
+        if self is Unit.SECONDS_PER_RUN:
+            return f"{value * MICROSECONDS:.2f} µs per run"
         return f"{value:.2f} s" if value >= 1 else f"{value * MILLISECONDS:.1f} ms"
 
 
-class Against(enum.Enum):
-    """How a figure is held against its floor."""
+class Comparison(enum.Enum):
+    """How a figure is compared with its baseline."""
 
     TIMES_FASTER = "at least {limit:g} times as fast"
     TIMES_AS_LONG = "at most {limit:g} times as long"
@@ -39,28 +39,28 @@ class Against(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Bar:
-    """What a row has to reach."""
+class Target:
+    """The figure that a row should reach."""
 
-    against: Against
+    against: Comparison
     limit: float = 0.0
 
     def written(self, unit: Unit) -> str:
-        """Write the bar as a phrase."""
+        """Return the target as a phrase."""
         return self.against.value.format(limit=self.limit, written=unit.written(self.limit))
 
-    def reached(self, figure: float, floor: float) -> bool:
-        """Tell whether a figure reaches the bar."""
+    def reached(self, figure: float, baseline: float) -> bool:
+        """Return whether a figure reaches the target."""
         match self.against:
-            case Against.TIMES_FASTER:
-                return floor >= self.limit * figure
-            case Against.TIMES_AS_LONG:
-                return figure <= self.limit * floor
-            case Against.MORE:
-                return figure - floor <= self.limit
-            case Against.ALONE:
+            case Comparison.TIMES_FASTER:
+                return baseline >= self.limit * figure
+            case Comparison.TIMES_AS_LONG:
+                return figure <= self.limit * baseline
+            case Comparison.MORE:
+                return figure - baseline <= self.limit
+            case Comparison.ALONE:
                 return figure < self.limit
-            case Against.NOTHING:
+            case Comparison.NOTHING:
                 return True
 
 
@@ -69,41 +69,42 @@ class Row:
     """One line of the table, from the medians of its samples.
 
     Attributes:
-        name: what was measured.
-        bar: what it has to reach.
-        figures: one for each round, in `unit`.
-        floors: the floor's, taken in the same rounds; empty where the bar stands alone.
-        runs: how many runs were moved, where a rate says more than a time.
+        name: The measurement.
+        target: The figure to reach.
+        figures: One for each round, in `unit`.
+        baselines: The baseline's, from the same rounds; empty if there is no baseline.
+        unit: The unit of the figures.
+        runs: The number of runs, if the table shows a rate too.
     """
 
     name: str
-    bar: Bar
+    target: Target
     figures: Sequence[float]
-    floors: Sequence[float] = ()
+    baselines: Sequence[float] = ()
     unit: Unit = Unit.SECONDS
     runs: int | None = None
 
     @property
     def figure(self) -> float:
-        """The median of what was measured."""
+        """Return the median of batchflow's figures."""
         return statistics.median(self.figures)
 
     @property
-    def floor(self) -> float:
-        """The median of the floor; 0.0 where there is none."""
-        return statistics.median(self.floors) if self.floors else 0.0
+    def baseline(self) -> float:
+        """Return the median of the baseline; 0.0 if there is none."""
+        return statistics.median(self.baselines) if self.baselines else 0.0
 
     def cells(self) -> tuple[str, ...]:
-        """Write the row's cells, under `HEADINGS`."""
-        bar = self.bar.written(self.unit)
-        reached = "reached" if self.bar.reached(self.figure, self.floor) else "short"
+        """Return the row's cells, in the order of `HEADINGS`."""
+        target = self.target.written(self.unit)
+        result = "reached" if self.target.reached(self.figure, self.baseline) else "missed"
         return (
             self.name,
             self._with_rate(self.figure),
-            self._with_rate(self.floor) if self.floors else "–",
+            self._with_rate(self.baseline) if self.baselines else "–",
             self._ratio(),
-            bar or "–",
-            reached if bar else "–",
+            target or "–",
+            result if target else "–",
         )
 
     def _with_rate(self, value: float) -> str:
@@ -111,20 +112,20 @@ class Row:
         return self.unit.written(value) + rate
 
     def _ratio(self) -> str:
-        if not self.floor:
+        if not self.baseline:
             return "–"
-        match self.bar.against:
-            case Against.TIMES_FASTER:
-                return f"{self.floor / self.figure:.2f} ×"
-            case Against.MORE:
-                sign = "+" if self.figure >= self.floor else "-"
-                return sign + self.unit.written(abs(self.figure - self.floor))
+        match self.target.against:
+            case Comparison.TIMES_FASTER:
+                return f"{self.baseline / self.figure:.2f} ×"
+            case Comparison.MORE:
+                sign = "+" if self.figure >= self.baseline else "-"
+                return sign + self.unit.written(abs(self.figure - self.baseline))
             case _:
-                return f"{self.figure / self.floor:.2f} ×"
+                return f"{self.figure / self.baseline:.2f} ×"
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Draw the rows as a Markdown table whose columns line up."""
+    """Return the rows as a Markdown table with aligned columns."""
     table = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [_line(cells, widths) for cells in table]

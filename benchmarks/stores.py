@@ -1,4 +1,4 @@
-"""Sources and loaded stores, made once a session and copied for each measurement."""
+"""Sources and loaded stores, made once per session and copied for each measurement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import count
 from pathlib import Path
 
 import orders
-from apart import measured_apart
+from fresh_process import measure_in_fresh_process
 
 
 class Stores:
-    """Makes what a measurement starts from, off its clock."""
+    """Make the sources and stores that measurements start from, before their clock starts."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,14 +39,14 @@ class Stores:
 
     @staticmethod
     def _prepare(module: str, function: str, store: Path, **arguments: str | int) -> None:
-        measured_apart(module, function, {"store": str(store), **arguments})
+        measure_in_fresh_process(module, function, {"store": str(store), **arguments})
 
     def unused(self) -> Path:
-        """Name a store that isn't there yet."""
+        """Return the path of a store that doesn't exist yet."""
         return self._folder / f"store-{next(self._numbers)}.duckdb"
 
     def fresh(self, original: Path) -> Path:
-        """Copy a store whose process has ended; on the disk before it is handed out."""
+        """Copy a store whose process has ended, write the copy to the disk and return its path."""
         copy = self.unused()
         shutil.copy(original, copy)
         with copy.open("rb+") as file:
@@ -54,6 +54,6 @@ class Stores:
         return copy
 
     def drop(self, store: Path) -> None:
-        """Remove a store and what lies beside it."""
+        """Remove a store and the files beside it."""
         for path in store.parent.glob(f"{store.name}*"):
             path.unlink()

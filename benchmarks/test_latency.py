@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apart import measured_apart
 from bench import Bench, seconds_of
+from fresh_process import measure_in_fresh_process
 from sample import Sample
-from speed_table import Against, Bar, Row
+from speed_table import Comparison, Row, Target
 
 WAITING = 100
 TRIGGERS = 50
@@ -17,22 +17,22 @@ def test_few_waiting_runs_among_many_finished_ones(bench: Bench) -> None:
     finished = _with_waiting(bench, bench.stores.finished_store(bench.sizes.finished))
     empty = _with_waiting(bench, None)
 
-    among_many, alone = bench.in_turn(
+    among_many, alone = bench.alternate(
         lambda: bench.on_copy(finished, "engine_side", "run_opened", steps="row"),
         lambda: bench.on_copy(empty, "engine_side", "run_opened", steps="row"),
     )
 
-    beside = f"{WAITING} runs waiting beside {bench.sizes.finished:,} finished ones, inline"
-    bar = Bar(Against.MORE, MOST_MORE_SECONDS)
-    bench.record(Row(beside, bar, seconds_of(among_many), seconds_of(alone)))
-    opening = "opening the store beforehand"
-    bench.record(Row(opening, Bar(Against.NOTHING), _opened(among_many), _opened(alone)))
+    name = f"{WAITING} runs in a store with {bench.sizes.finished:,} finished ones, inline"
+    target = Target(Comparison.MORE, MOST_MORE_SECONDS)
+    bench.record(Row(name, target, seconds_of(among_many), seconds_of(alone)))
+    opening = "opening that store"
+    bench.record(Row(opening, Target(Comparison.NOTHING), _opened(among_many), _opened(alone)))
 
 
 def _with_waiting(bench: Bench, original: Path | None) -> Path:
     store = bench.stores.fresh(original) if original else bench.stores.unused()
     source = str(bench.stores.source(WAITING))
-    measured_apart("engine_side", "load", {"source": source, "store": str(store)})
+    measure_in_fresh_process("engine_side", "load", {"source": source, "store": str(store)})
     return store
 
 
@@ -41,9 +41,9 @@ def _opened(samples: list[Sample]) -> list[float]:
 
 
 def test_one_trigger_and_wait_through_two_inline_steps(bench: Bench) -> None:
-    (measured,) = bench.in_turn(
+    (measured,) = bench.alternate(
         lambda: bench.on_new("engine_side", "trigger_and_wait", times=TRIGGERS)
     )
 
-    bar = Bar(Against.ALONE, MOST_SECONDS)
-    bench.record(Row("one trigger and wait through two inline steps", bar, seconds_of(measured)))
+    target = Target(Comparison.ALONE, MOST_SECONDS)
+    bench.record(Row("one trigger and wait through two inline steps", target, seconds_of(measured)))

@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from bench import Bench
 from sample import Sample
-from speed_table import Against, Bar, Row, Unit
+from speed_table import Comparison, Row, Target, Unit
 
-MOST_GROWTH_A_RUN = 1.1
+MOST_TIMES_AS_LONG_PER_RUN = 1.1
 MOST_MORE_MB = 200
 
 
-def test_batch_steps_over_more_and_more_runs(bench: Bench) -> None:
+def test_batch_steps_over_growing_numbers_of_runs(bench: Bench) -> None:
     factors = (16, 4, 1) if bench.sizes.large else (4, 1)
     sizes = [factor * bench.sizes.runs for factor in factors]
 
-    samples = bench.in_turn(*(_drain(bench, runs) for runs in sizes))
+    samples = bench.alternate(*(_drain(bench, runs) for runs in sizes))
 
     taken = dict(zip(sizes, samples, strict=True))
     smallest = bench.sizes.runs
@@ -35,14 +35,14 @@ def _record_growth(
     of = f"batch steps, {runs:,} runs against {smallest:,}"
     bench.record(
         Row(
-            f"{of}: time",
-            Bar(Against.TIMES_AS_LONG, MOST_GROWTH_A_RUN),
+            f"{of}: time per run",
+            Target(Comparison.TIMES_AS_LONG, MOST_TIMES_AS_LONG_PER_RUN),
             [sample.seconds / runs for sample in large],
             [sample.seconds / smallest for sample in small],
-            Unit.SECONDS_A_RUN,
+            Unit.SECONDS_PER_RUN,
         )
     )
-    more = Bar(Against.MORE, MOST_MORE_MB)
+    more = Target(Comparison.MORE, MOST_MORE_MB)
     for process, peaks in (("coordinator", _peaks), ("largest worker", _worker_peaks)):
         name = f"{of}: peak memory, {process}"
         bench.record(Row(name, more, peaks(large), peaks(small), Unit.MEGABYTES))

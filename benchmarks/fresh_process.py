@@ -1,4 +1,4 @@
-"""Runs a measurement in a fresh process and reads back its sample."""
+"""Run a measurement in a fresh process and read its sample."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sample import Sample
 CHILD = Path(__file__).with_name("child.py")
 
 
-def measured_apart(
+def measure_in_fresh_process(
     module: str,
     function: str,
     arguments: Mapping[str, str | int],
     *,
     watch_workers: bool = False,
 ) -> Sample:
-    """Call `module.function(**arguments)` in a process of its own.
+    """Return the sample of `module.function(**arguments)`, called in a process of its own.
 
     Raises:
-        RuntimeError: it failed; what it wrote to standard error is in the message.
+        RuntimeError: The process failed; the message has its standard error.
     """
     command = [sys.executable, str(CHILD), module, function, json.dumps(arguments)]
     with subprocess.Popen(
@@ -34,7 +34,7 @@ def measured_apart(
     ) as child:
         watch = WorkerMemory(child.pid)
         with watch if watch_workers else nullcontext():
-            answer, complaint = child.communicate()
+            output, errors = child.communicate()
     if child.returncode != 0:
-        raise RuntimeError(f"{module}.{function} ended with {child.returncode}:\n{complaint}")
-    return dataclasses.replace(Sample(**json.loads(answer)), peak_worker_mb=watch.peak_mb)
+        raise RuntimeError(f"{module}.{function} exited with code {child.returncode}:\n{errors}")
+    return dataclasses.replace(Sample(**json.loads(output)), peak_worker_mb=watch.peak_mb)

@@ -1,8 +1,8 @@
-"""The hand-written floors: what the engine is measured against.
+"""The hand-written baselines that the engine is compared with.
 
-Each does its work once and answers a `Sample`. What it needs beforehand (a loaded table, a list of
-dataclasses) is made before the clock starts; a connection or a pool that it opens is on the clock,
-as the engine's is.
+Each does its work once and returns a `Sample`. The clock starts after its input (a loaded table, a
+list of dataclasses) is ready. The time includes opening a connection or a pool, as it does for the
+engine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 BATCH_ROWS = 250_000
-CHECKPOINT_THRESHOLD = "256MB"  # What the engine sets.
+CHECKPOINT_THRESHOLD = "256MB"  # As the engine sets it.
 STATUS_ENUM = ", ".join(f"'{status.name}'" for status in OrderStatus)
 
 
@@ -57,7 +57,7 @@ def advance(order: Order) -> tuple[OrderStatus, Order]:
 def pool_in_memory(source: str, workers: int, chunk_rows: int) -> Sample:
     """Send every order through a `multiprocessing.Pool` and count what comes back.
 
-    Workers are forked and the garbage collector is off, in them as well: both make it faster.
+    Workers are forked, and the garbage collector is off in all processes. Both make it faster.
     """
     gc.disable()
     columns = pq.read_table(source, columns=list(orders.SOURCE_COLUMNS)).to_pydict()
@@ -75,7 +75,7 @@ def pool_in_memory(source: str, workers: int, chunk_rows: int) -> Sample:
 
 
 def make_table(source: str, store: str) -> Sample:
-    """Load the orders into a table as the floors of batch and SQL steps want it."""
+    """Load the orders into a table that the baselines of batch and SQL steps use."""
     with _connect(store) as connection:
         connection.execute(f"CREATE TYPE order_status AS ENUM ({STATUS_ENUM})")
         connection.execute(
@@ -100,8 +100,8 @@ def make_table(source: str, store: str) -> Sample:
     return Sample(0.0, {})
 
 
-def load_and_move(store: str, source: str, how: str) -> Sample:
-    """Load a new store and move its orders by `how`; moving alone is on the clock."""
+def load_and_advance(store: str, source: str, how: str) -> Sample:
+    """Load a new store and advance its orders by `how`. The time is that of advancing them."""
     make_table(source, store)
     ways = {"batches": batches_inline, "sql": sql_by_hand}
     return ways[how](store)
@@ -153,17 +153,17 @@ def batches_inline(store: str) -> Sample:
         last_seq = _one(connection, "SELECT max(seq) FROM runs")
         for step in _BATCH_STEPS:
             for first, last in _ranges(last_seq):
-                _move_batch(connection, step, first, last)
+                _advance_batch(connection, step, first, last)
         return _finished(connection, began)
 
 
 def _ranges(last_seq: int) -> Iterator[tuple[int, int]]:
-    """Cut into ranges: DuckDB then reads these rows alone, where LIMIT starts from the top."""
+    """Yield ranges of seqs: DuckDB reads only these rows, while LIMIT starts at the first row."""
     for first in range(1, last_seq + 1, BATCH_ROWS):
         yield first, first + BATCH_ROWS - 1
 
 
-def _move_batch(
+def _advance_batch(
     connection: duckdb.DuckDBPyConnection, step: _BatchStep, first: int, last: int
 ) -> None:
     claimed = connection.sql(
@@ -230,10 +230,10 @@ _SQL_STEPS = (
 
 
 def sql_by_hand(store: str) -> Sample:
-    """Move all runs of a status with one INSERT of their transitions and one UPDATE."""
+    """Advance all runs of a status with one INSERT of their transitions and one UPDATE."""
     began = time.perf_counter()
     with _connect(store) as connection:
-        # Takes half the time of UPDATE ... RETURNING into INSERT.
+        # This takes half the time of UPDATE ... RETURNING into INSERT.
         connection.execute("SET preserve_insertion_order = false")
         for step in _SQL_STEPS:
             at = step.status.name
@@ -256,7 +256,7 @@ def sql_by_hand(store: str) -> Sample:
 
 
 def create_table_as(source: str, store: str) -> Sample:
-    """Load the source's columns with nothing else about them, no checks and no keys."""
+    """Load the source's columns, without checks and without keys."""
     columns = ", ".join(orders.SOURCE_COLUMNS)
     began = time.perf_counter()
     with _connect(store) as connection:

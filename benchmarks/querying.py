@@ -1,6 +1,7 @@
-"""Ask a store's engine from another process, so often: `asking.py STORE QUERIES`.
+"""Query a store's engine from another process: `querying.py STORE QUERIES`.
 
-Says "ready" when it is connected, begins at a line on standard input, says how many were answered.
+It prints "ready" when it is connected, starts at a line on standard input, and prints the number of
+queries at its end.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import time
 
 import batchflow as bf
 
-# A hundred of them take the time of a short drain.
+# With this pause, a hundred queries take as long as a short drain.
 PAUSE_SECONDS = 0.015
 
 
 def main(store: str, queries: int) -> None:
-    """Count the runs by status and run state, again and again."""
+    """Count the runs by status and run state, repeatedly."""
     with bf.connect(store) as client:
         client.counts().fetchall()
         print("ready", flush=True)
