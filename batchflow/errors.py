@@ -234,7 +234,7 @@ class RunUnreachableError(BatchflowError):
         run_id: the run that was waited for.
         status: the name of the status it stands at.
         run_state: the name of its run state.
-        reason: why it was paused or cancelled, where that was said.
+        reason: why it was paused or cancelled, if a reason was given.
     """
 
     def __init__(

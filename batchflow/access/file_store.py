@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class FileStore:
     """Opens the file to read it or to change it, and closes it when the call is done.
 
-    Calls that overlap read by way of one connection: DuckDB drops the lock on a file where the
-    same process opens and closes it once more.
+    Overlapping reads share one connection, as DuckDB drops the lock on a file when the same process
+    opens and closes it once more.
 
     Args:
         path: The store's file.

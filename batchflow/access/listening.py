@@ -1,4 +1,4 @@
-"""Listening beyond the machine's own user, where that is asked for."""
+"""Listening on a network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LEAST_TOKEN_CHARACTERS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Listen:
-    """An address to listen at beside the store's own socket, with TLS and a token.
+    """An address to listen at, besides the store's own socket, with TLS and a token.
 
     Attributes:
-        certificate: the file of the server's certificate, with the chain to its root (PEM).
-        key: the file of its private key (PEM).
-        token: what a caller has to know, at least 16 characters. It lets them ask and change
-            everything that the engine's own user may.
-        host: the address.
-        port: the port; 0 takes a free one.
+        certificate: The file with the server's certificate and the chain to its root (PEM).
+        key: The file with its private key (PEM).
+        token: The token that a client must send, of at least 16 characters. A client with the
+            token may do everything that the engine's own user may.
+        host: The address.
+        port: The port; 0 chooses a free one.
     """
 
     certificate: str | os.PathLike[str]
@@ -30,9 +30,9 @@ class Listen:
     port: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a token that is soon guessed."""
+        """Refuse a token that is easy to guess."""
         if len(self.token) < _LEAST_TOKEN_CHARACTERS:
             raise DefinitionError(
-                f"the token has {len(self.token)} characters; give one with at least "
-                f"{_LEAST_TOKEN_CHARACTERS}, like secrets.token_urlsafe() makes"
+                f"The token has {len(self.token)} characters; give one with at least "
+                f"{_LEAST_TOKEN_CHARACTERS}, like secrets.token_urlsafe() makes."
             )

@@ -1,4 +1,4 @@
-"""Ending queries that take too long, or that nobody waits for any more."""
+"""Ending queries that take too long, or whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOK_SECONDS: Final = 0.05
 
 @dataclass(eq=False)
 class WatchedQuery:
-    """One query under way."""
+    """One running query."""
 
     cancelled: Callable[[], bool]
     interrupt: Callable[[], None]
@@ -25,11 +25,11 @@ class WatchedQuery:
 
 
 class QueryWatch:
-    """One thread looks after all queries, and rests while there is none.
+    """Watches all running queries in one thread, which sleeps while there is none.
 
     Args:
-        seconds: how long a query may take, from its start until its last row was sent.
-        most: how many are executed at the same time; others wait.
+        seconds: The longest time for a query, from its start until its last row is sent.
+        most: How many queries are executed at the same time; others wait.
     """
 
     def __init__(self, seconds: float, most: int) -> None:
@@ -43,10 +43,10 @@ class QueryWatch:
 
     @contextmanager
     def over(self, cancelled: Callable[[], bool], interrupt: Callable[[], None]) -> Iterator[None]:
-        """Watch over one query.
+        """Watch one query.
 
         Raises:
-            QueryError: it was ended because it took too long.
+            QueryError: The query took too long and was ended.
         """
         with self._room:
             watched = WatchedQuery(cancelled, interrupt, time.monotonic() + self._seconds)
@@ -89,7 +89,7 @@ class QueryWatch:
     def _took_too_long(self) -> QueryError:
         found = f"it took longer than {self._seconds:g} seconds"
         return QueryError(
-            f"The query was ended, as {found}: ask for less, or open the engine with a larger "
+            f"The query was ended, as {found}: query less, or open the engine with a larger "
             "EngineConfig.query_timeout_seconds.",
             found=found,
         )

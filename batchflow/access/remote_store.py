@@ -1,4 +1,4 @@
-"""A store that an engine has open: the engine carries out each call, by way of its socket."""
+"""A store that an engine has open: the engine carries out each call, through its socket."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class RemoteStore:
         return Columns(tuple(described["names"]), tuple(described["types"]))
 
     def perform(self, request: Request[ResultT], catalog: Catalog) -> ResultT:
-        """Have the engine carry out an operation."""
+        """Send an operation to the engine and return its result."""
         match request:
             case Trigger():
                 result = self._trigger(request, catalog)

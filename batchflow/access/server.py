@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from batchflow.access.query_watch import QueryWatch
-from batchflow.access.socket import cradle, socket_of
+from batchflow.access.socket import new_socket, socket_of
 from batchflow.access.wire import END_OF_ROWS, flight_error, unpacked_query, with_columns
 from batchflow.columns.value_reading import read_values
 from batchflow.errors import (
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("batchflow")
 
-# More at once would take the memory that commits need.
+# More at once would use the memory that commits need.
 _MOST_QUERIES: Final = 4
 _AUTHORIZATION: Final = "authorization"
 
 
 class ServedEngine(Protocol):
-    """What an engine does for the clients that reach it through its socket."""
+    """The part of an engine that its socket's clients use."""
 
     def perform(self, request: Request[ResultT]) -> ResultT:
         """Carry out an operation."""
@@ -57,7 +57,7 @@ class ServedEngine(Protocol):
         """Return how far the running drain is; None where none is running."""
 
 
-# gRPC doesn't work in a forked child of a process that has used it.
+# gRPC doesn't work in a forked child of a process that used it.
 _GRPC_PID: Final = os.getpid()
 
 
@@ -85,12 +85,12 @@ class Server:
         listen: Listen | None = None,
     ) -> None:
         if os.getpid() != _GRPC_PID:
-            raise OSError("this process was forked from one that serves an engine")
+            raise OSError("This process was forked from one that serves an engine.")
         self._watch = QueryWatch(query_timeout_seconds, _MOST_QUERIES)
         requests = _Requests(path, store, weakref.ref(engine), self._watch)
         self._socket = socket_of(path)
         self._pid = os.getpid()
-        with cradle(path) as address:
+        with new_socket(path) as address:
             self._servers = [_beside(requests, f"grpc+unix://{address}")]
         if listen is not None:
             try:
@@ -151,7 +151,7 @@ def _on_network(requests: _Requests, listen: Listen) -> _Flight:
         )
     except (OSError, pa.ArrowException) as error:
         raise EngineStateError(
-            f"The engine can't listen at {location}: {error}; look at the address, the port and "
+            f"The engine can't listen at {location}: {error}. Check the address, the port and "
             "the files of EngineConfig.listen."
         ) from error
 
@@ -272,7 +272,7 @@ class _Flight(flight.FlightServerBase):  # type: ignore[misc]
 
 
 def _complete_rows(reader: Any) -> pa.RecordBatchReader:
-    """Return the rows of a stream, which raises where they end before the client said so."""
+    """Return the rows of a stream, which raises if they end before the client's mark."""
     return pa.RecordBatchReader.from_batches(reader.schema, _batches_to_end(reader))
 
 

@@ -1,4 +1,4 @@
-"""Where the socket of a store is."""
+"""The socket of a store."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-# What a socket's address has room for, with the zero at its end: 108 on Linux, 104 elsewhere.
+# The longest address of a socket: 108 bytes on Linux, 104 elsewhere, with the zero at its end.
 _MOST_CHARACTERS: Final = 103
-# Flight takes an address for a URI, and gRPC takes it apart once more.
+# Flight parses an address as a URI, and gRPC parses it once more.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._-]*")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
-# Linux alone has this, and these descriptors.
+# Only Linux has this, and the descriptors above.
 _PATH_ALONE: Final = getattr(os, "O_PATH", os.O_RDONLY)
 
 
@@ -26,7 +26,7 @@ def socket_of(store: str) -> Path:
 
 
 def is_served(store: str) -> bool:
-    """Tell whether somebody listens there; a socket that was left behind doesn't count."""
+    """Return whether an engine listens there; a leftover socket doesn't count."""
     with contextlib.suppress(OSError), reachable(socket_of(store)) as address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.connect(str(address))
@@ -36,10 +36,10 @@ def is_served(store: str) -> bool:
 
 @contextlib.contextmanager
 def reachable(path: Path) -> Iterator[Path]:
-    """Answer a path to a socket that Flight takes, also where its own is too long or strange.
+    """Provide a path to a socket that Flight accepts, also if its own is too long or unusual.
 
     Raises:
-        OSError: there is no such socket, or no such path.
+        OSError: There is no such socket, or no such path.
     """
     if _is_plain(path):
         yield path
@@ -49,10 +49,10 @@ def reachable(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def cradle(store: str) -> Iterator[Path]:
-    """Answer where to make a socket that nobody else can reach before it is its owner's alone.
+def new_socket(store: str) -> Iterator[Path]:
+    """Provide a path for a new socket, which only its owner can reach from the start.
 
-    At the end it gets its place beside the store; one that was left there is replaced.
+    At the end the socket is moved beside the store; a leftover socket there is replaced.
     """
     folder = Path(f"{store}.sock.new")
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,9 +77,11 @@ def _is_plain(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _described(path: Path, flags: int) -> Iterator[Path]:
-    """Answer a path by way of an open descriptor, which has nothing of the path's own text."""
+    """Provide a path through an open descriptor, which has none of the path's own text."""
     if not _DESCRIPTORS.is_dir():
-        raise OSError(f"the path {str(path)!r} is too long for a socket, or has special characters")
+        raise OSError(
+            f"The path {str(path)!r} is too long for a socket, or has special characters."
+        )
     descriptor = os.open(path, flags)
     try:
         yield _DESCRIPTORS / str(descriptor)

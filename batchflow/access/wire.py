@@ -1,4 +1,4 @@
-"""What crosses the socket besides Arrow's own streams: queries, columns, errors."""
+"""Queries, columns and errors as they are sent through the socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A coordinator in a thread of its own."""
+"""A coordinator that drains in a thread of its own."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ log = logging.getLogger("batchflow")
 
 
 class Background:
-    """Drains forever, until ``end``; what ended it is logged in words only with `log_values`.
+    """Drains until ``end`` is called, or until the interpreter ends.
 
-    Where nobody ends it, it ends with the interpreter, like by ``end``.
+    Args:
+        coordinator: The coordinator that drains.
+        on_failure: Called with the error that ended the coordinator.
+        grace_seconds: How long chunks in flight may take after ``end``.
+        log_values: Whether the log shows the error's message and traceback.
     """
 
     def __init__(
@@ -37,18 +41,18 @@ class Background:
         self._log_values = log_values
         self._on_failure = on_failure
         self._failure: BaseException | None = None
-        # A join() that Ctrl-C interrupts takes the thread for ended, until Python 3.13.
+        # Until Python 3.13, a join() that Ctrl-C interrupts takes the thread for ended.
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="batchflow-coordinator")
         self._thread.daemon = True
-        # Python ends a daemon within DuckDB's C++ when it ends itself, which aborts the process.
+        # A daemon thread that is in DuckDB's code when Python ends aborts the process.
         atexit.register(self._stop_at_exit)
         self._thread.start()
 
     def end(self) -> None:
-        """Stop it, wait until it has, and raise what ended it before, if something did.
+        """Stop the coordinator, wait for its end, and raise the error that ended it, if any.
 
-        What is in flight has its grace time; where Ctrl-C interrupts the wait, it is abandoned.
+        Chunks in flight have their grace time. Ctrl-C abandons them.
         """
         atexit.unregister(self._stop_at_exit)
         self._stop()
@@ -57,7 +61,7 @@ class Background:
             raise self._failure
 
     def _stop_at_exit(self) -> None:
-        # In the child of a fork there is no such thread to wait for.
+        # A forked child has no such thread.
         if os.getpid() == self._pid:
             self._stop()
 
@@ -75,7 +79,7 @@ class Background:
             self._coordinator.drain(DrainOptions(forever=True))
         except BaseException as error:
             log.error(
-                "the coordinator ended: %s",
+                "The coordinator ended with an error: %s.",
                 type(error).__qualname__,
                 exc_info=self._log_values,
                 extra={"action": "coordinator_failed"},

@@ -14,19 +14,20 @@ class EngineConfig(CoordinatorConfig):
     """The coordinator's settings and the store's.
 
     Attributes:
-        memory_limit: the most memory that DuckDB may take, like ``"4GB"``; workers not included.
-            What doesn't fit is spilled beside the store.
-        worker_memory_limit: the most memory that a step may take in a worker beyond what the
-            worker has to begin with, like ``"2GB"``; a run that wants more fails. ``"auto"``: an
-            equal share of four fifths of the machine's, or its container's. ``None``: no limit.
-            Kept to on Linux alone.
-        log_values: whether messages of errors show the values that they are about, cut short.
-            By default they don't, as objects hold personal data; nor does the log then say what
-            a step's exception says.
-        serve: whether other processes of the same user may ask the engine, by way of a socket
-            beside the store's file, while it has the store open.
-        query_timeout_seconds: how long a query of theirs may take, until its last row was sent.
-        listen: where else to listen, with TLS and a token; nowhere by default.
+        memory_limit: The memory that DuckDB may use, like ``"4GB"``, without the workers. Data
+            that doesn't fit is spilled to a folder beside the store.
+        worker_memory_limit: The memory that a step may use in a worker beyond what the worker
+            starts with, like ``"2GB"``; a run that needs more fails. ``"auto"`` is an equal share
+            of four fifths of the machine's or container's memory. ``None`` is no limit. It is
+            enforced on Linux only.
+        log_values: Whether error messages show the values that they are about, truncated, and
+            whether the log shows the messages of steps' exceptions. They don't by default, as
+            objects hold personal data.
+        serve: Whether other processes of the same user can query and control the engine while it
+            has the store open, through a socket beside the store's file.
+        query_timeout_seconds: The longest time for a query of another process, until its last
+            row is sent.
+        listen: Where else to listen, with TLS and a token; nowhere by default.
     """
 
     memory_limit: str = DEFAULT_MEMORY_LIMIT

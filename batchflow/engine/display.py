@@ -1,4 +1,4 @@
-"""Showing how far a drain is: a bar for those who watch, lines in the log for the others."""
+"""Progress of a drain: a bar on a terminal or in a notebook, and lines in the log elsewhere."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ _FORMAT: Final = "{percentage:3.0f}%|{bar:10}| [{elapsed}<{remaining}, {rate_fmt
 
 
 class Display(Protocol):
-    """Shows how far a drain is."""
+    """Shows the progress of a drain."""
 
     def update(self, progress: Progress) -> None:
-        """Show what has been done so far; called when the drain begins and after each commit."""
+        """Show the progress; called when the drain begins and after each commit."""
 
     def close(self) -> None:
-        """Leave it as it is at the end."""
+        """Leave the last state on the screen."""
 
 
 class Showing:
-    """Shows how far a drain is while the ``with`` block lasts.
+    """Shows the progress of a drain within a ``with`` block.
 
     Args:
-        coordinator: whose drain.
-        forecast: hears of it before this does.
-        show: a bar (true), lines in the log at INFO (false), or a bar where somebody watches.
+        coordinator: The coordinator that drains.
+        forecast: Knows the progress; it is updated before this.
+        show: Whether to show a bar (True) or log lines at INFO (False); None shows a bar on a
+            terminal and in a notebook.
     """
 
     def __init__(self, coordinator: Coordinator, forecast: Forecast, show: bool | None) -> None:
         self._coordinator = coordinator
         self._forecast = forecast
-        watched = _is_watched() if show is None else show
-        self._display: Display = Bar() if watched else Lines()
+        interactive = _is_interactive() if show is None else show
+        self._display: Display = Bar() if interactive else Lines()
 
     def __enter__(self) -> Showing:
         self._coordinator.listeners.append(self._update)
@@ -70,33 +71,33 @@ class Showing:
 class Bar:
     """A bar of the steps that runs advanced by, on a terminal or in a notebook.
 
-    Its end is where it would be if every run went the longest way; those that end early bring the
-    end nearer. Beside it stands where the runs are.
+    Its length is that of the longest way for every run, and shrinks when runs end early. Beside it
+    are the counts of runs by status.
     """
 
     def __init__(self) -> None:
         self._bar: Any = None
-        self._watched = True
+        self._visible = True
 
     def update(self, progress: Progress) -> None:
-        """Draw it anew, if enough time has passed and the terminal is still there."""
-        if self._watched:
-            with self._unless_unwatched():
+        """Redraw the bar, if enough time has passed and the terminal is still open."""
+        if self._visible:
+            with self._while_visible():
                 self._draw(progress)
 
     def close(self) -> None:
-        """Leave its last line behind."""
+        """Leave the last line on the screen."""
         if self._bar is not None:
-            with self._unless_unwatched():
+            with self._while_visible():
                 self._bar.close()
 
     @contextlib.contextmanager
-    def _unless_unwatched(self) -> Iterator[None]:
-        # A terminal that was closed is no reason to stop, where it was said that it isn't.
+    def _while_visible(self) -> Iterator[None]:
+        # Under nohup a drain outlives its terminal.
         try:
             yield
         except OSError:
-            self._watched = False
+            self._visible = False
             if self._bar is not None:
                 self._bar.disable = True
 
@@ -104,22 +105,22 @@ class Bar:
         total = progress.advanced + progress.steps_left
         if self._bar is None:
             if not total:
-                # Nothing is to be done, and nothing shown.
+                # There is nothing to do, so there is nothing to show.
                 return
             self._bar = _bar(total)
         self._bar.total = total
-        self._bar.set_postfix_str(said_of_runs(progress), refresh=False)
+        self._bar.set_postfix_str(runs_line(progress), refresh=False)
         self._bar.update(progress.advanced - self._bar.n)
 
 
 class Lines:
-    """Some lines in the log every ten seconds: one for all, and one for each step."""
+    """Lines in the log every ten seconds: one for the drain and one for each step."""
 
     def __init__(self) -> None:
         self._next_at = time.monotonic() + _LINES_EVERY_SECONDS
 
     def update(self, progress: Progress) -> None:
-        """Write lines, if it is time for them."""
+        """Log the lines, if ten seconds have passed."""
         now = time.monotonic()
         if now < self._next_at:
             return
@@ -152,34 +153,34 @@ class Lines:
             )
 
     def close(self) -> None:
-        """Say nothing: the report does."""
+        """Log nothing, as the report follows."""
 
 
-def said_of_runs(progress: Progress) -> str:
-    """Return where the runs are, in one line; what needs somebody comes first."""
-    held = [f"{short_number(progress.paused)} paused"] if progress.paused else []
-    there = [
+def runs_line(progress: Progress) -> str:
+    """Return the counts of runs by status in one line; paused runs come first."""
+    paused = [f"{short_number(progress.paused)} paused"] if progress.paused else []
+    by_status = [
         f"{status} {short_number(runs)}"
         for counts in progress.status_counts.values()
         for status, runs in counts.items()
         if runs
     ]
-    return " · ".join([*held, *there])
+    return " · ".join([*paused, *by_status])
 
 
 def _bar(total: int) -> Any:
-    # Imported where it is needed: tqdm isn't free, and most processes never show a bar.
+    # Imported here, as most processes never show a bar.
     with warnings.catch_warnings():
-        # A notebook without ipywidgets has the terminal's bar, which does as well.
+        # tqdm warns in a notebook without ipywidgets, where it shows the terminal's bar.
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
-    # A notebook's own bar stands where there is a bar without a length.
+    # A notebook's own bar replaces a bar without a length.
     form = _FORMAT.replace("{bar:10}", "{bar}") if _in_notebook() else _FORMAT
     return tqdm(total=total, unit=" steps", unit_scale=True, dynamic_ncols=True, bar_format=form)
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     return sys.stderr.isatty() or _in_notebook()
 
 

@@ -129,7 +129,7 @@ class Drains:
         return self._forecast.progress
 
     def note(self, change: StoreChange) -> None:
-        """Have the coordinator and waiting callers take note of a change of the store."""
+        """Notify the coordinator and waiting callers of a change of the store."""
         match change:
             case RunsAdded():
                 crash_point.reached("after_load")

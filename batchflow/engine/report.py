@@ -1,4 +1,4 @@
-"""What a drain did and how it left the runs, for people and for programs."""
+"""The report of a drain: its work, and the state of the runs afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from batchflow.definition import Outcome
 from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
 from batchflow.picture import escaped, html_table
+from batchflow.short_form import counted
 from batchflow.store.query.queries import counts, errors
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from batchflow.store import Store
 
 _FAILURES_SHOWN = 10
-# The headings of the columns that are set to the right.
+# The headings of right-aligned columns.
 _NUMBERS: Final = frozenset({"runs", "seconds", "runs/s", "failures"})
 
 Cells: TypeAlias = tuple[str, ...]
@@ -27,7 +28,7 @@ Cells: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True)
 class StatusCount:
-    """How many runs stand at a status in a run state."""
+    """The number of runs at a status in a run state."""
 
     workflow: str
     status: str
@@ -37,14 +38,14 @@ class StatusCount:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did.
+    """The work of one step.
 
     Attributes:
-        runs: how many times it was executed for a run.
-        outcomes: runs by outcome (``advanced``, ``failed``, …), those that occurred.
-        seconds: time in the step's code, summed over the workers.
-        runs_per_second: runs by those seconds: the speed of one worker.
-        refused: results dropped because somebody changed their runs meanwhile.
+        runs: The number of times that it was executed for a run.
+        outcomes: The runs by outcome (``advanced``, ``failed``, …), without outcomes of none.
+        seconds: The time in the step's code, summed over the workers.
+        runs_per_second: The runs divided by these seconds: the speed of one worker.
+        refused: The results that were dropped because their runs were changed meanwhile.
     """
 
     workflow: str
@@ -57,7 +58,7 @@ class StepReport:
     refused: int
 
 
-# What these say is our own, and shows no values unless that was asked for.
+# The messages of these are batchflow's own, and show values only with log_values.
 _WITHOUT_VALUES: Final = frozenset(
     {
         *(kind.__name__ for kind in (InvalidObject, InvalidOutcome, StepTimeout, WorkerDied)),
@@ -68,10 +69,10 @@ _WITHOUT_VALUES: Final = frozenset(
 
 @dataclass(frozen=True)
 class FailureReport:
-    """Failures with the same fingerprint, as stored since the beginning.
+    """All stored failures with one fingerprint.
 
-    ``sample`` is the latest message; empty where it may show a value of an object, which a report
-    does only with ``EngineConfig(log_values=True)``. ``Engine.errors`` has it in any case.
+    ``sample`` is the latest message. It is empty if it could show a value of an object, unless
+    ``EngineConfig(log_values=True)`` is set. ``Engine.errors`` always has it.
     """
 
     workflow: str
@@ -86,11 +87,11 @@ class Report:
     """The result of ``Engine.run``.
 
     Attributes:
-        statuses: all runs in the store by status and run state.
-        steps: what each step did in this drain.
-        failures: the most frequent errors of those runs that haven't finished.
-        seconds: how long the drain took.
-        waiting_for_retry: runs that back off after a failure.
+        statuses: All runs in the store, by status and run state.
+        steps: The work of each step in this drain.
+        failures: The most frequent failures in the store.
+        seconds: The duration of the drain.
+        waiting_for_retry: The number of runs that back off after a failure.
     """
 
     statuses: tuple[StatusCount, ...]
@@ -101,29 +102,29 @@ class Report:
 
     @property
     def runs(self) -> int:
-        """How many times a step was executed for a run."""
+        """The number of times that a step was executed for a run."""
         return sum(step.runs for step in self.steps)
 
     @property
     def paused(self) -> int:
-        """How many runs are paused."""
+        """The number of paused runs."""
         return sum(entry.runs for entry in self.statuses if entry.run_state == "PAUSED")
 
     @property
     def refused(self) -> int:
-        """How many results were refused."""
+        """The number of refused results."""
         return sum(step.refused for step in self.steps)
 
     def count(self, status: str) -> int:
-        """Answer how many runs stand at the status of this name."""
+        """Return the number of runs at the status with this name."""
         return sum(entry.runs for entry in self.statuses if entry.status == status)
 
     def outcome(self, outcome: str) -> int:
-        """Answer how many times a step had this outcome."""
+        """Return the number of times that a step had this outcome."""
         return sum(step.outcomes.get(outcome, 0) for step in self.steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """Answer all of it as plain values, for JSON."""
+        """Return the report as plain values, for JSON."""
         return asdict(self) | {"runs": self.runs, "paused": self.paused, "refused": self.refused}
 
     def __str__(self) -> str:
@@ -140,11 +141,13 @@ class Report:
 
     def _headline(self) -> str:
         rate = self.runs / self.seconds if self.seconds else 0.0
-        text = f"{self.runs:,} steps in {self.seconds:.1f} s ({rate:,.0f} a second)"
+        text = f"{counted(self.runs, 'step')} in {self.seconds:.1f} s ({rate:,.0f} a second)"
         if self.waiting_for_retry:
-            text += f"; {self.waiting_for_retry:,} runs wait for a retry"
+            waiting = counted(self.waiting_for_retry, "run")
+            text += f"; {waiting} {'waits' if self.waiting_for_retry == 1 else 'wait'} for a retry"
         if self.paused:
-            text += f"; {self.paused:,} runs are paused"
+            verb = "is" if self.paused == 1 else "are"
+            text += f"; {counted(self.paused, 'run')} {verb} paused"
         return text
 
     def _tables(self) -> list[tuple[Cells, list[Cells]]]:
@@ -172,7 +175,7 @@ def reported(
     seconds: float,
     log_values: bool = False,
 ) -> Report:
-    """Put a report together from what was counted and what is stored."""
+    """Return the report of a drain from its counts and the store."""
     return Report(
         statuses=tuple(entry for flow in workflows for entry in _statuses(store, flow)),
         steps=tuple(_step_report(entry) for entry in tally.steps.values()),

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and the end of the terminal while the coordinator runs in the main thread."""
+"""Ctrl-C, SIGTERM and a closed terminal while the coordinator runs in the main thread."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopOnSignals:
-    """Turn the first signal into an orderly stop and the second into a stop at once.
+    """Stop gracefully on the first signal and at once on the second.
 
-    The handler sets a flag and no more: an exception out of it, in the middle of a DuckDB call,
-    would be swallowed or come out as another. What the signal means elsewhere (`KeyboardInterrupt`,
-    the end of the process) follows when the drain has ended. Only a step that is executed in this
-    very thread is broken into by an exception, from the second signal on.
+    The handler only sets a flag, as DuckDB would swallow an exception or turn it into another. The
+    usual effect of the signal (`KeyboardInterrupt`, the end of the process) follows when the drain
+    has ended. From the second signal on, an exception interrupts a step that is executing in this
+    thread.
 
-    Outside of the main thread, where Python delivers no signals, it does nothing; nor with a signal
-    that is ignored (by `nohup`, or after `&` in a script), or that isn't Python's to put back.
+    It does nothing outside of the main thread, where Python delivers no signals, and for a signal
+    that is ignored (by `nohup`, or after `&` in a script) or whose handler Python can't restore.
 
     Args:
-        stop: what the handler requests.
-        interrupt: breaks into a step that is executed in this thread, if there is one.
-        grace_seconds: how long chunks in flight may take after the first signal.
+        stop: Receives the stop request.
+        interrupt: Interrupts a step that is executing in this thread, if there is one.
+        grace_seconds: How long chunks in flight may take after the first signal.
     """
 
     def __init__(self, stop: Stop, interrupt: Callable[[], None], grace_seconds: float) -> None:
@@ -57,7 +57,7 @@ class StopOnSignals:
         if self._received is None or not isinstance(error, KeyboardInterrupt | None):
             return
         if self._received == signal.SIGINT:
-            # One that broke into a step is on its way already, and shows where that was.
+            # If it interrupted a step, the exception is being raised already.
             if error is None:
                 raise KeyboardInterrupt
             return

@@ -37,7 +37,7 @@ ControlT = TypeVar("ControlT", bound=ControlRuns)
 
 
 class Operations(ABC):
-    """What can be done to the runs of a store, wherever it is open.
+    """The operations on the runs of a store, wherever it is open.
 
     Each method makes one request, which checks the options here, and has `perform` carry it out:
     in this process, in the process that has the store open, or by opening the file for the call.

@@ -28,7 +28,7 @@ class ControlReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or would be removed in a dry run.
+    """The rows that a prune removed, or would remove in a dry run.
 
     Attributes:
         runs: The number of runs.

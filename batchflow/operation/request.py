@@ -1,4 +1,4 @@
-"""What every request has in common: a name, the type of its result, and a JSON form."""
+"""The base of all requests: a name, the type of the result, and a JSON form."""
 
 from __future__ import annotations
 

@@ -43,14 +43,14 @@ from batchflow.store.schema.tables import Tables
 
 @dataclass(frozen=True)
 class OpenStore:
-    """What operations need of an open store.
+    """The parts of an open store that operations use.
 
     Attributes:
         connection: To its database.
         tables: Where the tables of each workflow are.
         layouts: The same, of the workflows whose definition is known.
         triggers: Start single runs of these workflows.
-        report: Is told of each change, after it was committed.
+        report: Called with each change after it was committed.
     """
 
     connection: Connection

@@ -85,17 +85,17 @@ class Store:
         """Open the store at `path`, or create it; ``":memory:"`` keeps it in this process.
 
         Args:
-            path: the file; a symlink is followed.
-            workflows: each is checked, and its tables are created or migrated.
-            clock: answers with the present time, aware.
-            memory_limit: the most that DuckDB may take, like "4GB".
-            log_values: whether messages may show values of objects.
+            path: The file; a symlink is followed.
+            workflows: Each is checked, and its tables are created or migrated.
+            clock: Returns the present time, aware.
+            memory_limit: The memory that DuckDB may use, like "4GB".
+            log_values: Whether messages may show values of objects.
 
         Raises:
-            DefinitionError: a workflow has problems; the expressions of SQL steps are among them.
-            StoreHeldError: another process, or this one, has it open.
-            StoreFormatError: the file is no store; it is left as it was.
-            MigrationError: a workflow changed in a way that the store can't follow.
+            DefinitionError: A workflow has problems; the expressions of SQL steps are among them.
+            StoreHeldError: Another process, or this one, has it open.
+            StoreFormatError: The file is not a store; it isn't changed.
+            MigrationError: A workflow changed in a way that the store can't follow.
         """
         for workflow in workflows:
             workflow.check()
@@ -164,7 +164,7 @@ class Store:
 
     @property
     def source(self) -> LocalSource:
-        """Where queries are executed."""
+        """The source that executes queries."""
         return self._source
 
     def tables(self, workflow: AnyWorkflow) -> Tables:
@@ -219,8 +219,9 @@ class Store:
         """Store results in one transaction, but for runs that were changed since their claim.
 
         Raises:
-            CommitError: nothing was stored; smaller commits may be.
-            DiskFullError, StoreError: no other commit would be stored; this one is whole, or isn't.
+            CommitError: Nothing was stored; smaller commits may succeed.
+            DiskFullError, StoreError: No other commit would succeed; this one is stored as a
+                whole or not at all.
         """
         return commit_steps(self.connection, self._layouts, commits, now)
 

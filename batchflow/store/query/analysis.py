@@ -76,7 +76,7 @@ TRANSITIONS: Final = """
     GROUP BY ALL
     ORDER BY from_status, to_status, outcome"""
 
-# Who ever was at a status is there now or has left it, so arrivals needn't be looked at.
+# A run that ever was at a status is there now or has left it, so arrivals aren't counted.
 FUNNEL: Final = """
     WITH kind AS (SELECT (SELECT status FROM {runs} LIMIT 0) AS status),
     statuses AS (

@@ -15,14 +15,14 @@ from batchflow.store.schema.run_id import run_not_found
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where a run is, for those who wait for it.
+    """The place of a run, for callers that wait for it.
 
     Attributes:
         reached: Whether it is, or has been, at the status; where transitions aren't recorded,
             whether it is.
         status: The name of the status that it is at.
         run_state: Its run state.
-        reason: Why it is paused or cancelled, where a reason was given.
+        reason: Why it is paused or cancelled, if a reason was given.
     """
 
     reached: bool

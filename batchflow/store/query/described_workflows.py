@@ -9,7 +9,7 @@ from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import StoredTables
 
-# The definition is read by way of JSON, as files of an older format have no such column.
+# The definition is read from the row's JSON, as files of an older format lack the column.
 DESCRIBED_WORKFLOWS: Final = """
     SELECT w.name, w.run_id_base::VARCHAR, list(c.column_name ORDER BY c.column_index),
            any_value(to_json(w) ->> 'definition')

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Questions(ABC):
-    """What can be asked about the runs of a store, wherever it is open; nothing is changed.
+    """The questions about the runs of a store, wherever it is open; nothing is changed.
 
     A workflow, or its name, may be left out where there is only one. A run is named by its run id
     or by its foreign id; of several runs with a foreign id, the latest is meant.

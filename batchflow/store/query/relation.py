@@ -37,7 +37,7 @@ _NUMBERS: Final = re.compile(
 
 @dataclass(frozen=True)
 class Question:
-    """What a relation was made of, to explain why its query is refused.
+    """The query that a relation started from, to explain why it is refused.
 
     Attributes:
         query: The query before anything was applied to it.

@@ -1,4 +1,4 @@
-"""Where queries are executed, and the rows that they return."""
+"""The interfaces of a place that executes queries, and of the rows that it returns."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class News(Protocol):
-    """Tells those who wait when it is time to look into the store again."""
+    """Signals to a waiting caller when to read the store again."""
 
     @property
     def number(self) -> int:

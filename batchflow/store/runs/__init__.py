@@ -1,1 +1,1 @@
-"""Selecting and changing runs by the set: claims, commits, holds, pruning."""
+"""The runs of a store: backlog, claims, commits, control, edits and pruning."""
