@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +26,26 @@ if TYPE_CHECKING:
     from batchflow.executor.protocol import LostChunk
     from batchflow.store import CommitResult
 
+
+def _state_after(outcome: Outcome) -> RunState:
+    """Return the run state of a run that doesn't move; a failure may pause it as well."""
+    match outcome:
+        case Outcome.FAILED:
+            return RunState.RUNNING
+        case Outcome.PAUSED:
+            return RunState.PAUSED
+        case Outcome.CANCELLED:
+            return RunState.CANCELLED
+        case Outcome.ADVANCED | Outcome.REPEATED | Outcome.SKIPPED | Outcome.RETURNED:
+            return RunState.RUNNING  # It isn't looked up.
+        case _:
+            assert_never(outcome)
+
+
 _TIMESTAMP = pa.timestamp("us", "UTC")
 _IS_UNMOVED = RECORDED & ~KEEPS_CHANGES
 _IS_MOVED = RECORDED & KEEPS_CHANGES
+_STATES = np.array([_state_after(outcome) for outcome in Outcome], np.uint8)
 _FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint")
 
 
@@ -141,11 +158,7 @@ def _unmoved(
         now,
         random,
     )
-    states = np.select(
-        [outcomes == Outcome.PAUSED, outcomes == Outcome.CANCELLED],
-        [RunState.PAUSED, RunState.CANCELLED],
-        RunState.RUNNING,
-    ).astype(np.uint8)
+    states = _STATES[outcomes]
     states[failed] = np.where(decision.pauses, RunState.PAUSED, RunState.RUNNING)
     moments = np.full(len(rows), np.datetime64("NaT", "us"))
     moments[failed] = decision.next_attempt_at

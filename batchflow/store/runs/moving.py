@@ -18,7 +18,6 @@ from batchflow.store.database.staging import STAGED, codes_in, named, seq_range
 from batchflow.store.schema.layout import (
     OUTCOME_TYPE,
     RUN_STATE_TYPE,
-    TRANSITION_OUTCOMES,
     Layout,
     literal,
     quote,
@@ -29,7 +28,7 @@ RUN_STATES = {int(state): f"{literal(state.name)}::{RUN_STATE_TYPE}" for state i
 OUTCOMES = {
     int(outcome): f"{literal(outcome.name.lower())}::{OUTCOME_TYPE}"
     for outcome in Outcome
-    if outcome.name.lower() in TRANSITION_OUTCOMES
+    if outcome.recorded
 }
 # A run that moves starts anew with its first attempt.
 RESET_ATTEMPT = ("attempt = 1", "next_attempt_at = NULL", "reason = NULL")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
+from batchflow.errors import InvalidOutcome
 from batchflow.testing import FakeClock, inline_engine
 
 
@@ -228,6 +229,42 @@ def test_the_wait_for_a_retry_outlives_a_restart(tmp_path: Any) -> None:
         assert engine.run().runs == 0
         engine.run(wait_for_retries=True)
         assert engine.get(run_id).status is Stage.DONE
+
+
+def decisions(workflow: bf.Workflow[Thing, Stage]) -> list[list[tuple[Any, ...]]]:
+    """Fail all runs at each attempt; return after each what was decided about them."""
+    clock = FakeClock()
+    columns = "number, attempt, run_state, next_attempt_at, reason"
+    with inline_engine(workflow, clock=clock, seed=7) as engine:
+        engine.trigger_many([Thing(number) for number in range(6)], foreign_id="number")
+        found = []
+        for _ in range(4):
+            engine.run()
+            found.append(sorted(engine.runs().select(columns).fetchall()))
+            clock.advance(1_000)
+        return found
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        bf.Retry(backoff_seconds=10, multiplier=3, jitter=0.5, pause_after=3),
+        bf.Retry(pause_after=1),
+        bf.Retry(on=(InvalidOutcome,), pause_after=None),
+        bf.Retry(never_on=(InvalidOutcome,)),
+    ],
+    ids=["backoff", "first", "on", "never_on"],
+)
+def test_failures_in_a_worker_and_in_the_store_lead_to_the_same_decisions(retry: bf.Retry) -> None:
+    in_worker = workflow_of(lambda run: Stage.NEW, retry=retry)
+    in_store = bf.Workflow("things", Thing, Stage)
+    in_store.sql_step(Stage.NEW, to=Stage.DONE, status="upper('new')", retry=retry)
+
+    expected = decisions(in_worker)
+
+    assert decisions(in_store) == expected
+    # Each failure leads to another attempt or to a reason.
+    assert all((row[3] is None) != (row[4] is None) for rows in expected for row in rows)
 
 
 def test_an_exception_that_is_never_retried_pauses_at_once() -> None:

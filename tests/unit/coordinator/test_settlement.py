@@ -1,0 +1,111 @@
+"""Each outcome of a chunk leads to one thing, and all outcomes are covered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import batchflow as bf
+from batchflow.chunk import ChunkResult
+from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
+from batchflow.coordinator.backlog import Span
+from batchflow.coordinator.claim import Claim, ClaimedChunk
+from batchflow.coordinator.settlement import SettledChunk, counts_of, settle
+from batchflow.definition import Outcome, RunState
+from batchflow.store.runs.moving import OUTCOMES
+from kit.things import things
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+RETRY = bf.Retry(backoff_seconds=60, jitter=0, pause_after=3)
+
+
+def settled(
+    *outcomes: Outcome,
+    attempts: list[int] | None = None,
+    failures: list[dict[str, Any]] | None = None,
+    reasons: dict[int, str] | None = None,
+) -> SettledChunk:
+    """Settle a chunk with a run for each outcome; its seqs begin at 100."""
+    count = len(outcomes)
+    workflow = things(retry=RETRY)
+    rows = pa.table(
+        {
+            "#seq": pa.array(range(100, 100 + count), pa.int64()),
+            "#version": pa.array([1] * count, pa.int32()),
+            "#attempt": pa.array(attempts or [1] * count, pa.int32()),
+            "#run_state": pa.array([RunState.INITIATED] * count, pa.uint8()),
+        }
+    )
+    moves = (Outcome.ADVANCED, Outcome.REPEATED)
+    result = ChunkResult(
+        chunk_id=0,
+        outcomes=np.array(outcomes, np.int8),
+        to_codes=np.array([1 if o in moves else NO_DESTINATION for o in outcomes], np.int16),
+        changes={},
+        failures=pa.Table.from_pylist(failures or [], FAILURE_SCHEMA),
+        reasons=pa.table(
+            [list(reasons or {}), list((reasons or {}).values())], schema=REASON_SCHEMA
+        ),
+        seconds=0.5,
+    )
+    claim = Claim(workflow, workflow.steps[0], Span(0, 0, 0), rows)
+    return settle(ClaimedChunk(claim, rows), result, NOW, np.random.default_rng(1))
+
+
+def failure(row: int, *, retryable: bool = True, error_type: str = "ValueError") -> dict[str, Any]:
+    texts = dict.fromkeys(("message", "traceback", "fingerprint"), "text")
+    return {"row": row, "type": error_type, "retryable": retryable, **texts}
+
+
+def test_a_run_of_each_outcome_is_in_exactly_one_table() -> None:
+    chunk = settled(*Outcome, failures=[failure(int(Outcome.FAILED))])
+
+    assert chunk.commit is not None
+    tables = (chunk.commit.moved, chunk.commit.unmoved, chunk.skipped, chunk.returned)
+    seqs = [seq for table in tables for seq in table["#seq"].to_pylist()]
+    assert sorted(seqs) == list(range(100, 100 + len(Outcome)))
+
+
+def test_the_outcomes_that_a_commit_stores_are_those_that_the_log_records() -> None:
+    chunk = settled(*Outcome, failures=[failure(int(Outcome.FAILED))])
+
+    assert chunk.commit is not None
+    assert set(np.flatnonzero(counts_of(chunk.commit)).tolist()) == OUTCOMES.keys()
+
+
+def test_each_run_that_does_not_move_has_the_state_time_and_reason_of_its_outcome() -> None:
+    chunk = settled(
+        *(Outcome.FAILED, Outcome.CANCELLED, Outcome.ADVANCED, Outcome.FAILED),
+        *(Outcome.PAUSED, Outcome.FAILED, Outcome.PAUSED),
+        attempts=[1, 2, 1, 3, 2, 1, 1],
+        failures=[
+            # In any order.
+            failure(5, retryable=False, error_type="SystemExit"),
+            failure(0),
+            failure(3),
+        ],
+        reasons={4: "look at it", 1: "not wanted"},
+    )
+
+    assert chunk.commit is not None
+    unmoved = chunk.commit.unmoved
+    states = [RunState(state).name for state in unmoved["#run_state"].to_pylist()]
+    names = ("#seq", "#next_attempt", "#next_attempt_at", "#reason")
+    found = list(zip(*(unmoved[name].to_pylist() for name in names), states, strict=True))
+    assert found == [
+        (100, 2, datetime(2026, 7, 1, 0, 1, tzinfo=UTC), None, "RUNNING"),
+        (101, 2, None, "not wanted", "CANCELLED"),
+        (103, 4, None, "failed 3 times in a row, last with ValueError", "PAUSED"),
+        (104, 2, None, "look at it", "PAUSED"),
+        (105, 2, None, "failed once, last with SystemExit", "PAUSED"),
+        (106, 1, None, None, "PAUSED"),
+    ]
+    assert chunk.commit.paused == 4
+    assert chunk.commit.next_attempt_at == datetime(2026, 7, 1, 0, 1, tzinfo=UTC)
+
+
+def test_a_chunk_without_recorded_outcomes_has_nothing_to_commit() -> None:
+    assert settled(Outcome.SKIPPED, Outcome.RETURNED).commit is None
