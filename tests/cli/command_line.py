@@ -1,4 +1,4 @@
-"""The command line, in this process or in one of its own, and the pipelines that it is given."""
+"""The command line, in this process or in its own, and the pipelines that it executes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from in_process import call_in_process
 import batchflow
 
 PARCELS = '''
-"""A parcel of weight 0 is refused; -1 fails and is tried again in an hour, -2 is paused at once."""
+"""Weight 0 is refused, -1 fails and is retried after an hour, -2 is paused immediately."""
 
 import enum
 from dataclasses import dataclass
@@ -54,9 +54,9 @@ def check(run):
     if run.object.weight == 0:
         return ParcelStatus.REFUSED
     if run.object.weight == -1:
-        raise ValueError("the scale says -1")
+        raise ValueError("the scale shows -1")
     if run.object.weight == -2:
-        raise ZeroDivisionError("no way to weigh it")
+        raise ZeroDivisionError("it can't be weighed")
     run.object.label = f"{run.object.weight} kg"
     return ParcelStatus.CHECKED
 
@@ -66,7 +66,7 @@ parcels.sql_step(
 )
 '''
 
-# Its second step holds on until it is asked to stop, or until there is a file "go".
+# The second step waits until a stop is requested or a file "go" exists.
 GATED = """
 import enum
 import os
@@ -102,8 +102,8 @@ def pass_gate(run):
     return run.skip()
 """
 
-# For a test that has nothing new to say beside an engine, where each command is tried once.
-alone = pytest.mark.parametrize("tell", ["alone"], indirect=True)
+# For tests that have nothing to check beside an engine.
+alone = pytest.mark.parametrize("on_own_store", ["alone"], indirect=True)
 
 Outcome = subprocess.CompletedProcess[str]
 Command = Callable[..., Outcome]
@@ -161,7 +161,7 @@ def await_line(process: subprocess.Popen[str], text: str) -> None:
         read.append(line)
         if text in line:
             return
-    raise AssertionError(f"it ended without saying {text!r}: {''.join(read)}")
+    raise AssertionError(f"The process ended without printing {text!r}: {''.join(read)}")
 
 
 def document(outcome: Outcome) -> Any:

@@ -36,7 +36,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def guests_at_gate(tmp_path: Path, start: Start) -> subprocess.Popen[str]:
-    """A run over 300 guests, of whom one is being executed by its second step."""
+    """Start a run of 300 guests, and return while its second step is executing."""
     (tmp_path / "gated_pipeline.py").write_text(GATED)
     names = "".join(f"guest {number}\n" for number in range(300))
     (tmp_path / "guests.csv").write_text(f"name\n{names}")
@@ -50,7 +50,7 @@ def guests_at_gate(tmp_path: Path, start: Start) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="session")
 def parcels_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store in which 19 runs were sent, one refused, one waits, one is paused."""
+    """Return a folder with a store: 19 runs are sent, one refused, one waits and one is paused."""
     folder = tmp_path_factory.mktemp("parcels")
     outcome = load_parcels(folder, [*range(20), -1, -2])
     assert outcome.returncode == 1, outcome.stderr
@@ -58,8 +58,8 @@ def parcels_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ask(parcels_folder: Path) -> Command:
-    """Call a command on that store, which the environment names."""
+def on_shared_store(parcels_folder: Path) -> Command:
+    """Execute a command on that store, which the environment names."""
 
     def in_folder(*arguments: object) -> Outcome:
         return call(parcels_folder, *arguments, BATCHFLOW_STORE="parcels.duckdb")
@@ -69,13 +69,13 @@ def ask(parcels_folder: Path) -> Command:
 
 @pytest.fixture
 def own_parcels(tmp_path: Path, parcels_folder: Path) -> Path:
-    """That store once more, for this test alone, without its pipeline."""
+    """Return a copy of that store for one test, without its code."""
     return Path(shutil.copy(parcels_folder / "parcels.duckdb", tmp_path))
 
 
 @pytest.fixture
 def engine(own_parcels: Path, parcels_folder: Path) -> Iterator[bf.Engine]:
-    """An engine in this process that has that store open."""
+    """Return an engine in this process that has that copy open."""
     spec = importlib.util.spec_from_file_location(
         "attended_pipeline", parcels_folder / "parcel_pipeline.py"
     )
@@ -88,8 +88,8 @@ def engine(own_parcels: Path, parcels_folder: Path) -> Iterator[bf.Engine]:
 
 
 @pytest.fixture(params=["alone", "beside an engine"])
-def tell(request: pytest.FixtureRequest, own_parcels: Path, command: Command) -> Command:
-    """Call a command on that store, while nobody has it and while an engine has."""
+def on_own_store(request: pytest.FixtureRequest, own_parcels: Path, command: Command) -> Command:
+    """Execute a command on a copy of that store, without and with a running engine."""
     if request.param == "beside an engine":
         request.getfixturevalue("engine")
 

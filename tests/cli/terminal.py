@@ -1,4 +1,4 @@
-"""A terminal, and a command on it."""
+"""A command on a terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from command_line import arguments_of, environment
 
 
 class Terminal:
-    """A command on a terminal of its own, which can be closed."""
+    """A command on its own terminal, which can be closed."""
 
     def __init__(self, folder: Path, *arguments: object, before: str = "") -> None:
         self.master, self._slave = pty.openpty()
         self.process = subprocess.Popen(
-            # The shell makes the terminal the session's own by opening it.
+            # By opening the terminal, the shell makes it the controlling one of the session.
             ["sh", "-c", f'{before} exec "$@" <"$0" >"$0" 2>&1', os.ttyname(self._slave),
              *arguments_of(arguments)],
             cwd=folder,

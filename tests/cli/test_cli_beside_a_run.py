@@ -1,4 +1,4 @@
-"""Each command beside a ``batchflow run`` at work; what they do alone stands in its own module."""
+"""Each command while a ``batchflow run`` has the store open."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FEW = ["--where", "name IN ('guest 11', 'guest 12', 'guest 13')"]
 BEFORE = ["--finished-before", "0m"]
 RUN_ID = "the id of guest 7"
 
-# What is said where it goes well, in this order.
-SAID = [
+# Part of the output of each command, executed in this order.
+EXPECTED = [
     (["status"], "AT_GATE"),
     (["counts"], "300"),
     (["runs", *ONE], "guest 7"),
@@ -45,12 +45,12 @@ SAID = [
 WITHOUT_A_STORE = {"completion", "demo", "diagram"}
 
 
-def test_all_commands_are_tried() -> None:
-    tried = {"run", *(words[0] for words, _ in SAID)}
+def test_every_command_is_covered() -> None:
+    tried = {"run", *(words[0] for words, _ in EXPECTED)}
     assert tried == set(commands.commands) - WITHOUT_A_STORE
 
 
-def test_each_command_does_its_work_beside_a_run(
+def test_each_command_works_beside_a_run(
     tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
     refused = call_process(tmp_path, "run", "gated_pipeline.py:guests", *STORE)
@@ -60,10 +60,10 @@ def test_each_command_does_its_work_beside_a_run(
 
     with bf.connect(tmp_path / "guests.duckdb") as client:
         [(run_id,)] = client.runs("name = 'guest 7'").select("run_id").fetchall()
-    for words, said in SAID:
+    for words, expected in EXPECTED:
         outcome = command(*(run_id if word == RUN_ID else word for word in words), *STORE)
         assert (outcome.returncode, outcome.stderr) == (0, ""), words
-        assert said in outcome.stdout, words
+        assert expected in outcome.stdout, words
     output, errors = guests_at_gate.communicate()
     assert guests_at_gate.returncode == 0, errors
 

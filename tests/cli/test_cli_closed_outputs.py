@@ -1,4 +1,4 @@
-"""The reader of the output has gone, or the disk is full: never a traceback, never a hang."""
+"""A closed pipe or a full disk as output: no traceback and no hang."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def assert_full_disk_reported(execute: Execute, folder: Path, arguments: list[st
 
 
 @pytest.mark.parametrize("arguments", WRITING, ids=name_of)
-def test_a_reader_that_has_gone_is_no_error(parcels_folder: Path, arguments: list[str]) -> None:
+def test_a_closed_pipe_is_no_error(parcels_folder: Path, arguments: list[str]) -> None:
     assert_quiet_without_a_reader(in_process, parcels_folder, arguments)
 
 
 # Python flushes its streams once more when a process ends; a table, a stream and Parquet differ.
 @pytest.mark.parametrize("arguments", [["--help"], MUCH, PARQUET], ids=name_of)
-def test_a_process_whose_reader_has_gone_ends_without_an_error(
+def test_a_process_with_a_closed_pipe_ends_without_an_error(
     parcels_folder: Path, arguments: list[str]
 ) -> None:
     assert_quiet_without_a_reader(in_own_process, parcels_folder, arguments)
@@ -109,7 +109,7 @@ def test_a_process_with_a_full_disk_for_the_output_reports_it_in_one_line(
 
 @pytest.mark.parametrize("closed", ["1>&-", "0<&- 1>&- 2>&-"])
 @pytest.mark.parametrize("arguments", [["status", *STORE], RUN], ids=name_of)
-def test_streams_that_were_closed_before_are_no_error_and_spoil_no_store(
+def test_streams_that_are_closed_at_the_start_are_no_error_and_damage_no_store(
     parcels_folder: Path, arguments: list[str], closed: str
 ) -> None:
     shell = ["sh", "-c", f'"$@" {closed}', "sh", *arguments_of(tuple(arguments))]

@@ -1,4 +1,4 @@
-"""A terminal that is closed in the middle of a run: an end in good order, or none at all."""
+"""A terminal that is closed during a run: the run stops gracefully, or continues under nohup."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def assert_finished(folder: Path, command: Command) -> None:
     (folder / "go").touch()
     again = command(*GUESTS, "--workers", 1, "--json", "--wait-for-retries")
     assert again.returncode == 0, again.stderr
-    # What a step printed when the terminal was gone may have failed it.
+    # A print after the terminal was closed may have failed a step.
     query = (
         "SELECT count(*) AS all, count(DISTINCT (seq, from_status)) AS once "
         "FROM guests.transitions WHERE outcome = 'advanced'"
     )
-    told = document(command("sql", query, "--store", "guests.duckdb", "--json"))
-    assert told == [{"all": 2 * ROWS, "once": 2 * ROWS}]
+    result = document(command("sql", query, "--store", "guests.duckdb", "--json"))
+    assert result == [{"all": 2 * ROWS, "once": 2 * ROWS}]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_closed_terminal_ends_a_run_in_order_and_the_same_command_finishes_it(
+def test_a_closed_terminal_stops_a_run_gracefully_and_the_same_command_continues_it(
     tmp_path: Path, command: Command, run_in_terminal: Run, workers: int
 ) -> None:
     terminal = run_in_terminal("--workers", workers)
@@ -63,7 +63,7 @@ def test_a_closed_terminal_ends_a_run_in_order_and_the_same_command_finishes_it(
     assert_finished(tmp_path, command)
 
 
-def test_ctrl_c_on_a_terminal_ends_a_run_without_a_traceback(
+def test_ctrl_c_on_a_terminal_stops_a_run_without_a_traceback(
     tmp_path: Path, command: Command, run_in_terminal: Run
 ) -> None:
     terminal = run_in_terminal("--workers", 1)
@@ -74,7 +74,7 @@ def test_ctrl_c_on_a_terminal_ends_a_run_without_a_traceback(
     assert_finished(tmp_path, command)
 
 
-def test_under_nohup_a_run_outlives_its_terminal(
+def test_under_nohup_a_run_continues_after_its_terminal_is_closed(
     tmp_path: Path, command: Command, run_in_terminal: Run
 ) -> None:
     terminal = run_in_terminal("--workers", 1, before="trap '' HUP;")

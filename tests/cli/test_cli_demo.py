@@ -13,9 +13,7 @@ from batchflow.demo.orders import orders
 SMALL = ["demo", "--runs", 3_000, "--dir", "here", "--workers", 1]
 
 
-def test_the_demo_runs_to_its_end_and_says_what_to_try_next(
-    tmp_path: Path, command: Command
-) -> None:
+def test_the_demo_finishes_and_suggests_commands(tmp_path: Path, command: Command) -> None:
     outcome = command(*SMALL)
     assert outcome.returncode == 0, outcome.stderr
     assert "FULFILLED" in outcome.stdout
@@ -28,26 +26,24 @@ def test_the_demo_runs_to_its_end_and_says_what_to_try_next(
     assert [row["coupon"] for row in rows] == [UNKNOWN_COUPON]
 
 
-def test_a_second_demo_begins_a_new_store(tmp_path: Path, command: Command) -> None:
+def test_a_second_demo_creates_a_new_store(tmp_path: Path, command: Command) -> None:
     first = document(command(*SMALL, "--json"))
     second = document(command(*SMALL, "--json"))
     assert first["store"] != second["store"]
     assert first["report"]["statuses"] == second["report"]["statuses"]
 
 
-def test_a_demo_that_was_killed_goes_on_where_it_was(
-    tmp_path: Path, command: Command, start: Start
-) -> None:
+def test_a_killed_demo_is_continued(tmp_path: Path, command: Command, start: Start) -> None:
     process = start("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--verbose")
     _await_commit(process)
     process.kill()
     process.communicate()
     outcome = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--json")
     assert "Continuing here/orders-60000.duckdb" in outcome.stderr
-    told = document(outcome)
-    assert told["store"] == "here/orders-60000.duckdb"
-    assert sum(entry["runs"] for entry in told["report"]["statuses"]) == 60_000
-    assert {entry["run_state"] for entry in told["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
+    result = document(outcome)
+    assert result["store"] == "here/orders-60000.duckdb"
+    assert sum(entry["runs"] for entry in result["report"]["statuses"]) == 60_000
+    assert {entry["run_state"] for entry in result["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
 
 
 def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path) -> None:
@@ -56,13 +52,13 @@ def test_a_demo_whose_store_is_held_exits_with_75(tmp_path: Path) -> None:
     assert (outcome.returncode, outcome.stdout) == (75, "")
 
 
-def test_orders_are_the_same_ones_each_time(tmp_path: Path) -> None:
+def test_the_generated_orders_are_always_the_same(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_orders(tmp_path / name, 5_000)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_orders_have_the_faults_that_the_demo_shows(tmp_path: Path) -> None:
+def test_the_generated_orders_have_the_faults_that_the_demo_shows(tmp_path: Path) -> None:
     write_orders(tmp_path / "orders", 100_000)
     made = pq.read_table(tmp_path / "orders").to_pydict()
     assert made["coupon"].count(UNKNOWN_COUPON) == 2

@@ -1,4 +1,4 @@
-"""Writing whole tables to files, with and without an engine at work."""
+"""Exports of whole tables, with and without a running engine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROWS = {"runs": 22, "transitions": 41, "errors": 2}
 @alone
 @pytest.mark.parametrize("table", ROWS)
 def test_a_table_is_written_to_parquet_with_its_types(
-    tell: Command, tmp_path: Path, table: str
+    on_own_store: Command, tmp_path: Path, table: str
 ) -> None:
-    outcome = tell("export", table, "out.parquet", "--json")
+    outcome = on_own_store("export", table, "out.parquet", "--json")
     assert document(outcome) == {"table": table, "rows": ROWS[table], "path": "out.parquet"}
     written = pq.read_table(tmp_path / "out.parquet")
     assert written.num_rows == ROWS[table]
@@ -26,17 +26,17 @@ def test_a_table_is_written_to_parquet_with_its_types(
 
 
 @alone
-def test_a_predicate_chooses_what_is_written_to_csv(tell: Command, tmp_path: Path) -> None:
-    outcome = tell("export", "runs", "out.csv", "--where", "weight > 15")
+def test_a_predicate_selects_the_rows_of_an_export(on_own_store: Command, tmp_path: Path) -> None:
+    outcome = on_own_store("export", "runs", "out.csv", "--where", "weight > 15")
     assert outcome.stdout == "4 runs written to out.csv.\n"
     written = csv.read_csv(tmp_path / "out.csv")
     assert sorted(written["label"].to_pylist()) == ["16 KG", "17 KG", "18 KG", "19 KG"]
     assert set(written["status"].to_pylist()) == {"SENT"}
 
 
-def test_a_folder_is_partitioned_by_columns(tell: Command, tmp_path: Path) -> None:
-    told = tell("export", "transitions", "moves", "--partition-by", "to_status", "--json")
-    assert document(told)["rows"] == 41
+def test_a_folder_is_partitioned_by_columns(on_own_store: Command, tmp_path: Path) -> None:
+    result = on_own_store("export", "transitions", "moves", "--partition-by", "to_status", "--json")
+    assert document(result)["rows"] == 41
     assert {path.name for path in (tmp_path / "moves").iterdir()} == {
         *("to_status=NEW", "to_status=CHECKED", "to_status=REFUSED", "to_status=SENT"),
     }
@@ -45,19 +45,21 @@ def test_a_folder_is_partitioned_by_columns(tell: Command, tmp_path: Path) -> No
 
 
 @alone
-def test_what_is_there_stays_without_force(tell: Command, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(
+    on_own_store: Command, tmp_path: Path
+) -> None:
     for out in ("out.parquet", "out.csv", "folder"):
-        assert tell("export", "runs", out).returncode == 0
+        assert on_own_store("export", "runs", out).returncode == 0
         before = sorted(tmp_path.rglob("*"))
-        refused = tell("export", "errors", out)
+        refused = on_own_store("export", "errors", out)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert "--force" in refused.stderr
-        assert tell("export", "errors", out, "--force").returncode == 0
+        assert on_own_store("export", "errors", out, "--force").returncode == 0
         assert sorted(tmp_path.rglob("*")) == before
     assert pq.read_table(tmp_path / "folder").num_rows == 2
 
 
-def test_force_replaces_nothing_but_what_an_export_wrote(
+def test_force_replaces_only_earlier_exports(
     command: Command, own_parcels: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -71,21 +73,21 @@ def test_force_replaces_nothing_but_what_an_export_wrote(
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "folder"])
-def test_an_export_that_fails_leaves_what_was_there(
-    tell: Command, tmp_path: Path, out: str
+def test_a_failed_export_leaves_an_existing_file_as_it_was(
+    on_own_store: Command, tmp_path: Path, out: str
 ) -> None:
-    assert tell("export", "runs", out).returncode == 0
+    assert on_own_store("export", "runs", out).returncode == 0
     before = sorted(tmp_path.rglob("*"))
-    outcome = tell("export", "runs", out, "--force", "--where", "label::INTEGER > 0")
+    outcome = on_own_store("export", "runs", out, "--force", "--where", "label::INTEGER > 0")
     assert outcome.returncode == 3
     assert "Traceback" not in outcome.stderr
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @alone
-def test_wrong_columns_are_told_with_those_that_are_there(tell: Command) -> None:
-    outcome = tell("export", "runs", "folder", "--partition-by", "mass")
+def test_an_unknown_column_is_reported_with_the_existing_ones(on_own_store: Command) -> None:
+    outcome = on_own_store("export", "runs", "folder", "--partition-by", "mass")
     assert outcome.returncode == 2
     assert "weight" in outcome.stderr
-    assert tell("export", "runs", "out.csv", "--partition-by", "status").returncode == 2
-    assert tell("export", "errors", "out.csv", "--where", "mass > 1").returncode == 3
+    assert on_own_store("export", "runs", "out.csv", "--partition-by", "status").returncode == 2
+    assert on_own_store("export", "errors", "out.csv", "--where", "mass > 1").returncode == 3

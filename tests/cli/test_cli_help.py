@@ -1,4 +1,4 @@
-"""What a command says of itself, to people and to shells."""
+"""Help texts and shell completion."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from batchflow.cli.group import batchflow
 
 
 @pytest.mark.parametrize("name", sorted(batchflow.commands))
-def test_the_help_of_each_command_has_an_example_of_it(name: str) -> None:
-    told = CliRunner().invoke(batchflow, [name, "--help"])
-    assert told.exit_code == 0
-    assert "Example" in told.output
-    assert f"batchflow {name} " in told.output.partition("Example")[2]
+def test_the_help_of_each_command_has_an_example(name: str) -> None:
+    result = CliRunner().invoke(batchflow, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"batchflow {name} " in result.output.partition("Example")[2]
 
 
-def test_a_run_may_end_at_a_time_of_day(parcels_folder: Path, ask: Command) -> None:
-    taken = ask("run", "parcel_pipeline.py:parcels", "--workers", 0, "--until", "06:00", "--json")
+def test_a_run_can_end_at_a_time_of_day(parcels_folder: Path, on_shared_store: Command) -> None:
+    taken = on_shared_store(
+        "run", "parcel_pipeline.py:parcels", "--workers", 0, "--until", "06:00", "--json"
+    )
     assert document(taken)["report"]["paused"] == 1
-    refused = ask("run", "parcel_pipeline.py:parcels", "--until", "26:00")
+    refused = on_shared_store("run", "parcel_pipeline.py:parcels", "--until", "26:00")
     assert refused.returncode == 2
     assert "Give HH:MM" in refused.stderr
 
@@ -37,18 +39,18 @@ def test_a_completion_script_is_printed_for_each_shell(command: Command, shell: 
     assert f"_BATCHFLOW_COMPLETE={shell}_complete" in outcome.stdout
 
 
-def test_bash_completes_commands_by_that_script(command: Command, tmp_path: Path) -> None:
+def test_bash_completes_commands_with_the_script(command: Command, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     assert bash is not None
     (tmp_path / "batchflow").write_text(f'#!/bin/sh\nexec {sys.executable} -m batchflow "$@"\n')
     (tmp_path / "batchflow").chmod(0o755)
     (tmp_path / "completion.bash").write_text(command("completion", "bash").stdout)
-    asked = (
+    completion = (
         "source completion.bash; COMP_WORDS=(batchflow exp); COMP_CWORD=1; "
         "_batchflow_completion ./batchflow; echo ${COMPREPLY[@]}"
     )
     done = subprocess.run(
-        [bash, "--norc", "-c", asked],
+        [bash, "--norc", "-c", completion],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,

@@ -9,13 +9,13 @@ import pytest
 
 @pytest.fixture
 def ctrl_c_ignored() -> Iterator[None]:
-    """What this process ignores, those that it starts ignore too: as under `nohup` or after `&`."""
+    """Ignore Ctrl-C here, and so in child processes, as `nohup` and `&` do."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_signal_that_is_ignored_where_it_was_started_stays_ignored(
+def test_a_signal_that_the_parent_ignores_stays_ignored(
     ctrl_c_ignored: None, guests_at_gate: subprocess.Popen[str]
 ) -> None:
     guests_at_gate.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What was found as CSV and as Parquet, with and without an engine at work."""
+"""Results as CSV and Parquet, with and without a running engine."""
 
 from __future__ import annotations
 
@@ -21,39 +21,41 @@ def csv_of(text: str) -> list[dict[str, str]]:
 
 @alone
 @pytest.mark.parametrize("arguments", READING, ids=lambda words: words[0])
-def test_each_reading_command_writes_the_same_in_all_forms(
-    tell: Command, tmp_path: Path, arguments: list[str]
+def test_each_query_command_writes_the_same_in_all_formats(
+    on_own_store: Command, tmp_path: Path, arguments: list[str]
 ) -> None:
-    expected = document(tell(*arguments, "--json"))
+    expected = document(on_own_store(*arguments, "--json"))
     columns = list(expected[0])
 
-    as_csv = tell(*arguments, "--csv")
+    as_csv = on_own_store(*arguments, "--csv")
     assert (as_csv.returncode, as_csv.stderr) == (0, "")
     assert [list(row) for row in csv_of(as_csv.stdout)] == [columns] * len(expected)
 
-    assert tell(*arguments, "--parquet", "out.parquet").returncode == 0
-    assert tell(*arguments, "--parquet", "out.parquet").returncode == 0
+    assert on_own_store(*arguments, "--parquet", "out.parquet").returncode == 0
+    assert on_own_store(*arguments, "--parquet", "out.parquet").returncode == 0
     table = pq.read_table(tmp_path / "out.parquet")
     assert (table.column_names, table.num_rows) == (columns, len(expected))
 
 
-def test_csv_has_texts_as_json_has_them_and_tells_null_from_empty(tell: Command) -> None:
+def test_csv_has_values_as_in_json_and_distinguishes_null_from_empty_text(
+    on_own_store: Command,
+) -> None:
     query = (
         "SELECT 1.50::DECIMAL(4, 2) AS exact, [1, NULL] AS nested, DATE '2030-01-31' AS day, "
         "INTERVAL 90 MINUTES AS lasting, 'a\"b,c' AS text, NULL::VARCHAR AS nothing, '' AS empty"
     )
-    assert tell("sql", query, "--csv").stdout.splitlines() == [
+    assert on_own_store("sql", query, "--csv").stdout.splitlines() == [
         '"exact","nested","day","lasting","text","nothing","empty"',
         '"1.50","[1,null]","2030-01-31","01:30:00","a""b,c",,""',
     ]
 
 
 @alone
-def test_csv_without_rows_has_its_heading(tell: Command) -> None:
-    assert tell("runs", "--where", "false", "--csv").stdout.startswith('"seq","run_id",')
+def test_csv_without_rows_has_a_header(on_own_store: Command) -> None:
+    assert on_own_store("runs", "--where", "false", "--csv").stdout.startswith('"seq","run_id",')
 
 
-def test_parquet_keeps_types_and_goes_down_a_pipe(tmp_path: Path, own_parcels: Path) -> None:
+def test_parquet_keeps_types_and_can_be_piped(tmp_path: Path, own_parcels: Path) -> None:
     piped = call_in_process(
         tmp_path, ["runs", "--store", str(own_parcels), "--parquet", "-"], environment()
     )
@@ -65,7 +67,9 @@ def test_parquet_keeps_types_and_goes_down_a_pipe(tmp_path: Path, own_parcels: P
 
 
 @pytest.mark.parametrize("form", [["--csv"], ["--parquet", "-"]], ids=lambda form: form[0])
-def test_a_reader_who_has_had_enough_ends_it_quietly(parcels_folder: Path, form: list[str]) -> None:
+def test_a_reader_that_closes_the_pipe_early_ends_the_command_quietly(
+    parcels_folder: Path, form: list[str]
+) -> None:
     store = ["--store", "parcels.duckdb"]
     process = begin(parcels_folder, "sql", "FROM range(3_000_000)", *form, *store)
     assert process.stdout is not None
@@ -79,33 +83,35 @@ def test_a_reader_who_has_had_enough_ends_it_quietly(parcels_folder: Path, form:
 
 @pytest.mark.parametrize("form", [["--csv"], ["--parquet", "out.parquet"]])
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "expected"),
     [
         ("SELECT status, status FROM parcels.runs", "with AS"),
         ("SELECT label::INTEGER FROM parcels.runs", "failed"),
     ],
 )
-def test_what_a_form_can_not_hold_or_fails_exits_with_3_and_leaves_nothing(
-    tell: Command, tmp_path: Path, form: list[str], query: str, said: str
+def test_a_failed_query_or_an_impossible_format_exits_with_3_and_leaves_nothing(
+    on_own_store: Command, tmp_path: Path, form: list[str], query: str, expected: str
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    outcome = tell("sql", query, *form)
+    outcome = on_own_store("sql", query, *form)
     assert (outcome.returncode, outcome.stdout) == (3, "")
-    assert said in outcome.stderr
+    assert expected in outcome.stderr
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_only_one_form_at_once(ask: Command) -> None:
-    assert ask("status", "--json", "--csv").returncode == 2
-    assert ask("status", "--csv", "--parquet", "x.parquet").returncode == 2
+def test_only_one_format_can_be_chosen(on_shared_store: Command) -> None:
+    assert on_shared_store("status", "--json", "--csv").returncode == 2
+    assert on_shared_store("status", "--csv", "--parquet", "x.parquet").returncode == 2
 
 
-def test_parquet_replaces_nothing_that_is_not_parquet(ask: Command, parcels_folder: Path) -> None:
+def test_parquet_replaces_only_parquet_files(
+    on_shared_store: Command, parcels_folder: Path
+) -> None:
     before = (parcels_folder / "parcels.duckdb").read_bytes()
     for path in ("parcels.duckdb", "/dev/null", ""):
-        outcome = ask("runs", "--parquet", path)
+        outcome = on_shared_store("runs", "--parquet", path)
         assert (outcome.returncode, outcome.stdout) == (2, ""), path
     assert (parcels_folder / "parcels.duckdb").read_bytes() == before
-    outcome = ask("runs", "--parquet", "no/such/folder.parquet")
+    outcome = on_shared_store("runs", "--parquet", "no/such/folder.parquet")
     assert outcome.returncode == 3
     assert "can't be written: No such file" in outcome.stderr

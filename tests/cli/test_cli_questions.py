@@ -1,4 +1,4 @@
-"""The questions about how runs move, and their pictures."""
+"""The commands about how runs move, and their plots."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ QUESTIONS = {
 
 
 @alone
-def test_each_question_is_a_command_of_its_name(tell: Command) -> None:
+def test_each_question_is_a_command_with_its_name(on_own_store: Command) -> None:
     for name, columns in QUESTIONS.items():
-        rows = document(tell(name, "--json"))
+        rows = document(on_own_store(name, "--json"))
         assert rows
         assert {"workflow", *columns} <= set(rows[0])
 
 
-def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
-    drawn = tell("throughput", "--bucket", 3600, "--plot", "out.svg")
+def test_a_result_is_plotted_to_a_file(on_own_store: Command, tmp_path: Path) -> None:
+    drawn = on_own_store("throughput", "--bucket", 3600, "--plot", "out.svg")
 
     assert (drawn.returncode, drawn.stdout) == (0, "")
     assert drawn.stderr == "Plot written to out.svg.\n"
     assert "parcels: runs per second" in (tmp_path / "out.svg").read_text()
 
-    assert tell("counts", "--plot", "out.png").returncode == 0
+    assert on_own_store("counts", "--plot", "out.png").returncode == 0
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -43,10 +43,10 @@ def test_an_answer_is_drawn_to_a_file(tell: Command, tmp_path: Path) -> None:
         (["throughput", "--bucket", "0"], "x>0"),
     ],
 )
-def test_what_can_not_be_drawn_is_refused(
-    ask: Command, arguments: list[str], expected: str
+def test_an_impossible_plot_is_a_usage_error(
+    on_shared_store: Command, arguments: list[str], expected: str
 ) -> None:
-    refused = ask(*arguments)
+    refused = on_shared_store(*arguments)
 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert expected in refused.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 from command_line import Command, document, load_parcels, parcels_csv, run_parcels
 
 
-def test_a_run_that_finishes_all_exits_with_0(tmp_path: Path) -> None:
+def test_a_command_that_finishes_all_runs_exits_with_0(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1, 2, 0])
     assert outcome.returncode == 0
     assert "SENT" in outcome.stdout
@@ -18,24 +18,24 @@ def test_workers_import_the_file_under_its_own_name(tmp_path: Path) -> None:
     assert document(outcome)["report"]["runs"] == 3_999
 
 
-def test_what_steps_and_modules_print_stays_out_of_the_json(tmp_path: Path) -> None:
+def test_prints_of_steps_and_modules_are_kept_out_of_the_json(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1, 2, 3], "--workers", 1, "--json")
-    told = document(outcome)
-    assert told["load"]["loaded"] == 3
-    assert [(entry["status"], entry["runs"]) for entry in told["report"]["statuses"]] == [
+    result = document(outcome)
+    assert result["load"]["loaded"] == 3
+    assert [(entry["status"], entry["runs"]) for entry in result["report"]["statuses"]] == [
         ("SENT", 3)
     ]
     assert "imported" in outcome.stderr
     assert "checked" in outcome.stderr
 
 
-def test_a_run_that_waits_for_a_retry_exits_with_1(tmp_path: Path) -> None:
+def test_a_run_waiting_for_a_retry_makes_the_exit_code_1(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1, -1], "--json")
     assert outcome.returncode == 1
     assert document(outcome)["report"]["waiting_for_retry"] == 1
 
 
-def test_a_paused_run_exits_with_1_also_when_nothing_was_done(tmp_path: Path) -> None:
+def test_a_paused_run_makes_the_exit_code_1_even_if_nothing_was_executed(tmp_path: Path) -> None:
     assert load_parcels(tmp_path, [1, -2]).returncode == 1
     again = run_parcels(tmp_path, "--json")
     assert again.returncode == 1
@@ -43,31 +43,31 @@ def test_a_paused_run_exits_with_1_also_when_nothing_was_done(tmp_path: Path) ->
     assert document(again)["report"]["runs"] == 0
 
 
-def test_the_same_load_twice_leaves_out_what_is_unfinished(tmp_path: Path) -> None:
+def test_a_repeated_load_skips_rows_with_unfinished_runs(tmp_path: Path) -> None:
     load_parcels(tmp_path, [-2, -2])
     again = load_parcels(tmp_path, [-2, -2, -2], "--json")
     assert document(again)["load"]["loaded"] == 1
     assert document(again)["load"]["skipped_conflicts"] == 2
 
 
-def test_a_limit_leaves_the_others_where_they_are(tmp_path: Path) -> None:
+def test_a_limit_leaves_other_runs_unchanged(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [0] * 5, "--limit", 2, "--json")
     assert outcome.returncode == 0
     assert document(outcome)["report"]["runs"] == 2
 
 
-def test_a_moment_that_has_passed_stops_before_anything_is_done(tmp_path: Path) -> None:
+def test_a_time_in_the_past_stops_before_anything_is_executed(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1], "--until", "2020-01-01T00:00", "--json")
     assert document(outcome)["report"]["runs"] == 0
 
 
-def test_runs_may_be_loaded_at_another_status(tmp_path: Path) -> None:
+def test_runs_can_be_loaded_at_another_status(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [7], "--at", "CHECKED", "--json")
     assert document(outcome)["load"]["status"] == "CHECKED"
     assert document(outcome)["report"]["runs"] == 1
 
 
-def test_quiet_leaves_stderr_to_the_users_own_code(tmp_path: Path) -> None:
+def test_with_quiet_only_user_code_writes_to_stderr(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1], "--quiet")
     assert set(outcome.stderr.split()) == {"imported", "checked"}
 
@@ -77,7 +77,7 @@ def test_verbose_logs_each_commit(tmp_path: Path) -> None:
     assert "committed" not in load_parcels(tmp_path, [1]).stderr
 
 
-def test_a_source_that_is_not_there_exits_with_3_and_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_source_exits_with_3_and_one_message(tmp_path: Path) -> None:
     load_parcels(tmp_path, [1])
     outcome = run_parcels(tmp_path, "--load", "nothing.csv", "--foreign-id", "parcel_id")
     assert outcome.returncode == 3
@@ -86,7 +86,7 @@ def test_a_source_that_is_not_there_exits_with_3_and_one_sentence(tmp_path: Path
     assert outcome.stdout == ""
 
 
-def test_rows_that_do_not_fit_are_refused_or_left_out_as_asked(tmp_path: Path) -> None:
+def test_invalid_rows_are_an_error_or_skipped_as_chosen(tmp_path: Path) -> None:
     load_parcels(tmp_path, [1])
     with (tmp_path / "parcels.csv").open("a") as file:
         file.write("heavy,very\n")

@@ -1,4 +1,4 @@
-"""Pausing, resuming and cancelling without a definition, by the engine at work or without one."""
+"""Pausing, resuming and cancelling without a definition, with and without a running engine."""
 
 from __future__ import annotations
 
@@ -16,57 +16,65 @@ letters.add_step(ParcelStatus.NEW, check, ParcelStatus.CHECKED, ParcelStatus.REF
 PAUSED = "run_state = 'PAUSED'"
 
 
-def standing(tell: Command, where: str) -> list[tuple[str, str]]:
-    rows = document(tell("runs", "--where", where, "--json", "--limit", 1000))
+def states_and_reasons(on_own_store: Command, where: str) -> list[tuple[str, str]]:
+    rows = document(on_own_store("runs", "--where", where, "--json", "--limit", 1000))
     return [(row["run_state"], row["reason"]) for row in rows]
 
 
-def test_runs_are_paused_let_go_and_cancelled_without_their_pipeline(tell: Command) -> None:
+def test_runs_are_paused_resumed_and_cancelled_without_their_code(on_own_store: Command) -> None:
     chosen = ["--where", "weight < 0", "--json"]
-    told = document(tell("pause", *chosen, "--reason", "the scale is broken"))
-    assert told == {"operation": "pause", "dry_run": False, "changed": 1, "refused": 1}
-    assert sorted(standing(tell, "weight = -1")) == [("PAUSED", "the scale is broken")]
+    result = document(on_own_store("pause", *chosen, "--reason", "the scale is broken"))
+    assert result == {"operation": "pause", "dry_run": False, "changed": 1, "refused": 1}
+    assert sorted(states_and_reasons(on_own_store, "weight = -1")) == [
+        ("PAUSED", "the scale is broken")
+    ]
 
-    assert document(tell("resume", *chosen))["changed"] == 2
-    assert standing(tell, "weight < 0") == [("RUNNING", None)] * 2
+    assert document(on_own_store("resume", *chosen))["changed"] == 2
+    assert states_and_reasons(on_own_store, "weight < 0") == [("RUNNING", None)] * 2
 
-    assert tell("cancel", "--where", "weight < 0").stdout == ("2 runs cancelled, 0 runs refused.\n")
-    assert standing(tell, "weight < 0") == [("CANCELLED", "cancelled by hand")] * 2
+    assert on_own_store("cancel", "--where", "weight < 0").stdout == (
+        "2 runs cancelled, 0 runs refused.\n"
+    )
+    assert (
+        states_and_reasons(on_own_store, "weight < 0") == [("CANCELLED", "cancelled by hand")] * 2
+    )
 
 
-def test_each_is_recorded_as_a_transition(tell: Command) -> None:
-    [row] = document(tell("runs", "--where", "weight = -1", "--json"))
-    tell("pause", "--run-id", row["run_id"])
-    tell("resume", "--run-id", row["run_id"], "--workflow", "parcels")
-    history = document(tell("show", row["run_id"], "--json"))["history"]
+def test_each_operation_is_recorded_as_a_transition(on_own_store: Command) -> None:
+    [row] = document(on_own_store("runs", "--where", "weight = -1", "--json"))
+    on_own_store("pause", "--run-id", row["run_id"])
+    on_own_store("resume", "--run-id", row["run_id"], "--workflow", "parcels")
+    history = document(on_own_store("show", row["run_id"], "--json"))["history"]
     assert [each["outcome"] for each in history][-2:] == ["paused", "resumed"]
 
 
-def test_a_dry_run_changes_nothing(tell: Command) -> None:
-    foreseen = document(tell("cancel", "--where", "true", "--dry-run", "--json"))
-    assert (foreseen["changed"], foreseen["refused"]) == (2, 20)
-    assert len(standing(tell, PAUSED)) == 1
+def test_a_dry_run_changes_nothing(on_own_store: Command) -> None:
+    planned = document(on_own_store("cancel", "--where", "true", "--dry-run", "--json"))
+    assert (planned["changed"], planned["refused"]) == (2, 20)
+    assert len(states_and_reasons(on_own_store, PAUSED)) == 1
 
 
-def test_an_unknown_workflow_predicate_or_run_exits_with_3(tell: Command) -> None:
-    nobody = "00000000-0000-0000-0000-000000000007"
-    for arguments, said in [
+def test_an_unknown_workflow_predicate_or_run_exits_with_3(on_own_store: Command) -> None:
+    unknown = "00000000-0000-0000-0000-000000000007"
+    for arguments, expected in [
         (["--workflow", "letters", "--where", "true"], "parcels"),
         (["--where", "mass > 1"], "weight"),
-        (["--workflow", "parcels", "--run-id", nobody], nobody),
-        (["--run-id", nobody], nobody),
+        (["--workflow", "parcels", "--run-id", unknown], unknown),
+        (["--run-id", unknown], unknown),
     ]:
-        outcome = tell("pause", *arguments)
+        outcome = on_own_store("pause", *arguments)
         assert (outcome.returncode, outcome.stdout) == (3, "")
-        assert said in outcome.stderr
+        assert expected in outcome.stderr
 
 
-def test_a_file_and_a_name_are_one_too_many(parcels_folder: Path, ask: Command) -> None:
+def test_a_target_and_a_workflow_name_exclude_each_other(
+    parcels_folder: Path, on_shared_store: Command
+) -> None:
     given = ["parcel_pipeline.py:parcels", "--workflow", "parcels", "--where", "true"]
-    assert ask("pause", *given).returncode == 2
+    assert on_shared_store("pause", *given).returncode == 2
 
 
-def test_of_several_workflows_one_is_to_be_named(command: Command, tmp_path: Path) -> None:
+def test_one_of_several_workflows_must_be_named(command: Command, tmp_path: Path) -> None:
     (tmp_path / "two_pipeline.py").write_text(f"{PARCELS}{SECOND}")
     store = ["--store", "two.duckdb"]
     made = command("run", "two_pipeline.py:parcels,letters", *store, "--workers", 0)
@@ -80,9 +88,7 @@ def test_of_several_workflows_one_is_to_be_named(command: Command, tmp_path: Pat
     assert command("runs", *store).returncode == 2
 
 
-def test_where_transitions_are_not_recorded_none_is_written(
-    command: Command, own_parcels: Path
-) -> None:
+def test_without_a_log_of_transitions_none_is_written(command: Command, own_parcels: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{own_parcels}' AS store")
         connection.execute("DROP TABLE store.parcels.transitions")
@@ -90,7 +96,7 @@ def test_where_transitions_are_not_recorded_none_is_written(
     assert document(outcome)["changed"] == 1
 
 
-def test_a_drain_under_way_leaves_alone_what_is_cancelled(
+def test_a_running_drain_leaves_cancelled_runs_unchanged(
     tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
     store = ["--store", "guests.duckdb", "--json"]

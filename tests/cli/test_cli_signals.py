@@ -13,7 +13,7 @@ GUESTS = ["run", "gated_pipeline.py:guests", "--store", "guests.duckdb", "--work
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
 )
-def test_a_signal_ends_a_run_in_order_and_the_same_command_finishes_it(
+def test_a_signal_stops_a_run_gracefully_and_the_same_command_continues_it(
     tmp_path: Path,
     command: Command,
     guests_at_gate: subprocess.Popen[str],
@@ -36,14 +36,14 @@ def test_a_signal_ends_a_run_in_order_and_the_same_command_finishes_it(
     query = (
         "SELECT count(*) AS all, count(DISTINCT (seq, from_status)) AS once FROM guests.transitions"
     )
-    told = document(command("sql", query, "--store", "guests.duckdb", "--json"))
-    assert told == [{"all": 600, "once": 600}]
+    result = document(command("sql", query, "--store", "guests.duckdb", "--json"))
+    assert result == [{"all": 600, "once": 600}]
 
 
-def test_what_a_killed_run_has_committed_can_be_read(
+def test_committed_work_of_a_killed_run_can_be_queried(
     command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
     guests_at_gate.kill()
     guests_at_gate.communicate()
-    told = document(command("status", "--store", "guests.duckdb", "--json"))
-    assert [(row["status"], row["runs"]) for row in told] == [("AT_GATE", 300)]
+    result = document(command("status", "--store", "guests.duckdb", "--json"))
+    assert [(row["status"], row["runs"]) for row in result] == [("AT_GATE", 300)]

@@ -20,11 +20,11 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def test_a_time_of_day_is_the_next_one_here() -> None:
+def test_a_time_of_day_is_the_next_one_in_local_time() -> None:
     assert parse_time("13:30", NOW) == datetime(2030, 3, 30, 12, 30, tzinfo=UTC)
 
 
-def test_a_time_of_day_that_has_passed_is_tomorrows_across_a_change_of_clocks() -> None:
+def test_a_past_time_of_day_is_tomorrow_even_across_a_change_of_clocks() -> None:
     assert parse_time("6:00", NOW) == datetime(2030, 3, 31, 4, 0, tzinfo=UTC)
 
 
@@ -32,13 +32,13 @@ def test_a_date_and_time_without_a_zone_is_local() -> None:
     assert parse_time("2030-07-01T06:00", NOW) == datetime(2030, 7, 1, 4, 0, tzinfo=UTC)
 
 
-def test_a_date_and_time_with_a_zone_is_as_it_says() -> None:
+def test_a_date_and_time_with_a_zone_keeps_it() -> None:
     moment = parse_time("2030-07-01T06:00+00:00", NOW)
     assert moment.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("text", ["soon", "25:00", "12:60", ""])
-def test_anything_else_is_no_moment(text: str) -> None:
+def test_anything_else_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_time(text, NOW)
 
@@ -57,7 +57,7 @@ def test_an_age_is_a_number_and_a_unit(text: str, age: timedelta) -> None:
     assert parse_age(text) == age
 
 
-def test_a_date_is_its_midnight_here() -> None:
+def test_a_date_is_its_local_midnight() -> None:
     assert parse_age("2030-07-01") == datetime(2030, 6, 30, 22, 0, tzinfo=UTC)
 
 

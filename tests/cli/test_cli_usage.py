@@ -8,7 +8,7 @@ from command_line import PARCELS, Command
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "Usage"),
         (["fly"], "No such command"),
@@ -29,41 +29,41 @@ from command_line import PARCELS, Command
         (["status", "--store", "missing.duckdb"], "does not exist"),
     ],
 )
-def test_a_wrong_command_line_exits_with_2_and_says_why(
-    tmp_path: Path, command: Command, arguments: list[str], said: str
+def test_an_invalid_command_line_exits_with_2_and_the_reason(
+    tmp_path: Path, command: Command, arguments: list[str], expected: str
 ) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("parcel_pipeline.py", "sub/wave.py", "my-pipeline.py"):
         (tmp_path / name).write_text(PARCELS)
     outcome = command(*arguments)
     assert outcome.returncode == 2, outcome.stderr
-    assert said in outcome.stderr
+    assert expected in outcome.stderr
     assert outcome.stdout == ""
     assert not list(tmp_path.glob("*.duckdb"))
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "expected"),
     [
         ("def broken():\n    return 1 / 0\n\n\nbroken()\n", "ZeroDivisionError"),
         ("names = (\n", "SyntaxError"),
-        ("import a_module_that_nobody_has\n", "ModuleNotFoundError"),
+        ("import a_missing_module\n", "ModuleNotFoundError"),
         ("raise SystemExit(0)\n", "SystemExit"),
     ],
 )
-def test_an_error_in_the_users_file_is_shown_from_there(
-    tmp_path: Path, command: Command, code: str, said: str
+def test_the_traceback_of_an_error_in_user_code_begins_there(
+    tmp_path: Path, command: Command, code: str, expected: str
 ) -> None:
     (tmp_path / "wrong_pipeline.py").write_text(code)
     outcome = command("diagram", "wrong_pipeline.py:orders")
     assert outcome.returncode == 3
-    assert said in outcome.stderr
+    assert expected in outcome.stderr
     assert "wrong_pipeline.py" in outcome.stderr
     assert "importlib" not in outcome.stderr
     assert "batchflow/cli" not in outcome.stderr
 
 
-def test_a_wrong_definition_exits_with_3_and_lists_its_problems(
+def test_an_invalid_definition_exits_with_3_and_its_problems(
     tmp_path: Path, command: Command
 ) -> None:
     unreachable = "parcels.sql_step(ParcelStatus.SENT, to=[ParcelStatus.SENT], set={'size': '1'})"
@@ -81,26 +81,28 @@ def test_help_documents_every_exit_code(command: Command) -> None:
         assert f"  {code}" in outcome.stdout or f" {code}:" in outcome.stdout
 
 
-def test_the_version_is_the_packages(command: Command) -> None:
+def test_the_version_is_that_of_the_package(command: Command) -> None:
     import batchflow
 
     assert batchflow.__version__ in command("--version").stdout
 
 
-def test_a_workflow_is_drawn_without_a_store(parcels_folder: Path, ask: Command) -> None:
-    outcome = ask("diagram", "parcel_pipeline.py:parcels")
+def test_a_workflow_is_drawn_without_a_store(
+    parcels_folder: Path, on_shared_store: Command
+) -> None:
+    outcome = on_shared_store("diagram", "parcel_pipeline.py:parcels")
     assert outcome.stdout.startswith("stateDiagram-v2")
     assert "NEW --> CHECKED" in outcome.stdout
 
 
-def test_a_workflow_is_drawn_as_a_picture(parcels_folder: Path, ask: Command) -> None:
-    drawn = ask("diagram", "parcel_pipeline.py:parcels", "--svg").stdout
+def test_a_workflow_is_drawn_as_svg(parcels_folder: Path, on_shared_store: Command) -> None:
+    drawn = on_shared_store("diagram", "parcel_pipeline.py:parcels", "--svg").stdout
     root = ElementTree.fromstring(drawn)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "CHECKED" in "".join(root.itertext())
 
 
-def test_a_picture_has_one_workflow(tmp_path: Path, command: Command) -> None:
+def test_an_svg_has_only_one_workflow(tmp_path: Path, command: Command) -> None:
     (tmp_path / "pipelines.py").write_text(
         f"{PARCELS}\nletters = bf.Workflow('letters', Parcel, ParcelStatus)\n"
         "letters.add_step(ParcelStatus.NEW, check, ParcelStatus.SENT)\n"

@@ -1,4 +1,4 @@
-"""What lands in a log or in the mail of cron holds no values, unless that is asked for."""
+"""Messages and logs contain no values of records without ``--log-values``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ SECRET = "hunter2-of-john@example.org"
 
 
 @pytest.mark.parametrize("options", [[], ["--verbose"], ["--json"]])
-def test_what_a_step_says_is_told_by_errors_alone(options: list[str], tmp_path: Path) -> None:
+def test_the_message_of_a_step_is_printed_only_by_errors(
+    options: list[str], tmp_path: Path
+) -> None:
     outcome = load_parcels(tmp_path, [1, -1], *options)
 
     assert "ValueError" in outcome.stdout
-    assert "the scale says" not in outcome.stdout + outcome.stderr
+    assert "the scale shows" not in outcome.stdout + outcome.stderr
     errors = call(tmp_path, "errors", "--store", "parcels.duckdb", "--json")
-    assert "the scale says -1" in errors.stdout
+    assert "the scale shows -1" in errors.stdout
 
 
-def test_what_a_step_says_is_told_where_that_is_asked_for(tmp_path: Path) -> None:
-    assert "the scale says -1" in load_parcels(tmp_path, [1, -1], "--log-values").stdout
+def test_the_message_of_a_step_is_printed_with_log_values(tmp_path: Path) -> None:
+    assert "the scale shows -1" in load_parcels(tmp_path, [1, -1], "--log-values").stdout
 
 
-def test_what_does_not_fit_is_told_by_row_and_only_where_that_is_asked_for_by_value(
+def test_invalid_rows_are_reported_without_their_values_unless_log_values_is_set(
     tmp_path: Path,
 ) -> None:
     load_parcels(tmp_path, [1])
@@ -38,7 +40,7 @@ def test_what_does_not_fit_is_told_by_row_and_only_where_that_is_asked_for_by_va
     assert f"row 2: 'q2' has '{SECRET}'" in run_parcels(tmp_path, *load, "--log-values").stderr
 
 
-def test_a_query_that_fails_on_a_value_does_not_tell_it(tmp_path: Path) -> None:
+def test_the_message_of_a_failed_query_has_no_value(tmp_path: Path) -> None:
     load_parcels(tmp_path, [1])
     query = f"SELECT CAST(label || '{SECRET}' AS INTEGER) FROM parcels.runs"
 

@@ -30,7 +30,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         terminal.close()
 
 
-def test_a_run_at_work_is_followed_until_it_has_ended(
+def test_a_run_is_watched_until_it_ends(
     command: Command, guests_at_gate: subprocess.Popen[str], watch: Watch
 ) -> None:
     watching = watch("guests.duckdb")
@@ -49,7 +49,7 @@ def test_a_run_at_work_is_followed_until_it_has_ended(
     assert UP in watching.shown
 
 
-def test_watching_ends_where_there_is_no_store(tmp_path: Path, watch: Watch) -> None:
+def test_watching_a_file_that_is_no_store_ends(tmp_path: Path, watch: Watch) -> None:
     (tmp_path / "other.duckdb").write_text("not a store")
     watching = watch("other.duckdb")
     watching.await_text("is not a batchflow store")
@@ -58,15 +58,17 @@ def test_watching_ends_where_there_is_no_store(tmp_path: Path, watch: Watch) -> 
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
         ([], "the output isn't one"),
         (["--json"], "Leave out --json"),
         (["0.001"], "0.1"),
     ],
 )
-def test_only_a_terminal_is_refreshed(ask: Command, more: list[str], said: str) -> None:
-    refused = ask("status", "--watch", *more)
+def test_watching_needs_a_terminal(
+    on_shared_store: Command, more: list[str], expected: str
+) -> None:
+    refused = on_shared_store("status", "--watch", *more)
 
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert said in refused.stderr
+    assert expected in refused.stderr

@@ -101,10 +101,10 @@ VALUES = [
     *("23:59", "25:00", "2030-01-31T06:00", "0001-01-01", "9999-12-31T23:59:59+00:00", "tomorrow"),
     *("00000000-0000-0000-0000-000000000000", "not-a-uuid", "things-*.csv", "SELECT 'a' AS name"),
 ]
-# No argument of a process holds a NUL; what isn't UTF-8 comes as half surrogate pairs.
+# An argument of a process can't contain NUL. Bytes that aren't UTF-8 become lone surrogates.
 anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 words = st.sampled_from(VALUES) | st.sampled_from(OPTIONS) | anything
-# Half of what is drawn gets past the parser: a command with what it needs, then anything.
+# Half of the examples pass the parser: a command with its required arguments, then anything.
 NEEDED = {
     "run": ["fuzz_pipeline.py:things", "--store", "store.duckdb", "--workers", "0"],
     "status": ["--store", "store.duckdb"],
@@ -131,7 +131,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 
 @st.composite
 def sensible_command_lines(draw: st.DrawFn) -> list[str]:
-    """A command with what it needs, and some options with values, in any order."""
+    """Draw a command with its required arguments, and some options with values."""
     command = draw(st.sampled_from(sorted(NEEDED)))
     pairs = st.tuples(st.sampled_from(OPTIONS), st.sampled_from(VALUES))
     more = draw(
@@ -157,13 +157,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.modules.pop("fuzz_pipeline", None)
 
 
-def is_fit(words: list[str]) -> bool:
-    """Leave out what makes a million orders, or waits for a moment."""
+def is_quick(words: list[str]) -> bool:
+    """Return whether the command ends soon: the demo generates a million orders."""
     return "demo" not in words
 
 
-def called(folder: Path, words: list[str]) -> tuple[int, str, str]:
-    """Call it in this process, with streams like a process's own."""
+def execute(folder: Path, words: list[str]) -> tuple[int, str, str]:
+    """Execute the command in this process, with its own streams."""
     runner = CliRunner()
     with runner.isolation() as streams:
         code = main(words)
@@ -184,17 +184,17 @@ def check(words: Sequence[str | bytes], code: int, out: str, err: str) -> None:
 
 @examples(250)
 @given(command_lines())
-def test_any_words_end_in_a_documented_way(folder: Path, words: list[str]) -> None:
-    if is_fit(words):
-        check(words, *called(folder, words))
+def test_any_arguments_end_with_a_documented_exit_code(folder: Path, words: list[str]) -> None:
+    if is_quick(words):
+        check(words, *execute(folder, words))
 
 
 @examples(250)
 @given(sensible_command_lines())
-def test_a_command_with_what_it_needs_and_any_options_ends_in_a_documented_way(
+def test_a_valid_command_with_any_options_ends_with_a_documented_exit_code(
     folder: Path, words: list[str]
 ) -> None:
-    code, out, err = called(folder, words)
+    code, out, err = execute(folder, words)
     check(words, code, out, err)
     if code == 0 and "--json" in words and not {"-h", "--help", "--version"} & set(words):
         json.loads(out)
@@ -215,13 +215,15 @@ ODD_ARGUMENTS: list[list[str | bytes]] = [
 
 
 @pytest.mark.parametrize("words", ODD_ARGUMENTS, ids=range(len(ODD_ARGUMENTS)))
-def test_odd_arguments_end_in_a_documented_way(folder: Path, words: list[str | bytes]) -> None:
+def test_odd_arguments_end_with_a_documented_exit_code(
+    folder: Path, words: list[str | bytes]
+) -> None:
     decoded = [os.fsdecode(word) for word in words]
-    check(decoded, *called(folder, decoded))
+    check(decoded, *execute(folder, decoded))
 
 
 @pytest.mark.parametrize("words", ODD_ARGUMENTS[1:6:2], ids=[1, 3, 5])
-def test_the_executable_itself_ends_in_a_documented_way(
+def test_the_executable_ends_with_a_documented_exit_code(
     folder: Path, words: list[str | bytes]
 ) -> None:
     package = str(Path(batchflow.__file__).parents[1])
