@@ -146,13 +146,13 @@ def _log() -> Iterator[None]:
 @contextlib.contextmanager
 def _modules(folder: Path) -> Iterator[None]:
     """Forget afterwards what was imported from `folder`."""
-    path = list(sys.path)
+    path, known = list(sys.path), set(sys.modules)
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path[:] = path
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
+        for name in set(sys.modules) - known:
+            file = getattr(sys.modules[name], "__file__", None)
             if file is not None and Path(file).is_relative_to(folder):
                 del sys.modules[name]
