@@ -86,6 +86,7 @@ def test_one_of_several_workflows_must_be_named(command: Command, tmp_path: Path
     assert "letters, parcels" in outcome.stderr
     assert command("pause", "--where", "true", "--workflow", "letters", *store).returncode == 0
     assert command("runs", *store).returncode == 2
+    assert command("prune", "--finished-before", "0m", "--where", "true", *store).returncode == 2
 
 
 def test_without_a_log_of_transitions_none_is_written(command: Command, own_parcels: Path) -> None:

@@ -11,6 +11,7 @@ import click
 from batchflow.cli.options import json_option, store_option, where_option, workflow_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.time_options import AgeType
+from batchflow.cli.workflow_choice import choose_workflow
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
@@ -50,13 +51,15 @@ def prune(
     Only completed and cancelled runs are removed, those of one workflow in one transaction. This
     can't be undone: export the runs first, if you need them. The file reuses their space and stays
     about as large. If an engine is running, it prunes its own workflows, and its commits wait
-    meanwhile.
+    meanwhile. With --where, --workflow is required if the store has several workflows.
 
     Prints how many runs, transitions and errors were removed, and the size of the store.
     """
     from batchflow.access import connect
 
     with connect(store) as client:
+        if where is not None:
+            workflow = choose_workflow(client, workflow)
         pruned = client.prune(finished_before, where, workflow=workflow, dry_run=dry_run)
     if as_json:
         write_document({"dry_run": dry_run, **asdict(pruned)})

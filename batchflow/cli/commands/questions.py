@@ -72,8 +72,8 @@ durations = _question_command(
     Only completed stays count: those of runs that left the status. A stay includes retries, pauses
     and waiting, and a run that returned to a status counts each time.
 
-    Prints one row per status with the number of stays (runs), and their median, 95th and 99th
-    percentile and maximum in seconds. The percentiles are approximate.""",
+    Prints one row per status with the number of stays in the column runs, and their median, 95th
+    and 99th percentile and maximum in seconds. The percentiles are approximate.""",
     "--plot durations.svg",
 )
 transitions = _question_command(
@@ -81,7 +81,8 @@ transitions = _question_command(
     """Count transitions by the statuses they connect and by outcome.
 
     Prints one row per status before, status after and outcome (advanced, failed, paused, ...), with
-    the number of transitions (runs). "batchflow export transitions" writes each single one.""",
+    the number of transitions in the column runs. "batchflow export transitions" writes each
+    transition.""",
     "--csv > transitions.csv",
 )
 funnel = _question_command(
@@ -89,7 +90,7 @@ funnel = _question_command(
     """Show how many runs got as far as each status.
 
     Prints one row per status, in the order of their definition, with the number of runs that were
-    ever there (reached), are there now (here), and left it for another status (left).""",
+    ever at it (reached), are at it now (here), and left it for another status (left).""",
     "--plot funnel.png",
 )
 ages = _question_command(
@@ -125,8 +126,8 @@ def throughput(bucket: float | None, **options: Any) -> None:
 
     Counts the transitions of any outcome in intervals of equal length.
 
-    Prints one row per interval and status, with the number of transitions (runs) and their rate.
-    Intervals without transitions are left out.
+    Prints one row per interval and status, with the number of transitions in the column runs, and
+    their rate. Intervals without transitions are left out.
     """
     from batchflow.access import StoreClient
 

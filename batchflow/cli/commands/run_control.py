@@ -71,15 +71,15 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _example(operation: str) -> str:
+def _examples(operation: str, reason: str) -> str:
     return f"""\b
 Examples:
   batchflow {operation} --store orders.duckdb --where "status = 'CREATED'" --dry-run
-  batchflow {operation} --store orders.duckdb --where "status = 'CREATED'" --reason "wrong prices"
+  batchflow {operation} --store orders.duckdb --where "status = 'CREATED'" --reason "{reason}"
 """
 
 
-@click.command(epilog=_example("pause"))
+@click.command(epilog=_examples("pause", "wrong prices"))
 @_run_control_options
 def pause(target: Target | None, **options: Any) -> None:
     """Pause unfinished runs until you resume or cancel them.
@@ -95,13 +95,13 @@ def pause(target: Target | None, **options: Any) -> None:
     _control("pause", target, RunControlOptions(**options))
 
 
-@click.command(epilog=_example("resume"))
+@click.command(epilog=_examples("resume", "prices corrected"))
 @_run_control_options
 def resume(target: Target | None, **options: Any) -> None:
     """Resume paused runs at their status, as on their first attempt.
 
     Choose runs with --where or --run-id. Runs that aren't paused are refused: they don't change. A
-    resumed run continues when an engine runs, so start "batchflow run" if none is running.
+    running engine executes resumed runs; otherwise the next "batchflow run" does.
     FILE:WORKFLOW names the workflow like --workflow; you need neither if the store has only one.
 
     Prints how many runs were resumed and how many were refused. Exits with 3, and changes nothing,
@@ -110,7 +110,7 @@ def resume(target: Target | None, **options: Any) -> None:
     _control("resume", target, RunControlOptions(**options))
 
 
-@click.command(epilog=_example("cancel"))
+@click.command(epilog=_examples("cancel", "loaded by mistake"))
 @_run_control_options
 def cancel(target: Target | None, **options: Any) -> None:
     """Cancel unfinished runs for good, at the status they have.
