@@ -1,4 +1,4 @@
-"""What becomes of runs doesn't depend on chunks, batches or processes."""
+"""The outcome of runs doesn't depend on chunks, batches or processes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def graphs(draw: st.DrawFn) -> dict[int, list[int]]:
 
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[dict[int, list[int]], list[dict[int, list[Any]]]]:
-    """Draw a graph, and for each run and status what the step answers, visit by visit."""
+    """Draw a graph, and the step's answer for each run, status and visit."""
     edges = draw(graphs())
     answer = st.sampled_from(["advance", "advance", "repeat", "skip", "fail", "pause", "cancel"])
     runs = draw(
@@ -73,7 +73,7 @@ def plans(draw: st.DrawFn) -> tuple[dict[int, list[int]], list[dict[int, list[An
 
 
 class Walk:
-    """A graph, and for each run and status what the step answers, visit by visit.
+    """A graph, and the step's answer for each run, status and visit.
 
     What it answers depends on the run alone: on its steps so far and on its attempt.
     """
@@ -147,7 +147,7 @@ def final_table(engine: bf.Engine, runs: int) -> list[Any]:
 
 
 def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
-    """Every transition in the log is allowed, and the log replays to the table."""
+    """Check that the log has only allowed transitions, and that replaying it gives the table."""
     log = engine.sql(
         "SELECT seq, from_status, to_status, outcome, run_state, version "
         "FROM walkers.transitions ORDER BY seq, version"

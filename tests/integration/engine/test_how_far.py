@@ -1,4 +1,4 @@
-"""How far a drain goes: limits, moments, several workflows, and what its report then says."""
+"""The limits of a drain, its progress, and its report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batchflow.testing import FakeClock, inline_engine
 from kit.things import Stage, Thing, load, numbers, things
 
 
-def test_a_limit_holds_for_a_step_in_the_store_too() -> None:
+def test_a_limit_applies_to_steps_in_the_store_too() -> None:
     workflow = bf.Workflow("things", Thing, Stage)
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
     with inline_engine(workflow) as engine:
@@ -42,21 +42,21 @@ def test_a_drain_with_a_limit_does_not_wait_for_retries_beyond_it() -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, "5", 1.5, True])
-def test_a_limit_that_is_no_count_is_refused(limit: Any) -> None:
+def test_a_limit_that_is_not_a_count_is_rejected(limit: Any) -> None:
     with inline_engine(things()) as engine, pytest.raises(bf.InvalidOptionError) as caught:
         engine.run(limit=limit)
 
     assert repr(limit) in str(caught.value)
 
 
-def test_a_moment_that_is_none_is_refused() -> None:
+def test_an_until_that_is_not_a_time_is_rejected() -> None:
     with inline_engine(things()) as engine, pytest.raises(bf.InvalidOptionError) as caught:
         engine.run(until="06:00")  # type: ignore[arg-type]
 
     assert "datetime" in str(caught.value)
 
 
-def test_a_drain_that_waits_for_retries_ends_at_its_moment() -> None:
+def test_a_drain_that_waits_for_retries_ends_at_its_time() -> None:
     def fail(run: bf.Run[Thing, Stage]) -> Stage:
         raise ValueError("no")
 
@@ -86,13 +86,13 @@ def test_several_workflows_share_a_store_and_its_workers(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("given", [(), ("orders",), (["orders"],)], ids=["none", "text", "list"])
-def test_what_is_no_workflow_is_refused(given: Any) -> None:
+def test_an_argument_that_is_not_a_workflow_is_rejected(given: Any) -> None:
     with pytest.raises(bf.DefinitionError, match="Engine\\(path, orders"):
         bf.Engine(":memory:", *given)
 
 
 @pytest.mark.parametrize("workers", [-1, "2", 1.5, True])
-def test_what_is_no_number_of_workers_is_refused(tmp_path: Path, workers: Any) -> None:
+def test_an_invalid_number_of_workers_is_rejected(tmp_path: Path, workers: Any) -> None:
     with pytest.raises(bf.DefinitionError, match="workers"):
         bf.Engine(tmp_path / "things.duckdb", things(), workers=workers)
 
@@ -100,7 +100,7 @@ def test_what_is_no_number_of_workers_is_refused(tmp_path: Path, workers: Any) -
 
 
 @pytest.mark.parametrize("setting", ["batch_rows", "sql_batch_rows", "bytes_in_flight"])
-def test_a_setting_that_would_let_nothing_through_is_refused(setting: str) -> None:
+def test_a_setting_of_zero_is_rejected(setting: str) -> None:
     with pytest.raises(bf.DefinitionError, match=setting):
         bf.EngineConfig(**{setting: 0})
     with pytest.raises(bf.DefinitionError, match="grace_seconds"):
@@ -122,7 +122,7 @@ def test_a_run_id_may_be_given_as_text() -> None:
                 engine.get(wrong)  # type: ignore[arg-type]
 
 
-def test_a_result_that_was_refused_counts_as_that_and_as_nothing_else() -> None:
+def test_a_refused_result_counts_only_as_refused() -> None:
     engines: list[bf.Engine] = []
 
     def step(run: bf.Run[Thing, Stage]) -> Stage:
@@ -142,7 +142,7 @@ def test_a_result_that_was_refused_counts_as_that_and_as_nothing_else() -> None:
     assert "3 advanced, 2 refused" in report._repr_html_()
 
 
-def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
+def test_a_commit_is_one_line_of_the_log_with_its_figures_as_fields(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with (
@@ -158,7 +158,7 @@ def test_a_batch_is_one_line_of_the_log_with_its_figures_beside_the_text(
     assert {(commit["workflow"], commit["step"]) for commit in commits} == {("things", "finish")}
 
 
-def test_a_drain_that_nobody_watches_logs_when_it_will_be_done(
+def test_a_drain_without_a_bar_logs_when_it_will_be_done(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(display, "_LINES_EVERY_SECONDS", 0.0)
@@ -175,7 +175,7 @@ def test_a_drain_that_nobody_watches_logs_when_it_will_be_done(
     assert lines[-1].done_by.tzinfo is not None
 
 
-def test_how_far_a_drain_is_can_be_asked_while_it_is_under_way() -> None:
+def test_progress_is_available_during_a_drain() -> None:
     seen: list[bf.Progress | None] = []
 
     def finish(run: bf.Run[Thing, Stage]) -> Any:
@@ -200,7 +200,7 @@ def test_how_far_a_drain_is_can_be_asked_while_it_is_under_way() -> None:
     assert last.status_counts == {"things": {"NEW": 1, "DONE": 7}}
 
 
-def test_steps_in_the_store_count_as_well() -> None:
+def test_progress_counts_steps_in_the_store() -> None:
     workflow = bf.Workflow("things", Thing, Stage)
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
     seen: list[bf.Progress | None] = []
@@ -215,8 +215,8 @@ def test_steps_in_the_store_count_as_well() -> None:
     ]
 
 
-def test_counts_stay_right_while_retries_fall_due_and_others_change_runs() -> None:
-    """They are counted anew again and again, with commits under way."""
+def test_counts_stay_correct_while_retries_are_due_and_others_change_runs() -> None:
+    """They are counted again and again, during commits."""
     seen: list[tuple[int, int]] = []
     over = threading.Event()
 
@@ -246,5 +246,5 @@ def test_counts_stay_right_while_retries_fall_due_and_others_change_runs() -> No
         changing.join()
 
     assert seen[-1] == (60_000, 0)
-    # Those that wait for their retry aren't left to any step; all others are.
+    # Runs that wait for their retry aren't left to any step; all others are.
     assert all(60_000 - 1_200 <= finished + left <= 60_000 for finished, left in seen)

@@ -1,4 +1,4 @@
-"""What becomes of a run for each answer of its step, stored and logged."""
+"""The effect of each outcome of a step on its run, stored and logged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def workflow_of(function: Callable[..., Any], **options: Any) -> bf.Workflow[Thi
     return workflow
 
 
-def test_a_run_that_advances_keeps_what_its_step_changed() -> None:
+def test_a_run_that_advances_keeps_the_changes_of_its_step() -> None:
     def step(run: bf.Run[Thing, Stage]) -> Stage:
         run.object.number += 1
         run.object.tags.append("seen")
@@ -54,7 +54,7 @@ def test_a_run_that_advances_keeps_what_its_step_changed() -> None:
     assert report.outcome("advanced") == 2
 
 
-def test_a_run_that_is_skipped_is_as_it_was_and_looked_at_once_a_drain() -> None:
+def test_a_skipped_run_is_unchanged_and_executed_once_per_drain() -> None:
     calls = []
 
     def step(run: bf.Run[Thing, Stage]) -> Any:
@@ -73,7 +73,7 @@ def test_a_run_that_is_skipped_is_as_it_was_and_looked_at_once_a_drain() -> None
     assert calls == ["a", "a"]
 
 
-def test_a_skipped_run_is_looked_at_again_in_the_same_drain_once_it_was_changed() -> None:
+def test_a_skipped_run_is_executed_again_in_the_same_drain_after_a_change() -> None:
     calls: list[str] = []
     engines: list[bf.Engine] = []
 
@@ -114,7 +114,7 @@ def test_a_run_that_repeats_keeps_its_changes_and_queues_behind_the_others() -> 
     assert [outcome for (outcome,) in outcomes] == ["repeated", "repeated", "advanced"]
 
 
-def test_who_repeats_late_in_the_workflow_waits_for_those_who_come_after() -> None:
+def test_a_run_that_repeats_late_in_the_workflow_waits_for_the_runs_behind_it() -> None:
     order = []
     workflow = bf.Workflow("things", Thing, Stage)
 
@@ -211,7 +211,7 @@ def test_a_drain_that_does_not_wait_leaves_retries_for_the_next() -> None:
     assert run.attempt == 1
 
 
-def test_the_wait_for_a_retry_outlives_a_restart(tmp_path: Any) -> None:
+def test_the_wait_for_a_retry_survives_a_restart(tmp_path: Any) -> None:
     clock = FakeClock()
 
     def step(run: bf.Run[Thing, Stage]) -> Stage:
@@ -232,7 +232,7 @@ def test_the_wait_for_a_retry_outlives_a_restart(tmp_path: Any) -> None:
 
 
 def decisions(workflow: bf.Workflow[Thing, Stage]) -> list[list[tuple[Any, ...]]]:
-    """Fail all runs at each attempt; return after each what was decided about them."""
+    """Fail all runs at each attempt; return their columns after each."""
     clock = FakeClock()
     columns = "number, attempt, run_state, next_attempt_at, reason"
     with inline_engine(workflow, clock=clock, seed=7) as engine:
@@ -280,7 +280,7 @@ def test_an_exception_that_is_never_retried_pauses_at_once() -> None:
     assert run.run_state is bf.RunState.PAUSED
 
 
-def test_a_status_that_was_not_declared_is_a_failure_that_says_what_came_and_what_may() -> None:
+def test_an_undeclared_status_is_a_failure_that_names_it_and_the_allowed_ones() -> None:
     def step(run: bf.Run[Thing, Stage]) -> Stage:
         return Stage.NEW
 
@@ -310,7 +310,7 @@ def test_a_value_that_does_not_fit_its_column_fails_its_run_alone() -> None:
     assert "many" not in message
 
 
-def test_a_success_after_failures_starts_counting_anew() -> None:
+def test_a_success_after_failures_resets_the_attempts() -> None:
     clock = FakeClock()
     workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=3))
     seen = []
@@ -352,7 +352,7 @@ def test_a_resumed_run_begins_with_its_first_attempt() -> None:
     assert attempts == [1, 2, 1]
 
 
-def test_a_run_that_is_paused_while_its_step_works_stays_paused() -> None:
+def test_a_run_that_is_paused_during_its_step_stays_paused() -> None:
     engines: list[bf.Engine] = []
 
     def step(run: bf.Run[Thing, Stage]) -> Stage:

@@ -1,4 +1,4 @@
-"""What the store refuses is tried in smaller commits; what it refuses even then is given back."""
+"""Refused results are committed in smaller parts; runs refused even then stay unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Thing:
 
 
 RUNS = 3_000
-HELD = 1_234
+CHANGED = 1_234
 
 
 def row_things() -> bf.Workflow[Thing, Stage]:
@@ -56,10 +56,10 @@ def sql_things() -> bf.Workflow[Thing, Stage]:
 
 @contextmanager
 def changed_elsewhere(engine: bf.Engine) -> Iterator[None]:
-    """Keep a transaction open in which one run was changed, so that others conflict with it."""
-    other = engine._store._connection.root.cursor()
+    """Keep a transaction open that changed one run, so that others conflict with it."""
+    other = engine._store.connection.root.cursor()
     other.begin()
-    other.execute(f"UPDATE things.runs SET version = 99 WHERE number = {HELD}").fetchall()
+    other.execute(f"UPDATE things.runs SET version = 99 WHERE number = {CHANGED}").fetchall()
     try:
         yield
     finally:
@@ -67,7 +67,7 @@ def changed_elsewhere(engine: bf.Engine) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("made", [row_things, batch_things, sql_things])
-def test_a_conflict_holds_back_no_more_than_the_run_it_is_about(
+def test_a_conflict_affects_only_its_own_run(
     made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with inline_engine(made(), path=str(tmp_path / "things.duckdb")) as engine:
@@ -80,7 +80,7 @@ def test_a_conflict_holds_back_no_more_than_the_run_it_is_about(
             engine.run()
 
         waiting = engine.runs("status = 'NEW'").select("number, text, version, run_state::VARCHAR")
-        assert waiting.fetchall() == [(HELD, "", 1, "INITIATED")]
+        assert waiting.fetchall() == [(CHANGED, "", 1, "INITIATED")]
         assert engine.sql("SELECT count(*) FROM things.transitions").fetchall() == [(RUNS - 1,)]
         assert [record.__dict__["action"] for record in caplog.records] == ["refuse_commit"]
 
@@ -94,10 +94,10 @@ def test_a_conflict_holds_back_no_more_than_the_run_it_is_about(
         assert left.fetchall() == [(RUNS, RUNS)]
 
 
-def test_where_every_commit_is_refused_the_drain_ends_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_drain_whose_commits_are_all_refused_ends_and_loses_nothing(tmp_path: Path) -> None:
     with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
         engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
-        other = engine._store._connection.root.cursor()
+        other = engine._store.connection.root.cursor()
         other.begin()
         other.execute("UPDATE things.runs SET version = 99").fetchall()
         with pytest.raises(bf.CommitError):
@@ -107,7 +107,7 @@ def test_where_every_commit_is_refused_the_drain_ends_and_nothing_is_lost(tmp_pa
         assert engine.run().outcome("advanced") == RUNS
 
 
-def test_the_counts_are_of_what_was_stored(tmp_path: Path) -> None:
+def test_the_counts_are_those_of_stored_results(tmp_path: Path) -> None:
     tallies = []
     with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
         engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is in flight is finished and committed, or abandoned."""
+"""After Ctrl-C or SIGTERM, the chunks in flight are finished and committed, or abandoned."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ class Thing:
     number: int = 0
 
 
-def say(text):
+def output(text):
     print(text, flush=True)
 
 
 def patient(run):
-    say("in step")
+    output("in step")
     while not run.stopping:
         time.sleep(0.001)
     return Stage.DONE
 
 
 def stubborn(run_or_batch):
-    say("in step")
+    output("in step")
     while True:
         time.sleep(0.001)
 
 
 async def stubborn_coroutine(run):
-    say("in step")
+    output("in step")
     while True:
         await asyncio.sleep(0.001)
 
 
 def endless():
-    """An Arrow reader that never ends: it is being read when it speaks."""
+    """Return an Arrow reader that never ends; it prints when it is read."""
     batch = pa.record_batch({"number": pa.array(range(100))})
 
     def batches():
         yield batch
-        say("in load")
+        output("in load")
         while True:
             yield batch
 
@@ -80,13 +80,13 @@ def main(function, workers, grace_seconds, *flags):
                 engine.start()
                 (run_id,) = engine.runs("number = 0").select("run_id").fetchall()[0]
                 engine.wait(run_id, Stage.DONE)
-            say(f"ran {engine.run().runs}")
+            output(f"ran {engine.run().runs}")
         except BaseException as error:
-            say(type(error).__name__)
+            output(type(error).__name__)
             raise
         finally:
             rows = engine.runs().aggregate("status::VARCHAR, count(*)").order("ALL").fetchall()
-            say(str(dict(rows)))
+            output(str(dict(rows)))
 
 
 if __name__ == "__main__":
@@ -98,7 +98,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start the pipeline with these arguments, and wait until its step, or its load, speaks."""
+    """Start the pipeline with these arguments, and wait until its step, or its load, prints."""
     (tmp_path / "pipeline.py").write_text(PIPELINE)
     started: list[subprocess.Popen[str]] = []
 
@@ -124,7 +124,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def ending(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
-    """How it ended, and what it said last: the error, and its runs by status."""
+    """Return the exit code, and the last output: the error, and the runs by status."""
     output, _ = process.communicate()
     return process.returncode, output.splitlines()[-2:]
 
@@ -138,7 +138,7 @@ def ending(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     ],
     ids=["int", "term"],
 )
-def test_a_step_that_looks_at_stopping_ends_and_is_committed(
+def test_a_step_that_checks_stopping_ends_and_is_committed(
     start: Start, workers: int, number: signal.Signals, error: str, code: int
 ) -> None:
     process = start("patient", workers, 60)
@@ -179,11 +179,11 @@ def test_a_second_sigterm_ends_an_inline_step_as_sigterm(start: Start) -> None:
     code, said = ending(process)
 
     assert said == ["SystemExit", "{'NEW': 300}"]
-    # One more may come when the engine is closed, and nobody takes it any more.
+    # Another signal may arrive when the engine is closed, and nothing handles it.
     assert code in (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
-def test_a_second_ctrl_c_abandons_what_works_in_the_background(start: Start) -> None:
+def test_a_second_ctrl_c_abandons_steps_in_the_background(start: Start) -> None:
     process = start("stubborn", 1, 3600, "background")
     until_it_ends(process, signal.SIGINT)
 
@@ -206,7 +206,7 @@ def test_ctrl_c_in_a_load_is_a_keyboard_interrupt_and_nothing_was_loaded(start: 
 
 
 def until_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Send a signal twice, one after the other: two at once are one."""
+    """Send a signal twice, one after the other, because two at once count as one."""
     process.send_signal(number)
     for _ in range(2):
         try:

@@ -1,4 +1,4 @@
-"""A clock that is set back or forward, within a drain and between two."""
+"""A clock that is set back or forward, during a drain and between two."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def assert_all_done_once(engine: bf.Engine, rows: int) -> None:
 @pytest.mark.parametrize(
     "jump", [-HOUR, -24 * HOUR, HOUR], ids=["hour back", "day back", "forward"]
 )
-def test_after_a_jump_between_two_drains_nobody_waits_longer_than_the_cap(
+def test_after_a_jump_between_two_drains_no_run_waits_longer_than_the_cap(
     tmp_path: Path, jump: int
 ) -> None:
     clock = FakeClock()
@@ -87,7 +87,7 @@ def test_after_a_jump_between_two_drains_nobody_waits_longer_than_the_cap(
         assert_all_done_once(engine, 10)
 
 
-def test_a_jump_shorter_than_the_cap_makes_nobody_wait_longer_than_it(tmp_path: Path) -> None:
+def test_after_a_jump_shorter_than_the_cap_no_run_waits_longer_than_it(tmp_path: Path) -> None:
     clock = FakeClock()
     workflow = calls(fails_once, backoff_seconds=60)
     with opened(tmp_path / "calls.duckdb", workflow, clock) as engine:
@@ -101,7 +101,7 @@ def test_a_jump_shorter_than_the_cap_makes_nobody_wait_longer_than_it(tmp_path: 
         assert_all_done_once(engine, 10)
 
 
-def test_without_a_jump_the_longest_wait_is_kept_to(tmp_path: Path) -> None:
+def test_without_a_jump_the_longest_wait_is_respected(tmp_path: Path) -> None:
     clock = FakeClock()
     with opened(tmp_path / "calls.duckdb", calls(fails_once), clock) as engine:
         load(engine, 10)
@@ -116,7 +116,7 @@ def test_without_a_jump_the_longest_wait_is_kept_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
-def test_a_jump_within_a_drain_loses_nobody_and_the_drain_ends(tmp_path: Path, jump: int) -> None:
+def test_a_jump_during_a_drain_loses_no_run_and_the_drain_ends(tmp_path: Path, jump: int) -> None:
     clock = FakeClock()
     jumped: list[int] = []
 
@@ -144,7 +144,9 @@ class JumpyClock(bf.SystemClock):
         return super().now() + self.offset
 
 
-def test_a_drain_that_waits_for_a_retry_goes_on_when_the_clock_is_set_back(tmp_path: Path) -> None:
+def test_a_wait_for_a_retry_continues_when_the_clock_is_set_back(
+    tmp_path: Path,
+) -> None:
     clock = JumpyClock()
 
     def jumps(run: bf.Run[Call, Stage]) -> Stage:

@@ -1,4 +1,4 @@
-"""A commit that DuckDB refuses for another reason than the disk: nothing of it is stored."""
+"""Nothing is stored of a commit that DuckDB refuses for another reason than a full disk."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ROWS = 2_000
 
 @contextmanager
 def claimed_elsewhere(engine: bf.Engine, where: str) -> Iterator[None]:
-    """Hold a transaction of another cursor open, which has changed these runs."""
-    other = engine._store._connection.root.cursor()
+    """Keep a transaction of another cursor open that has changed these runs."""
+    other = engine._store.connection.root.cursor()
     other.begin()
     other.execute(f"UPDATE orders.runs SET updated_at = now() WHERE {where}").fetchall()
     try:
@@ -41,7 +41,7 @@ def engine(tmp_path: Path) -> Iterator[bf.Engine]:
 
 
 def priced(engine: bf.Engine, first: int = 0, last: int = ROWS, **wide: pa.Array) -> StepCommit:
-    """What a step did that moved these runs on."""
+    """Return the commit of a step that moved these runs."""
     [workflow] = engine._workflows.values()
     columns = ["#seq", "#version", "#attempt", "#run_state"]
     claimed = engine._store.claim(workflow, 0, first, last - 1, engine._clock.now(), ["number"])
@@ -68,7 +68,7 @@ def test_a_conflict_refuses_the_commit_and_nothing_of_it_is_stored(engine: bf.En
     assert outcome(engine) == before
 
 
-def test_smaller_commits_pass_while_the_conflict_lasts_but_for_its_run(engine: bf.Engine) -> None:
+def test_during_a_conflict_smaller_commits_without_its_run_succeed(engine: bf.Engine) -> None:
     with claimed_elsewhere(engine, "seq = 7"):
         assert committed(engine, priced(engine, 0, 7)) == 7
         with pytest.raises(bf.CommitError):
@@ -83,7 +83,7 @@ def test_a_sql_step_that_conflicts_is_refused_and_nothing_of_it_is_stored(
     engine.pause("seq % 2 = 1")
     [workflow] = engine._workflows.values()
     code = workflow.code_of(Stage.LABELLED)
-    with engine._store._connection.write() as cursor:
+    with engine._store.connection.write() as cursor:
         cursor.execute("UPDATE orders.runs SET status = 'LABELLED'")
     before = outcome(engine)
 
@@ -98,7 +98,7 @@ def test_a_sql_step_that_conflicts_is_refused_and_nothing_of_it_is_stored(
     assert executed() == ROWS // 2
 
 
-def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_pass(tmp_path: Path) -> None:
+def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_succeed(tmp_path: Path) -> None:
     config, rows = bf.EngineConfig(memory_limit="60MB"), 20_000
     with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0, config=config) as engine:
         load(engine, rows)
@@ -115,16 +115,16 @@ def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_pass(tmp_pat
 
 
 def committed_at_last(engine: bf.Engine, commit: StepCommit) -> int:
-    """Commit; what is refused for lack of memory passes the second time."""
+    """Commit, again if it is refused for lack of memory."""
     try:
         return committed(engine, commit)
     except bf.CommitError:
         return committed(engine, commit)
 
 
-def test_a_drain_that_met_a_conflict_loses_nothing_and_doubles_nothing(engine: bf.Engine) -> None:
+def test_a_drain_with_a_conflict_loses_no_run_and_moves_none_twice(engine: bf.Engine) -> None:
     with claimed_elsewhere(engine, "seq IN (7, 1007)"):
-        # However often it is tried, the conflict lasts.
+        # The conflict lasts, however often the commit is tried.
         ended = threading.Timer(0.3, engine._drains._coordinator.stop.request, (0.0,))
         ended.start()
         with contextlib.suppress(bf.CommitError):

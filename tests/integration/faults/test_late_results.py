@@ -1,4 +1,4 @@
-"""Somebody pauses, resumes or cancels runs while a chunk with them is out: what they did stands."""
+"""A pause, resumption or cancellation of runs whose chunk is under way stays in effect."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 
 import batchflow as bf
 
-ROWS, HELD = 20, 8
-MINE = f"number < {HELD}"
+ROWS, CHOSEN = 20, 8
+MINE = f"number < {CHOSEN}"
 
 
 class Stage(enum.Enum):
@@ -34,7 +34,7 @@ class Parcel:
 
 
 class Gate:
-    """Where a step waits, in whatever process it is, until it is let through."""
+    """A gate at which a step waits, in any process, until it is opened."""
 
     def __init__(self, folder: Path) -> None:
         self._arrived, self._open = folder / "arrived", folder / "open"
@@ -48,12 +48,12 @@ class Gate:
                 time.sleep(0.005)
 
     def open(self) -> None:
-        """Let everybody through."""
+        """Let all steps pass."""
         self._open.touch()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Do something while somebody waits there."""
+    def closed(self) -> Iterator[None]:
+        """Run the body while a step waits at the gate."""
         assert self._arrived.read_text() == "here"
         try:
             yield
@@ -117,10 +117,10 @@ def engine(
 
 @contextmanager
 def draining(engine: bf.Engine, gate: Gate) -> Iterator[Future[bf.Report]]:
-    """Drain in another thread, and do something while the first chunk is out."""
+    """Drain in another thread, and run the body while the first chunk is under way."""
     with ThreadPoolExecutor(1) as thread:
         report = thread.submit(engine.run)
-        with gate.held():
+        with gate.closed():
             yield report
 
 
@@ -128,8 +128,8 @@ def found(engine: bf.Engine, columns: str, where: str | None = None) -> list[Any
     return engine.runs(where).aggregate(columns).fetchall()
 
 
-def assert_log_tells_the_table(engine: bf.Engine) -> None:
-    """Each run's transitions follow each other, each version once, up to where the run stands."""
+def assert_log_matches_the_table(engine: bf.Engine) -> None:
+    """Check that each run's transitions are consecutive, one per version, and end at its status."""
     broken = engine.sql(
         """
         WITH log AS (
@@ -154,44 +154,44 @@ def assert_all_done(engine: bf.Engine) -> None:
         "WHERE outcome = 'advanced'"
     )
     assert advanced.fetchall() == [(2 * ROWS, 2 * ROWS)]
-    assert_log_tells_the_table(engine)
+    assert_log_matches_the_table(engine)
 
 
-def test_a_pause_stands_and_the_late_result_is_refused_and_counted(
+def test_a_pause_stays_and_the_late_result_is_refused_and_counted(
     engine: bf.Engine, gate: Gate
 ) -> None:
     with draining(engine, gate) as drain:
-        assert engine.pause(MINE, reason="look at these") == bf.ControlReport("paused", HELD, 0)
-    assert drain.result().refused == HELD
+        assert engine.pause(MINE, reason="look at these") == bf.ControlReport("paused", CHOSEN, 0)
+    assert drain.result().refused == CHOSEN
     assert found(engine, "status, run_state, reason, checks, count(*)", MINE) == [
-        ("NEW", "PAUSED", "look at these", 0, HELD)
+        ("NEW", "PAUSED", "look at these", 0, CHOSEN)
     ]
-    assert_log_tells_the_table(engine)
+    assert_log_matches_the_table(engine)
     engine.resume("true")
     assert engine.run().refused == 0
     assert_all_done(engine)
 
 
-def test_a_cancellation_stands_and_the_late_result_is_refused_and_counted(
+def test_a_cancellation_stays_and_the_late_result_is_refused_and_counted(
     engine: bf.Engine, gate: Gate
 ) -> None:
     with draining(engine, gate) as drain:
-        assert engine.cancel(MINE, reason="not wanted").changed == HELD
-    assert drain.result().refused == HELD
+        assert engine.cancel(MINE, reason="not wanted").changed == CHOSEN
+    assert drain.result().refused == CHOSEN
     assert found(engine, "status, run_state, reason, checks, count(*)", MINE) == [
-        ("NEW", "CANCELLED", "not wanted", 0, HELD)
+        ("NEW", "CANCELLED", "not wanted", 0, CHOSEN)
     ]
     assert engine.run().runs == 0
-    assert_log_tells_the_table(engine)
+    assert_log_matches_the_table(engine)
 
 
-def test_a_run_paused_and_resumed_meanwhile_is_executed_again_in_the_same_drain(
+def test_a_run_paused_and_resumed_during_its_step_is_executed_again_in_the_same_drain(
     engine: bf.Engine, gate: Gate
 ) -> None:
     with draining(engine, gate) as drain:
         engine.pause(MINE)
-        assert engine.resume(MINE).changed == HELD
-    assert drain.result().refused == HELD
+        assert engine.resume(MINE).changed == CHOSEN
+    assert drain.result().refused == CHOSEN
     assert_all_done(engine)
 
 
@@ -202,28 +202,28 @@ def test_a_late_failure_is_refused_like_any_result_and_leaves_no_error(
     with draining(engine, gate) as drain:
         engine.pause(MINE)
     report = drain.result()
-    assert report.refused == HELD
-    assert report.outcome("failed") == ROWS - HELD
+    assert report.refused == CHOSEN
+    assert report.outcome("failed") == ROWS - CHOSEN
     told = engine.sql("SELECT count(*), count(DISTINCT seq), min(seq) FROM parcels.errors")
-    assert told.fetchall() == [(ROWS - HELD, ROWS - HELD, HELD)]
-    assert found(engine, "attempt, count(*)", MINE) == [(1, HELD)]
-    assert_log_tells_the_table(engine)
+    assert told.fetchall() == [(ROWS - CHOSEN, ROWS - CHOSEN, CHOSEN)]
+    assert found(engine, "attempt, count(*)", MINE) == [(1, CHOSEN)]
+    assert_log_matches_the_table(engine)
 
 
 @pytest.mark.parametrize("kind", ["row"], indirect=True)
-def test_sql_steps_go_on_while_others_pause_resume_and_cancel(
+def test_sql_steps_continue_while_others_pause_resume_and_cancel(
     engine: bf.Engine, gate: Gate
 ) -> None:
     gate.open()
     engine.start()
     stop = threading.Event()
 
-    def meddle() -> None:
+    def change_runs() -> None:
         while not stop.is_set():
             engine.pause("seq % 3 = 0")
             engine.resume("seq % 3 = 0")
 
-    meddling = threading.Thread(target=meddle)
+    meddling = threading.Thread(target=change_runs)
     meddling.start()
     try:
         for number in range(ROWS, 70):
@@ -236,4 +236,4 @@ def test_sql_steps_go_on_while_others_pause_resume_and_cancel(
     engine.run()
     assert engine.get(run_id).status is Stage.DONE
     assert found(engine, "status, checks, count(*)") == [("DONE", 11, 70)]
-    assert_log_tells_the_table(engine)
+    assert_log_matches_the_table(engine)

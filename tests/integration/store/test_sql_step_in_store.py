@@ -112,7 +112,7 @@ def test_an_expression_that_raises_fails_its_own_runs_alone(open_bench: Open) ->
     assert bench.transitions("outcome")[1] == ("failed",)
 
 
-def test_a_failed_run_waits_as_its_retry_says(open_bench: Open) -> None:
+def test_a_failed_run_waits_for_its_backoff(open_bench: Open) -> None:
     retry = Retry(backoff_seconds=60, jitter=0)
     bench, result = run_sql(open_bench, values={"weight": FAILING}, retry=retry)
     due = LATER + dt.timedelta(seconds=60)
@@ -142,7 +142,7 @@ def test_an_exception_that_is_never_retried_pauses_at_once(open_bench: Open) -> 
     assert bench.rows("run_state", "seq = 1") == [("PAUSED",)]
 
 
-def test_a_run_that_succeeds_after_a_failure_starts_afresh(open_bench: Open) -> None:
+def test_a_run_that_succeeds_after_a_failure_is_at_its_first_attempt(open_bench: Open) -> None:
     retried = {"attempt": "3", "next_attempt_at": f"TIMESTAMPTZ '{NOW}'", "reason": "'why'"}
     bench, result = run_sql(open_bench, 2, retried, values={"label": "'done'"})
     assert counted(result) == {"ADVANCED": 2}
@@ -205,7 +205,7 @@ def test_many_failures_share_one_fingerprint_and_are_quickly_found(open_bench: O
     assert (count, runs) == (25_000, 25_000)
 
 
-def test_what_becomes_of_a_run_does_not_depend_on_the_span(open_bench: Open, path: Any) -> None:
+def test_the_outcome_of_a_run_does_not_depend_on_the_span(open_bench: Open, path: Any) -> None:
     whole, _ = run_sql(open_bench, 40, values={"weight": FAILING}, status=BY_WEIGHT)
     single = open_bench(
         sql_parcels(values={"weight": FAILING}, status=BY_WEIGHT), path.with_name("single.duckdb")
@@ -219,7 +219,7 @@ def test_what_becomes_of_a_run_does_not_depend_on_the_span(open_bench: Open, pat
     assert single.transitions(transitions) == whole.transitions(transitions)
 
 
-def test_runs_moved_at_the_same_moment_by_others_are_told_apart(open_bench: Open) -> None:
+def test_runs_that_others_moved_at_the_same_time_are_distinguished(open_bench: Open) -> None:
     bench = open_bench(sql_parcels())
     bench.seed(
         6,
@@ -246,7 +246,7 @@ def test_fields_of_every_type_can_be_set(open_bench: Open, attempt: int) -> None
     }
 
 
-def test_expressions_that_duckdb_refuses_are_refused_when_the_store_is_opened(
+def test_expressions_that_duckdb_rejects_are_rejected_when_the_store_is_opened(
     open_bench: Open,
 ) -> None:
     definition = sql_parcels(values={"label": "lable || 'x'"}, status="CASE WHEN THEN 1")
@@ -258,14 +258,14 @@ def test_expressions_that_duckdb_refuses_are_refused_when_the_store_is_opened(
 
 
 @pytest.mark.parametrize(("parameter", "found"), [("?", "positional"), ("$nwo", "nwo")])
-def test_a_parameter_that_nobody_gives_is_refused_when_the_store_is_opened(
+def test_an_unknown_parameter_is_rejected_when_the_store_is_opened(
     open_bench: Open, parameter: str, found: str
 ) -> None:
     with pytest.raises(DefinitionError, match=f"(?s)sql:NEW.*{found}"):
         open_bench(sql_parcels(values={"label": parameter}))
 
 
-def test_expressions_are_told_the_time_of_the_clock_also_where_others_raise(
+def test_expressions_get_the_time_of_the_clock_even_if_others_raise(
     open_bench: Open,
 ) -> None:
     bench = open_bench(sql_parcels(values={"label": "$now", "weight": FAILING}))
@@ -274,7 +274,7 @@ def test_expressions_are_told_the_time_of_the_clock_also_where_others_raise(
     assert bench.rows("label::TIMESTAMPTZ", "weight <> 1") == [(LATER,)] * 2
 
 
-def test_without_recorded_transitions_sql_steps_move_their_runs_too(open_bench: Open) -> None:
+def test_sql_steps_move_runs_without_recorded_transitions(open_bench: Open) -> None:
     workflow: Workflow[Any, Any] = Workflow(
         "parcels", sql_parcels().object_type, Status, record_transitions=False
     )

@@ -59,7 +59,7 @@ LONGEST_WAIT = dt.timedelta(seconds=300)
         ({"status": "'CHECKED'"}, False),
         ({"next_attempt_at": f"TIMESTAMPTZ '{NOW}'"}, True),
         ({"next_attempt_at": f"TIMESTAMPTZ '{NOW + LONGEST_WAIT}'"}, False),
-        # No step lets a run wait for so long: the clock was set back.
+        # No step has so long a wait, so the clock was set back.
         ({"next_attempt_at": f"TIMESTAMPTZ '{LATER}'"}, True),
     ],
 )
@@ -73,7 +73,7 @@ def test_only_runnable_due_runs_of_the_status_are_claimed_and_counted(
     assert counted == (5 if claimed else 0)
 
 
-def test_a_claim_keeps_within_its_seqs(bench: Bench) -> None:
+def test_a_claim_has_only_runs_of_its_range(bench: Bench) -> None:
     bench.seed(100)
     claimed = bench.store.claim(bench.workflow, 0, 10, 19, NOW, ())
     assert sorted(claimed["#seq"].to_pylist()) == list(range(10, 20))
@@ -89,7 +89,7 @@ def test_the_backlog_counts_by_status_and_bucket(bench: Bench) -> None:
     assert counted == {(1, 0): 16_384, (1, 1): 3_616, (0, 1): 12_768, (0, 2): 7_232}
 
 
-def test_the_backlog_knows_when_the_first_retry_is_due(bench: Bench) -> None:
+def test_the_backlog_has_the_time_of_the_first_retry(bench: Bench) -> None:
     minute = "INTERVAL 1 MINUTE"
     bench.seed(5, next_attempt_at=f"TIMESTAMPTZ '{NOW}' + range * {minute}")
     backlog = bench.store.backlog(bench.workflow, NOW)
@@ -97,14 +97,14 @@ def test_the_backlog_knows_when_the_first_retry_is_due(bench: Bench) -> None:
     assert backlog.waiting["rows"].to_pylist() == [1]
 
 
-def test_an_empty_backlog_waits_for_nothing(bench: Bench) -> None:
+def test_an_empty_backlog_has_no_time_of_a_retry(bench: Bench) -> None:
     bench.seed(5, status="'DONE'", run_state="'COMPLETED'")
     backlog = bench.store.backlog(bench.workflow, NOW)
     assert backlog.waiting.num_rows == 0
     assert backlog.next_attempt_at is None
 
 
-def test_runs_that_back_off_are_counted(bench: Bench) -> None:
+def test_runs_that_wait_for_a_retry_are_counted(bench: Bench) -> None:
     bench.seed(5, next_attempt_at=f"CASE WHEN range < 2 THEN TIMESTAMPTZ '{LATER}' END")
     assert bench.store.waiting_for_retry(bench.workflow) == 2
 

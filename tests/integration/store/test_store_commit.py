@@ -13,7 +13,7 @@ from batchflow.errors import CommitError
 from batchflow.store import Store
 
 
-def test_advanced_runs_stand_at_their_destination_with_what_was_changed(bench: Bench) -> None:
+def test_advanced_runs_are_at_their_destination_with_their_changes(bench: Bench) -> None:
     bench.seed(4)
     claimed = bench.claim().sort_by("#seq")
     to = [Status.CHECKED, Status.REFUSED, Status.CHECKED, Status.CHECKED]
@@ -42,14 +42,14 @@ def test_a_field_written_for_some_runs_keeps_its_value_for_the_others(bench: Ben
     assert bench.rows("label") == [("mine",), ("none",)]
 
 
-def test_a_null_is_written_where_the_step_wrote_none(bench: Bench) -> None:
+def test_a_null_is_stored_for_runs_whose_step_set_none(bench: Bench) -> None:
     bench.seed(2, note="'old'")
     notes = pa.array([None, "new"])
     bench.commit(moved(bench, bench.claim().sort_by("#seq"), Status.CHECKED, note=notes))
     assert bench.rows("note") == [(None,), ("new",)]
 
 
-def test_a_run_that_moves_on_after_a_failure_starts_afresh(bench: Bench) -> None:
+def test_a_run_that_moves_after_a_failure_is_at_its_first_attempt(bench: Bench) -> None:
     retried = {"attempt": "3", "reason": "'why'", "next_attempt_at": f"TIMESTAMPTZ '{NOW}'"}
     bench.seed(1, **retried)
     bench.commit(moved(bench, bench.claim(), Status.CHECKED))
@@ -89,7 +89,7 @@ def test_a_last_failure_pauses_with_the_reason(bench: Bench) -> None:
     assert bench.transitions("outcome, run_state") == [("failed", "PAUSED")]
 
 
-def test_a_run_that_somebody_paused_meanwhile_is_not_overwritten(bench: Bench) -> None:
+def test_a_run_that_was_paused_since_its_claim_is_not_overwritten(bench: Bench) -> None:
     bench.seed(3)
     claimed = bench.claim()
     bench.questions.pause("seq = 1", reason="stop")
@@ -158,7 +158,7 @@ def test_a_commit_survives_reopening(bench: Bench, open_bench: object) -> None:
     assert again.rows("status, version") == [("CHECKED", 2)]
 
 
-def test_without_recorded_transitions_the_runs_move_all_the_same() -> None:
+def test_runs_move_without_recorded_transitions() -> None:
     workflow = parcels(record_transitions=False)
     store = Store.open(":memory:", [workflow], clock=lambda: NOW)
     bench = Bench(store, workflow)
@@ -168,7 +168,7 @@ def test_without_recorded_transitions_the_runs_move_all_the_same() -> None:
     store.close()
 
 
-def test_threads_commit_and_read_side_by_side(bench: Bench) -> None:
+def test_threads_commit_and_read_at_the_same_time(bench: Bench) -> None:
     bench.seed(1_000)
     chunks = [bench.claim().slice(start, 100) for start in range(0, 1_000, 100)]
     problems: list[BaseException] = []

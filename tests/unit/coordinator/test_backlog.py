@@ -1,4 +1,4 @@
-"""The backlog counts who waits where, and never offers what is claimed."""
+"""The backlog counts the waiting runs at each status, and never offers a claimed bucket."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_a_bucket_that_exceeds_the_limit_by_itself_is_taken_alone() -> None:
     assert backlog((1, 5, 100), (1, 6, 1)).next_span(1, 10) == Span(1, 5, 5)
 
 
-def test_less_than_is_worth_a_claim_is_left_to_grow() -> None:
+def test_fewer_runs_than_the_least_are_not_offered() -> None:
     counted = backlog((1, 0, 10))
 
     assert counted.next_span(1, 100, least_rows=11) is None
     assert counted.next_span(1, 100, least_rows=10) == Span(1, 0, 0)
 
 
-def test_nothing_is_offered_at_a_status_where_nobody_waits() -> None:
+def test_a_status_without_waiting_runs_offers_nothing() -> None:
     assert backlog((1, 0, 10)).next_span(0, 100) is None
 
 
@@ -76,7 +76,7 @@ def test_a_span_ends_before_a_claimed_bucket() -> None:
     assert counted.next_span(1, 100) == Span(1, 0, 0)
 
 
-def test_who_waits_for_the_next_turn_is_not_offered_in_this_one() -> None:
+def test_runs_of_the_next_turn_are_not_offered_in_this_one() -> None:
     counted = backlog()
     counted.add(1, np.array([5, 6]), next_turn=True)
 
@@ -104,8 +104,8 @@ def test_a_load_of_one_run_is_one_run() -> None:
 
 def test_counted_arrivals_go_to_the_turn_of_their_status() -> None:
     counted = backlog()
-    landed = waiting((0, 0, 4), (2, 1, 6)).rename_columns(["to", "bucket", "rows"])
-    counted.add_counted(landed, later=np.array([True, False, False]))
+    arrived = waiting((0, 0, 4), (2, 1, 6)).rename_columns(["to", "bucket", "rows"])
+    counted.add_counted(arrived, later=np.array([True, False, False]))
 
     assert counted.next_span(0, 100) is None
     assert counted.next_span(2, 100) == Span(2, 1, 1)
@@ -123,7 +123,7 @@ def test_a_span_covers_the_sequence_numbers_of_its_buckets(bucket: int) -> None:
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4 * BUCKET)), max_size=50),
     st.integers(1, 20),
 )
-def test_everybody_is_offered_exactly_once(arrivals: list[tuple[int, int]], most: int) -> None:
+def test_each_run_is_offered_exactly_once(arrivals: list[tuple[int, int]], most: int) -> None:
     counted = Backlog(3)
     for code, seq in arrivals:
         counted.add(code, np.array([seq]))

@@ -1,4 +1,4 @@
-"""How many runs go into a chunk, and into a call, where workers die."""
+"""The number of runs in a chunk and in a call if workers die."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def step_of(**options: Any) -> Step:
     return workflow.steps[0]
 
 
-def test_chunks_are_shorter_once_a_worker_died_of_one() -> None:
+def test_chunks_are_shorter_after_one_ended_its_worker() -> None:
     sizer, step = ChunkSizer(), step_of(batch=True)
     before = sizer.rows("things", step)
     sizer.lost("things", step)

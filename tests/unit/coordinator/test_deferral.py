@@ -10,7 +10,7 @@ SEQS = np.array([3, 16_384, 40_000], np.int64)
 VERSIONS = np.array([1, 4, 9], np.int32)
 
 
-def test_a_deferred_run_is_contained_at_its_version_alone() -> None:
+def test_a_deferred_run_is_contained_only_at_its_version() -> None:
     deferral = Deferral()
     deferral.add(SEQS, VERSIONS)
 
@@ -18,7 +18,7 @@ def test_a_deferred_run_is_contained_at_its_version_alone() -> None:
     assert deferral.contains(SEQS, VERSIONS + 1).tolist() == [False, False, False]
 
 
-def test_others_are_not_contained() -> None:
+def test_other_runs_are_not_contained() -> None:
     deferral = Deferral()
     deferral.add(SEQS, VERSIONS)
 
@@ -26,7 +26,7 @@ def test_others_are_not_contained() -> None:
     assert not deferral.contains(SEQS + 1_000_000, VERSIONS).any()
 
 
-def test_clearing_lifts_all() -> None:
+def test_clear_removes_all_runs() -> None:
     deferral = Deferral()
     deferral.add(SEQS, VERSIONS)
     deferral.clear()

@@ -1,4 +1,4 @@
-"""What is left of a drain, and when it will be done, from plain numbers."""
+"""The remaining work of a drain and its estimated end, from given counts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parcels(name: str = "parcels") -> bf.Workflow[Thing, Stage]:
 
 
 class Followed:
-    """A drain of some workflows, as a forecast hears of it."""
+    """A drain of some workflows whose counts are set by the test."""
 
     def __init__(self, *workflows: bf.Workflow[Thing, Stage]) -> None:
         self.workflows = workflows
@@ -69,23 +69,25 @@ def followed() -> Followed:
     return followed
 
 
-def test_a_step_has_those_at_its_status_and_those_on_their_way_there(followed: Followed) -> None:
-    told = followed.at(0)
+def test_a_step_has_left_all_runs_that_may_reach_its_status(
+    followed: Followed,
+) -> None:
+    progress = followed.at(0)
 
-    assert [step.left for step in told.steps] == [100, 120, 123]
-    assert [step.to_statuses for step in told.steps] == [
+    assert [step.left for step in progress.steps] == [100, 120, 123]
+    assert [step.to_statuses for step in progress.steps] == [
         ("PRICED",), ("PAID", "REFUSED", "NEW"), ("SENT",)
     ]  # fmt: skip
-    assert told.left == 123
-    assert told.steps_left == 3 * 100 + 2 * 20 + 3
+    assert progress.left == 123
+    assert progress.steps_left == 3 * 100 + 2 * 20 + 3
 
 
-def test_before_anything_is_done_there_is_no_telling(followed: Followed) -> None:
-    told = followed.at(0)
+def test_without_any_work_done_the_end_is_not_known(followed: Followed) -> None:
+    progress = followed.at(0)
 
-    assert told.done_by is None
-    assert [step.done_by for step in told.steps] == [None] * 3
-    assert str(told).splitlines() == [
+    assert progress.done_by is None
+    assert [step.done_by for step in progress.steps] == [None] * 3
+    assert str(progress).splitlines() == [
         "0 of 123 runs finished; 0 steps, 0 a second",
         "NEW → PRICED: 100 left at most, 0 a second",
         "PRICED → PAID | REFUSED | NEW: 120 left at most, 0 a second",
@@ -93,31 +95,31 @@ def test_before_anything_is_done_there_is_no_telling(followed: Followed) -> None
     ]
 
 
-def test_each_step_is_done_at_its_own_pace(followed: Followed) -> None:
+def test_each_step_has_its_own_rate_and_end(followed: Followed) -> None:
     followed.at(0)
     followed.advance(0, 1, 50)
     followed.advance(1, 2, 10)
     followed.advance(2, 4, 1)
-    told = followed.at(10)
+    progress = followed.at(10)
 
-    assert [step.per_second for step in told.steps] == [5.0, 1.0, 0.1]
-    assert [step.left for step in told.steps] == [50, 110, 122]
-    assert told.steps[0].done_by == NOON + timedelta(seconds=20)
-    assert told.steps[1].done_by == NOON + timedelta(seconds=120)
-    assert told.done_by == told.steps[2].done_by == NOON + timedelta(seconds=10 + 1220)
-    assert (told.finished, told.executed, told.per_second) == (1, 61, 6.1)
+    assert [step.per_second for step in progress.steps] == [5.0, 1.0, 0.1]
+    assert [step.left for step in progress.steps] == [50, 110, 122]
+    assert progress.steps[0].done_by == NOON + timedelta(seconds=20)
+    assert progress.steps[1].done_by == NOON + timedelta(seconds=120)
+    assert progress.done_by == progress.steps[2].done_by == NOON + timedelta(seconds=10 + 1220)
+    assert (progress.finished, progress.executed, progress.per_second) == (1, 61, 6.1)
 
 
-def test_a_branch_that_ends_early_is_left_to_nobody(followed: Followed) -> None:
+def test_runs_at_a_terminal_status_are_left_to_no_step(followed: Followed) -> None:
     followed.at(0)
     followed.advance(1, 3, 20)
-    told = followed.at(1)
+    progress = followed.at(1)
 
-    assert [step.left for step in told.steps] == [100, 100, 103]
-    assert told.finished == 20
+    assert [step.left for step in progress.steps] == [100, 100, 103]
+    assert progress.finished == 20
 
 
-def test_the_pace_is_that_of_the_last_half_minute(followed: Followed) -> None:
+def test_the_rate_is_that_of_the_last_half_minute(followed: Followed) -> None:
     followed.status_counts["parcels"].runs[0] = 1_000_000
     for second in range(100):
         followed.at(second)
@@ -138,7 +140,7 @@ def test_time_without_work_does_not_count(followed: Followed) -> None:
     assert followed.at(1_001).steps[2].per_second == 100
 
 
-def test_another_drain_begins_anew(followed: Followed) -> None:
+def test_another_drain_starts_with_a_rate_of_zero(followed: Followed) -> None:
     followed.at(0)
     followed.advance(0, 1, 50)
     followed.at(1)
@@ -147,35 +149,37 @@ def test_another_drain_begins_anew(followed: Followed) -> None:
     assert followed.at(2).steps[0].per_second == 0
 
 
-def test_when_nothing_is_left_it_is_done() -> None:
+def test_a_drain_without_remaining_work_is_done_now() -> None:
     followed = Followed(parcels())
-    told = followed.at(0)
+    progress = followed.at(0)
 
-    assert told.done_by == NOON
-    assert not told.lines
+    assert progress.done_by == NOON
+    assert not progress.lines
 
 
-def test_of_several_workflows_each_line_says_whose_step_it_is() -> None:
+def test_with_several_workflows_each_line_names_its_workflow() -> None:
     followed = Followed(parcels(), parcels("letters"))
     followed.status_counts["letters"].runs[2] = 7
-    told = followed.at(0)
+    progress = followed.at(0)
 
-    assert [line for _, line in told.lines] == ["letters: PAID → SENT: 7 left at most, 0 a second"]
-    assert told.status_counts["letters"] == {
+    assert [line for _, line in progress.lines] == [
+        "letters: PAID → SENT: 7 left at most, 0 a second"
+    ]
+    assert progress.status_counts["letters"] == {
         "NEW": 0, "PRICED": 0, "PAID": 7, "REFUSED": 0, "SENT": 0
     }  # fmt: skip
 
 
-def test_paused_runs_and_failures_are_told(followed: Followed) -> None:
+def test_paused_runs_and_failures_are_counted(followed: Followed) -> None:
     followed.tally.steps["parcels", 0].counts[Outcome.FAILED] = 5
     followed.status_counts["parcels"].paused = 2
-    told = followed.at(0)
+    progress = followed.at(0)
 
-    assert (told.paused, told.failed) == (2, 5)
-    assert "; 2 paused; " in told.summary
+    assert (progress.paused, progress.failed) == (2, 5)
+    assert "; 2 paused; " in progress.summary
 
 
-def test_a_notebook_shows_it_as_a_table(followed: Followed) -> None:
+def test_a_notebook_shows_the_progress_as_a_table(followed: Followed) -> None:
     followed.at(0)
     followed.advance(0, 1, 50)
     shown = followed.at(10)._repr_html_()

@@ -1,4 +1,4 @@
-"""A blamed chunk is split so that nobody is lost and the culprit is found."""
+"""A blamed chunk is split so that no run is lost and the culprit is found."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def suspects(parts: Isolated) -> list[list[int]]:
     return [seqs(part.rows) for part in parts.suspects]
 
 
-def test_in_a_shared_worker_those_alone_are_suspect_whose_call_was_under_way() -> None:
+def test_in_a_shared_worker_only_the_runs_of_the_last_call_are_suspect() -> None:
     parts = isolate(rows(10), lost(range(4, 6)), None)
 
     assert suspects(parts) == [[4, 5]]
@@ -47,14 +47,14 @@ def test_in_a_shared_worker_those_alone_are_suspect_whose_call_was_under_way() -
     assert parts.identified is None
 
 
-def test_a_single_run_is_tried_apart_before_it_is_identified() -> None:
+def test_a_single_run_is_isolated_before_it_is_identified() -> None:
     parts = isolate(rows(1), lost(range(1)), None)
 
     assert suspects(parts) == [[0]]
     assert (parts.innocent, parts.identified) == (None, None)
 
 
-def test_apart_those_before_the_call_are_innocent_and_those_after_it_stay() -> None:
+def test_in_an_isolated_worker_runs_before_the_call_are_innocent_and_those_after_it_stay() -> None:
     parts = isolate(rows(10), lost(range(4, 6)), Search(10, 2))
 
     assert seqs(parts.innocent) == [0, 1, 2, 3]
@@ -63,7 +63,7 @@ def test_apart_those_before_the_call_are_innocent_and_those_after_it_stay() -> N
     assert parts.identified is None
 
 
-def test_apart_a_run_that_was_alone_in_its_call_is_identified() -> None:
+def test_in_an_isolated_worker_a_run_with_a_call_of_its_own_is_identified() -> None:
     parts = isolate(rows(10), lost(range(4, 5)), Search(10, 1))
 
     assert seqs(parts.identified) == [4]
@@ -71,7 +71,7 @@ def test_apart_a_run_that_was_alone_in_its_call_is_identified() -> None:
     assert suspects(parts) == [[5, 6, 7, 8, 9]]
 
 
-def test_where_memory_ran_out_a_run_is_identified_only_if_nobody_was_called_before_it() -> None:
+def test_without_memory_a_run_is_identified_only_if_no_run_was_called_before_it() -> None:
     among_others = isolate(rows(3), lost(range(1, 2), exhausted=True), Search(3, 1))
     after_others = isolate(rows(1), lost(range(1), exhausted=True, used=True), Search(1, 1))
     by_itself = isolate(rows(1), lost(range(1), exhausted=True), Search(1, 1))
@@ -83,7 +83,7 @@ def test_where_memory_ran_out_a_run_is_identified_only_if_nobody_was_called_befo
     assert seqs(by_itself.identified) == [0]
 
 
-def test_where_no_call_was_under_way_the_chunk_is_halved() -> None:
+def test_without_a_call_under_way_the_chunk_is_halved() -> None:
     shared = isolate(rows(5), lost(None), None)
     apart = isolate(rows(5), lost(None), Search(5, 1))
 
@@ -112,23 +112,23 @@ def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
     assert found == {culprit}
     assert sorted(seen) == list(range(count))
     assert ends <= Search.among(count).crashes <= 1 + math.log2(count) / 4
-    # Four for each bit at most, and those around it: in parts that double, and at once.
+    # At most four for each bit, plus the runs around it: in parts that double, and at once.
     assert calls <= 5 * math.log2(count) + 8
 
 
 @settings(deadline=None)
 @given(st.integers(1, 3_000), st.sets(st.integers(0, 2_999), max_size=20))
-def test_several_culprits_are_found_and_nobody_else(count: int, culprits: set[int]) -> None:
+def test_several_culprits_are_found_and_no_other_run(count: int, culprits: set[int]) -> None:
     culprits = {culprit for culprit in culprits if culprit < count}
     found, seen, ends, _ = search_through(count, culprits)
 
     assert found == culprits
     assert sorted(seen) == list(range(count))
-    # One more where a culprit among those who went back ends a shared worker.
+    # One more if a culprit among the runs that went back ends a shared worker.
     assert ends <= 5 * len(culprits)
 
 
-def test_neighbours_cost_little_more_than_one_end_of_a_worker_each() -> None:
+def test_culprits_next_to_each_other_cost_little_more_than_a_worker_each() -> None:
     _, _, ends, calls = search_through(5_000, set(range(2_000, 2_100)))
 
     assert ends <= 115
@@ -136,7 +136,7 @@ def test_neighbours_cost_little_more_than_one_end_of_a_worker_each() -> None:
 
 
 def search_through(count: int, culprits: set[int]) -> tuple[set[int], list[int], int, int]:
-    """Who is found, who is done, the ends of a worker, and the calls."""
+    """Return the culprits found, the runs done, the ends of a worker, and the calls."""
     pending: deque[tuple[pa.Table, Search | None]] = deque([(rows(count), Search.among(count))])
     found, seen, ends, calls = set[int](), list[int](), 0, 0
     while pending:
