@@ -23,7 +23,7 @@ from batchflow.cli.commands.questions import (
     transitions,
 )
 from batchflow.cli.commands.run import run
-from batchflow.cli.commands.run_control import cancel, pause, resume
+from batchflow.cli.commands.run_control import cancel, edit, pause, resume
 from batchflow.cli.commands.runs import runs
 from batchflow.cli.commands.show import show
 from batchflow.cli.commands.sql import sql
@@ -44,7 +44,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, demo),
     "Look": (status, counts, runs, show, errors, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages),
-    "Control": (pause, resume, cancel, stop),
+    "Control": (pause, resume, cancel, edit, stop),
     "Maintain": (prune, completion),
 }
 

@@ -21,6 +21,11 @@ class ControlReport:
     changed: int
     refused: int
 
+    @property
+    def moved(self) -> int:
+        """The number of changed runs."""
+        return self.changed
+
     def __str__(self) -> str:
         refused = f", {counted(self.refused, 'run')} refused" if self.refused else ""
         return f"{counted(self.changed, 'run')} {self.action}{refused}"

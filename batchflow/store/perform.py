@@ -28,6 +28,7 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.ctrl_c import CtrlC
 from batchflow.store.loading.load import load
 from batchflow.store.loading.trigger import SingleTrigger
+from batchflow.store.query.catalog import tables_with
 from batchflow.store.runs.control import (
     RunChange,
     cancel_change,
@@ -87,15 +88,24 @@ def _trigger_many(store: OpenStore, request: TriggerMany, now: datetime) -> Load
 def _control(
     change_of: Callable[[Any], RunChange], store: OpenStore, request: ControlRuns, now: datetime
 ) -> ControlReport:
-    tables = store.tables[chosen_workflow(store.tables, request.workflow)]
+    tables = store.tables[_workflow_of(store, request)]
     report = change_runs(store.connection, tables, request, change_of(request), now)
     if not request.dry_run:
         store.report(RunsChanged(tables.name))
     return report
 
 
+def _workflow_of(store: OpenStore, request: ControlRuns) -> str:
+    """Return the workflow that is named, the only one, or that of the run ids."""
+    if request.workflow is None and request.run_ids:
+        tables = tables_with(store.tables, request.run_ids[0])
+        if tables is not None:
+            return tables.name
+    return chosen_workflow(store.tables, request.workflow)
+
+
 def _edit(store: OpenStore, request: Edit, now: datetime) -> ControlReport:
-    layout = store.layouts[chosen_workflow(store.layouts, request.workflow)]
+    layout = store.layouts[chosen_workflow(store.layouts, _workflow_of(store, request))]
     report = edit_runs(store.connection, layout, request, now)
     if not request.dry_run:
         store.report(RunsChanged(layout.name))

@@ -1,4 +1,4 @@
-"""``batchflow pause``, ``resume`` and ``cancel``."""
+"""``batchflow pause``, ``resume``, ``cancel`` and ``edit``."""
 
 from __future__ import annotations
 
@@ -126,14 +126,50 @@ def cancel(target: Target | None, **options: Any) -> None:
     _control("cancel", target, RunControlOptions(**options))
 
 
-def _control(operation: str, target: Target | None, options: RunControlOptions) -> None:
+@click.command(
+    epilog="""\b
+Examples:
+  batchflow edit --store orders.duckdb --where "country = 'br'" --set "country=upper(country)"
+  batchflow edit --store orders.duckdb --where true --set total=0 --set "note='reset'" --dry-run
+"""
+)
+@_run_control_options
+@click.option(
+    "--set",
+    "assignments",
+    metavar="FIELD=SQL",
+    multiple=True,
+    required=True,
+    help="A field and the SQL expression of its value. May be given several times.",
+)
+def edit(target: Target | None, assignments: tuple[str, ...], **options: Any) -> None:
+    """Set fields of runs to SQL expressions over the runs' columns.
+
+    Choose runs with --where or --run-id. Status and run state stay as they are, also of finished
+    runs. If a step is being executed for a run, it is executed again on the edited object. Runs
+    whose object was erased are refused: they don't change. FILE:WORKFLOW names the workflow like
+    --workflow; you need neither if the store has only one.
+
+    Prints how many runs were edited and how many were refused. Exits with 3, and changes nothing,
+    if the predicate or an expression is invalid, also for a single run.
+    """
+    named = [assignment.partition("=") for assignment in assignments]
+    if any(not equals for _, equals, _ in named):
+        raise click.UsageError("--set needs FIELD=SQL, like --set total=0.")
+    values = {field.strip(): expression for field, _, expression in named}
+    _control("edit", target, RunControlOptions(**options), set=values)
+
+
+def _control(
+    operation: str, target: Target | None, options: RunControlOptions, **more: Any
+) -> None:
     workflow = options.workflow if target is None else _target_name(target, options)
     from batchflow.access import connect
 
     with connect(options.store) as store:
         if workflow is None and not options.run_ids:
             workflow = choose_workflow(store, None)
-        report = getattr(store, operation)(workflow=workflow, **options.arguments())
+        report = getattr(store, operation)(workflow=workflow, **options.arguments(), **more)
     _write_report(operation, report, options)
 
 
