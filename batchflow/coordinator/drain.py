@@ -207,7 +207,7 @@ class Drain:
 
 
 class _Next(enum.Enum):
-    """What follows in a cycle after all that can be done now was done."""
+    """The continuation of a cycle after all that can be done now was done."""
 
     WAIT = "wait for news"
     AGAIN = "look again for work"

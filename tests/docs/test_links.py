@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import batchflow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -34,7 +36,7 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 def test_each_source_file_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w/]+\.py)`", text))
-    known = [str(path) for path in (ROOT / "batchflow").rglob("*.py")]
+    known = [str(path) for path in Path(batchflow.__file__).parent.rglob("*.py")]
     known += [str(path) for path in (ROOT / "tests").rglob("*.py")]
     assert len(named) > 10
     missing = [

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+import batchflow
+
 ROOT = Path(__file__).parents[2]
 
 WORDS = {
@@ -58,15 +60,14 @@ class Finding(NamedTuple):
 
 
 def findings_in_code(path: Path) -> Iterator[Finding]:
-    name = str(path.relative_to(ROOT))
     source = path.read_text(encoding="utf-8")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in _TEXTS:
             continue
-        yield from _findings(name, token.start[0], token.string)
+        yield from _findings(str(path), token.start[0], token.string)
         opening = re.match(r'[a-z]*"""', token.string)
         if opening and (match := _OPENING.match(token.string, opening.end())):
-            yield Finding(name, token.start[0], match.group())
+            yield Finding(str(path), token.start[0], match.group())
 
 
 def findings_on_page(path: Path) -> Iterator[Finding]:
@@ -81,7 +82,7 @@ def _findings(name: str, first_line: int, text: str) -> Iterator[Finding]:
         yield Finding(name, first_line + text.count("\n", 0, match.start()), match.group())
 
 
-CODE = sorted(ROOT.glob("batchflow/**/*.py"))
+CODE = sorted(Path(batchflow.__file__).parent.rglob("*.py"))
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/*.md")),
@@ -93,12 +94,22 @@ def shown(found: Iterable[Finding]) -> list[str]:
     return [f"{each.path}:{each.line}: {each.words}" for each in found]
 
 
+def test_the_code_is_in_plain_english() -> None:
+    assert shown(found for path in CODE for found in findings_in_code(path)) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_is_in_plain_english(page: Path) -> None:
     assert shown(findings_on_page(page)) == []
 
 
-def test_what_is_not_plain_english_is_found() -> None:
+def test_wrong_words_and_openings_are_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""What it asks."""\n# Nobody.\nx = f"It tells {1}."\nwho = 1\n')
+    assert [(each.line, each.words) for each in findings_in_code(module)] == [
+        *((1, "What "), (2, "Nobody"), (3, "tells")),
+    ]
+
     text = "Whoever asks is told; nobody heeds it, all the same"
     assert [each.words for each in _findings("page", 1, text)] == [
         *("Whoever", "told", "nobody", "heeds", "all the same"),
