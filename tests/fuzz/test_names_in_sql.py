@@ -1,4 +1,4 @@
-"""Whatever things are called, all of it works, or is refused before anything is made."""
+"""A workflow works with any names, or is refused before anything is created."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def fields(draw: st.DrawFn) -> list[str]:
 
 
 def classes(stages: list[str], fields: list[str]) -> tuple[Any, Any] | None:
-    """Make the classes, if Python itself has any with such names."""
+    """Return classes with these names, or None if Python doesn't allow such names."""
     try:
         stage: Any = enum.Enum("Stage", stages)
         thing = make_dataclass("Thing", [(name, str, "x") for name in fields])
@@ -77,10 +77,10 @@ def classes(stages: list[str], fields: list[str]) -> tuple[Any, Any] | None:
     return (stage, thing) if len(stage) == len(stages) else None
 
 
-def made(workflow: str, stage: Any, thing: Any, fields: list[str]) -> bf.Workflow[Any, Any]:
-    """Build a workflow whose three steps double each field: a row, a batch and a SQL step."""
+def workflow_of(workflow: str, stage: Any, thing: Any, fields: list[str]) -> bf.Workflow[Any, Any]:
+    """Return a workflow whose three steps double each field: a row, a batch and a SQL step."""
     begun, batched, stored, ended = stage
-    workflow_made: bf.Workflow[Any, Any] = bf.Workflow(workflow, thing, stage)
+    made: bf.Workflow[Any, Any] = bf.Workflow(workflow, thing, stage)
 
     def by_row(run: bf.Run[Any, Any]) -> Any:
         for name in fields:
@@ -92,25 +92,25 @@ def made(workflow: str, stage: Any, thing: Any, fields: list[str]) -> bf.Workflo
             batch[name] = batch[name] * 2
         return [stored.name] * len(batch)
 
-    workflow_made.add_step(begun, by_row, batched)
-    workflow_made.add_step(batched, by_batch, stored, batch=True)
-    columns = {one.name: quoted(one.column) for one in workflow_made.fields}
+    made.add_step(begun, by_row, batched)
+    made.add_step(batched, by_batch, stored, batch=True)
+    columns = {one.name: quoted(one.column) for one in made.fields}
     doubled = {name: f"{columns[name]} || {columns[name]}" for name in fields}
-    workflow_made.sql_step(stored, to=[ended], set=doubled, status=ended)
-    return workflow_made
+    made.sql_step(stored, to=[ended], set=doubled, status=ended)
+    return made
 
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def works(workflow: str, stages: list[str], fields: list[str], foreign_id: str) -> None:
-    """Do with it all that can be done, or see it refused with nothing made."""
+def check_works(workflow: str, stages: list[str], fields: list[str], foreign_id: str) -> None:
+    """Use every operation on the workflow, unless its definition is refused."""
     found = classes(stages, fields)
     if found is None:
         return
     try:
-        definition = made(workflow, *found, fields)
+        definition = workflow_of(workflow, *found, fields)
         definition.check()
     except bf.DefinitionError:
         return
@@ -134,8 +134,8 @@ def works(workflow: str, stages: list[str], fields: list[str], foreign_id: str) 
         assert run.foreign_id == foreign_id
         log = engine.history(run_id).select("from_status::VARCHAR, to_status::VARCHAR").fetchall()
         assert log == list(itertools.pairwise(stages))
-        held = engine.sql(f"SELECT reason FROM {schema}.runs WHERE run_state = 'PAUSED'")
-        assert held.fetchall() == [(foreign_id,)]
+        reasons = engine.sql(f"SELECT reason FROM {schema}.runs WHERE run_state = 'PAUSED'")
+        assert reasons.fetchall() == [(foreign_id,)]
         assert engine.resume(where="true").changed == 1
         engine.run()
         assert engine.counts().fetchall() == [(stages[3], "COMPLETED", 3)]
@@ -152,31 +152,31 @@ STAGES = ["NEW", "BATCHED", "STORED", "ENDED"]
 
 @examples(10)
 @given(names)
-def test_a_workflow_may_be_called_anything(name: str) -> None:
-    works(name, STAGES, ["name"], "f")
+def test_a_workflow_may_have_any_name(name: str) -> None:
+    check_works(name, STAGES, ["name"], "f")
 
 
 @examples(10)
 @given(stages())
-def test_statuses_may_be_called_anything(stages: list[str]) -> None:
-    works("things", stages, ["name"], "f")
+def test_statuses_may_have_any_names(stages: list[str]) -> None:
+    check_works("things", stages, ["name"], "f")
 
 
 @pytest.mark.parametrize("at", range(0, len(AWKWARD) - 3, 4))
-def test_statuses_may_have_any_awkward_names(at: int) -> None:
-    works("things", AWKWARD[at : at + 4], ["name"], AWKWARD[at])
+def test_statuses_may_have_awkward_names(at: int) -> None:
+    check_works("things", AWKWARD[at : at + 4], ["name"], AWKWARD[at])
 
 
 def usable(workflow: str) -> bf.Workflow[Any, Any] | None:
     found = classes(STAGES, ["name"])
     assert found is not None
     try:
-        return made(workflow, *found, ["name"])
+        return workflow_of(workflow, *found, ["name"])
     except bf.DefinitionError:
         return None
 
 
-def test_workflows_of_all_awkward_names_live_in_one_store(tmp_path: Path) -> None:
+def test_workflows_with_awkward_names_share_one_store(tmp_path: Path) -> None:
     path = str(tmp_path / "store.duckdb")
     definitions = [one for name in AWKWARD[::3] if (one := usable(name)) is not None]
     different = {one.name.casefold(): one for one in definitions}.values()
@@ -192,7 +192,7 @@ def test_workflows_of_all_awkward_names_live_in_one_store(tmp_path: Path) -> Non
             assert found.fetchall() == [(f"{one.name}x" * 8, "ENDED")]
 
 
-def test_two_workflows_whose_names_differ_in_case_alone_are_refused() -> None:
+def test_workflows_whose_names_differ_only_in_case_are_refused() -> None:
     one, other = usable("things"), usable("THINGS")
     with pytest.raises(bf.BatchflowError, match="THINGS"):
         inline_engine(one, other).close()  # type: ignore[arg-type]
@@ -209,14 +209,14 @@ def test_two_workflows_whose_names_differ_in_case_alone_are_refused() -> None:
 @example(["__reduce_ex__"])
 @example(["seq", "object_seq"])
 @example(["self", "cls", "mro"])
-def test_fields_may_be_called_anything(fields: list[str]) -> None:
-    works("things", STAGES, fields, "f")
+def test_fields_may_have_any_names(fields: list[str]) -> None:
+    check_works("things", STAGES, fields, "f")
 
 
-def test_fields_of_all_awkward_names_live_in_one_table() -> None:
+def test_fields_with_awkward_names_share_one_table() -> None:
     names = [one for one in AWKWARD if one.isidentifier() and not keyword.iskeyword(one)]
-    # As Python takes them for the same.
+    # Python treats names with the same NFKC form as equal.
     named = {unicodedata.normalize("NFKC", name).casefold(): name for name in names}
     different = {key: name for key, name in named.items() if not name.startswith("_batchflow")}
     assert len(different) > 30
-    works("things", STAGES, list(different.values()), "f")
+    check_works("things", STAGES, list(different.values()), "f")

@@ -1,4 +1,4 @@
-"""A source may hold anything: all of its rows are there and right, or none and a clear error."""
+"""Any source is loaded completely and correctly, or nothing is loaded and the error is clear."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def require_clear(error: bf.LoadError) -> None:
 
 
 def loaded(engine: bf.Engine, source: Any) -> list[tuple[Any, ...]] | None:
-    """Return the rows that are there now, or None where it was refused; then there are none."""
+    """Return the loaded rows, or None if the source was refused; then no rows are stored."""
     try:
         report = engine.trigger_many(source, foreign_id="key")
     except bf.LoadError as error:
@@ -74,7 +74,7 @@ def parquet(table: pa.Table) -> bytes:
 REFUSED = None
 ONE = [("a", 1, "x")]
 PLAIN = "key,number,text\na,1,x\n"
-# The file's name and bytes, and which rows are there, or REFUSED; ANY where both would do.
+# The file's name and bytes, and the loaded rows, or REFUSED; ANY if both are correct.
 ANY = [("any", 0, "")]
 FILES: dict[str, tuple[str, bytes, Any]] = {
     "plain": ("a.csv", PLAIN.encode(), ONE),
@@ -150,14 +150,16 @@ FILES: dict[str, tuple[str, bytes, Any]] = {
     ),
     "JSON, names twice": ("a.json", b'[{"key": "a", "key": "b"}]', ANY),
     "JSON, deep": ("a.json", b'{"key":' + b"[" * 5_000 + b"]" * 5_000 + b"}", REFUSED),
-    "JSON, half a pair": ("a.json", b'[{"key": "a", "text": "\\ud800"}]', ANY),
+    "JSON, a lone surrogate": ("a.json", b'[{"key": "a", "text": "\\ud800"}]', ANY),
     "no known ending": ("a.dat", PLAIN.encode(), REFUSED),
-    "another's ending": ("a.parquet", PLAIN.encode(), REFUSED),
+    "the ending of another format": ("a.parquet", PLAIN.encode(), REFUSED),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_loaded_whole_or_refused(engine: bf.Engine, tmp_path: Path, name: str) -> None:
+def test_a_file_is_loaded_completely_or_refused(
+    engine: bf.Engine, tmp_path: Path, name: str
+) -> None:
     file, content, expected = FILES[name]
     (tmp_path / file).write_bytes(content)
     rows = loaded(engine, str(tmp_path / file))
@@ -174,7 +176,7 @@ def test_a_file_is_loaded_whole_or_refused(engine: bf.Engine, tmp_path: Path, na
         ("key\na\n", "key\na\n"),
     ],
 )
-def test_files_of_different_shapes_are_loaded_whole_or_refused(
+def test_files_with_different_columns_are_loaded_completely_or_refused(
     engine: bf.Engine, tmp_path: Path, one: str, other: str
 ) -> None:
     (tmp_path / "1.csv").write_text(one)
@@ -187,7 +189,7 @@ def test_files_of_different_shapes_are_loaded_whole_or_refused(
 def failing(rows: int) -> Iterator[Thing]:
     for number in range(rows):
         yield Thing(str(number))
-    raise RuntimeError("the source broke off")
+    raise RuntimeError("the source failed")
 
 
 def closed_relation() -> Any:
@@ -204,7 +206,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "a folder": lambda: "/",
     "no file": lambda: "nowhere-*.parquet",
     "a path with a NUL": lambda: "a\0.csv",
-    "half a pair": lambda: "\ud800.csv",
+    "a lone surrogate": lambda: "\ud800.csv",
     "SQL that writes": lambda: "DELETE FROM things.runs",
     "two statements": lambda: "SELECT 'a' AS key; SELECT 'b' AS key",
     "SQL that fails midway": lambda: (
@@ -212,19 +214,19 @@ OBJECTS: dict[str, Callable[[], Any]] = {
         "FROM (SELECT range::VARCHAR AS key FROM range(20000))"
     ),
     "broken SQL": lambda: "SELECT FROM WHERE",
-    "others' objects": lambda: [object()],
+    "objects of another class": lambda: [object()],
     "texts": lambda: ["a", "b"],
     "a mapping with another key": lambda: [{"key": "a", "other": 1}],
     "a mapping without a key": lambda: [{"number": 1}],
     "a mapping of numbers": lambda: [{1: 2}],
-    "one of another class": lambda: [Thing("a"), 5],
+    "one object of another class": lambda: [Thing("a"), 5],
     "the class": lambda: [Thing],
-    "nobody's key": lambda: [Thing(None)],  # type: ignore[arg-type]
+    "no key": lambda: [Thing(None)],  # type: ignore[arg-type]
     "wrong inside": lambda: [Thing("a"), Thing("b", "two")],  # type: ignore[arg-type]
-    "half a pair inside": lambda: [Thing("a", 1, "\ud800")],
+    "a lone surrogate inside": lambda: [Thing("a", 1, "\ud800")],
     "too large inside": lambda: [Thing("a", 2**63)],
-    "broke off": lambda: failing(3),
-    "broke off late": lambda: failing(30_000),
+    "fails early": lambda: failing(3),
+    "fails late": lambda: failing(30_000),
     "a closed relation": closed_relation,
     "an Arrow array": lambda: pa.array([1]),
     "a table, namesakes": lambda: pa.table([["a"], ["b"]], ["key", "key"]),
@@ -238,11 +240,11 @@ OBJECTS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_a_source_that_is_none_is_refused_whole(engine: bf.Engine, name: str) -> None:
+def test_an_unusable_source_loads_nothing(engine: bf.Engine, name: str) -> None:
     assert loaded(engine, OBJECTS[name]()) is None
 
 
-def test_objects_that_cannot_be_looked_at_are_refused(engine: bf.Engine) -> None:
+def test_objects_that_cannot_be_inspected_are_refused(engine: bf.Engine) -> None:
     for name in HOSTILE:
         if "coroutine" not in name:
             assert loaded(engine, [Thing("a"), HOSTILE[name]()]) is None, name
@@ -255,7 +257,7 @@ rows = st.lists(st.tuples(numbers, cells), max_size=6)
 
 @examples(25)
 @given(rows, st.sampled_from(["parquet", "jsonl", "csv", "table", "pandas", "polars", "objects"]))
-def test_what_fits_is_loaded_as_it_is(
+def test_valid_rows_are_stored_unchanged(
     tmp_path: Path, rows: list[tuple[int | None, str | None]], form: str
 ) -> None:
     things = [Thing(f"k{at}", number, text) for at, (number, text) in enumerate(rows)]
@@ -270,7 +272,7 @@ def test_what_fits_is_loaded_as_it_is(
         case "jsonl":
             path.write_text("".join(json.dumps(row) + "\n" for row in named), "utf-8")
         case "csv":
-            # An empty text and none are the same in CSV; line ends within cells are its writer's.
+            # CSV has no difference between empty text and none, and its writer changes line ends.
             named = [
                 row for row in named if (row["text"] or "").isprintable() and row["text"] != ""
             ]

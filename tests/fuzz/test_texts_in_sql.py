@@ -1,4 +1,4 @@
-"""Whatever text is given where: it is taken as it is, or refused in one sentence."""
+"""Any text is stored unchanged, or refused with a clear error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def engine() -> Iterator[bf.Engine]:
     things = bf.Workflow("things", Thing, Stage)
     things.sql_step(Stage.NEW, to=[Stage.DONE], set={"label": "'done'"}, status=Stage.DONE)
     with inline_engine(things) as opened:
-        opened.trigger("beside", Thing("a"))
+        opened.trigger("other", Thing("a"))
         yield opened
 
 
@@ -53,13 +53,13 @@ def counted(engine: bf.Engine) -> Any:
 
 
 def require_clear(error: BaseException) -> None:
-    """Make sure that a refusal says something, and not that DuckDB itself is broken."""
+    """Check that an error has a message, and isn't an internal error of DuckDB."""
     assert str(error).strip()
     assert "INTERNAL" not in str(error)
 
 
-def of(engine: bf.Engine, foreign_id: str) -> list[Any]:
-    """Return the unfinished runs of a foreign id, looked for without any SQL text."""
+def runs_of(engine: bf.Engine, foreign_id: str) -> list[Any]:
+    """Return the runs of a foreign id that aren't cancelled, without putting it into SQL."""
     query = "SELECT * FROM things.runs WHERE run_state <> 'CANCELLED'"
     rows = engine.sql(query).to_arrow_table().to_pylist()
     return [row for row in rows if row["foreign_id"] == foreign_id]
@@ -76,7 +76,7 @@ def test_a_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> None:
         assert counted(engine) == before
         return
     assert engine.get(run_id).foreign_id == text
-    assert len(of(engine, text)) == 1
+    assert len(runs_of(engine, text)) == 1
     engine.cancel(run_ids=[run_id])
 
 
@@ -94,7 +94,7 @@ def test_a_loaded_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> No
         require_clear(error)
         assert counted(engine) == before
         return
-    [row] = of(engine, text)
+    [row] = runs_of(engine, text)
     assert row["label"] == text
     engine.cancel(run_ids=[row["run_id"]])
 
@@ -103,11 +103,11 @@ def test_a_loaded_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> No
 @given(texts)
 def test_a_reason_may_be_any_text(engine: bf.Engine, text: str) -> None:
     try:
-        assert engine.pause(where="foreign_id = 'beside'", reason=text).changed == 1
+        assert engine.pause(where="foreign_id = 'other'", reason=text).changed == 1
     except bf.BatchflowError as error:
         require_clear(error)
         return
-    [row] = of(engine, "beside")
+    [row] = runs_of(engine, "other")
     assert row["reason"] == text.encode("utf-8", "replace").decode()
     assert engine.resume(where="true").changed == 1
 
@@ -115,16 +115,16 @@ def test_a_reason_may_be_any_text(engine: bf.Engine, text: str) -> None:
 @examples(80)
 @given(predicates)
 @example("x" * 1_000_000)
-def test_a_predicate_moves_runs_or_is_refused(engine: bf.Engine, text: str) -> None:
+def test_a_predicate_chooses_runs_or_is_refused(engine: bf.Engine, text: str) -> None:
     before = counted(engine)
-    for verb in (engine.pause, engine.resume):
+    for control in (engine.pause, engine.resume):
         try:
-            moved = verb(where=text)
+            report = control(where=text)
         except bf.BatchflowError as error:
             require_clear(error)
             assert counted(engine) == before
         else:
-            assert moved.moved in (0, 1)
+            assert report.changed in (0, 1)
     engine.resume(where="true")
     assert sum(runs for _, runs in counted(engine)) == sum(runs for _, runs in before)
 
@@ -133,24 +133,24 @@ def test_a_predicate_moves_runs_or_is_refused(engine: bf.Engine, text: str) -> N
 @given(texts)
 @example("DONE ")
 @example("done")
-def test_where_runs_begin_is_a_starting_point_or_is_refused(engine: bf.Engine, text: str) -> None:
+def test_the_status_where_runs_begin_exists_or_is_refused(engine: bf.Engine, text: str) -> None:
     with pytest.raises(bf.BatchflowError) as refused:
         engine.trigger("new one", Thing(), at=text)  # type: ignore[arg-type]
     require_clear(refused.value)
     with pytest.raises(bf.BatchflowError) as refused:
         engine.trigger_many([Thing("new one")], foreign_id="label", at=text)
     require_clear(refused.value)
-    assert not of(engine, "new one")
+    assert not runs_of(engine, "new one")
 
 
 @examples(40)
 @given(texts | st.uuids().map(str))
-def test_a_run_id_is_one_of_a_run_or_is_refused(engine: bf.Engine, text: str) -> None:
-    for ask in (engine.get, engine.history, lambda one: engine.cancel(run_ids=[one])):
+def test_a_run_id_is_found_or_refused(engine: bf.Engine, text: str) -> None:
+    for call in (engine.get, engine.history, lambda one: engine.cancel(run_ids=[one])):
         try:
-            answer = ask(text)  # type: ignore[arg-type]
+            result = call(text)  # type: ignore[arg-type]
         except (bf.BatchflowError, TypeError, ValueError) as error:
             require_clear(error)
         else:
-            assert getattr(answer, "moved", 0) == 0
+            assert getattr(result, "changed", 0) == 0
     assert counted(engine) == [("INITIATED", 1)]

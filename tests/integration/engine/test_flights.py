@@ -1,4 +1,4 @@
-"""55,105 real flights live their lives, and end as they were counted independently."""
+"""55,105 real flights end at the statuses that were counted independently."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def arrive(run: bf.Run[Flight, FlightStatus]) -> FlightStatus:
 
 @pytest.mark.skipif(not FLIGHTS.exists(), reason=f"the flights aren't at {FLIGHTS}")
 @pytest.mark.parametrize("workers", [0, 2])
-def test_flights_end_as_they_were_counted(workers: int, tmp_path: Path) -> None:
+def test_flights_end_at_the_statuses_counted_independently(workers: int, tmp_path: Path) -> None:
     source = (
         "SELECT *, concat_ws(' ', AIRLINE, FLIGHT_NUMBER, DAY, ORIGIN_AIRPORT, "
         "SCHEDULED_DEPARTURE) AS flight "

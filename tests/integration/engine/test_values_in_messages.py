@@ -1,4 +1,4 @@
-"""No message, log or report shows an object's values, unless that is asked for."""
+"""No message, log or report shows an object's values without ``log_values``."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def drained_alone(workflow: bf.Workflow[Any, Any], **options: Any) -> tuple[str,
 
 
 @pytest.mark.parametrize("step", [*ROW_STEPS, *BATCH_STEPS])
-def test_what_we_say_of_a_step_shows_no_value(step: Callable[..., Any], drain: Drain) -> None:
+def test_errors_of_steps_show_no_value(step: Callable[..., Any], drain: Drain) -> None:
     found, logged = drain
     stored, shown = found[step.__name__]
 
@@ -117,7 +117,7 @@ def test_what_we_say_of_a_step_shows_no_value(step: Callable[..., Any], drain: D
 
 
 @pytest.mark.parametrize("kind", SQL_STEPS)
-def test_what_we_say_of_a_step_in_sql_shows_no_value(kind: str, logged: Callable[[], str]) -> None:
+def test_errors_of_sql_steps_show_no_value(kind: str, logged: Callable[[], str]) -> None:
     stored, shown = drained_alone(people(**SQL_STEPS[kind]))
 
     assert "hunter2" not in stored + shown + logged()
@@ -125,7 +125,7 @@ def test_what_we_say_of_a_step_in_sql_shows_no_value(kind: str, logged: Callable
 
 
 @pytest.mark.parametrize("step", OWN_ERRORS)
-def test_what_a_step_says_itself_is_stored_and_said_nowhere_else(
+def test_the_message_that_a_step_raises_is_only_stored(
     step: Callable[..., Any], drain: Drain
 ) -> None:
     found, logged = drain
@@ -135,7 +135,7 @@ def test_what_a_step_says_itself_is_stored_and_said_nowhere_else(
     assert "hunter2" not in shown + logged
 
 
-def test_what_a_step_in_sql_says_itself_is_stored() -> None:
+def test_the_message_that_an_sql_step_raises_is_only_stored() -> None:
     stored, shown = drained_alone(people(set={"age": "error('no card of ' || email)"}))
 
     assert f"no card of {SECRET}" in stored
@@ -143,7 +143,7 @@ def test_what_a_step_in_sql_says_itself_is_stored() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_values_are_shown_where_that_is_asked_for(workers: int) -> None:
+def test_values_are_shown_with_log_values(workers: int) -> None:
     workflow, config = people(leaves_a_text_for_a_number), bf.EngineConfig(log_values=True)
     with bf.Engine(":memory:", workflow, workers=workers, config=config) as engine:
         stored, shown = drained(engine, "people")["people"]
@@ -152,7 +152,7 @@ def test_values_are_shown_where_that_is_asked_for(workers: int) -> None:
     assert SECRET in stored
 
 
-def test_values_of_steps_in_sql_are_shown_where_that_is_asked_for() -> None:
+def test_values_of_sql_steps_are_shown_with_log_values() -> None:
     workflow = people(set={"age": "CAST(email AS INTEGER)"})
 
     _, shown = drained_alone(workflow, config=bf.EngineConfig(log_values=True))
@@ -161,7 +161,7 @@ def test_values_of_steps_in_sql_are_shown_where_that_is_asked_for() -> None:
     assert SECRET in shown
 
 
-def test_a_value_that_is_shown_is_cut_short(tmp_path: Path) -> None:
+def test_a_shown_value_is_shortened(tmp_path: Path) -> None:
     @dataclass
     class Long:
         age: int
@@ -181,7 +181,7 @@ def test_a_value_that_is_shown_is_cut_short(tmp_path: Path) -> None:
     assert len(message) < 400
 
 
-# Putting runs in, and asking for them.
+# Loads, triggers and queries.
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def engine(tmp_path: Path) -> Iterator[bf.Engine]:
 
 
 @pytest.fixture
-def showing(tmp_path: Path) -> Iterator[bf.Engine]:
+def showing_engine(tmp_path: Path) -> Iterator[bf.Engine]:
     config = bf.EngineConfig(log_values=True)
     with bf.Engine(tmp_path / "shown.duckdb", people(), workers=0, config=config) as opened:
         yield opened
@@ -252,8 +252,8 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def refused(call: Callable[[], Any]) -> str:
-    """Return all that Python prints of the refusal."""
+def error_of(call: Callable[[], Any]) -> str:
+    """Return everything that Python can print of the error."""
     with pytest.raises(BatchflowError) as caught:
         call()
     error = caught.value
@@ -266,57 +266,57 @@ def refused(call: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_the_refusal_of_a_source_shows_no_value(
+def test_the_error_for_a_source_shows_no_value(
     kind: str, engine: bf.Engine, tmp_path: Path, logged: Callable[[], str]
 ) -> None:
     source = SOURCES[kind](tmp_path)
 
-    told = refused(lambda: engine.trigger_many(source, foreign_id="email"))
+    printed = error_of(lambda: engine.trigger_many(source, foreign_id="email"))
 
-    assert "hunter2" not in told + logged()
+    assert "hunter2" not in printed + logged()
 
 
-def test_rows_left_out_are_named_without_their_values(engine: bf.Engine, tmp_path: Path) -> None:
+def test_rows_left_out_are_reported_without_their_values(engine: bf.Engine, tmp_path: Path) -> None:
     report = engine.trigger_many(csv(tmp_path), foreign_id="email", on_invalid="skip")
 
     assert "(row 2: 'b')" in str(report)
     assert "hunter2" not in f"{report!r} {report}"
 
 
-def test_a_refused_object_shows_no_value(engine: bf.Engine) -> None:
-    told = refused(lambda: engine.trigger("p1", Person("a", SECRET)))  # type: ignore[arg-type]
-    assert "field 'age' is a str instead of int" in told
-    assert "hunter2" not in told
+def test_the_error_for_an_object_shows_no_value(engine: bf.Engine) -> None:
+    printed = error_of(lambda: engine.trigger("p1", Person("a", SECRET)))  # type: ignore[arg-type]
+    assert "field 'age' is a str instead of int" in printed
+    assert "hunter2" not in printed
 
-    assert "hunter2" not in refused(lambda: engine.trigger("p1", SECRET))
-    assert "hunter2" not in refused(lambda: bf.Engine(":memory:", Person(SECRET)))  # type: ignore[arg-type]
+    assert "hunter2" not in error_of(lambda: engine.trigger("p1", SECRET))
+    assert "hunter2" not in error_of(lambda: bf.Engine(":memory:", Person(SECRET)))  # type: ignore[arg-type]
 
 
-def test_a_predicate_that_fails_shows_no_value(engine: bf.Engine) -> None:
+def test_the_error_for_a_predicate_shows_no_value(engine: bf.Engine) -> None:
     engine.trigger("p1", Person(SECRET))
 
-    told = refused(lambda: engine.cancel("CAST(email AS INTEGER) > 3"))
+    printed = error_of(lambda: engine.cancel("CAST(email AS INTEGER) > 3"))
 
-    assert "can't be converted to INT32" in told
-    assert "hunter2" not in told
+    assert "can't be converted to INT32" in printed
+    assert "hunter2" not in printed
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "table", "sql over a file, in itself"])
-def test_a_refused_source_shows_values_where_that_is_asked_for(
-    kind: str, showing: bf.Engine, tmp_path: Path
+def test_the_error_for_a_source_shows_values_with_log_values(
+    kind: str, showing_engine: bf.Engine, tmp_path: Path
 ) -> None:
     source = SOURCES[kind](tmp_path)
 
-    assert SECRET in refused(lambda: showing.trigger_many(source, foreign_id="email"))
+    assert SECRET in error_of(lambda: showing_engine.trigger_many(source, foreign_id="email"))
 
 
-def test_a_refused_object_shows_values_where_that_is_asked_for(showing: bf.Engine) -> None:
-    told = refused(lambda: showing.trigger("p1", Person("a", SECRET)))  # type: ignore[arg-type]
+def test_the_error_for_an_object_shows_values_with_log_values(showing_engine: bf.Engine) -> None:
+    printed = error_of(lambda: showing_engine.trigger("p1", Person("a", SECRET)))  # type: ignore[arg-type]
 
-    assert f"field 'age' is a str ('{SECRET}') instead of int" in told
+    assert f"field 'age' is a str ('{SECRET}') instead of int" in printed
 
 
-def test_what_a_resource_says_when_it_closes_is_not_logged(
+def test_the_message_of_a_resource_that_fails_to_close_is_not_logged(
     tmp_path: Path, logged: Callable[[], str]
 ) -> None:
     flow: bf.Workflow[Any, Any] = bf.Workflow("people", Person, Stage, resources={"db": Closing})
@@ -329,7 +329,7 @@ def test_what_a_resource_says_when_it_closes_is_not_logged(
     assert "hunter2" not in logged()
 
 
-def test_what_ends_a_coordinator_in_the_background_is_logged_by_its_type(
+def test_the_error_that_ends_a_background_coordinator_is_logged_by_its_type(
     tmp_path: Path, logged: Callable[[], str]
 ) -> None:
     def refuse() -> None:

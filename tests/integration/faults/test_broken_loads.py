@@ -1,4 +1,4 @@
-"""A load that breaks off: all of it is there or none, and again is harmless."""
+"""A load that fails stores nothing, one that is killed all or nothing; both can be repeated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_LOAD_SECONDS = 0.3
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[bf.Engine]:
-    """An engine with some unfinished runs, whose numbers are those of none that come later."""
+    """Yield an engine with some unfinished runs, whose foreign ids don't occur in the loads."""
     with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=0) as engine:
         engine.trigger_many(
             f"SELECT -1 - range AS number FROM range({FIRST})", foreign_id="number", at="NEW"
@@ -41,7 +41,7 @@ def whole_table() -> pa.Table:
     )
 
 
-def assert_none_then_all(engine: bf.Engine, broken: Any, whole: Any) -> None:
+def assert_loads_nothing_then_all(engine: bf.Engine, broken: Any, whole: Any) -> None:
     before = outcome(engine)
     with pytest.raises(bf.SourceError) as caught:
         engine.trigger_many(broken, foreign_id="number", at="NEW")
@@ -53,21 +53,21 @@ def assert_none_then_all(engine: bf.Engine, broken: Any, whole: Any) -> None:
 
 
 def numbers(engine: bf.Engine) -> tuple[int, int, int]:
-    """Answer how many runs there are, how many foreign ids, and the last number of a run."""
+    """Return the number of runs, the number of foreign ids, and the last run's number."""
     [found] = engine.runs().aggregate("count(*), count(DISTINCT foreign_id), max(seq)").fetchall()
     return found
 
 
 @pytest.mark.parametrize("after", [0, 1, 2_047, 30_000, ROWS - 1])
-def test_objects_that_stop_with_an_error_leave_nothing(engine: bf.Engine, after: int) -> None:
+def test_an_iterable_that_raises_loads_nothing(engine: bf.Engine, after: int) -> None:
     def broken() -> Iterator[Order]:
         yield from (Order(number) for number in range(after))
         raise OSError("the connection is gone")
 
-    assert_none_then_all(engine, broken(), (Order(number) for number in range(ROWS)))
+    assert_loads_nothing_then_all(engine, broken(), (Order(number) for number in range(ROWS)))
 
 
-def test_an_arrow_reader_that_stops_with_an_error_leaves_nothing(engine: bf.Engine) -> None:
+def test_an_arrow_reader_that_raises_loads_nothing(engine: bf.Engine) -> None:
     table = whole_table()
 
     def broken() -> Iterator[pa.RecordBatch]:
@@ -75,10 +75,10 @@ def test_an_arrow_reader_that_stops_with_an_error_leaves_nothing(engine: bf.Engi
         raise OSError("the connection is gone")
 
     reader = pa.RecordBatchReader.from_batches(table.schema, broken())
-    assert_none_then_all(engine, reader, table)
+    assert_loads_nothing_then_all(engine, reader, table)
 
 
-def test_parquet_files_that_are_cut_off_or_damaged_leave_nothing(
+def test_truncated_and_damaged_parquet_files_load_nothing(
     engine: bf.Engine, tmp_path: Path
 ) -> None:
     chance = random.Random(8)
@@ -86,7 +86,7 @@ def test_parquet_files_that_are_cut_off_or_damaged_leave_nothing(
     pq.write_table(whole_table(), whole, row_group_size=10_000)
     written = whole.read_bytes()
     cut = [written[: chance.randrange(len(written))] for _ in range(4)]
-    # A page in the middle: rows of the groups before it are read well.
+    # A page in the middle is damaged. The row groups before it can be read.
     middle = len(written) // 2
     damaged = written[:middle] + bytes(20_000) + written[middle + 20_000 :]
     before = outcome(engine)
@@ -96,11 +96,11 @@ def test_parquet_files_that_are_cut_off_or_damaged_leave_nothing(
             engine.trigger_many(broken, foreign_id="number", at="NEW")
         assert outcome(engine) == before
     broken.write_bytes(damaged)
-    assert_none_then_all(engine, broken, whole)
+    assert_loads_nothing_then_all(engine, broken, whole)
 
 
 @pytest.mark.parametrize("line", [2, 30_000, ROWS])
-def test_a_csv_file_that_breaks_at_a_line_leaves_nothing(
+def test_a_csv_file_with_a_broken_line_loads_nothing(
     engine: bf.Engine, tmp_path: Path, line: int
 ) -> None:
     lines = ["number,label", *(f"{number},text {number}" for number in range(ROWS))]
@@ -108,10 +108,10 @@ def test_a_csv_file_that_breaks_at_a_line_leaves_nothing(
     whole.write_text("\n".join(lines))
     lines[line - 1] = f'{line},"no end,1,2,3'
     broken.write_text("\n".join(lines))
-    assert_none_then_all(engine, broken, whole)
+    assert_loads_nothing_then_all(engine, broken, whole)
 
 
-def test_a_file_that_has_disappeared_leaves_nothing(engine: bf.Engine, tmp_path: Path) -> None:
+def test_a_missing_file_loads_nothing(engine: bf.Engine, tmp_path: Path) -> None:
     table = whole_table()
     parts = [tmp_path / f"part-{number}.parquet" for number in range(3)]
     for number, part in enumerate(parts):
@@ -126,10 +126,10 @@ def test_a_file_that_has_disappeared_leaves_nothing(engine: bf.Engine, tmp_path:
     assert engine.trigger_many(parts, foreign_id="number", at="NEW").loaded == ROWS
 
 
-def test_a_file_that_shrinks_while_it_is_read_leaves_nothing(
+def test_a_file_that_shrinks_while_it_is_read_loads_nothing(
     engine: bf.Engine, tmp_path: Path
 ) -> None:
-    """The objects of a source of the user's own, which reads a file that somebody cuts off."""
+    """The user's own source reads a file that another process truncates."""
     file = tmp_path / "numbers.txt"
     file.write_text("".join(f"{number:08d}\n" for number in range(ROWS)))
 
@@ -141,7 +141,7 @@ def test_a_file_that_shrinks_while_it_is_read_leaves_nothing(
                 yield Order(int(line) if len(line) == 9 else int("cut off: " + line))
 
     whole = [Order(number) for number in range(ROWS)]
-    assert_none_then_all(engine, read(), whole)
+    assert_loads_nothing_then_all(engine, read(), whole)
 
 
 LOADER = """
@@ -180,7 +180,7 @@ def start_loading(store: Path, file: Path, kind: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("kind", ["objects", "parquet", "sql"])
-def test_a_load_that_is_killed_is_there_as_a_whole_or_not_at_all(tmp_path: Path, kind: str) -> None:
+def test_a_killed_load_stored_all_or_nothing(tmp_path: Path, kind: str) -> None:
     chance, file = random.Random(kind), tmp_path / "whole.parquet"
     pq.write_table(whole_table(), file)
     for kill in range(KILLS):
@@ -188,7 +188,7 @@ def test_a_load_that_is_killed_is_there_as_a_whole_or_not_at_all(tmp_path: Path,
         store.parent.mkdir()
         process = start_loading(store, file, kind)
         if kill == 0:
-            # This one has loaded all, and doesn't get to closing the store.
+            # The first process has loaded everything, and is killed before it closes the store.
             assert process.stdout is not None
             assert process.stdout.readline() == "loaded\n"
         else:

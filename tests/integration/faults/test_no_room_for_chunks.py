@@ -1,4 +1,4 @@
-"""Chunks that can't be written, on either side: nobody's runs are to blame."""
+"""If a chunk can't be written, in the coordinator or in a worker, no run fails because of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 2_000
 
 @contextmanager
 def small_files(most_bytes: int) -> Iterator[None]:
-    """Let this process, and those that it starts, write no file that is longer."""
+    """Limit the size of files that this process, and those that it starts, can write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
     try:
@@ -53,7 +53,7 @@ def assert_all_sent_once(engine: bf.Engine) -> None:
 
 
 def coordinator_has_no_room(folder: Path) -> None:
-    # In memory, so that it is no file of the store's that is too long.
+    # The store is in memory, so that none of its files exceeds the limit.
     with bf.Engine(":memory:", labelling(folder / "tight"), workers=1) as engine:
         load(engine)
         with small_files(50_000), pytest.raises(bf.DiskFullError, match="room left for a chunk"):
@@ -88,7 +88,5 @@ def store_meets_a_limit_on_file_sizes(folder: Path) -> None:
 @pytest.mark.parametrize(
     "scenario", [coordinator_has_no_room, worker_has_no_room, store_meets_a_limit_on_file_sizes]
 )
-def test_a_limit_on_the_size_of_files_stops_the_drain_and_once_raised_it_goes_on(
-    scenario, tmp_path: Path
-) -> None:
+def test_a_limit_on_file_sizes_stops_the_drain_until_it_is_raised(scenario, tmp_path: Path) -> None:
     in_own_process(scenario, tmp_path)

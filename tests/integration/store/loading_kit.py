@@ -1,4 +1,4 @@
-"""A small workflow, a store with it, and what the tests of loading ask of both."""
+"""A small workflow, a store with it, and the queries of the tests of loading."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def workflow_of(object_type: type[Any], name: str = "items") -> Workflow[Any, An
 
 
 class Loader:
-    """One workflow's way into one store."""
+    """Load runs of one workflow into one store, and read them."""
 
     def __init__(self, store: Store, workflow: Workflow[Any, Any]) -> None:
         self.store = store

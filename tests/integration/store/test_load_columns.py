@@ -64,7 +64,7 @@ def test_missing_columns_take_their_defaults() -> None:
     ]
 
 
-def test_a_default_factory_is_called_once_a_load() -> None:
+def test_a_default_factory_is_called_once_per_load() -> None:
     calls: list[int] = []
 
     @dataclass
@@ -92,7 +92,7 @@ def test_a_default_that_does_not_fit_its_field_is_refused() -> None:
         loader.load(pa.table({"key": ["a"]}), foreign_id="key")
 
 
-def test_missing_required_columns_are_named_all_at_once(loader: Loader) -> None:
+def test_one_error_names_all_missing_required_columns(loader: Loader) -> None:
     with pytest.raises(SourceError) as caught:
         loader.load(pa.table({"id": ["a"]}), foreign_id="key")
 
@@ -100,7 +100,7 @@ def test_missing_required_columns_are_named_all_at_once(loader: Loader) -> None:
         assert part in str(caught.value)
 
 
-def test_names_match_but_for_their_case(loader: Loader) -> None:
+def test_names_match_without_regard_to_case(loader: Loader) -> None:
     loader.load(pa.table({"NAME": ["a"], "Price": [2.0]}), foreign_id="Name")
 
     assert loader.column("name") == ["a"]
@@ -115,7 +115,7 @@ def test_extra_columns_are_ignored(loader: Loader) -> None:
     assert loader.column("seq") == [0]
 
 
-def test_extra_columns_are_refused_where_it_is_strict(loader: Loader) -> None:
+def test_extra_columns_are_refused_if_strict_is_true(loader: Loader) -> None:
     source = pa.table({"key": ["k"], "name": ["a"], "price": [1.0], "a": [1], "b": [2]})
 
     with pytest.raises(SourceError, match="has 'a', 'b', which are not fields"):
@@ -123,7 +123,7 @@ def test_extra_columns_are_refused_where_it_is_strict(loader: Loader) -> None:
     assert loader.load(source.drop(["a", "b"]), foreign_id="key", strict=True).loaded == 1
 
 
-def test_the_column_foreign_id_is_taken_where_none_is_named(loader: Loader) -> None:
+def test_the_default_column_of_foreign_ids_is_foreign_id(loader: Loader) -> None:
     source = pa.table({"foreign_id": ["k"], "name": ["a"], "price": [1.0]})
 
     loader.load(source, foreign_id=None, strict=True)
@@ -131,7 +131,7 @@ def test_the_column_foreign_id_is_taken_where_none_is_named(loader: Loader) -> N
     assert loader.column("foreign_id") == ["k"]
 
 
-def test_a_source_without_a_foreign_id_is_refused_saying_what_to_do(loader: Loader) -> None:
+def test_the_error_for_a_missing_foreign_id_names_the_option(loader: Loader) -> None:
     with pytest.raises(SourceError, match=r"no column 'foreign_id' \(name .* with foreign_id=\)"):
         loader.load([Item("a", 1.0)], foreign_id=None)
 
@@ -180,7 +180,7 @@ def test_fields_that_share_a_name_with_the_engine_keep_their_own_column() -> Non
     }
 
 
-def test_column_names_that_need_quoting_are_no_matter(loader: Loader) -> None:
+def test_column_names_may_need_quoting(loader: Loader) -> None:
     odd = 'a "b"; DROP TABLE x --'
     source = pa.table({odd: ["k"], "name": ["a"], "price": [1.0], "item_1": [1], "": [2]})
 
@@ -189,7 +189,7 @@ def test_column_names_that_need_quoting_are_no_matter(loader: Loader) -> None:
     assert loader.column("foreign_id") == ["k"]
 
 
-def test_columns_of_types_that_can_not_fit_are_refused_all_at_once(loader: Loader) -> None:
+def test_one_error_names_all_columns_of_other_types(loader: Loader) -> None:
     source = pa.table({"name": pa.array([["x"]]), "price": pa.array([True]), "key": ["k"]})
 
     with pytest.raises(SourceError) as caught:
@@ -199,7 +199,7 @@ def test_columns_of_types_that_can_not_fit_are_refused_all_at_once(loader: Loade
     assert "'price' is BOOLEAN" in str(caught.value)
 
 
-def test_runs_begin_where_it_is_said(loader: Loader) -> None:
+def test_runs_begin_at_the_given_status(loader: Loader) -> None:
     report = loader.load([Item("a", 1.0)], at=Stage.PAID)
     again = loader.load([Item("b", 1.0)], at="PAID")
 
@@ -207,17 +207,17 @@ def test_runs_begin_where_it_is_said(loader: Loader) -> None:
     assert loader.column("status") == ["PAID", "PAID"]
 
 
-def test_a_status_without_a_step_is_no_place_to_begin(loader: Loader) -> None:
+def test_runs_cannot_begin_at_a_status_without_a_step(loader: Loader) -> None:
     with pytest.raises(LoadError, match=r"has no step at DONE.* one of CREATED, PAID"):
         loader.load([Item("a", 1.0)], at=Stage.DONE)
 
 
-def test_a_status_of_no_member_is_refused(loader: Loader) -> None:
+def test_an_unknown_status_is_refused(loader: Loader) -> None:
     with pytest.raises(DefinitionError):
         loader.load([Item("a", 1.0)], at="NOWHERE")
 
 
-def test_several_starting_points_must_be_told_apart() -> None:
+def test_a_workflow_with_several_starting_points_needs_at() -> None:
     workflow: Workflow[Any, Any] = Workflow("two", Item, Stage)
     workflow.add_step(Stage.CREATED, lambda run: Stage.DONE, Stage.DONE)
     workflow.add_step(Stage.PAID, lambda run: Stage.DONE, Stage.DONE)
@@ -245,7 +245,7 @@ def test_values_that_an_option_does_not_allow_are_refused(
     assert caught.value.option == option
 
 
-def test_parquet_with_narrower_types_is_loaded_as_it_is(loader: Loader, tmp_path: Path) -> None:
+def test_parquet_with_narrower_types_is_loaded(loader: Loader, tmp_path: Path) -> None:
     table = pa.table(
         {
             "name": ["a", "b"],
@@ -262,7 +262,7 @@ def test_parquet_with_narrower_types_is_loaded_as_it_is(loader: Loader, tmp_path
 
 
 @pytest.mark.parametrize("names", [("price", "Price"), ("PRICE", "price"), ("price", "price")])
-def test_columns_that_sql_cannot_tell_apart_are_refused(names: tuple[str, str]) -> None:
+def test_columns_that_differ_only_in_case_are_refused(names: tuple[str, str]) -> None:
     source = pa.Table.from_arrays([pa.array(["a"]), *[pa.array([1.0])] * 2], ["name", *names])
     with opened() as loader:
         for given in (source, source.to_reader()):
@@ -271,7 +271,7 @@ def test_columns_that_sql_cannot_tell_apart_are_refused(names: tuple[str, str]) 
         assert loader.column("price") == []
 
 
-def test_foreign_ids_are_refused_where_two_columns_could_have_them() -> None:
+def test_two_columns_that_match_the_foreign_id_are_refused() -> None:
     source = pa.table({"name": ["a"], "price": [1.0], "key": ["k"], "Key": ["l"]})
     with opened() as loader:
         with pytest.raises(SourceError, match="'key', 'Key', which SQL can't distinguish"):

@@ -21,7 +21,7 @@ def loader(tmp_path: Path) -> Iterator[Loader]:
 
 @pytest.fixture(params=["parquet", "table", "objects"])
 def source_of(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Make a source of items with these names, priced by their place."""
+    """Return a function that makes a source of items with these names, priced by position."""
 
     def make(*names: str) -> Any:
         table = pa.table({"name": names, "price": [float(n) for n in range(len(names))]})
@@ -45,9 +45,7 @@ def test_the_same_load_twice_is_harmless(loader: Loader, source_of: Any) -> None
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_only_an_unfinished_run_keeps_another_out(
-    loader: Loader, source_of: Any, state: RunState
-) -> None:
+def test_only_an_unfinished_run_conflicts(loader: Loader, source_of: Any, state: RunState) -> None:
     loader.load(source_of("a", "b"))
     with loader.connection.write() as cursor:
         cursor.execute(f"UPDATE items.runs SET run_state = '{state.name}' WHERE foreign_id = 'a'")
@@ -82,7 +80,7 @@ def test_of_rows_with_the_same_foreign_id_the_first_that_fits_is_loaded(loader: 
     assert loader.column("price") == [2.0]
 
 
-def test_a_conflict_changes_nothing_where_it_is_an_error(loader: Loader, source_of: Any) -> None:
+def test_a_conflict_loads_nothing_if_it_is_an_error(loader: Loader, source_of: Any) -> None:
     loader.load(source_of("a"))
 
     with pytest.raises(ConflictError) as caught:
@@ -94,14 +92,14 @@ def test_a_conflict_changes_nothing_where_it_is_an_error(loader: Loader, source_
     assert loader.load(source_of("b"), on_conflict="error").first_seq == 1
 
 
-def test_rows_that_do_not_fit_are_said_before_conflicts(loader: Loader) -> None:
+def test_rows_that_do_not_fit_are_reported_before_conflicts(loader: Loader) -> None:
     source = pa.table({"name": ["a", "a"], "price": ["x", "y"]})
 
     with pytest.raises(InvalidRowsError):
         loader.load(source, on_conflict="error")
 
 
-def test_numbers_have_no_gaps_where_rows_are_left_out(loader: Loader) -> None:
+def test_numbers_have_no_gaps_if_rows_are_left_out(loader: Loader) -> None:
     rows = 300_000
     table = pa.table({"name": [f"n{n}" for n in range(rows)], "price": pa.array(range(rows))})
     loader.load(table.filter(pa.compute.equal(pa.compute.bit_wise_and(table["price"], 1), 0)))
@@ -127,7 +125,7 @@ def test_the_report_can_be_printed(loader: Loader) -> None:
     )
 
 
-def test_nothing_of_a_load_is_left_behind(loader: Loader, source_of: Any) -> None:
+def test_a_load_leaves_no_temporary_tables(loader: Loader, source_of: Any) -> None:
     before = loader.query(
         "SELECT table_name FROM duckdb_tables() UNION ALL "
         "SELECT view_name FROM duckdb_views() WHERE NOT internal"

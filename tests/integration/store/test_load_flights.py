@@ -28,7 +28,7 @@ class Flight:
 KEY = "concat_ws('/', AIRLINE, FLIGHT_NUMBER, DAY, ORIGIN_AIRPORT, SCHEDULED_DEPARTURE)"
 
 
-def test_flights_are_loaded_with_their_times_as_they_stand() -> None:
+def test_flights_are_loaded_with_their_original_times() -> None:
     query = f"SELECT {KEY} AS key, * FROM read_csv('{FLIGHTS}', all_varchar = true)"
     with opened(Flight) as loader:
         report = loader.load(query, foreign_id="key")

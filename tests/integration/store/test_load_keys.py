@@ -1,4 +1,4 @@
-"""Foreign ids of Parquet files, in whatever order they stand there: each is loaded once."""
+"""Each foreign id of a Parquet file is loaded once, in any order of the file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_all_foreign_ids_are_loaded_in_the_order_of_the_file(
 
 
 @pytest.mark.parametrize("kind", ["BIGINT", "UTINYINT", "UUID"])
-def test_foreign_ids_that_are_no_text_are_loaded_as_one(
+def test_foreign_ids_of_other_types_are_loaded_as_text(
     kind: str, loader: Loader, tmp_path: Path
 ) -> None:
     keys = "CAST('6b43fba5-0000-4000-8000-00000000000' || range AS UUID)"
@@ -68,7 +68,7 @@ def test_foreign_ids_that_are_no_text_are_loaded_as_one(
 
 
 @pytest.mark.parametrize("twice", [0, 1, ROWS - 2])
-def test_a_foreign_id_that_comes_again_at_the_end_is_left_out(
+def test_a_foreign_id_that_occurs_again_at_the_end_is_left_out(
     twice: int, loader: Loader, tmp_path: Path
 ) -> None:
     last = ROWS - 1
@@ -81,9 +81,7 @@ def test_a_foreign_id_that_comes_again_at_the_end_is_left_out(
     assert keys_of(loader)[:2] == (last, last)
 
 
-def test_a_foreign_id_that_is_missing_at_the_end_leaves_nothing(
-    loader: Loader, tmp_path: Path
-) -> None:
+def test_a_missing_foreign_id_at_the_end_loads_nothing(loader: Loader, tmp_path: Path) -> None:
     missing = f"CASE WHEN range < {ROWS - 1} THEN format('{{:09d}}', range) END"
 
     with pytest.raises(InvalidRowsError):

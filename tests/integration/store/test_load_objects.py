@@ -185,7 +185,7 @@ def test_an_iterable_that_fails_raises_where_it_is_read(loader: Loader, after: i
     def failing() -> Iterator[Item]:
         for n in range(after):
             yield Item(f"n{n}", 1.0)
-        raise OSError("lost the line")
+        raise OSError("lost the connection")
 
     for read in (lambda: sent(Item, failing()), lambda: loader.load(failing())):
         with pytest.raises(SourceError, match="The generator failed with OSError") as caught:

@@ -62,7 +62,7 @@ def first_of_each(rows: Sequence[Strange]) -> list[tuple[Any, ...]]:
 
 @RARELY
 @given(st.lists(ROW, max_size=30))
-def test_objects_and_tables_of_them_come_out_as_they_went_in(rows: list[Strange]) -> None:
+def test_objects_and_tables_are_stored_unchanged(rows: list[Strange]) -> None:
     table = pa.Table.from_pylist(
         [vars(row) for row in rows],
         pa.schema(
@@ -81,7 +81,7 @@ def test_objects_and_tables_of_them_come_out_as_they_went_in(rows: list[Strange]
 
 @RARELY
 @given(st.lists(ROW, min_size=1, max_size=20, unique_by=lambda row: row.key))
-def test_a_csv_file_keeps_what_stands_in_it(rows: list[Strange]) -> None:
+def test_a_csv_file_is_stored_unchanged(rows: list[Strange]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         with duckdb.connect() as writer:
@@ -107,7 +107,7 @@ def python_int(cell: str | None) -> int | None:
 
 @RARELY
 @given(st.lists(CELL, min_size=1, max_size=40))
-def test_text_becomes_a_number_where_python_reads_the_same(cells: list[str | None]) -> None:
+def test_text_becomes_a_number_if_python_reads_the_same_number(cells: list[str | None]) -> None:
     keys = [str(n) for n in range(len(cells))]
     source = pa.table(
         {

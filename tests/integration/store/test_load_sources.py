@@ -131,7 +131,7 @@ def test_a_new_run_is_initiated_at_its_first_version_and_attempt(loader: Loader)
     assert rows[0]["updated_at"] == rows[0]["created_at"]
 
 
-def test_the_next_load_goes_on_with_the_numbers(loader: Loader) -> None:
+def test_the_next_load_continues_the_numbers(loader: Loader) -> None:
     loader.load(TABLE)
 
     report = loader.load([Item("four", 1.0)])
@@ -148,9 +148,7 @@ def test_an_empty_source_loads_nothing(loader: Loader, empty: Any) -> None:
     assert report.last_seq - report.first_seq == -1
 
 
-def test_parquet_parts_in_which_columns_stand_in_another_order(
-    loader: Loader, tmp_path: Path
-) -> None:
+def test_parquet_parts_with_columns_in_another_order(loader: Loader, tmp_path: Path) -> None:
     pq.write_table(TABLE.slice(0, 2), tmp_path / "a.parquet")
     pq.write_table(
         TABLE.slice(2).select(["note", "count", "name", "price"]), tmp_path / "b.parquet"
@@ -187,14 +185,14 @@ def test_a_relation_of_the_store_itself_can_be_loaded(loader: Loader) -> None:
     assert report.loaded == 2
 
 
-def test_objects_are_read_as_they_are_needed(tmp_path: Path) -> None:
+def test_objects_are_read_in_batches(tmp_path: Path) -> None:
     text = "x" * 4_000
 
     def many() -> Iterator[Item]:
         for n in range(60_000):
             yield Item(f"n{n}", float(n), note=f"{n}{text}")
 
-    # 240 MB of text through a store that may take 120 MB.
+    # 240 MB of text, in a store with a memory limit of 120 MB.
     with opened(path=tmp_path / "s.duckdb", memory_limit="120MB") as loader:
         report = loader.load(many())
 
@@ -234,7 +232,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.filterwarnings("ignore::polars.exceptions.PerformanceWarning")
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_source_is_refused(kind: str, loader: Loader, tmp_path: Path) -> None:
+def test_other_sources_are_refused(kind: str, loader: Loader, tmp_path: Path) -> None:
     source, message = REFUSED[kind]
 
     with pytest.raises(SourceError, match=message):
@@ -243,7 +241,7 @@ def test_what_is_no_source_is_refused(kind: str, loader: Loader, tmp_path: Path)
     assert loader.load(TABLE).loaded == 3
 
 
-def test_a_source_that_fails_midway_leaves_nothing(loader: Loader) -> None:
+def test_a_source_that_fails_midway_loads_nothing(loader: Loader) -> None:
     def failing() -> Iterator[Item]:
         for n in range(40_000):
             yield Item(f"n{n}", 1.0)
@@ -257,12 +255,12 @@ def test_a_source_that_fails_midway_leaves_nothing(loader: Loader) -> None:
     assert loader.load(TABLE).first_seq == 0
 
 
-def test_an_arrow_reader_that_fails_midway_leaves_nothing(loader: Loader) -> None:
+def test_an_arrow_reader_that_fails_midway_loads_nothing(loader: Loader) -> None:
     def failing() -> Iterator[pa.RecordBatch]:
         yield TABLE.to_batches()[0]
-        raise OSError("lost the line")
+        raise OSError("lost the connection")
 
-    with pytest.raises(SourceError, match="lost the line"):
+    with pytest.raises(SourceError, match="lost the connection"):
         loader.load(pa.RecordBatchReader.from_batches(TABLE.schema, failing()))
 
     assert loader.column("seq") == []
@@ -280,7 +278,7 @@ def test_a_ragged_csv_file_is_refused_without_showing_its_content(
     assert loader.column("seq") == []
 
 
-def test_text_in_a_csv_file_stays_as_it_is(loader: Loader, tmp_path: Path) -> None:
+def test_text_in_a_csv_file_is_unchanged(loader: Loader, tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", 'name,price,note\n007,1,1e3\n1.0,2,2024-01-01\ntrue,3,""\n')
 
     loader.load(path)
@@ -289,7 +287,9 @@ def test_text_in_a_csv_file_stays_as_it_is(loader: Loader, tmp_path: Path) -> No
     assert loader.column("note") == ["1e3", "2024-01-01", ""]
 
 
-def test_a_key_that_comes_late_in_a_json_file_is_seen(loader: Loader, tmp_path: Path) -> None:
+def test_a_key_that_first_occurs_late_in_a_json_file_is_loaded(
+    loader: Loader, tmp_path: Path
+) -> None:
     rows = [{"name": f"n{n}", "price": 1} for n in range(30_000)] + [
         {"name": "last", "price": 2, "note": "seen"}
     ]

@@ -33,13 +33,13 @@ class Inner:
 
 
 def loaded(field_type: Any, source: Any, **options: Any) -> list[bool]:
-    """Load values of a source with columns key and value, and tell which were kept."""
+    """Load a source with columns key and value, and return for each row whether it was loaded."""
     row = make_dataclass("Row", [("key", str), ("value", field_type)])
     with opened(row) as loader:
         report = loader.load(source, foreign_id="key", on_invalid="skip", **options)
         kept = loader.column("foreign_id")
         assert report.skipped_invalid == sum(column.count for column in report.invalid)
-        keys = loader.query("SELECT 1 AS one")  # the store still answers
+        keys = loader.query("SELECT 1 AS one")  # the store still works
         assert keys == [{"one": 1}]
         return [str(n) in kept for n in range(report.loaded + report.skipped_invalid)]
 
@@ -81,7 +81,7 @@ CASES: list[Any] = [
     (Money, arrow([Decimal("1.250"), Decimal("1.255")]), "10"),
     (Money, arrow([999_999, 1_000_000]), "10"),
     (Money, texts("1.25", "1.250", "1.255", "1e2", ".5", "abc", "-7"), "1100101"),
-    # Truth.
+    # Booleans.
     (bool, arrow([0, 1, 2]), "110"),
     (bool, texts("true", "False", "1", "0", "maybe"), "11110"),
     # Text and bytes.
@@ -153,7 +153,9 @@ CASES: list[Any] = [
 
 
 @pytest.mark.parametrize(("field_type", "source", "kept"), CASES)
-def test_values_are_kept_where_nothing_is_lost(field_type: Any, source: Any, kept: str) -> None:
+def test_values_are_kept_if_the_conversion_is_exact(
+    field_type: Any, source: Any, kept: str
+) -> None:
     assert loaded(field_type, source) == [flag == "1" for flag in kept]
 
 
@@ -177,12 +179,12 @@ def test_values_are_kept_where_nothing_is_lost(field_type: Any, source: Any, kep
         (dict[str, int], arrow([{"a": 1}])),
     ],
 )
-def test_columns_of_types_that_lose_something_are_refused(field_type: Any, source: Any) -> None:
+def test_columns_of_types_that_lose_information_are_refused(field_type: Any, source: Any) -> None:
     with pytest.raises(SourceError, match=r"'value' is .* can't become .* without loss"):
         loaded(field_type, source)
 
 
-def test_rows_that_do_not_fit_are_refused_as_a_whole_by_column_count_and_place() -> None:
+def test_the_error_for_rows_that_do_not_fit_has_columns_counts_and_row_numbers() -> None:
     source = pa.table(
         {
             "name": ["a", "b", None, "d", "e", "f", "g", "h"],
@@ -205,7 +207,7 @@ def test_rows_that_do_not_fit_are_refused_as_a_whole_by_column_count_and_place()
     assert (error.column, error.count, error.sample) == ("name", 1, ("row 3: 'k2'",))
 
 
-def test_a_null_in_parquet_is_found_though_its_type_fits(tmp_path: Path) -> None:
+def test_a_null_in_a_parquet_column_of_the_right_type_is_found(tmp_path: Path) -> None:
     table = pa.table({"name": ["a", "b", "c"], "price": [1.0, None, 3.0]})
     pq.write_table(table, tmp_path / "a.parquet")
     with opened() as loader:
@@ -246,7 +248,7 @@ def test_objects_whose_values_do_not_fit_are_found() -> None:
     ]
 
 
-def test_values_come_out_of_json_as_they_went_in(tmp_path: Path) -> None:
+def test_values_in_json_are_stored_unchanged(tmp_path: Path) -> None:
     values = {"key": "0", "value": {"a": [{"x": 1, "y": "b"}, {"x": 2, "y": None}]}}
     path = tmp_path / "a.json"
     path.write_text(json.dumps(values))
@@ -258,7 +260,7 @@ def test_values_come_out_of_json_as_they_went_in(tmp_path: Path) -> None:
         assert loader.column("value") == [[("a", [{"x": 1, "y": "b"}, {"x": 2, "y": None}])]]
 
 
-def test_a_json_number_with_a_fraction_is_no_integer(tmp_path: Path) -> None:
+def test_a_json_number_with_a_fraction_is_not_an_integer(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"key": "0", "value": 1}\n{"key": "1", "value": 1.5}\n')
 
@@ -305,7 +307,7 @@ def everything() -> Everything:
     )
 
 
-def test_every_type_goes_in_and_out_alike_by_all_ways(tmp_path: Path) -> None:
+def test_every_type_is_stored_alike_from_each_kind_of_source(tmp_path: Path) -> None:
     with opened(Everything) as first, opened(Everything) as second, opened(Everything) as third:
         first.load([everything()], foreign_id="key")
         columns = ", ".join(f'"{field.column}"' for field in first.layout.fields)

@@ -1,4 +1,4 @@
-"""Files are taken as they are written: columns by their own names, quotes as they stand."""
+"""Files are read as they are written: columns by their own names, quotes unchanged."""
 
 from __future__ import annotations
 
@@ -71,16 +71,14 @@ def test_one_of_many_files_that_has_a_column_twice_is_named(loader: Loader, tmp_
         loader.load(tmp_path / "*.csv")
 
 
-def test_names_that_come_again_within_other_columns_are_none_of_the_files(
-    loader: Loader, tmp_path: Path
-) -> None:
+def test_nested_names_may_repeat_the_names_of_columns(loader: Loader, tmp_path: Path) -> None:
     query = "SELECT 'a' AS name, 1.0::DOUBLE AS price, {'name': 1, 'price': [{'name': 2}]} AS other"
     duckdb.execute(f"COPY ({query}) TO '{tmp_path / 'a.parquet'}'")
 
     assert loader.load(tmp_path / "a.parquet").loaded == 1
 
 
-def test_columns_of_a_csv_file_without_names_are_left_aside(loader: Loader, tmp_path: Path) -> None:
+def test_columns_of_a_csv_file_without_names_are_ignored(loader: Loader, tmp_path: Path) -> None:
     assert loader.load(csv_file(tmp_path, "name,price,,\na,1,,\n")).loaded == 1
 
 
@@ -116,7 +114,7 @@ def test_a_quote_that_is_not_closed_is_refused(rows: str, loader: Loader, tmp_pa
         ),
     ],
 )
-def test_quotes_are_read_as_they_stand(
+def test_quotes_are_read_as_written(
     rows: str, notes: list[str | None], loader: Loader, tmp_path: Path
 ) -> None:
     loader.load(csv_file(tmp_path, f"name,price,note\n{rows}"))
@@ -124,7 +122,7 @@ def test_quotes_are_read_as_they_stand(
     assert loader.column("note") == notes
 
 
-def test_csv_files_that_are_written_differently_are_loaded_in_their_order(
+def test_csv_files_of_different_dialects_are_loaded_in_order(
     loader: Loader, tmp_path: Path
 ) -> None:
     csv_file(tmp_path, "name,price,note\na,1,x\n", "1.csv")

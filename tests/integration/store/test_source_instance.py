@@ -1,4 +1,4 @@
-"""Files cross into the store piece by piece, in their order, and nothing of it stays behind."""
+"""Files are read into the store table by table, in order, and nothing is left open."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def written(folder: Path, query: str, name: str = "items.parquet", options: str 
     return folder / name
 
 
-def of_sources() -> list[threading.Thread]:
+def source_threads() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if one.name.startswith("batchflow-source")]
 
 
-def test_pieces_are_bounded_by_rows_and_by_bytes_and_keep_the_order(loader: Loader) -> None:
+def test_tables_are_bounded_in_rows_and_bytes_and_in_order(loader: Loader) -> None:
     wide = "SELECT range AS n, repeat('x', 2000) AS text FROM range(100000)"
     narrow = "SELECT range AS n FROM range(1200000)"
 
@@ -50,10 +50,10 @@ def test_pieces_are_bounded_by_rows_and_by_bytes_and_keep_the_order(loader: Load
                     assert table["n"].to_pylist() == list(expected)
                     assert table[outside.position].to_pylist() == list(expected)
                     seen += table.num_rows
-    assert of_sources() == []
+    assert source_threads() == []
 
 
-def test_a_load_of_several_pieces_is_numbered_by_the_files_order(
+def test_a_load_of_several_tables_is_numbered_in_the_order_of_the_file(
     loader: Loader, tmp_path: Path
 ) -> None:
     rows = 1_100_000
@@ -67,7 +67,7 @@ def test_a_load_of_several_pieces_is_numbered_by_the_files_order(
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_what_is_wrong_in_the_last_piece_leaves_nothing_of_the_first(
+def test_an_error_in_the_last_table_loads_nothing(
     suffix: str, loader: Loader, tmp_path: Path
 ) -> None:
     last = 700_000
@@ -83,7 +83,7 @@ def test_what_is_wrong_in_the_last_piece_leaves_nothing_of_the_first(
     assert loader.load(source).loaded == last
 
 
-def test_sql_that_fails_in_a_later_piece_leaves_nothing(loader: Loader, tmp_path: Path) -> None:
+def test_sql_that_fails_in_a_later_table_loads_nothing(loader: Loader, tmp_path: Path) -> None:
     query = "SELECT 'n' || range AS name, range AS price FROM range(800000)"
     source = written(tmp_path, query)
     failing = "CASE price WHEN 790000 THEN error('in the middle') ELSE price::DOUBLE END"
@@ -92,7 +92,7 @@ def test_sql_that_fails_in_a_later_piece_leaves_nothing(loader: Loader, tmp_path
         loader.load(f"SELECT name, {failing} AS price FROM '{source}'")
 
     assert loader.column("seq") == []
-    assert of_sources() == []
+    assert source_threads() == []
     assert loader.load(source).first_seq == 0
 
 
@@ -103,7 +103,7 @@ class Lasting:
     parts: list[dt.timedelta]
 
 
-def test_durations_cross_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_durations_are_loaded_exactly_or_refused(tmp_path: Path) -> None:
     written(tmp_path, "SELECT unnest([1, 2562047, 2562048, 9000000]) AS hours", "a.parquet")
     query = (
         "SELECT hours AS name, to_hours(hours) AS span, [to_days(1), to_hours(hours)] AS parts "
@@ -118,12 +118,12 @@ def test_durations_cross_whole_or_not_at_all(tmp_path: Path) -> None:
         assert loader.column("datepart('hour', parts[2])") == [1, 2562047]
 
 
-def test_rows_that_are_wide_and_many_are_loaded_within_the_memory_limit(tmp_path: Path) -> None:
+def test_many_wide_rows_are_loaded_within_the_memory_limit(tmp_path: Path) -> None:
     note = "repeat(md5(range::VARCHAR), 100) AS note"
     query = f"SELECT 'n' || range AS name, range::DOUBLE AS price, {note} FROM range(60000)"
     source = written(tmp_path, query, options="(ROW_GROUP_SIZE 5000)")
 
-    # 190 MB of text through a store that may take 120 MB.
+    # 190 MB of text, in a store with a memory limit of 120 MB.
     with opened(path=tmp_path / "s.duckdb", memory_limit="120MB") as loader:
         assert loader.load(source).loaded == 60_000
         assert sum(loader.column("length(note)")) == 60_000 * 3_200
@@ -138,8 +138,8 @@ def interrupted(loader: Loader) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_source_that_is_not_read_to_its_end_is_let_go(loader: Loader) -> None:
+def test_a_source_that_is_not_read_to_its_end_is_closed(loader: Loader) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(loader)
 
-    assert of_sources() == []
+    assert source_threads() == []

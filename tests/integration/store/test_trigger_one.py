@@ -22,7 +22,7 @@ def loader() -> Iterator[Loader]:
         yield found
 
 
-def test_a_triggered_run_stands_at_the_starting_point(loader: Loader) -> None:
+def test_a_triggered_run_begins_at_the_starting_point(loader: Loader) -> None:
     placed = loader.trigger("k", Item("a", 1.5, note="n"))
 
     assert (placed.code, placed.first_seq, placed.last_seq) == (0, 0, 0)
@@ -57,7 +57,7 @@ def test_every_type_is_stored_as_a_load_stores_it() -> None:
     assert first == second
 
 
-def test_runs_are_numbered_one_after_the_other(loader: Loader) -> None:
+def test_runs_are_numbered_consecutively(loader: Loader) -> None:
     loader.load([Item("a", 1.0), Item("b", 2.0)])
 
     seqs = [loader.trigger(f"k{n}", Item("c", 3.0)).first_seq for n in range(3)]
@@ -81,7 +81,7 @@ def test_a_foreign_id_with_an_unfinished_run_conflicts(loader: Loader, state: Ru
         assert loader.column("seq") == [0]
 
 
-def test_a_foreign_id_can_be_triggered_again_and_again_once_it_is_finished(loader: Loader) -> None:
+def test_a_foreign_id_can_be_triggered_again_after_its_run_finished(loader: Loader) -> None:
     for seq in range(5):
         assert loader.trigger("k", Item("a", 1.0)).first_seq == seq
         with pytest.raises(ConflictError):
@@ -89,7 +89,7 @@ def test_a_foreign_id_can_be_triggered_again_and_again_once_it_is_finished(loade
         loader.finish("true")
 
 
-def test_a_conflict_with_a_loaded_run_is_seen(loader: Loader) -> None:
+def test_a_conflict_with_a_loaded_run_is_found(loader: Loader) -> None:
     loader.trigger("other", Item("o", 1.0))
     loader.load([Item(f"n{n}", 1.0) for n in range(10_000)])
 
@@ -99,7 +99,7 @@ def test_a_conflict_with_a_loaded_run_is_seen(loader: Loader) -> None:
     assert loader.trigger("n5", Item("a", 1.0)).first_seq == 10_001
 
 
-def test_a_conflict_is_seen_by_a_store_that_was_opened_again(tmp_path: Path) -> None:
+def test_a_conflict_is_found_by_a_reopened_store(tmp_path: Path) -> None:
     with opened(path=tmp_path / "s.duckdb") as loader:
         loader.trigger("k", Item("a", 1.0))
     again = Store.open(tmp_path / "s.duckdb", [workflow_of(Item)], clock=lambda: NOW)
@@ -111,7 +111,7 @@ def test_a_conflict_is_seen_by_a_store_that_was_opened_again(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100_000])
-def test_conflicts_are_found_however_many_runs_are_unfinished(
+def test_conflicts_are_found_for_any_number_of_unfinished_runs(
     loader: Loader, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     monkeypatch.setattr(unfinished, "_MOST_KEPT", kept)
@@ -133,7 +133,7 @@ def test_conflicts_are_found_however_many_runs_are_unfinished(
         loader.trigger("a", Item("c", 1.0))
 
 
-def test_what_was_rolled_back_is_no_conflict(loader: Loader) -> None:
+def test_a_run_that_was_rolled_back_does_not_conflict(loader: Loader) -> None:
     loader.trigger("a", Item("a", 1.0))
 
     def give_up() -> None:
@@ -149,7 +149,7 @@ def test_what_was_rolled_back_is_no_conflict(loader: Loader) -> None:
         loader.trigger("b", Item("a", 1.0))
 
 
-def test_values_that_do_not_fit_are_refused_all_at_once(loader: Loader) -> None:
+def test_one_error_names_all_values_that_do_not_fit(loader: Loader) -> None:
     wrong: Any = Item("a", "1.0", 2.5)  # type: ignore[arg-type]
 
     with pytest.raises(InvalidRowsError) as caught:
@@ -181,19 +181,19 @@ def test_a_mapping_that_lacks_a_field_or_has_another_is_refused(loader: Loader, 
 
 
 @pytest.mark.parametrize("wrong", [7, None, b"k", "\ud800"])
-def test_a_foreign_id_is_a_text(loader: Loader, wrong: Any) -> None:
+def test_a_foreign_id_has_to_be_a_text(loader: Loader, wrong: Any) -> None:
     with pytest.raises(LoadError, match="foreign id is"):
         loader.trigger(wrong, Item("a", 1.0))
 
 
-def test_a_run_begins_where_it_is_said(loader: Loader) -> None:
+def test_a_run_begins_at_the_given_status(loader: Loader) -> None:
     assert loader.trigger("a", Item("a", 1.0), Stage.PAID).code == 1
     assert loader.column("status") == ["PAID"]
     with pytest.raises(LoadError, match="has no step at DONE"):
         loader.trigger("b", Item("a", 1.0), "DONE")
 
 
-def test_a_look_up_of_one_foreign_id_finds_it_among_loaded_ones(loader: Loader) -> None:
+def test_a_foreign_id_is_found_among_loaded_ones(loader: Loader) -> None:
     names = [f"n{n}" for n in range(20_000)]
     loader.load(pa.table({"name": names, "price": pa.array(range(20_000), pa.float64())}))
     loader.finish("seq >= 10")
