@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from batchflow.coordinator import Coordinator, DrainOptions, Tally
 from batchflow.definition.workflow import Workflow
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.news import CommitNews
-from batchflow.executor import ExecutorContext
+from batchflow.executor import ExecutorContext, ExecutorFactory
 from batchflow.operation import Operations, Request, ResultT
 from batchflow.store import Store
 from batchflow.store.query.questions import Questions
@@ -40,19 +40,38 @@ class OpenStore(Operations, Questions):
     def perform(self, request: Request[ResultT]) -> ResultT:
         return self.store.perform(request, self._clock.now())
 
-    def drain(self, **options: Any) -> Tally:
-        """Move runs as an engine without workers does."""
-        with closing(bf.Inline().open(ExecutorContext(workflows=self._by_name))) as executor:
-            workflows = list(self._by_name.values())
-            coordinator = Coordinator(
-                self.store, executor, workflows, self._clock, bf.EngineConfig()
-            )
+    def drain(
+        self,
+        *,
+        executor: ExecutorFactory | None = None,
+        listeners: Sequence[Callable[[Tally], None]] = (),
+        **options: Any,
+    ) -> Tally:
+        """Move runs as an engine does; by default in this process.
+
+        Args:
+            executor: What executes steps.
+            listeners: They are called after each commit.
+            options: Those of `DrainOptions`.
+        """
+        workflows = list(self._by_name.values())
+        context = ExecutorContext(workflows=self._by_name)
+        with closing((executor or bf.Inline()).open(context)) as opened:
+            coordinator = Coordinator(self.store, opened, workflows, self._clock, bf.EngineConfig())
+            coordinator.listeners += listeners
+            self.store.listeners = [lambda change: coordinator.changed(change.workflow)]
             return coordinator.drain(DrainOptions(**options))
 
 
 @contextmanager
-def open_store(path: Path | str, *workflows: Workflow[Any, Any]) -> Iterator[OpenStore]:
+def open_store(
+    path: Path | str,
+    *workflows: Workflow[Any, Any],
+    clock: Clock | None = None,
+    memory_limit: str | None = None,
+) -> Iterator[OpenStore]:
     """Open a store with these workflows, or create it."""
-    clock = SystemClock()
-    with closing(Store.open(path, workflows, clock=clock.now)) as store:
-        yield OpenStore(store, *workflows, clock=clock)
+    known = clock or SystemClock()
+    store = Store.open(path, workflows, clock=known.now, memory_limit=memory_limit)
+    with closing(store):
+        yield OpenStore(store, *workflows, clock=known)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import batchflow as bf
+
+if TYPE_CHECKING:
+    from batchflow.operation import Operations
 
 
 class Stage(enum.Enum):
@@ -58,6 +61,6 @@ def numbers(count: int, first: int = 0) -> str:
     return f"SELECT range AS number FROM range({first}, {first + count})"
 
 
-def load(engine: bf.Engine, count: int, first: int = 0) -> None:
+def load(engine: Operations, count: int, first: int = 0) -> None:
     """Trigger runs of things with consecutive numbers, which are also their foreign ids."""
     engine.trigger_many(numbers(count, first), foreign_id="number")

@@ -240,13 +240,17 @@ def test_a_moment_that_is_none_is_refused(client: bf.StoreClient, moment: Any) -
 
 
 def test_a_drain_is_ended_by_others(path: Path) -> None:
+    began = threading.Event()
+
+    def never_finish(run: bf.Run[Thing, Stage]) -> bf.Answer:
+        began.set()
+        return run.repeat()
+
     workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.NEW, lambda run: run.repeat(), Stage.DONE)
+    workflow.add_step(Stage.NEW, never_finish, Stage.DONE)
     with bf.Engine(path, workflow, workers=0) as engine, bf.connect(path) as client:
         engine.trigger("a", Thing(1))
         assert not client.request_stop()
-        began = threading.Event()
-        engine._drains._coordinator.listeners.append(lambda _: began.set())
         stopper = threading.Thread(target=lambda: began.wait() and client.request_stop())
         stopper.start()
         report = engine.run()

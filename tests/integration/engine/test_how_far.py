@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 import batchflow as bf
+from batchflow.coordinator import Forecast, Tally
 from batchflow.engine import display
 from batchflow.testing import FakeClock, inline_engine
+from kit.open_store import open_store
 from kit.things import Stage, Thing, load, numbers, things
 
 
@@ -200,24 +202,33 @@ def test_progress_is_available_during_a_drain() -> None:
     assert last.status_counts == {"things": {"NEW": 1, "DONE": 7}}
 
 
+class Seen:
+    """How many runs were finished and left after each commit."""
+
+    def __init__(self, workflow: bf.Workflow[Any, Any]) -> None:
+        self._forecast = Forecast([workflow])
+        self.counts: list[tuple[int, int]] = []
+
+    def note(self, tally: Tally) -> None:
+        self._forecast.update(tally)
+        progress = self._forecast.progress
+        assert progress is not None
+        self.counts.append((progress.finished, progress.left))
+
+
 def test_progress_counts_steps_in_the_store() -> None:
     workflow = bf.Workflow("things", Thing, Stage)
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"number": "number + 1"})
-    seen: list[bf.Progress | None] = []
-    with inline_engine(workflow) as engine:
-        load(engine, 100_000)
-        engine._drains._coordinator.listeners.append(lambda _: seen.append(engine.progress()))
-        engine.run()
+    seen = Seen(workflow)
+    with open_store(":memory:", workflow) as store:
+        load(store, 100_000)
+        store.drain(listeners=[seen.note])
 
-    assert [each and (each.finished, each.left) for each in (seen[0], seen[-1])] == [
-        (0, 100_000),
-        (100_000, 0),
-    ]
+    assert (seen.counts[0], seen.counts[-1]) == ((0, 100_000), (100_000, 0))
 
 
 def test_counts_stay_correct_while_retries_are_due_and_others_change_runs() -> None:
     """They are counted again and again, during commits."""
-    seen: list[tuple[int, int]] = []
     over = threading.Event()
 
     def finish(run: bf.Run[Thing, Stage]) -> Stage:
@@ -225,26 +236,20 @@ def test_counts_stay_correct_while_retries_are_due_and_others_change_runs() -> N
             raise ValueError("no")
         return Stage.DONE
 
-    def note(_: object) -> None:
-        progress = engine.progress()
-        assert progress is not None
-        seen.append((progress.finished, progress.left))
-
     def change() -> None:
         while not over.wait(0.0002):
-            engine._drains._coordinator.changed("things")
+            store.pause("false")
 
     retry = bf.Retry(backoff_seconds=0.01, pause_after=None)
     workflow = things(finish, retry=retry, chunk_rows=2_000)
-    changing = threading.Thread(target=change)
-    with bf.Engine(":memory:", workflow, workers=2) as engine:
-        load(engine, 60_000)
-        engine._drains._coordinator.listeners.append(note)
+    seen, changing = Seen(workflow), threading.Thread(target=change)
+    with open_store(":memory:", workflow) as store:
+        load(store, 60_000)
         changing.start()
-        engine.run(wait_for_retries=True)
+        store.drain(executor=bf.ProcessPool(2), listeners=[seen.note], wait_for_retries=True)
         over.set()
         changing.join()
 
-    assert seen[-1] == (60_000, 0)
+    assert seen.counts[-1] == (60_000, 0)
     # Runs that wait for their retry aren't left to any step; all others are.
-    assert all(60_000 - 1_200 <= finished + left <= 60_000 for finished, left in seen)
+    assert all(60_000 - 1_200 <= finished + left <= 60_000 for finished, left in seen.counts)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-from batchflow.testing import inline_engine
+from kit.open_store import OpenStore, open_store
 from kit.things import Stage
 
 
@@ -55,9 +55,9 @@ def sql_things() -> bf.Workflow[Thing, Stage]:
 
 
 @contextmanager
-def changed_elsewhere(engine: bf.Engine) -> Iterator[None]:
+def changed_elsewhere(store: OpenStore) -> Iterator[None]:
     """Keep a transaction open that changed one run, so that others conflict with it."""
-    other = engine._store.connection.root.cursor()
+    other = store.store.connection.root.cursor()
     other.begin()
     other.execute(f"UPDATE things.runs SET version = 99 WHERE number = {CHANGED}").fetchall()
     try:
@@ -68,51 +68,50 @@ def changed_elsewhere(engine: bf.Engine) -> Iterator[None]:
 
 @pytest.mark.parametrize("made", [row_things, batch_things, sql_things])
 def test_a_conflict_affects_only_its_own_run(
-    made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    made: Any, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with inline_engine(made(), path=str(tmp_path / "things.duckdb")) as engine:
-        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+    with open_store(path, made()) as store:
+        store.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
         with (
-            changed_elsewhere(engine),
+            changed_elsewhere(store),
             caplog.at_level(logging.ERROR, logger="batchflow"),
             pytest.raises(bf.CommitError, match=r"[Cc]onflict"),
         ):
-            engine.run()
+            store.drain()
 
-        waiting = engine.runs("status = 'NEW'").select("number, text, version, run_state::VARCHAR")
+        waiting = store.runs("status = 'NEW'").select("number, text, version, run_state::VARCHAR")
         assert waiting.fetchall() == [(CHANGED, "", 1, "INITIATED")]
-        assert engine.sql("SELECT count(*) FROM things.transitions").fetchall() == [(RUNS - 1,)]
+        assert store.sql("SELECT count(*) FROM things.transitions").fetchall() == [(RUNS - 1,)]
         assert [record.__dict__["action"] for record in caplog.records] == ["refuse_commit"]
 
-        report = engine.run()
+        tally = store.drain()
 
-        assert report.outcome("advanced") == 1
-        left = engine.sql(
+        assert tally.advanced == 1
+        left = store.sql(
             "SELECT count(*), count(DISTINCT seq) FROM things.runs JOIN things.transitions "
             "USING (seq) WHERE status = 'DONE' AND text = 'number ' || number"
         )
         assert left.fetchall() == [(RUNS, RUNS)]
 
 
-def test_a_drain_whose_commits_are_all_refused_ends_and_loses_nothing(tmp_path: Path) -> None:
-    with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
-        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
-        other = engine._store.connection.root.cursor()
+def test_a_drain_whose_commits_are_all_refused_ends_and_loses_nothing(path: Path) -> None:
+    with open_store(path, row_things()) as store:
+        store.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        other = store.store.connection.root.cursor()
         other.begin()
         other.execute("UPDATE things.runs SET version = 99").fetchall()
         with pytest.raises(bf.CommitError):
-            engine.run()
+            store.drain()
         other.rollback()
 
-        assert engine.run().outcome("advanced") == RUNS
+        assert store.drain().advanced == RUNS
 
 
-def test_the_counts_are_those_of_stored_results(tmp_path: Path) -> None:
+def test_the_counts_are_those_of_stored_results(path: Path) -> None:
     tallies = []
-    with inline_engine(row_things(), path=str(tmp_path / "things.duckdb")) as engine:
-        engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
-        engine._drains._coordinator.listeners.append(lambda tally: tallies.append(tally.advanced))
-        with changed_elsewhere(engine), pytest.raises(bf.CommitError):
-            engine.run()
+    with open_store(path, row_things()) as store:
+        store.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
+        with changed_elsewhere(store), pytest.raises(bf.CommitError):
+            store.drain(listeners=[lambda tally: tallies.append(tally.advanced)])
 
     assert tallies[-1] == RUNS - 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import batchflow as bf
+from kit.open_store import OpenStore
 
 
 class Stage(enum.Enum):
@@ -48,12 +49,12 @@ def label(batch: bf.Batch[Order, Stage]) -> Stage:
     return Stage.LABELLED
 
 
-def load(engine: bf.Engine, rows: int) -> int:
+def load(engine: bf.Engine | OpenStore, rows: int) -> int:
     query = f"SELECT range AS number FROM range({rows})"
     return engine.trigger_many(query, foreign_id="number", at=Stage.NEW).loaded
 
 
-def outcome(engine: bf.Engine) -> tuple[list[Any], list[Any]]:
+def outcome(engine: bf.Engine | OpenStore) -> tuple[list[Any], list[Any]]:
     """Answer all runs, and all transitions in the order of their versions."""
     runs = engine.runs().select(
         "seq, foreign_id, status, run_state, version, attempt, number, total, label"

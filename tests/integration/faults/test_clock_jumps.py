@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import batchflow as bf
+from batchflow.coordinator import Tally
 from batchflow.testing import FakeClock
+from kit.open_store import OpenStore, open_store
 
 HOUR = 3_600
 CAP_SECONDS = 300
@@ -49,15 +51,15 @@ def fails_once(run: bf.Run[Call, Stage]) -> Stage:
     return Stage.HALF
 
 
-def load(engine: bf.Engine, rows: int) -> None:
+def load(engine: bf.Engine | OpenStore, rows: int) -> None:
     engine.trigger_many(f"SELECT range AS number FROM range({rows})", foreign_id="number", at="NEW")
 
 
-def statuses(engine: bf.Engine) -> dict[str, int]:
+def statuses(engine: bf.Engine | OpenStore) -> dict[str, int]:
     return dict(engine.runs().aggregate("status, count(*)").fetchall())
 
 
-def assert_all_done_once(engine: bf.Engine, rows: int) -> None:
+def assert_all_done_once(engine: bf.Engine | OpenStore, rows: int) -> None:
     assert statuses(engine) == {"DONE": rows}
     advanced = engine.sql(
         "SELECT count(*), count(DISTINCT (seq, from_status)) FROM calls.transitions "
@@ -155,14 +157,15 @@ def test_a_wait_for_a_retry_continues_when_the_clock_is_set_back(
         return Stage.HALF
 
     workflow = calls(jumps, backoff_seconds=0.2, max_backoff_seconds=0.2)
-    with opened(tmp_path / "calls.duckdb", workflow, clock) as engine:
-        load(engine, 10)
-        engine._drains._coordinator.listeners.append(
-            lambda _: setattr(clock, "offset", timedelta(seconds=-HOUR))
-        )
+    with open_store(tmp_path / "calls.duckdb", workflow, clock=clock) as store:
+        load(store, 10)
+
+        def set_back(_: Tally) -> None:
+            clock.offset = timedelta(seconds=-HOUR)
+
         # With an hour to wait, this would outlast the test's time.
-        engine.run(wait_for_retries=True)
-        assert_all_done_once(engine, 10)
+        store.drain(listeners=[set_back], wait_for_retries=True)
+        assert_all_done_once(store, 10)
 
 
 def test_a_sql_step_after_a_jump_back_moves_each_run_once(tmp_path: Path) -> None:

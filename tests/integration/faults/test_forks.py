@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from orders_kit import Order, Stage, is_clean, load, orders, outcome, undisturbed
 
 import batchflow as bf
+from kit.kept_executor import KeptExecutor
 
 ROWS = 3_000
 REFUSED, UNHARMED, HARMED = 7, 0, 1
@@ -22,10 +22,15 @@ REFUSED, UNHARMED, HARMED = 7, 0, 1
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-@pytest.fixture(params=[0, 2], ids=["inline", "pool"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bf.Engine]:
-    """An engine that has drained, so that its workers are running."""
-    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=request.param) as engine:
+@pytest.fixture(params=[bf.Inline(), bf.ProcessPool(2)], ids=["inline", "pool"])
+def executor(request: pytest.FixtureRequest) -> KeptExecutor:
+    return KeptExecutor(request.param)
+
+
+@pytest.fixture
+def engine(executor: KeptExecutor, tmp_path: Path) -> Iterator[bf.Engine]:
+    """Return an engine that has drained, so that its workers are running."""
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), executor=executor) as engine:
         load(engine, ROWS)
         engine.run(limit=500)
         yield engine
@@ -79,11 +84,11 @@ def assert_unharmed(engine: bf.Engine) -> None:
         lambda engine: engine.start(),
         lambda engine: engine.trigger("one", Order(1)),
         lambda engine: load(engine, 10),
-        lambda engine: engine.sql("SELECT 1"),
-        lambda engine: engine.counts(),
+        lambda engine: engine.sql("SELECT 1").fetchall(),
+        lambda engine: engine.counts().fetchall(),
         lambda engine: engine.pause("true"),
-        lambda engine: engine.wait(first_run(engine), Stage.SENT, timeout_seconds=20),
-        lambda engine: engine.get(first_run(engine)),
+        lambda engine: engine.wait("1", Stage.SENT, timeout_seconds=20),
+        lambda engine: engine.get("1"),
     ],
     ids=["run", "start", "trigger", "trigger_many", "sql", "counts", "pause", "wait", "get"],
 )
@@ -96,16 +101,14 @@ def test_every_call_in_a_child_is_refused(
         assert_unharmed(engine)
 
 
-def first_run(engine: bf.Engine) -> UUID:
-    return UUID(int=engine._store.run_id_base(next(iter(engine._workflows.values()))))
-
-
 @pytest.mark.parametrize("deed", ["close", "stop", "__exit__"])
-def test_a_child_that_closes_the_engine_ends_no_worker(engine: bf.Engine, deed: str) -> None:
-    workers = getattr(engine._drains._executor, "pids", [])
+def test_a_child_that_closes_the_engine_ends_no_worker(
+    engine: bf.Engine, executor: KeptExecutor, deed: str
+) -> None:
+    workers = executor.pids
     arguments = (None, None, None) if deed == "__exit__" else ()
     assert in_child(lambda: getattr(engine, deed)(*arguments)) == UNHARMED
-    assert getattr(engine._drains._executor, "pids", []) == workers
+    assert executor.pids == workers
     assert_unharmed(engine)
 
 

@@ -14,6 +14,7 @@ from own_process import in_own_process, killed_in_own_process
 
 import batchflow as bf
 from batchflow.store.database.connection import Connection
+from kit.open_store import OpenStore, open_store
 
 ROWS = 20_000
 KEPT = 1_000
@@ -35,16 +36,16 @@ def let_checkpoints_stop_at(connection: Connection) -> None:
 
 def killed_within_a_checkpoint(folder: Path) -> None:
     Connection.lock_settings = let_checkpoints_stop_at
-    engine = bf.Engine(folder / "orders.duckdb", orders(), workers=0)
-    load(engine, ROWS)
-    engine.run(limit=ROWS)
-    fold_and_die(engine)
+    with open_store(folder / "orders.duckdb", orders()) as store:
+        load(store, ROWS)
+        store.drain(limit=ROWS)
+        fold_and_die(store)
 
 
-def fold_and_die(engine: bf.Engine) -> None:
+def fold_and_die(store: OpenStore) -> None:
     records: list[logging.LogRecord] = []
     logging.getLogger("batchflow").addFilter(lambda record: records.append(record) or True)
-    engine._store._connection.fold_log()
+    store.store.connection.fold_log()
     assert "abort" in records[-1].getMessage() or "crash" in records[-1].getMessage()
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -64,11 +65,11 @@ def test_a_coordinator_that_is_killed_within_a_checkpoint_loses_nothing(
 
 def killed_within_the_checkpoint_of_a_prune(folder: Path) -> None:
     Connection.lock_settings = let_checkpoints_stop_at
-    engine = bf.Engine(folder / "orders.duckdb", orders(), workers=0)
-    folding, Connection.fold_log = Connection.fold_log, lambda connection: None
-    assert engine.prune(timedelta(0), f"number >= {KEPT}").runs == ROWS - KEPT
-    Connection.fold_log = folding
-    fold_and_die(engine)
+    with open_store(folder / "orders.duckdb", orders()) as store:
+        folding, Connection.fold_log = Connection.fold_log, lambda connection: None
+        assert store.prune(timedelta(0), f"number >= {KEPT}").runs == ROWS - KEPT
+        Connection.fold_log = folding
+        fold_and_die(store)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -92,15 +93,15 @@ def test_a_prune_that_is_killed_while_it_frees_space_is_complete(
 def goes_on_after_a_checkpoint_that_failed(folder: Path) -> None:
     locked = Connection.lock_settings
     Connection.lock_settings = let_checkpoints_stop_at
-    with bf.Engine(folder / "orders.duckdb", orders(), workers=0) as engine:
-        load(engine, ROWS)
-        engine.run(limit=ROWS)
-        connection = engine._store._connection
+    with open_store(folder / "orders.duckdb", orders()) as store:
+        load(store, ROWS)
+        store.drain(limit=ROWS)
+        connection = store.store.connection
         with pytest.raises(bf.StoreError, match="Run again"), connection.reading() as cursor:
             cursor.execute("CHECKPOINT")
         Connection.lock_settings = locked
-        engine.run()
-        assert outcome(engine) == undisturbed(ROWS)
+        store.drain()
+        assert outcome(store) == undisturbed(ROWS)
     assert is_clean(folder)
 
 

@@ -16,6 +16,7 @@ from orders_kit import is_clean, load, orders, outcome, undisturbed
 import batchflow as bf
 from batchflow import crash_point
 from batchflow.store.database.checkpoint import HEADER_BYTES, journal_of
+from kit.open_store import open_store
 
 ROWS = 5_000
 BLOCK_BYTES = 262_144
@@ -50,11 +51,11 @@ class Cut:
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
     folder = tmp_path_factory.mktemp("cut")
     began = folder / "begin"
-    with bf.Engine(folder / "orders.duckdb", orders(), workers=0) as engine:
-        load(engine, ROWS)
-        engine.run(limit=ROWS)
-        engine._store._connection.fold_log()
-        engine.run()
+    with open_store(folder / "orders.duckdb", orders()) as store:
+        load(store, ROWS)
+        store.drain(limit=ROWS)
+        store.store.connection.fold_log()
+        store.drain()
 
         def keep(point: crash_point.CrashPoint) -> None:
             if point == "at_checkpoint":
@@ -62,7 +63,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
 
         crash_point.arm(keep)
         try:
-            engine._store._connection.fold_log()
+            store.store.connection.fold_log()
         finally:
             crash_point.arm(None)
     return Cut(folder)
