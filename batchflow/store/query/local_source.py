@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -133,18 +134,20 @@ def require_reading(query: object) -> None:
     require_text(query, "query")
     try:
         types = _statement_types(str(query))
-        if types == [duckdb.StatementType.EXPLAIN]:
+        if types == (duckdb.StatementType.EXPLAIN,):
             # EXPLAIN ANALYZE executes what it explains.
             types = _statement_types(EXPLAIN.sub("", str(query), count=1))
     except duckdb.Error as error:
         found = message_of(error)
         raise QueryError(f"The query can't be parsed: {found}", found=found) from cause(error)
-    if types != [duckdb.StatementType.SELECT]:
+    if types != (duckdb.StatementType.SELECT,):
         raise QueryError(ONLY_READS, found="it is more than one condition")
 
 
-def _statement_types(query: str) -> list[duckdb.StatementType]:
-    return [statement.type for statement in duckdb.extract_statements(query)]
+@lru_cache(maxsize=256)
+def _statement_types(query: str) -> tuple[duckdb.StatementType, ...]:
+    # Cached, as a waiting caller repeats a query with each commit.
+    return tuple(statement.type for statement in duckdb.extract_statements(query))
 
 
 @contextmanager
