@@ -1,4 +1,4 @@
-"""What a benchmark works with: sizes, stores, samples in alternation, and the table."""
+"""The parts of a benchmark: sizes, stores, samples in alternation, and the table."""
 
 from __future__ import annotations
 

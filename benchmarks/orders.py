@@ -49,13 +49,13 @@ TAX_FACTOR = 1.08
 
 
 class OrderRun(Protocol):
-    """What a row step needs of a run."""
+    """The part of a run that the row steps need."""
 
     object: Order
 
 
 class OrderColumns(Protocol):
-    """What a batch step needs of a batch; a dict of columns is enough."""
+    """The part of a batch that the batch steps need; a dict of columns is enough."""
 
     def __getitem__(self, field: str, /) -> Column: ...
     def __setitem__(self, field: str, values: Column, /) -> None: ...

@@ -32,7 +32,7 @@ SUBSETS = {
     "columns.value_writing._EMPTY": "Only text and bytes can be joined, and have a length limit.",
     "columns.value_writing._WRITERS": "Arrow converts the values of any other kind itself.",
     "columns.array_writing._UNITS": "Only times have a NumPy unit.",
-    "columns.array_writing._NUMPY": "Any other pair is converted by way of Python values.",
+    "columns.array_writing._NUMPY": "Any other pair is converted through Python values.",
     "columns.array_writing._SAFE_CASTS": "Any other kind takes exactly its own Arrow type.",
     "definition.run_state.RUNNABLE": "It is the set of states for which `runnable` is true.",
     "store.runs.prune.PRUNABLE": "It is computed from `RunState.finished`.",

@@ -1,4 +1,4 @@
-"""What a user may import is written down here, and changes only on purpose."""
+"""The public names are listed here, and change only on purpose."""
 
 from __future__ import annotations
 

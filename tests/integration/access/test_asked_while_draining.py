@@ -1,4 +1,4 @@
-"""What another process asks of a drain, and has removed beside it; nothing is wrong, or lost."""
+"""Another process queries and prunes during a drain; no result is wrong, and no run is lost."""
 
 from __future__ import annotations
 
@@ -132,6 +132,6 @@ def test_runs_are_removed_beside_an_engine_of_another_process_and_none_is_lost(p
 
 def _removed(client: bf.StoreClient, where: str | None) -> int:
     pruned = client.prune(timedelta(0), where)
-    # Only who is done is removed, and each of them moved twice without an error.
+    # Only finished runs are removed, and each of them moved twice without an error.
     assert (pruned.transitions, pruned.errors) == (2 * pruned.runs, 0)
     return pruned.runs

@@ -117,7 +117,7 @@ ERRORS: dict[str, Callable[[Store], object]] = {
     "several statements": lambda store: store.sql("SELECT 1; SELECT 2"),
     "invalid query": lambda store: store.sql("SELECT nmber FROM things.runs").fetchall(),
     "invalid narrowing": lambda store: store.runs("number = 1").filter("nmber = 1").fetchall(),
-    "unknown run": lambda store: store.get("nobody"),
+    "unknown run": lambda store: store.get("unknown"),
     "unknown run id": lambda store: store.history(UUID(int=7)),
     "unknown run ids": lambda store: store.pause(run_ids=[UUID(int=7)]),
     "no run id": lambda store: store.pause(run_ids=["x"]),

@@ -34,19 +34,21 @@ def address(authority: trustme.CA, tmp_path: Path) -> Iterator[str]:
         yield f"grpc+tls://localhost:{engine.ports[0]}"
 
 
-def test_who_knows_the_token_is_answered(address: str, tmp_path: Path) -> None:
+def test_a_client_with_the_token_is_served(address: str, tmp_path: Path) -> None:
     with bf.connect(address, token=TOKEN, certificate=tmp_path / "root.pem") as client:
         assert client.counts().select("runs").fetchall() == [(5,)]
         assert client.pause("number < 2").changed == 2
 
 
 @pytest.mark.parametrize("token", [None, "", TOKEN + "x"])
-def test_who_does_not_is_refused(address: str, tmp_path: Path, token: str | None) -> None:
+def test_a_client_without_the_token_is_refused(
+    address: str, tmp_path: Path, token: str | None
+) -> None:
     with pytest.raises(StoreError, match="token"):
         bf.connect(address, token=token, certificate=tmp_path / "root.pem")
 
 
-def test_a_server_that_nobody_vouches_for_is_not_trusted(address: str, tmp_path: Path) -> None:
+def test_a_server_with_an_unknown_certificate_is_not_trusted(address: str, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     with pytest.raises(StoreError):
         bf.connect(address, token=TOKEN, certificate=tmp_path / "other.pem")
@@ -58,7 +60,7 @@ def test_a_token_that_is_soon_guessed_is_refused(tmp_path: Path) -> None:
     assert TOKEN not in repr(bf.Listen(certificate="a", key="b", token=TOKEN))
 
 
-def test_a_certificate_that_is_not_there_is_said_and_the_store_is_let_go(tmp_path: Path) -> None:
+def test_a_missing_certificate_is_reported_and_the_store_is_closed(tmp_path: Path) -> None:
     listen = bf.Listen(certificate=tmp_path / "none.pem", key=tmp_path / "none.pem", token=TOKEN)
     path = tmp_path / "things.duckdb"
     with pytest.raises(EngineStateError, match=r"none\.pem"):

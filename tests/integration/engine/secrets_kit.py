@@ -20,7 +20,7 @@ class Person:
 
 
 class OwnError(Exception):
-    """What a step of the user's raises."""
+    """An exception of the user's, raised by a step."""
 
 
 def leaves_a_text_for_a_number(run: bf.Run[Person, Stage]) -> Stage:

@@ -1,4 +1,4 @@
-"""How runs move, asked of an engine by way of its socket: the answers are the engine's own."""
+"""Queries through an engine's socket return the same as in the engine itself."""
 
 from __future__ import annotations
 

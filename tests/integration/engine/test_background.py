@@ -79,7 +79,7 @@ def test_waiting_has_an_end(engine: bf.Engine) -> None:
         engine.wait(engine.trigger("a", Thing(1)), Stage.DONE, timeout_seconds=0.05)
 
 
-def test_somebody_who_cancels_is_heard_by_somebody_who_waits(engine: bf.Engine) -> None:
+def test_a_cancellation_ends_a_wait_for_the_run(engine: bf.Engine) -> None:
     run_id = engine.trigger("a", Thing(1))
     caught: list[Any] = []
 

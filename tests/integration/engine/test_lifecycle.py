@@ -25,7 +25,7 @@ def states(engine: bf.Engine) -> dict[str, int]:
     return {f"{status} {state}": runs for status, state, runs in rows}
 
 
-def test_a_predicate_chooses_who_is_paused(engine: bf.Engine) -> None:
+def test_a_predicate_chooses_the_runs_to_pause(engine: bf.Engine) -> None:
     assert engine.pause("number < 3", reason="look at these") == bf.ControlReport("paused", 3, 0)
 
     engine.run()
@@ -33,7 +33,7 @@ def test_a_predicate_chooses_who_is_paused(engine: bf.Engine) -> None:
     assert states(engine) == {"NEW PAUSED": 3, "DONE COMPLETED": 7}
 
 
-def test_who_can_not_be_paused_is_refused_and_counted(engine: bf.Engine) -> None:
+def test_runs_that_can_not_be_paused_are_refused_and_counted(engine: bf.Engine) -> None:
     engine.pause("number < 3")
 
     assert engine.pause("number < 5") == bf.ControlReport("paused", 2, 3)
@@ -71,6 +71,6 @@ def test_a_predicate_stays_a_predicate(engine: bf.Engine, predicate: str) -> Non
     assert sum(states(engine).values()) == 10
 
 
-def test_a_run_id_that_nobody_has_is_an_error_of_its_own(engine: bf.Engine) -> None:
+def test_an_unknown_run_id_is_an_error_of_its_own(engine: bf.Engine) -> None:
     with pytest.raises(bf.RunNotFoundError):
         engine.get(uuid.uuid4())

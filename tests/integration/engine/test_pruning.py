@@ -1,4 +1,4 @@
-"""Removing finished runs by way of an engine: moments, workflows, drains, and the file's size."""
+"""Removing finished runs with an engine: moments, workflows, drains, and the file's size."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_the_foreign_id_of_a_run_that_is_gone_is_triggered_again(
         engine.wait(first, Stage.DONE)
 
 
-def test_while_a_drain_goes_on_nobody_is_lost(tmp_path: Path) -> None:
+def test_pruning_during_a_drain_loses_no_run(tmp_path: Path) -> None:
     loads, rows = 20, 500
     with bf.Engine(tmp_path / "store.duckdb", things(), workers=0) as engine:
         engine.start()
@@ -179,7 +179,7 @@ def test_the_file_stays_level_over_the_nights(tmp_path: Path, clock: FakeClock) 
 
 
 def sizes_by_night(path: Path, clock: FakeClock) -> list[int]:
-    """What the store takes after each of 18 nights of 20,000 runs, of which 20 never finish."""
+    """Return the store's size after each of 18 nights of 20,000 runs; 20 of these never finish."""
     rows, sizes = 20_000, []
     for night in range(18):
         with inline_engine(things(), path=str(path), clock=clock) as engine:

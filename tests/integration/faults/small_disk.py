@@ -14,7 +14,7 @@ _UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 
 
 class Ballast:
-    """What fills the disk of a folder, but for some bytes."""
+    """A file that fills the disk of a folder, except for some bytes."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ballast"

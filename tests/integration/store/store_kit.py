@@ -117,7 +117,7 @@ def _nothing(run: Any) -> None:
 
 
 def fetched(relation: Relation) -> list[tuple[Any, ...]]:
-    """Return the rows by way of Arrow, which needs no library for points in time."""
+    """Return the rows through Arrow, which needs no library for points in time."""
     columns = [column.to_pylist() for column in relation.to_arrow_table().columns]
     return list(zip(*columns, strict=True))
 
@@ -193,7 +193,7 @@ class Bench:
 def moved(
     bench: Bench, claimed: pa.Table, to: Status | list[Status], **changes: pa.Array
 ) -> StepCommit:
-    """What a step does that advances each of the claimed runs."""
+    """The result of a step that advances each of the claimed runs."""
     targets = [to] * claimed.num_rows if isinstance(to, Status) else to
     codes = [bench.workflow.code_of(status) for status in targets]
     table = claimed.select(["#seq", "#version", "#attempt", "#run_state"])
@@ -207,7 +207,7 @@ def moved(
 def failed(
     bench: Bench, claimed: pa.Table, state: RunState = RunState.RUNNING, reason: str | None = None
 ) -> StepCommit:
-    """What a step does that fails for each of the claimed runs."""
+    """The result of a step that fails for each of the claimed runs."""
     rows = claimed.num_rows
     unmoved = claimed.select(["#seq", "#version", "#attempt"])
     added = {

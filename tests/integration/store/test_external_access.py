@@ -17,7 +17,7 @@ from batchflow.access import connect
 from batchflow.errors import BatchflowError, CommitError, DefinitionError, QueryError, SourceError
 from batchflow.store import Relation, Store
 
-SECRET = "hunter2-of-somebody-else"
+SECRET = "hunter2-of-another-user"
 
 READS: dict[str, str] = {
     "csv": "read_csv('{file}')",

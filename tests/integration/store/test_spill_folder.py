@@ -206,7 +206,7 @@ def test_a_new_store_is_created_in_a_folder_that_only_its_owner_can_read(
     assert sorted(os.listdir(path.parent)) == [path.name]
 
 
-def test_the_folder_and_the_umask_decide_who_can_open_a_store(
+def test_the_folder_and_the_umask_decide_which_users_can_open_a_store(
     path: Path, open_bench: Callable[..., Bench]
 ) -> None:
     before = os.umask(0o077)

@@ -1,4 +1,4 @@
-"""What is counted of how runs move: what each number means."""
+"""The queries about how runs move: the meaning of each number."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_each_stay_of_a_run_that_comes_back_is_one(bench: Bench) -> None:
     assert stays.select("runs, max_seconds").fetchall() == [(2, 7.0)]
 
 
-def test_percentiles_tell_the_slow_from_the_rest(bench: Bench) -> None:
+def test_percentiles_separate_the_slow_runs_from_the_rest(bench: Bench) -> None:
     bench.seed(1000, created_at=f"TIMESTAMPTZ '{NOW}' - to_seconds(range)")
     advance(bench, Status.NEW, Status.CHECKED, 0)
 

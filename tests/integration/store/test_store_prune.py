@@ -1,4 +1,4 @@
-"""Who is removed, with what, and who stays."""
+"""The runs that pruning removes, with their transitions and errors, and the runs that stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def put_log(bench: Bench, rows: int) -> None:
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_completed_cancelled_and_erased_runs_are_removed_and_nobody_else(
+def test_only_completed_cancelled_and_erased_runs_are_removed(
     bench: Bench, state: RunState
 ) -> None:
     bench.seed(3, run_state=f"'{state.name}'")
@@ -67,7 +67,7 @@ def test_their_transitions_and_errors_go_with_them_and_others_stay(bench: Bench)
     assert [seq for (seq,) in bench.errors("seq")] == [4, 6, 8]
 
 
-def test_who_finished_at_the_moment_itself_stays(bench: Bench) -> None:
+def test_a_run_that_finished_at_the_moment_itself_stays(bench: Bench) -> None:
     at = f"TIMESTAMPTZ '{LATER}' - to_microseconds(1 - range)"
     bench.seed(3, **FINISHED_LONG_AGO | {"updated_at": at})
 
@@ -75,7 +75,7 @@ def test_who_finished_at_the_moment_itself_stays(bench: Bench) -> None:
     assert [seq for (seq,) in bench.rows("seq")] == [1, 2]
 
 
-def test_runs_far_apart_and_in_between_are_told_apart(bench: Bench) -> None:
+def test_runs_far_apart_and_in_between_are_distinguished(bench: Bench) -> None:
     state = "CASE WHEN range % 7 = 0 THEN 'RUNNING' ELSE 'COMPLETED' END"
     bench.seed(7_000, seq="range * 1_000", **FINISHED_LONG_AGO | {"run_state": state})
 
@@ -185,7 +185,7 @@ def with_two(path: Path) -> None:
     store.close()
 
 
-def test_who_reads_meanwhile_sees_what_was_there_and_the_space_comes_back_later(
+def test_a_reader_meanwhile_sees_the_former_runs_and_the_space_is_freed_later(
     bench: Bench,
 ) -> None:
     rows = 200_000

@@ -161,7 +161,7 @@ def test_errors_are_counted_by_fingerprint(bench: Bench) -> None:
     ]
 
 
-def test_a_history_tells_each_transition_and_its_error(bench: Bench) -> None:
+def test_a_history_has_each_transition_and_its_error(bench: Bench) -> None:
     bench.seed(2)
     bench.commit(failed(bench, bench.claim()), now=NOW)
     again = bench.store.claim(bench.workflow, 0, 0, 9, LATER, ())
@@ -174,7 +174,7 @@ def test_a_history_tells_each_transition_and_its_error(bench: Bench) -> None:
     ]
 
 
-def test_a_history_without_recorded_transitions_tells_the_failures(open_bench: Any) -> None:
+def test_a_history_without_recorded_transitions_has_the_failures(open_bench: Any) -> None:
     bench = open_bench(parcels(record_transitions=False))
     recorded = open_bench(parcels(), ":memory:")
     bench.seed(2)
