@@ -196,7 +196,7 @@ def test_sql_over_files_and_the_store_is_refused_with_a_remedy(
 ) -> None:
     query = f"FROM '{items(elsewhere)}' ANTI JOIN items.runs USING (name)"
 
-    with pytest.raises(SourceError, match=r"reads files, .* DuckDB of your own"):
+    with pytest.raises(SourceError, match=r"reads files, .* DuckDB connection of your own"):
         loader.load(query)
 
 
