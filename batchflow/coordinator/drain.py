@@ -133,10 +133,10 @@ class Drain:
         return _Next.WAIT if self._awaits_runs else _Next.END
 
     def _next_without_slot(self) -> _Next:
-        """Wait for a worker if the executor expects one; the work that it lacks one for is known.
+        """Return what to do about runs that wait for a worker.
 
         Raises:
-            EngineStateError: It expects none.
+            EngineStateError: No worker is free, and the executor expects none.
         """
         self._executor.start()
         # Before the slots, because the expected worker may arrive in between.

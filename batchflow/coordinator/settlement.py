@@ -16,7 +16,7 @@ from batchflow.chunk.result import (
 )
 from batchflow.definition import Outcome, RunState
 from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
-from batchflow.definition.retry_decision import FailedAttempts, decide
+from batchflow.definition.retry_decision import FailedAttempts, RetryDecision, decide
 from batchflow.store import StepCommit
 
 if TYPE_CHECKING:
@@ -148,32 +148,38 @@ def _unmoved(
     chunk: ClaimedChunk, result: ChunkResult, now: datetime, random: np.random.Generator
 ) -> pa.Table:
     rows = np.flatnonzero(_IS_UNMOVED[result.outcomes])
-    outcomes = result.outcomes[rows]
     unmoved = chunk.rows.select(["#seq", "#version", "#attempt"]).take(rows)
+    failed = result.outcomes[rows] == Outcome.FAILED
     attempts = unmoved["#attempt"].to_numpy()
-    failed = outcomes == Outcome.FAILED
     decision = decide(
         chunk.claim.step.options.retry,
         _failed_attempts(result, rows[failed], attempts[failed]),
         now,
         random,
     )
+    unmoved = unmoved.append_column("#next_attempt", pa.array((attempts + failed).astype(np.int32)))
+    for name, column in _stopped_or_retried(result, rows, failed, decision).items():
+        unmoved = unmoved.append_column(name, column)
+    return unmoved
+
+
+def _stopped_or_retried(
+    result: ChunkResult, rows: np.ndarray, failed: np.ndarray, decision: RetryDecision
+) -> dict[str, pa.Array]:
+    """Return the outcomes and their consequences: those of failures are decided already."""
+    outcomes = result.outcomes[rows]
     states = _STATES[outcomes]
     states[failed] = np.where(decision.pauses, RunState.PAUSED, RunState.RUNNING)
     moments = np.full(len(rows), np.datetime64("NaT", "us"))
     moments[failed] = decision.next_attempt_at
     reasons = _given_reasons(result)[rows]
     reasons[failed] = decision.reasons
-    added = {
-        "#next_attempt": pa.array((attempts + failed).astype(np.int32)),
+    return {
         "#outcome": pa.array(outcomes.astype(np.uint8)),
         "#run_state": pa.array(states),
         "#next_attempt_at": pa.array(moments, _TIMESTAMP),
         "#reason": pa.array(reasons, pa.string()),
     }
-    for name, column in added.items():
-        unmoved = unmoved.append_column(name, column)
-    return unmoved
 
 
 def _failed_attempts(result: ChunkResult, rows: np.ndarray, attempts: np.ndarray) -> FailedAttempts:
