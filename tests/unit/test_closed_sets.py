@@ -23,6 +23,7 @@ CLOSED_SETS = (Kind, StepKind, Outcome, RunState)
 
 # Tables and collections that cover a part of their set, with the reason.
 SUBSETS = {
+    "store.runs.edit._ERASED": "The run states in which the object must not come back.",
     "definition.type_description._SCALARS": "Any other kind is described by a case of its own.",
     "definition.fields._DEFAULTS": "The default of any other kind has the field's own class.",
     "columns.value_reading.MAY_BE_UNREADABLE": "Only stored times can be outside Python's range.",
