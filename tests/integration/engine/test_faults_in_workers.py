@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from faulty_kit import RUNS, STRUCK, is_struck
 
 import batchflow as bf
 from batchflow import testing
-from kit.things import Stage, Thing, finish, finish_async, finish_batch, load, things
+from kit.things import Stage, Thing, finish, finish_async, finish_batch, numbers, things
 
 KINDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "row": (finish, {}),
@@ -23,36 +24,61 @@ KINDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 FAULTS: dict[str, tuple[testing.Fault, str, str]] = {
     "exits": (testing.exits(3), "WorkerDied", "exit code 3"),
     "segfaults": (testing.segfaults(), "WorkerDied", "SIGSEGV"),
-    "is killed": (testing.is_killed(), "WorkerDied", "SIGKILL"),
-    "is aborted": (testing.is_killed(signal.SIGABRT), "WorkerDied", "SIGABRT"),
+    "is_killed": (testing.is_killed(), "WorkerDied", "SIGKILL"),
+    "is_aborted": (testing.is_killed(signal.SIGABRT), "WorkerDied", "SIGABRT"),
     "raises": (testing.raises(SystemExit), "SystemExit", ""),
     "answers": (testing.answers(b"nonsense"), "InvalidOutcome", "bytes"),
     "hangs": (testing.hangs(), "StepTimeout", "timeout_seconds"),
 }
 
 
-@pytest.mark.parametrize(("step", "options"), KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize(("fault", "error", "message"), FAULTS.values(), ids=FAULTS)
-def test_only_the_run_with_the_fault_fails(
-    step: Callable[..., Any],
-    options: dict[str, Any],
-    fault: testing.Fault,
-    error: str,
-    message: str,
-) -> None:
-    faulty = testing.with_fault(step, fault, when=is_struck)
-    retry = bf.Retry(pause_after=1)
-    workflow = things(faulty, retry=retry, timeout_seconds=0.2, **options)
-    with bf.Engine(":memory:", workflow, workers=2) as engine:
-        load(engine, RUNS)
+Found = tuple[list[Any], list[Any], int]
+
+
+def named(fault: str, kind: str) -> str:
+    return f"{fault}_{kind}"
+
+
+def faulty_things() -> Iterator[bf.Workflow[Thing, Stage]]:
+    """Yield a workflow for each fault and each kind of step."""
+    for (kind, (step, options)), (name, (fault, *_)) in product(KINDS.items(), FAULTS.items()):
+        faulty = testing.with_fault(step, fault, when=is_struck)
+        retry = bf.Retry(pause_after=1)
+        yield things(faulty, name=named(name, kind), retry=retry, timeout_seconds=0.2, **options)
+
+
+def found_of(engine: bf.Engine, workflow: str, report: bf.Report) -> Found:
+    left = engine.runs("status <> 'DONE'", workflow=workflow)
+    errors = engine.errors(workflow=workflow)
+    [step] = [step for step in report.steps if step.workflow == workflow]
+    return (
+        left.select("number, run_state::VARCHAR").fetchall(),
+        errors.select("type, count, message").fetchall(),
+        step.outcomes["advanced"],
+    )
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Found]:
+    """Drain all of the workflows at once; return what did not end, the errors, the advances."""
+    workflows = list(faulty_things())
+    with bf.Engine(":memory:", *workflows, workers=2) as engine:
+        for each in workflows:
+            engine.trigger_many(numbers(RUNS), foreign_id="number", workflow=each)
         report = engine.run()
-        left = engine.runs("status <> 'DONE'").select("number, run_state::VARCHAR").fetchall()
-        errors = engine.errors().select("type, count, message").fetchall()
+        return {each.name: found_of(engine, each.name, report) for each in workflows}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_only_the_run_with_the_fault_fails(fault: str, kind: str, found: dict[str, Found]) -> None:
+    _, error, message = FAULTS[fault]
+    left, errors, advanced = found[named(fault, kind)]
 
     assert left == [(STRUCK, "PAUSED")]
-    assert report.outcome("advanced") == RUNS - 1
-    [(kind, count, text)] = errors
-    assert (kind, count) == (error, 1)
+    assert advanced == RUNS - 1
+    [(error_type, count, text)] = errors
+    assert (error_type, count) == (error, 1)
     assert message in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def outcome(engine: bf.Engine | OpenStore) -> tuple[list[Any], list[Any]]:
     return (runs.order("seq").fetchall(), log.order("seq, version").fetchall())
 
 
+@functools.cache
 def undisturbed(rows: int) -> tuple[list[Any], list[Any]]:
     """Answer what becomes of the same orders where nothing goes wrong."""
     with bf.Engine(":memory:", orders(), workers=0) as engine:
