@@ -30,7 +30,7 @@ class StoreClient(Operations, Questions):
         self._reach = reach
         self._source = ReachedSource(reach)
         self._catalog: StoredCatalog = StoredCatalog(self._source, path)
-        self._news = Polling()
+        self._news = Polling(lambda: reach.served)
         # A wrong path is an error at once.
         self._catalog.refresh()
 
