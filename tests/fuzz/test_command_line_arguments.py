@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from effort import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 import batchflow
 from batchflow.cli import main
+from kit.effort import examples
 
 DOCUMENTED = {0, 1, 2, 3, 75, 130, 143}
 PIPELINE = """

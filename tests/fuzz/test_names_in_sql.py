@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from effort import examples
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.definition.fields import ENGINE_COLUMNS
 from batchflow.testing import inline_engine
+from kit.effort import examples
 
 AWKWARD = [
     *("select", "SELECT", "table", "order", "group", "from", "null", "true", "default", "end"),

@@ -12,13 +12,13 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from effort import examples
 from hostile_objects import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
+from kit.effort import examples
 
 
 class Stage(enum.Enum):

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from effort import examples
 from fitting_model import LONGEST, Colour, Part, Unfit, stored
 from hostile_objects import HOSTILE
 from hypothesis import given
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
+from kit.effort import examples
 from kit.things import Stage
 
 PEACEFUL = 5

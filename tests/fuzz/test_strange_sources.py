@@ -18,13 +18,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from effort import examples
 from hostile_objects import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
+from kit.effort import examples
 from kit.things import Stage
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from effort import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.testing import inline_engine
+from kit.effort import examples
 from kit.things import Stage
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import batchflow as bf
 from batchflow.definition import ALLOWED, RunState
 from batchflow.testing import FakeClock, inline_engine
+from kit.effort import examples
 
 STATUSES = 5
 
@@ -172,9 +173,7 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
     assert replayed == table
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(15)
 @given(plans(), st.integers(1, 5), st.permutations(["row", "batch"]))
 def test_any_mix_of_outcomes_ends_as_with_chunks_of_one(
     drawn: Any, rows: int, kinds: list[str]

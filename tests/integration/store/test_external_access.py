@@ -54,6 +54,12 @@ STATEMENTS: dict[str, str] = {
 
 
 @pytest.fixture
+def bench(file_bench: Bench) -> Bench:
+    """Return a store in a file, which is the only file that it may access."""
+    return file_bench
+
+
+@pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """A folder with a file and a database that queries must not read."""
     folder = tmp_path / "elsewhere"

@@ -44,8 +44,8 @@ class Item:
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Loader]:
-    with opened(Item, path=tmp_path / "items.duckdb") as found:
+def loader() -> Iterator[Loader]:
+    with opened(Item) as found:
         yield found
 
 

@@ -14,8 +14,8 @@ from batchflow.errors import ConflictError, InvalidRowsError
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Loader]:
-    with opened(path=tmp_path / "store.duckdb") as found:
+def loader() -> Iterator[Loader]:
+    with opened() as found:
         yield found
 
 

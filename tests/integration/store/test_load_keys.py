@@ -15,8 +15,8 @@ ROWS = 600_000
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Loader]:
-    with opened(path=tmp_path / "items.duckdb") as found:
+def loader() -> Iterator[Loader]:
+    with opened() as found:
         yield found
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from loading_kit import opened
+
+from kit.effort import examples
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12)
 COLUMN_NAME = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1)
@@ -33,9 +35,7 @@ ROW = st.builds(
     number=st.integers(-(2**63), 2**63 - 1),
     share=st.floats(),
 )
-RARELY = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+RARELY = examples(12)
 
 
 def stored(source: Any, **options: Any) -> tuple[list[tuple[Any, ...]], Any]:

@@ -19,8 +19,8 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def loader(tmp_path: Path) -> Iterator[Loader]:
-    with opened(path=tmp_path / "items.duckdb") as found:
+def loader() -> Iterator[Loader]:
+    with opened() as found:
         yield found
 
 

@@ -145,9 +145,9 @@ def test_a_spill_folder_that_is_a_link_or_a_file_is_refused(
 
 
 def test_a_reader_spills_to_a_temporary_folder(
-    wide_umask: None, bench: Bench, path: Path, temporary_folder: Path
+    wide_umask: None, file_bench: Bench, path: Path, temporary_folder: Path
 ) -> None:
-    bench.store.close()
+    file_bench.store.close()
 
     query = "SELECT current_setting('temp_directory')"
     one, other = (connect(path).sql(query).to_arrow_reader() for _ in range(2))

@@ -46,15 +46,15 @@ def repeat(bench: Bench, status: Status, seconds: float) -> None:
 
 
 @pytest.fixture
-def moving(bench: Bench) -> Bench:
+def moving(file_bench: Bench) -> Bench:
     """Four runs: one is refused, one stays at CHECKED, two are done after 30 s and more there."""
-    bench.seed(4)
+    file_bench.seed(4)
     there = [Status.CHECKED, Status.CHECKED, Status.REFUSED, Status.CHECKED]
-    advance(bench, Status.NEW, there, 10)
-    repeat(bench, Status.CHECKED, 20)
-    bench.at(after(50)).pause("seq = 3", reason="why")
-    advance(bench, Status.CHECKED, Status.DONE, 70)
-    return bench
+    advance(file_bench, Status.NEW, there, 10)
+    repeat(file_bench, Status.CHECKED, 20)
+    file_bench.at(after(50)).pause("seq = 3", reason="why")
+    advance(file_bench, Status.CHECKED, Status.DONE, 70)
+    return file_bench
 
 
 def test_transitions_are_counted_by_where_from_where_to_and_outcome(moving: Bench) -> None:

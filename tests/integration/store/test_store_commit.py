@@ -149,11 +149,11 @@ def test_a_run_that_is_twice_in_a_commit_is_an_error(bench: Bench) -> None:
     assert bench.rows("version") == [(1,)]
 
 
-def test_a_commit_survives_reopening(bench: Bench, open_bench: object) -> None:
+def test_a_commit_survives_reopening(file_bench: Bench, open_bench: object) -> None:
     assert callable(open_bench)
-    bench.seed(1)
-    bench.commit(moved(bench, bench.claim(), Status.CHECKED))
-    bench.store.close()
+    file_bench.seed(1)
+    file_bench.commit(moved(file_bench, file_bench.claim(), Status.CHECKED))
+    file_bench.store.close()
     again = open_bench()
     assert again.rows("status, version") == [("CHECKED", 2)]
 

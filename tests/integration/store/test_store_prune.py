@@ -127,15 +127,15 @@ def test_what_duckdbs_memory_does_not_suffice_for_removes_nothing(
     assert prune(open_bench(), "seq % 2 = 0").runs == rows / 2
 
 
-def test_a_dry_run_counts_the_same_and_removes_nothing(bench: Bench) -> None:
-    bench.seed(10, **FINISHED_LONG_AGO)
-    put_log(bench, 10)
+def test_a_dry_run_counts_the_same_and_removes_nothing(file_bench: Bench) -> None:
+    file_bench.seed(10, **FINISHED_LONG_AGO)
+    put_log(file_bench, 10)
 
-    foreseen = prune(bench, "weight < 4", dry_run=True)
+    foreseen = prune(file_bench, "weight < 4", dry_run=True)
 
-    assert (len(bench.rows("seq")), len(bench.transitions("seq"))) == (10, 20)
+    assert (len(file_bench.rows("seq")), len(file_bench.transitions("seq"))) == (10, 20)
     assert foreseen.bytes_before == foreseen.bytes_after > 0
-    assert counts(prune(bench, "weight < 4")) == counts(foreseen) == (4, 8, 2)
+    assert counts(prune(file_bench, "weight < 4")) == counts(foreseen) == (4, 8, 2)
 
 
 def test_without_a_log_of_transitions_there_are_none_to_remove(
@@ -186,23 +186,23 @@ def with_two(path: Path) -> None:
 
 
 def test_a_reader_meanwhile_sees_the_former_runs_and_the_space_is_freed_later(
-    bench: Bench,
+    file_bench: Bench,
 ) -> None:
     rows = 200_000
-    bench.seed(rows, **FINISHED_LONG_AGO, label="md5(range::VARCHAR)")
-    bench.store.connection.fold_log()
-    full = used_blocks(bench)
-    reader = bench.questions.runs().select("seq").to_arrow_reader(1_000)
+    file_bench.seed(rows, **FINISHED_LONG_AGO, label="md5(range::VARCHAR)")
+    file_bench.store.connection.fold_log()
+    full = used_blocks(file_bench)
+    reader = file_bench.questions.runs().select("seq").to_arrow_reader(1_000)
     read = reader.read_next_batch().num_rows
 
-    assert prune(bench).runs == rows
+    assert prune(file_bench).runs == rows
     assert read + reader.read_all().num_rows == rows
-    assert used_blocks(bench) >= full
+    assert used_blocks(file_bench) >= full
 
     reader.close()
-    bench.seed(1, seq=f"{rows}", **FINISHED_LONG_AGO)
-    assert prune(bench).runs == 1
-    assert used_blocks(bench) < full / 2
+    file_bench.seed(1, seq=f"{rows}", **FINISHED_LONG_AGO)
+    assert prune(file_bench).runs == 1
+    assert used_blocks(file_bench) < full / 2
 
 
 def used_blocks(bench: Bench) -> Any:
@@ -212,11 +212,11 @@ def used_blocks(bench: Bench) -> Any:
     return fetched(bench.questions.sql(query))[0][0]
 
 
-def test_bytes_are_those_of_the_file_and_its_log(bench: Bench, path: Path) -> None:
-    bench.seed(1_000, **FINISHED_LONG_AGO)
+def test_bytes_are_those_of_the_file_and_its_log(file_bench: Bench, path: Path) -> None:
+    file_bench.seed(1_000, **FINISHED_LONG_AGO)
     log = path.with_name(f"{path.name}.wal")
     before = path.stat().st_size + log.stat().st_size
 
-    pruned = prune(bench)
+    pruned = prune(file_bench)
 
     assert (pruned.bytes_before, pruned.bytes_after) == (before, path.stat().st_size)

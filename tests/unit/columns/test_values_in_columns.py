@@ -12,13 +12,14 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchflow.columns.array_reading import read_array
 from batchflow.columns.value_reading import PartlyReadable, Unreadable, read_values
 from batchflow.columns.value_writing import write_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
+from kit.effort import examples
 
 
 class Colour(enum.Enum):
@@ -91,7 +92,7 @@ def columns(draw: st.DrawFn) -> tuple[FieldType, list[Any], int, int]:
     return field_type, values, start, stop
 
 
-@settings(deadline=None)
+@examples(60)
 @given(columns())
 def test_any_part_of_a_column_is_read_as_it_was_written(
     column: tuple[FieldType, list[Any], int, int],
@@ -104,7 +105,7 @@ def test_any_part_of_a_column_is_read_as_it_was_written(
     assert read_values(part, field_type) == values[start:stop]
 
 
-@settings(deadline=None)
+@examples(60)
 @given(columns())
 def test_a_batch_reads_the_same_values_as_a_row_step(
     column: tuple[FieldType, list[Any], int, int],

@@ -7,12 +7,13 @@ from collections import deque
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchflow.chunk.search import Search
 from batchflow.coordinator.isolation import Isolated, isolate
 from batchflow.executor import LostChunk
+from kit.effort import examples
 
 
 def rows(count: int) -> pa.Table:
@@ -101,7 +102,7 @@ def test_the_parts_of_a_search_are_all_of_its_runs_in_order(count: int) -> None:
         assert parts[-1][1] == count
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.integers(1, 70_000), st.data())
 def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
     count: int, data: st.DataObject
@@ -116,7 +117,7 @@ def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
     assert calls <= 5 * math.log2(count) + 8
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.integers(1, 3_000), st.sets(st.integers(0, 2_999), max_size=20))
 def test_several_culprits_are_found_and_no_other_run(count: int, culprits: set[int]) -> None:
     culprits = {culprit for culprit in culprits if culprit < count}

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from step_harness import RUN_ID_BASE, Execute, Item, Status, make_chunk
 
@@ -19,6 +19,7 @@ from batchflow.chunk import Chunk
 from batchflow.definition import Outcome, Workflow
 from batchflow.worker.control import NullControl
 from batchflow.worker.execution import Execution
+from kit.effort import examples
 
 
 def items(count: int) -> list[Item]:
@@ -355,9 +356,7 @@ def follow(plans: list[tuple[Any, ...]], batch: Any) -> Any:
     return [answer for answer, _, _ in mine]
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
-)
+@examples(50)
 @given(PLANS)
 def test_the_result_of_a_run_does_not_depend_on_the_rest_of_its_batch(
     execute: Execute, plans: list[tuple[Any, ...]]

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from step_harness import RUN_ID_BASE, Execute, Item, Status, make_chunk
 
-BATCHES_OF_ONE = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50
-)
+from kit.effort import examples
+
+BATCHES_OF_ONE = examples(50)
 
 
 @dataclass(frozen=True)
