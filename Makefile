@@ -7,9 +7,9 @@
 #                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
 # make nights      simulate thirty nights of a million runs each, pruned after three, and show that
 #                  the file stays level (NIGHTS=--runs=100000 for a quick look)
-# make soak        kill ten thousand coordinators, and see that nothing is lost or doubled; takes
-#                  hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3 for the
-#                  one round with this seed again)
+# make soak        kill ten thousand coordinators, and check that nothing is lost or duplicated;
+#                  takes hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3
+#                  for the one round with this seed again)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,7 +29,7 @@ demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest --numprocesses=2 -m "not alone"
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal -m "not alone"
 	$(BIN)/pytest -m alone
 
 check: $(VENV)/.ready-dev
@@ -51,9 +51,9 @@ nights: $(BENCH_VENV)/.ready
 soak: $(VENV)/.ready-dev
 	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)
 
-# The tests are copied to where no batchflow folder is in sight, so they can only find the wheel's;
-# the flights they read lie beside the tree, as ever. All else is that of the tests' environment, whose
-# own link to the tree isn't followed from there.
+# The tests are copied to a folder without the package, so that they can only import the wheel's. The
+# flights that they read are beside the tree, as usual. All other packages are those of the tests'
+# environment; its own link to the tree isn't followed from there.
 wheel-test: $(VENV)/.ready-dev
 	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT; \
 	$(BIN)/python -m build --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
@@ -69,6 +69,7 @@ wheel-test: $(VENV)/.ready-dev
 	cd "$$outside/tree"; \
 	"$$outside/venv/bin/python" -P -c 'import batchflow, sys; \
 		assert batchflow.__file__.startswith(sys.prefix), batchflow.__file__'; \
+	"$$outside/venv/bin/batchflow" --help > "$$outside/help"; \
 	"$$outside/venv/bin/python" -m pytest --numprocesses=2 $(TESTS)
 
 clean:

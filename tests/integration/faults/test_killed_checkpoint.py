@@ -16,8 +16,8 @@ import batchflow as bf
 from batchflow.store.database.connection import Connection
 from kit.open_store import OpenStore, open_store
 
-ROWS = 20_000
-KEPT = 1_000
+ROWS = 4_000
+KEPT = 500
 # DuckDB has two more, which a checkpoint reaches only if others commit meanwhile; here they wait.
 POINTS = [
     "BEFORE_HEADER",
