@@ -6,7 +6,6 @@ It knows types and ranges, and nothing of how columns are written.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kit.colours import Colour
+
 LONGEST = dt.timedelta(microseconds=(2**63 - 1) // 1000)
 NO_NUMBERS = (bool, np.timedelta64)
-
-
-class Colour(enum.Enum):
-    RED = "r"
-    GREEN = "g"
 
 
 @dataclass

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loading_kit import Loader, opened
 from store_kit import NOW, Bench, parcels
 
 from batchflow.definition.retry import Retry
@@ -42,6 +43,12 @@ def bench(open_bench: Callable[..., Bench]) -> Bench:
 @pytest.fixture
 def file_bench(open_bench: Callable[..., Bench]) -> Bench:
     return open_bench()
+
+
+@pytest.fixture
+def loader() -> Iterator[Loader]:
+    with opened() as found:
+        yield found
 
 
 @pytest.fixture

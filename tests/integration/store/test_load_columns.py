@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -37,12 +36,6 @@ class Clashing:
     status: str
     Price: float
     foreign_id: int = 0
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 def test_missing_columns_take_their_defaults() -> None:

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loading_kit import Item, Loader, opened
+from loading_kit import Item, Loader
 
 from batchflow.definition.run_state import RunState
 from batchflow.errors import ConflictError, InvalidRowsError
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 @pytest.fixture(params=["parquet", "table", "objects"])

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
-from loading_kit import Loader, opened
+from loading_kit import Loader
 
 from batchflow.errors import InvalidRowsError
 
 ROWS = 600_000
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 def written(folder: Path, name: str) -> Path:

@@ -18,12 +18,6 @@ from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.trigger import object_row
 
 
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
-
-
 def sent(object_type: type[Any], objects: Any, foreign_id: str = "name") -> pa.RecordBatchReader:
     """Return objects as another process sends them, which knows the workflow by its description."""
     restored = restore(describe(workflow_of(object_type)))

@@ -26,12 +26,6 @@ TABLE = pa.Table.from_pylist(ROWS)
 CSV = 'name,price,count,note\n0005,1.5,2,"a, ""b"""\nzwei,2.0,3,\nťri,-0.25,4,x\n'
 
 
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
-
-
 def parquet(folder: Path) -> Path:
     pq.write_table(TABLE, folder / "items.parquet")
     return folder / "items.parquet"

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loading_kit import Loader, opened
+from loading_kit import Loader
 
 from batchflow.errors import SourceError
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 def csv_file(folder: Path, text: str, name: str = "a.csv") -> Path:

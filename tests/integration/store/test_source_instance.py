@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from batchflow.errors import ConflictError, SourceError
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 def written(folder: Path, query: str, name: str = "items.parquet", options: str = "") -> Path:

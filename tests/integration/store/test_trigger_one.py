@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,12 +13,6 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import ConflictError, InvalidRowsError, LoadError
 from batchflow.store.runs import unfinished
 from batchflow.store.store import Store
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    with opened() as found:
-        yield found
 
 
 def test_a_triggered_run_begins_at_the_starting_point(loader: Loader) -> None:

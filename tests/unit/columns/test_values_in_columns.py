@@ -19,12 +19,8 @@ from batchflow.columns.array_reading import read_array
 from batchflow.columns.value_reading import PartlyReadable, Unreadable, read_values
 from batchflow.columns.value_writing import write_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
+from kit.colours import Colour
 from kit.effort import examples
-
-
-class Colour(enum.Enum):
-    RED = "r"
-    GREEN = "g"
 
 
 class Size(enum.IntEnum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import enum
 import uuid
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,11 +17,7 @@ import pytest
 from batchflow.columns.array_writing import WrongLengthError, as_column, write_column
 from batchflow.columns.value_reading import read_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
-
-
-class Colour(enum.Enum):
-    RED = "r"
-    GREEN = "g"
+from kit.colours import Colour
 
 
 @dataclass

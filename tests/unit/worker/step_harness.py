@@ -33,6 +33,10 @@ class Item:
     tags: list[str] = field(default_factory=list)
 
 
+def items(count: int) -> list[Item]:
+    return [Item(f"n{row}", row) for row in range(count)]
+
+
 def make_chunk(objects: Sequence[Any], object_type: type, **facts: Any) -> Chunk:
     rows = len(objects)
     created = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)

@@ -13,18 +13,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from step_harness import RUN_ID_BASE, Execute, Item, Status, make_chunk
+from step_harness import RUN_ID_BASE, Execute, Item, Status, items, make_chunk
 
 from batchflow.chunk import Chunk
 from batchflow.definition import Outcome, Workflow
 from batchflow.worker.control import NullControl
 from batchflow.worker.execution import Execution
 from kit.effort import examples
-
-
-def items(count: int) -> list[Item]:
-    return [Item(f"n{row}", row) for row in range(count)]
-
 
 DONE, BAD = Status.DONE, Status.BAD
 WHICH = np.array([True, False, True])

@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from step_harness import Execute, Item, Status
+from step_harness import Execute, Status, items
 
 from batchflow.columns.size_limits import MAX_BYTES_PER_COLUMN, MAX_BYTES_PER_VALUE
 
 LONG = "x" * MAX_BYTES_PER_VALUE
 TOO_LONG = LONG + "x"
-
-
-def items(count: int) -> list[Item]:
-    return [Item(f"n{row}", row) for row in range(count)]
 
 
 @pytest.mark.parametrize("make", [list, "objects", pa.array, pa.chunked_array, None])

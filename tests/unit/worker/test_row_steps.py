@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from step_harness import RUN_ID_BASE, Execute, Item, Status, make_chunk
+from step_harness import RUN_ID_BASE, Execute, Item, Status, items, make_chunk
 
 from kit.effort import examples
 
@@ -77,10 +77,6 @@ class Counter:
 
     def leave(self) -> None:
         self.left += 1
-
-
-def items(count: int) -> list[Item]:
-    return [Item(f"n{row}", row) for row in range(count)]
 
 
 def test_a_run_advances_to_the_status_that_the_step_returns(execute: Execute) -> None:

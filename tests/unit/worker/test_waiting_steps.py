@@ -8,11 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from step_harness import Execute, Item, Status
-
-
-def items(count: int) -> list[Item]:
-    return [Item(f"n{row}", row) for row in range(count)]
+from step_harness import Execute, Status, items
 
 
 class Meeting:
