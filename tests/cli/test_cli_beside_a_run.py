@@ -33,6 +33,7 @@ EXPECTED = [
     (["export", "transitions", "out.parquet"], "300 transitions written to out.parquet."),
     (["pause", *ONE], "1 run paused, 0 runs refused."),
     (["resume", *ONE], "1 run resumed, 0 runs refused."),
+    (["edit", *FEW, "--set", "name=name"], "3 runs edited, 0 runs refused."),
     (["cancel", *FEW], "3 runs cancelled, 0 runs refused."),
     (
         ["prune", *BEFORE, "--dry-run"],

@@ -107,18 +107,18 @@ def test_a_running_drain_leaves_cancelled_runs_unchanged(
     assert again["refused"] >= 299
 
 
-def test_fields_are_edited_with_sql_and_the_finished_runs_too(tell: Command) -> None:
+def test_fields_are_edited_with_sql_and_the_finished_runs_too(on_own_store: Command) -> None:
     changes = ["--set", "label='edited ' || weight", "--set", "weight=weight + 1000"]
-    outcome = tell("edit", "--where", "weight < 0", *changes, "--reason", "typo")
+    outcome = on_own_store("edit", "--where", "weight < 0", *changes, "--reason", "typo")
     assert outcome.stdout == "2 runs edited, 0 runs refused.\n"
-    [row] = document(tell("runs", "--where", "label = 'edited -1'", "--json"))
+    [row] = document(on_own_store("runs", "--where", "label = 'edited -1'", "--json"))
     assert row["weight"] == 999
-    history = document(tell("show", row["run_id"], "--json"))["history"]
+    history = document(on_own_store("show", row["run_id"], "--json"))["history"]
     assert [(each["outcome"], each["reason"]) for each in history][-1] == ("edited", "typo")
 
 
-def test_an_edit_without_a_field_or_of_an_unknown_one_is_refused(tell: Command) -> None:
-    assert tell("edit", "--where", "true").returncode == 2
-    assert "FIELD=SQL" in tell("edit", "--where", "true", "--set", "weight").stderr
-    outcome = tell("edit", "--where", "true", "--set", "mass=1")
+def test_an_edit_without_a_field_or_of_an_unknown_one_is_refused(on_own_store: Command) -> None:
+    assert on_own_store("edit", "--where", "true").returncode == 2
+    assert "FIELD=SQL" in on_own_store("edit", "--where", "true", "--set", "weight").stderr
+    outcome = on_own_store("edit", "--where", "true", "--set", "mass=1")
     assert (outcome.returncode, "label" in outcome.stderr) == (3, True)

@@ -345,5 +345,5 @@ def test_the_error_that_ends_a_background_coordinator_is_logged_by_its_type(
         with pytest.raises(bf.errors.ResourceError):
             engine.stop()
 
-    assert "the coordinator ended: ResourceError" in logged()
+    assert "The coordinator ended with an error: ResourceError" in logged()
     assert "hunter2" not in logged()
