@@ -37,9 +37,9 @@ EXPECTED = [
     (["cancel", *FEW], "3 runs cancelled, 0 runs refused."),
     (
         ["prune", *BEFORE, "--dry-run"],
-        "3 runs, 6 transitions and 0 errors would be removed. The ",
+        "3 runs, 9 transitions and 0 errors would be removed. The ",
     ),
-    (["prune", *BEFORE, *FEW], "3 runs, 6 transitions and 0 errors removed. The "),
+    (["prune", *BEFORE, *FEW], "3 runs, 9 transitions and 0 errors removed. The "),
     (["stop"], "The engine is stopping."),
 ]
 # The demo has a store of its own.
