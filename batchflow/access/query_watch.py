@@ -65,6 +65,11 @@ class QueryWatch:
         if watched.overdue:
             raise self._took_too_long()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the engine stops serving, so that each call fails."""
+        return self._closed
+
     def close(self) -> None:
         """End all queries, and the thread."""
         with self._news:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from batchflow.access.socket import is_served, reachable, socket_of
 from batchflow.errors import StoreError, StoreHeldError
-from batchflow.store.query.source import Columns, Params, Rows
+from batchflow.store.query.source import Columns, Params, ResultT, Rows
 
 if TYPE_CHECKING:
     from batchflow.access.file_store import FileStore
@@ -125,6 +125,15 @@ class ReachedSource:
         """Execute a query."""
         with ExitStack() as stack:
             yield self._reach.call(lambda store: stack.enter_context(store.rows(query, params)))
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute a query and read its rows, once more where the engine ends meanwhile."""
+
+        def read_once(store: ReachedStore) -> ResultT:
+            with store.rows(query, params) as rows:
+                return action(rows)
+
+        return self._reach.call(read_once)
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query."""

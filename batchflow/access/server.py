@@ -174,6 +174,11 @@ class _Requests:
         self._engine = engine
         self._watch = watch
 
+    @property
+    def closing(self) -> bool:
+        """Whether the engine is closing the store."""
+        return self._watch.closed
+
     def described(self, packed: bytes) -> dict[str, Any]:
         """Return the columns of a query."""
         columns = self._store.source.bind_for_client(*unpacked_query(packed)).columns
@@ -239,7 +244,7 @@ class _Flight(flight.FlightServerBase):  # type: ignore[misc]
 
     def do_action(self, context: Any, action: Any) -> list[bytes]:
         """Describe a query, return a drain's progress, or carry out an operation."""
-        with _refusing():
+        with _refusing(self._requests):
             body = action.body.to_pybytes()
             match action.type:
                 case "describe":
@@ -255,15 +260,15 @@ class _Flight(flight.FlightServerBase):  # type: ignore[misc]
 
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Execute a query, and stream its rows."""
-        with _refusing():
+        with _refusing(self._requests):
             schema, batches = self._requests.batches(ticket.ticket, context.is_cancelled)
         # A GeneratorStream wouldn't send the dictionaries that statuses have.
-        rows = pa.RecordBatchReader.from_batches(schema, _refused_later(batches))
+        rows = pa.RecordBatchReader.from_batches(schema, _refused_later(self._requests, batches))
         return flight.RecordBatchStream(rows)
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Carry out an operation on the rows that are streamed here."""
-        with _refusing():
+        with _refusing(self._requests):
             call = json.loads(descriptor.command)
             result = self._requests.performed_with_rows(
                 call["operation"], call["options"], _complete_rows(reader)
@@ -284,29 +289,38 @@ def _batches_to_end(reader: Any) -> Iterator[pa.RecordBatch]:
     raise SourceError("The rows ended before the client had sent all of them.")
 
 
-def _refused_later(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    with _refusing():
+def _refused_later(
+    requests: _Requests, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    with _refusing(requests):
         yield from batches
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(requests: _Requests) -> Iterator[None]:
     """Send batchflow's errors as they are, and of other errors only the type."""
     try:
         yield
-    except BatchflowError as error:
-        raise flight_error(error) from None
-    except flight.FlightError:
-        raise
     except Exception as error:
-        log.warning(
-            "a request to the store's socket failed: %s",
-            type(error).__qualname__,
-            extra={"action": "serve"},
-        )
-        raise flight_error(
-            StoreError(f"The engine could not process the request: {type(error).__name__}.")
-        ) from None
+        if requests.closing:
+            # Whatever failed, failed because the engine closes the store.
+            raise flight.FlightUnavailableError("The engine is closing the store.") from None
+        raise _refusal(error) from None
+
+
+def _refusal(error: Exception) -> Any:
+    if isinstance(error, BatchflowError):
+        return flight_error(error)
+    if isinstance(error, flight.FlightError):
+        return error
+    log.warning(
+        "A request to the store's socket failed: %s.",
+        type(error).__qualname__,
+        extra={"action": "serve"},
+    )
+    return flight_error(
+        StoreError(f"The engine could not process the request: {type(error).__name__}.")
+    )
 
 
 class _TokenNeeded(flight.ServerMiddlewareFactory):  # type: ignore[misc]

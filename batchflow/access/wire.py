@@ -103,11 +103,16 @@ def error_of_engine(error: Exception, path: str) -> BatchflowError:
         )
     kind = getattr(errors, str(sent.get("type")), None)
     if not (isinstance(kind, type) and issubclass(kind, BatchflowError)):
+        if _NO_CONNECTION in str(error):
+            return EngineGoneError(
+                f"No engine answers for {path!r} ({_first_line(error)}); start one, or check the "
+                "address.",
+                reached=False,
+            )
         return EngineGoneError(
             f"The engine that had the store {path!r} open ended before it replied "
             f"({_first_line(error)}). If you asked it to change runs, check whether it did, then "
-            "repeat the call.",
-            reached=_NO_CONNECTION not in str(error),
+            "repeat the call."
         )
     made: BatchflowError = kind.__new__(kind, sent["message"])
     vars(made).update({name: _received(value) for name, value in sent["attributes"].items()})

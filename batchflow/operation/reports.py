@@ -48,3 +48,9 @@ class PruneReport:
     errors: int
     bytes_before: int
     bytes_after: int
+
+    def __str__(self) -> str:
+        return (
+            f"{counted(self.runs, 'run')}, {counted(self.transitions, 'transition')} and "
+            f"{counted(self.errors, 'error')}"
+        )

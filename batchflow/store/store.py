@@ -130,7 +130,7 @@ class Store:
             raise StoreFormatError(f"There is no store {name!r}; give the path of one.")
         settings = Settings(memory_limit=DEFAULT_MEMORY_LIMIT)
         with ExitStack() as held:
-            opened = _opened(name, settings, clock(), held)
+            opened = _opened(name, settings, clock(), held, for_one_call=True)
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
@@ -250,14 +250,20 @@ class Store:
 
 
 def _opened(
-    name: str, settings: Settings, now: datetime, held: ExitStack, *, log_values: bool = False
+    name: str,
+    settings: Settings,
+    now: datetime,
+    held: ExitStack,
+    *,
+    log_values: bool = False,
+    for_one_call: bool = False,
 ) -> Connection:
     """Open a file, or a store in memory, and have `held` give back what it holds."""
     if name == MEMORY:
         settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.temporary()))
         return Connection(database.open_memory(now, settings), log_values=log_values)
     real = Path(os.path.realpath(name))
-    held.callback(StoreLock.acquire(real, now).release)
+    held.callback(StoreLock.acquire(real, now, for_one_call=for_one_call).release)
     settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.beside(real)))
     root = database.open_file(real, now, settings)
     reopen = partial(database.reopen_file, real, settings)

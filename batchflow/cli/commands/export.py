@@ -85,15 +85,17 @@ Examples:
     multiple=True,
     help="Write one folder per value of this column. May be given several times.",
 )
-@click.option("--force", is_flag=True, help="Replace an earlier export.")
+@click.option(
+    "--force", is_flag=True, help="Replace an existing file or folder of the same format."
+)
 @json_option
 def export(**options: Any) -> None:
     """Write the runs, transitions or errors of a workflow to files.
 
     The name of the output chooses its format: a Parquet file, a CSV file, or a folder of Parquet
     files. The export has the table as it was at one moment, even if an engine is running. An
-    existing file is replaced only with --force, and only if an earlier export wrote it. An
-    interrupted export leaves nothing behind.
+    existing file is replaced only with --force, and only by one of the same format. Any other
+    suffix than .parquet and .csv makes a folder. An interrupted export leaves nothing behind.
 
     Prints the number of rows written. Exits with 2 if the output already exists, and with 3 if it
     can't be written.

@@ -133,8 +133,8 @@ def run(target: Target, **options: Any) -> int:
     Name workflows as FILE.py:NAME or MODULE:NAME, several of the same file separated by commas.
     Runs that fail are retried, and paused after too many attempts. A run whose retry is due later
     is left to a later command, unless you give --wait-for-retries. You can interrupt the command at
-    any time, and give it again to continue: committed work is kept, and rows whose foreign id has
-    an unfinished run aren't loaded twice.
+    any time: committed work is kept. To continue, give it again without --load. With --load, rows
+    whose foreign id has an unfinished run are left out, and those of finished runs start another.
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs

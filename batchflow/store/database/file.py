@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 
@@ -18,6 +19,8 @@ from batchflow.store.database.instance import Cursor, Settings, connect
 from batchflow.store.database.lock import held_error, holder_by_duckdb
 from batchflow.store.database.new_file import create_file, log_of, remove_unfinished
 from batchflow.store.database.store_error import clause_of, store_error_of
+
+ResultT = TypeVar("ResultT")
 
 _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
@@ -43,11 +46,11 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
         raise StoreError(f"DuckDB can't keep a store at {str(path)!r}: the path contains '?'.")
     remove_unfinished(path)
     if os.path.lexists(path):
-        _check_bytes(path)
+        _after_readers(lambda: _check_bytes(path))
         repair(path)
     else:
         _create(path, now, settings)
-    return _checked(_connect_after_readers(path, settings), path)
+    return _checked(_after_readers(lambda: _connect(path, settings)), path)
 
 
 def reopen_file(path: Path, settings: Settings) -> Cursor:
@@ -144,12 +147,13 @@ def _own_modes(path: Path) -> set[int]:
     }
 
 
-def _connect_after_readers(path: Path, settings: Settings) -> Cursor:
-    # This process has the store's lock, so any other process only reads, mostly for one query.
+def _after_readers(action: Callable[[], ResultT]) -> ResultT:
+    # The caller has the store's lock, so whatever else has the file open only reads, mostly for
+    # one query, in another process or in this one.
     deadline = time.monotonic() + _READER_WAIT_SECONDS
     while True:
         try:
-            return _connect(path, settings)
+            return action()
         except StoreHeldError:
             if time.monotonic() > deadline:
                 raise
@@ -170,6 +174,8 @@ def _connect(path: Path, settings: Settings) -> Cursor:
                 f"The store {str(path)!r} can't be written ({clause_of(error)}); open it where you "
                 "have write permission, or only read it with connect()."
             ) from error
+        if isinstance(error, duckdb.ResourceInUseException):
+            raise held_error(path, {"pid": os.getpid(), "host": os.uname().nodename}) from error
         if "lock" in str(error) and isinstance(error, duckdb.IOException):
             raise held_error(path, holder_by_duckdb(path, str(error))) from error
         raise not_a_store(

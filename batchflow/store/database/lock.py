@@ -13,14 +13,19 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batchflow.errors import DiskFullError, StoreError, StoreHeldError
 
 HOLDER_BYTES = 65_536
+_FOR_ONE_CALL: Final = "for_one_call"
+_PATIENCE_SECONDS: Final = 5.0
+# Shorter than the gap between two calls of a client that makes one after the other.
+_RETRY_SECONDS: Final = 0.002
 
 
 class StoreLock:
@@ -31,17 +36,27 @@ class StoreLock:
         self._descriptor = descriptor
 
     @classmethod
-    def acquire(cls, store_path: Path, now: datetime) -> StoreLock:
+    def acquire(cls, store_path: Path, now: datetime, *, for_one_call: bool = False) -> StoreLock:
         """Take the lock of the store at `store_path`, which is its real path.
+
+        A holder that has it for a single call is waited for, as it releases it in a moment.
 
         Raises:
             StoreHeldError: Another process has it, or this one.
             DiskFullError, StoreError: The lock file can't be written.
         """
         path = _path_of(store_path)
-        lock = cls(path, _locked_descriptor(path, store_path))
-        lock._write_holder(now)
-        return lock
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                lock = cls(path, _locked_descriptor(path, store_path))
+            except StoreHeldError as error:
+                if not error.holder.get(_FOR_ONE_CALL) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+            else:
+                lock._write_holder(now, for_one_call=for_one_call)
+                return lock
 
     def release(self) -> None:
         """Remove the file and release the lock; a second call does nothing."""
@@ -55,11 +70,12 @@ class StoreLock:
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
 
-    def _write_holder(self, now: datetime) -> None:
+    def _write_holder(self, now: datetime, *, for_one_call: bool) -> None:
+        holder = _this_process(now) | ({_FOR_ONE_CALL: True} if for_one_call else {})
         os.ftruncate(self._descriptor, 0)
         # On a full disk the lock works too; the error in the other process then names no holder.
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, json.dumps(_this_process(now)).encode(), 0)
+            os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
 
 
 def _path_of(store_path: Path) -> Path:

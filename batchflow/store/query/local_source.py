@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from batchflow.errors import QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.query.source import Columns, Params
+from batchflow.store.query.source import Columns, Params, ResultT, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +44,10 @@ class LocalSource:
     def rows(self, query: str, params: Params) -> Iterator[LocalRows]:
         """Execute one query that only reads; see `Source`."""
         yield self.bind(query, params)
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute one query and return what `action` makes of its rows; see `Source`."""
+        return action(self.bind(query, params))
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""

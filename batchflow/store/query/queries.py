@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import duckdb
-
 from batchflow.chart import COUNTS
 from batchflow.errors import QueryError
-from batchflow.store.database.duckdb_message import cause, message_of
-from batchflow.store.database.instance import Cursor
 from batchflow.store.query.catalog import FoundRun
 from batchflow.store.query.local_source import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
@@ -75,7 +71,7 @@ def runs(source: Source, tables: Tables, where: str | None) -> Relation:
     require_text(where, "predicate")
     query = f"{query} WHERE {condition(where)}"
     try:
-        require_reading(query)
+        require_one_condition(where)
     except QueryError as error:
         raise refused_predicate(tables, where, error.found) from error.__cause__
 
@@ -129,16 +125,20 @@ def has_transitions(source: Source, tables: Tables) -> bool:
     return bool(Relation(source, HAS_TABLE, [tables.name, "transitions"]).fetchall())
 
 
-def predicate(cursor: Cursor, tables: Tables, where: str) -> str:
+def predicate(tables: Tables, where: str) -> str:
     """Return a user's predicate as one condition, or raise QueryError."""
     require_text(where, "predicate")
     try:
-        statements = cursor.extract_statements(f"SELECT 1 WHERE {condition(where)}")
-    except duckdb.Error as error:
-        raise refused_predicate(tables, where, message_of(error)) from cause(error)
-    if len(statements) != 1:
-        raise refused_predicate(tables, where, "it is more than one condition")
+        require_one_condition(where)
+    except QueryError as error:
+        raise refused_predicate(tables, where, error.found) from error.__cause__
     return condition(where)
+
+
+def require_one_condition(where: str) -> None:
+    """Raise QueryError unless a text is one condition, with and without our parentheses."""
+    for text in (where, condition(where)):
+        require_reading(f"SELECT 1 WHERE\n{text}\n")
 
 
 def condition(where: str) -> str:

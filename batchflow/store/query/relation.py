@@ -17,7 +17,7 @@ from batchflow.errors import BatchflowError, QueryError
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
-from batchflow.store.query.source import Columns, Params, Rows, Source
+from batchflow.store.query.source import Columns, Params, ResultT, Rows, Source
 from batchflow.store.schema.layout import quote
 
 if TYPE_CHECKING:
@@ -129,13 +129,11 @@ class Relation:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows as tuples."""
-        with self._rows() as rows:
-            return rows.tuples()
+        return self._read(lambda rows: rows.tuples())
 
     def df(self) -> pd.DataFrame:
         """Return all rows as a pandas frame."""
-        with self._rows() as rows:
-            return rows.relation().df()
+        return self._read(lambda rows: rows.relation().df())
 
     def pl(self) -> pl.DataFrame:
         """Return all rows as a Polars frame."""
@@ -151,8 +149,7 @@ class Relation:
 
     def to_arrow_table(self) -> pa.Table:
         """Return all rows as an Arrow table."""
-        with self._rows() as rows:
-            return fetch(rows.relation())
+        return self._read(lambda rows: fetch(rows.relation()))
 
     def to_arrow_reader(self, batch_rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
         """Return the rows as a stream of record batches, of bounded size in memory.
@@ -188,11 +185,15 @@ class Relation:
 
     def text(self, max_rows: int = SHOWN_ROWS, max_width: int | None = None) -> str:
         """Return the first rows as a table of text."""
-        drawn = io.StringIO()
-        with self._rows() as rows, contextlib.redirect_stdout(drawn):
-            shown = _without_enums(rows)
-            shown.show(max_rows=max_rows, max_width=max_width or SHOWN_WIDTH)
-        return drawn.getvalue().rstrip("\n")
+
+        def draw(rows: Rows) -> str:
+            drawn = io.StringIO()
+            with contextlib.redirect_stdout(drawn):
+                shown = _without_enums(rows)
+                shown.show(max_rows=max_rows, max_width=max_width or SHOWN_WIDTH)
+            return drawn.getvalue().rstrip("\n")
+
+        return self._read(draw)
 
     def __repr__(self) -> str:
         if _EXPLAIN.match(self._query):
@@ -202,8 +203,9 @@ class Relation:
     def _repr_html_(self) -> str:
         if _EXPLAIN.match(self._query):
             return f"<pre>{escaped(self._plan())}</pre>"
-        with self.limit(SHOWN_ROWS + 1)._rows() as rows:
-            columns, cells = rows.columns, _as_texts(rows).fetchall()
+        columns, cells = self.limit(SHOWN_ROWS + 1)._read(
+            lambda rows: (rows.columns, _as_texts(rows).fetchall())
+        )
         numbers = {at for at, kind in enumerate(columns.types) if _NUMBERS.fullmatch(kind)}
         table = html_table(columns.names, cells[:SHOWN_ROWS], numbers)
         more = f"<p>The first {SHOWN_ROWS} rows; there are more.</p>"
@@ -214,6 +216,16 @@ class Relation:
         return "\n".join(str(row[-1]) for row in self.fetchall())
 
     # Executing it.
+
+    def _read(self, action: Callable[[Rows], ResultT]) -> ResultT:
+        def executed(rows: Rows) -> ResultT:
+            with executing():
+                return action(rows)
+
+        try:
+            return self._source.read(self._query, self._params, executed)
+        except QueryError as error:
+            raise self._explained(error) from error.__cause__
 
     @contextlib.contextmanager
     def _rows(self) -> Iterator[Rows]:

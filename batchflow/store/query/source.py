@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+ResultT = TypeVar("ResultT")
 
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
@@ -52,6 +54,15 @@ class Source(Protocol):
 
         Raises:
             QueryError: It isn't one statement that reads, or DuckDB refuses it.
+        """
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute one query and return what `action` makes of its rows.
+
+        Where the engine that executes it ends meanwhile, all of it may be repeated.
+
+        Raises:
+            QueryError: As for `rows`.
         """
 
     def describe(self, query: str, params: Params) -> Columns:

@@ -165,7 +165,7 @@ def _choose(
 
 
 def _found_where(cursor: Cursor, tables: Tables, query: str, where: str) -> pa.Table:
-    condition = predicate(cursor, tables, where)
+    condition = predicate(tables, where)
     try:
         return fetch(cursor.sql(f"{query} WHERE {condition}"))
     except duckdb.Error as error:

@@ -71,8 +71,8 @@ def _assignment(cursor: Cursor, layout: Layout, name: str, expression: str) -> s
 
 
 def _is_one_expression(cursor: Cursor, expression: str) -> bool:
-    """Return whether a text is one expression: it mustn't close our parentheses and set more."""
-    query = f"SELECT (\n{expression}\n)"
+    """Return whether a text is one expression, without a comma or keyword that makes it more."""
+    query = f"SELECT\n{expression}\n"
     [(text,)] = cursor.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
     parsed = json.loads(text)
     if parsed["error"] or len(parsed["statements"]) != 1:

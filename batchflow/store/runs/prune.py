@@ -95,7 +95,7 @@ def _prune(connection: Connection, tables: Tables, request: Prune, before: datet
 
 def _choose(cursor: Cursor, tables: Tables, where: str | None, before: datetime) -> None:
     """Store the seqs of the runs first, as a predicate may read what is removed."""
-    condition = "true" if where is None else predicate(cursor, tables, where)
+    condition = "true" if where is None else predicate(tables, where)
     states = ", ".join(literal(state.name) for state in PRUNABLE)
     statement = (
         f"CREATE TEMP TABLE {CHOSEN} AS SELECT seq FROM {tables.runs} "

@@ -108,7 +108,9 @@ def test_a_predicate_that_fails_on_a_value_is_refused_as_well(bench: Bench) -> N
     assert bench.rows("run_state") == [("INITIATED",)] * 2
 
 
-@pytest.mark.parametrize("where", ["true); DROP TABLE parcels.runs; SELECT (1", "", "1; SELECT 2"])
+@pytest.mark.parametrize(
+    "where", ["true); DROP TABLE parcels.runs; SELECT (1", "", "1; SELECT 2", "false) OR (true"]
+)
 def test_what_is_no_single_predicate_is_refused(bench: Bench, where: str) -> None:
     bench.seed(2)
     with pytest.raises(QueryError):

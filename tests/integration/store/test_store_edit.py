@@ -82,6 +82,9 @@ def test_what_assigns_no_expression_to_a_field_is_refused(bench: Bench, wrong: A
         "1), version = (9",
         "1) AS BIGINT), version = CAST((9",
         "1) FROM parcels.runs WHERE (true",
+        "1, 2",
+        "select weight",
+        "'a', weight = 3",
         "",
     ],
 )
