@@ -17,7 +17,10 @@ def run_until_idle(engine: Engine, *, quiet: bool, **options: Any) -> Report:
         with prints_to_stderr():
             return engine.run(progress=False if quiet else None, **options)
     except (KeyboardInterrupt, SystemExit):
-        note("Stopped. Committed work is kept. To continue, give the command again without --load.")
+        note(
+            "Stopped. Committed work is kept. Give the same command again to continue, without "
+            "--load."
+        )
         raise
 
 
