@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,22 +37,24 @@ def public_methods(interface: type) -> list[str]:
 METHODS = [(each, name) for each in (Operations, Questions) for name in public_methods(each)]
 
 
-@pytest.fixture
-def reach(tmp_path: Path) -> Iterator[Callable[[str], Store]]:
+@contextmanager
+def reached(way: str, folder: Path) -> Iterator[Store]:
     """Open a store with three runs in one of the ways."""
+    path = folder / f"{way}.duckdb"
+    with bf.Engine(path, things(), workers=0) as engine:
+        for number in range(3):
+            engine.trigger(f"t{number}", Thing(number))
+        if way == "closed file":
+            engine.close()
+        yield engine if way == "engine" else bf.connect(path)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Store]]:
+    """Open a store in each of the ways, for calls that depend on no state of its runs."""
+    folder = tmp_path_factory.mktemp("stores")
     with ExitStack() as opened:
-
-        def reach_it(way: str) -> Store:
-            path = tmp_path / f"{way}.duckdb"
-            engine = bf.Engine(path, things(), workers=0)
-            opened.callback(engine.close)
-            for number in range(3):
-                engine.trigger(f"t{number}", Thing(number))
-            if way == "closed file":
-                engine.close()
-            return engine if way == "engine" else bf.connect(path)
-
-        yield reach_it
+        yield {way: opened.enter_context(reached(way, folder)) for way in WAYS}
 
 
 @pytest.mark.parametrize(("interface", "name"), METHODS)
@@ -88,8 +90,12 @@ def test_every_operation_is_among_those_that_are_tried() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_operation_has_a_result_of_its_type(reach: Callable[[str], Store], way: str) -> None:
-    store = reach(way)
+def test_every_operation_has_a_result_of_its_type(way: str, tmp_path: Path) -> None:
+    with reached(way, tmp_path) as store:
+        check_results(way, store)
+
+
+def check_results(way: str, store: Store) -> None:
     results = {}
     for name, perform in OPERATIONS.items():
         if (way, name) == ("closed file", "request_stop"):
@@ -159,9 +165,9 @@ def outcome_of(call: Callable[[Store], object], store: Store) -> tuple[type, str
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_an_error_is_of_the_same_class_with_the_same_message_everywhere(
-    reach: Callable[[str], Store], case: str
+    stores: dict[str, Store], case: str
 ) -> None:
-    outcomes = {way: outcome_of(ERRORS[case], reach(way)) for way in WAYS}
+    outcomes = {way: outcome_of(ERRORS[case], store) for way, store in stores.items()}
     assert outcomes["engine elsewhere"] == outcomes["engine"]
     assert outcomes["closed file"] == outcomes["engine"]
 
@@ -169,10 +175,10 @@ def test_an_error_is_of_the_same_class_with_the_same_message_everywhere(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", MISSPELT)
 def test_a_misspelt_option_fails_at_the_caller_by_its_name(
-    reach: Callable[[str], Store], way: str, call: Callable[[Any], object]
+    stores: dict[str, Store], way: str, call: Callable[[Any], object]
 ) -> None:
     with pytest.raises(TypeError, match=r"unexpected keyword argument '(resaon|dryrun|foreign)'"):
-        call(reach(way))
+        call(stores[way])
 
 
 CALLS: dict[str, tuple[int, Callable[[bf.StoreClient], object]]] = {
@@ -194,9 +200,9 @@ CALLS: dict[str, tuple[int, Callable[[bf.StoreClient], object]]] = {
 
 @pytest.mark.parametrize("case", CALLS)
 def test_a_call_takes_one_round_trip(
-    reach: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch, case: str
+    stores: dict[str, Store], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    client = reach("engine elsewhere")
+    client = stores["engine elsewhere"]
     assert isinstance(client, bf.StoreClient)
     connect, trips = RemoteStore._connected, []
 

@@ -83,7 +83,7 @@ def inner_executors() -> Iterator[None]:
 def contract_of(factory: Any) -> testing.ExecutorContract:
     varies = Capability.VARIES_WORKERS in factory.capabilities
     # A worker process starts within seconds; threads are there at once.
-    patience_seconds = 5.0 if Capability.SEPARATE_PROCESSES in factory.capabilities else 1.0
+    patience_seconds = 3.0 if Capability.SEPARATE_PROCESSES in factory.capabilities else 0.5
     return testing.executor_contract(
         factory, changes=CHANGES if varies else None, patience_seconds=patience_seconds
     )
