@@ -9,6 +9,7 @@ from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, RunNotFoundError
+from batchflow.operation.options import run_id_of
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
@@ -83,11 +84,9 @@ def find_run(source: Source, catalog: Catalog, run: UUID | str, workflow: str | 
 
 
 def _as_run_id(run: object) -> UUID | None:
-    if isinstance(run, UUID):
-        return run
     try:
-        return UUID(run)  # type: ignore[arg-type]
-    except (ValueError, TypeError, AttributeError):
+        return run_id_of(run)
+    except RunNotFoundError:
         return None
 
 
