@@ -17,7 +17,7 @@ from batchflow.errors import StoreFormatError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 CREATE_HEADER: Final = """
 CREATE SCHEMA batchflow;
@@ -31,6 +31,16 @@ CREATE TABLE batchflow.operations(
     performed_at TIMESTAMPTZ, workflow VARCHAR, operation VARCHAR, outcome VARCHAR, reason VARCHAR,
     changed BIGINT, refused BIGINT, options VARCHAR
 );
+CREATE TABLE batchflow.loads(
+    load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, given VARCHAR,
+    path VARCHAR, bytes BIGINT, modified_at TIMESTAMPTZ, sha256 VARCHAR, rows BIGINT,
+    inserted BIGINT, updated BIGINT, skipped BIGINT, rejected BIGINT
+);
+CREATE TABLE batchflow.rejected(
+    load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, source VARCHAR, source_row BIGINT,
+    foreign_id VARCHAR, reason VARCHAR, detail VARCHAR, record VARCHAR
+);
+CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT);
 """
 
 

@@ -56,8 +56,25 @@ def add_operations(cursor: Cursor) -> None:
     )
 
 
+def add_loads(cursor: Cursor) -> None:
+    """Add the ledger of loaded files, the rejected rows, and the foreign ids of pruned runs."""
+    cursor.execute(
+        "CREATE TABLE batchflow.loads(load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, "
+        "status VARCHAR, given VARCHAR, path VARCHAR, bytes BIGINT, modified_at TIMESTAMPTZ, "
+        "sha256 VARCHAR, rows BIGINT, inserted BIGINT, updated BIGINT, skipped BIGINT, "
+        "rejected BIGINT)"
+    )
+    cursor.execute(
+        "CREATE TABLE batchflow.rejected(load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, "
+        "source VARCHAR, source_row BIGINT, foreign_id VARCHAR, reason VARCHAR, "
+        "detail VARCHAR, record VARCHAR)"
+    )
+    cursor.execute("CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT)")
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
+    3: (add_loads,),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 
