@@ -45,11 +45,10 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
         # DuckDB reads the rest as the query of a URL, and puts its log elsewhere.
         raise StoreError(f"DuckDB can't keep a store at {str(path)!r}: the path contains '?'.")
     remove_unfinished(path)
-    if os.path.lexists(path):
-        _after_readers(lambda: _check_bytes(path))
-        repair(path)
-    else:
-        _create(path, now, settings)
+    if not os.path.lexists(path):
+        return _checked(_created(path, now, settings), path)
+    _after_readers(lambda: _check_bytes(path))
+    repair(path)
     return _checked(_after_readers(lambda: _connect(path, settings)), path)
 
 
@@ -87,14 +86,12 @@ def _checked(root: Cursor, path: Path) -> Cursor:
     return root
 
 
-def _create(path: Path, now: datetime, settings: Settings) -> None:
-    def opened(unfinished: Path) -> Cursor:
-        root = _connect(unfinished, settings)
-        create_header(root, now)
-        return root
+def _created(path: Path, now: datetime, settings: Settings) -> Cursor:
+    def create(instance: Cursor) -> None:
+        create_file(path, instance, lambda root: create_header(root, now))
 
     try:
-        create_file(path, opened)
+        return connect(str(path), settings, first=create)
     except duckdb.Error as error:
         raise store_error_of(error) or StoreError(
             f"The store {str(path)!r} can't be created: {clause_of(error)}."

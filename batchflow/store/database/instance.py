@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +13,9 @@ from batchflow.errors import DefinitionError
 Cursor = duckdb.DuckDBPyConnection
 MEMORY = ":memory:"
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
-# The name of a store's catalog in DuckDB.
+# The name of a store's catalog in DuckDB, and of the one that every instance begins with.
 CATALOG = "store"
+MEMORY_CATALOG: Final = "memory"
 
 NO_EXTENSIONS: Final[Mapping[str, str]] = {
     "arrow_lossless_conversion": "true",
@@ -41,10 +42,18 @@ class Settings:
     spill_folder: str | None = None
 
 
-def connect(path: str, settings: Settings) -> Cursor:
+def connect(
+    path: str, settings: Settings, *, first: Callable[[Cursor], None] | None = None
+) -> Cursor:
     """Open a DuckDB file, or ``":memory:"``, with the settings of all cursors.
 
     From then on, no query can access another file, or undo that.
+
+    Args:
+        path: The file, which DuckDB creates if there is none.
+        settings: How it is opened.
+        first: Called with the instance before the file is opened in it, such as to create the
+            file: an instance takes DuckDB as long as everything else here, so one is enough.
 
     Raises:
         DefinitionError: The memory limit is not an amount of memory.
@@ -56,6 +65,8 @@ def connect(path: str, settings: Settings) -> Cursor:
         # when space is freed later.
         root.execute("SET GLOBAL max_temp_directory_size = '1000TB'")
         root.execute("PRAGMA disable_checkpoint_on_shutdown")
+        if first is not None:
+            first(root)
         _attach(root, path, settings)
         root.execute("SET GLOBAL enable_external_access = false")
     except duckdb.OutOfMemoryException:
@@ -65,6 +76,13 @@ def connect(path: str, settings: Settings) -> Cursor:
         root.close()
         raise
     return root
+
+
+def attach(root: Cursor, path: str, catalog: str, *, read_only: bool = False) -> None:
+    """Open a DuckDB file in an instance, under the name of a catalog."""
+    file = "'" + path.replace("'", "''") + "'"
+    mode = ", READ_ONLY" if read_only else ""
+    root.execute(f"ATTACH {file} AS {catalog} (TYPE duckdb{mode})")
 
 
 def in_memory() -> Cursor:
@@ -110,17 +128,15 @@ def _attach(root: Cursor, path: str, settings: Settings) -> None:
     # If the file "orders.duckdb" were opened directly, its catalog would be "orders", which DuckDB
     # can't distinguish from the schema of a workflow "orders". So it is attached under a name that
     # no schema has.
-    file = "'" + path.replace("'", "''") + "'"
-    mode = ", READ_ONLY" if settings.read_only else ""
     catalog = CATALOG
     while True:
-        root.execute(f"ATTACH {file} AS {catalog} (TYPE duckdb{mode})")
+        attach(root, path, catalog, read_only=settings.read_only)
         if catalog not in _schemas(root, catalog) | settings.schemas:
             break
         root.execute(f"DETACH {catalog}")
         catalog += "_"
     root.execute(f"USE {catalog}.main")
-    root.execute("DETACH memory")
+    root.execute(f"DETACH {MEMORY_CATALOG}")
 
 
 def _schemas(root: Cursor, catalog: str) -> frozenset[str]:

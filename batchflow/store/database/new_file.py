@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from batchflow.errors import StoreFormatError
-from batchflow.store.database.instance import Cursor
+from batchflow.store.database.instance import MEMORY_CATALOG, Cursor, attach
+
+_UNFINISHED: Final = "unfinished"
 
 
-def create_file(path: Path, opened: Callable[[Path], Cursor]) -> None:
+def create_file(path: Path, instance: Cursor, write_header: Callable[[Cursor], None]) -> None:
     """Create the file at `path`.
 
     Args:
         path: Where the file will be; no file exists there.
-        opened: Creates the database at a path, writes its header, and returns its connection.
+        instance: An instance of DuckDB that may access files; the file isn't open in it afterwards.
+        write_header: Writes the header into the current catalog of the instance.
     """
     _refuse_orphaned_log(path)
     folder = _creation_folder(path)
     folder.mkdir(0o700)
     unfinished = folder / path.name
     try:
-        with closing(opened(unfinished)) as root:
-            root.execute("CHECKPOINT")
+        attach(instance, str(unfinished), _UNFINISHED)
+        instance.execute(f"USE {_UNFINISHED}.main")
+        write_header(instance)
+        instance.execute("CHECKPOINT")
+        instance.execute(f"USE {MEMORY_CATALOG}.main")
+        instance.execute(f"DETACH {_UNFINISHED}")
         unfinished.rename(path)
     finally:
         remove_unfinished(path)
