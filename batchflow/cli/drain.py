@@ -17,14 +17,17 @@ def run_until_idle(engine: Engine, *, quiet: bool, **options: Any) -> Report:
         with prints_to_stderr():
             return engine.run(progress=False if quiet else None, **options)
     except (KeyboardInterrupt, SystemExit):
+        report = engine.last_report
         note(
-            "Stopped. Committed work is kept. Give the same command again to continue, without "
-            "--load."
+            f"Stopped{'' if report is None else f': {report.headline}'}. Committed work is kept. "
+            "Give the same command again to continue, without --load."
         )
         raise
 
 
 def exit_code_of(report: Report) -> ExitCode:
-    """Return UNFINISHED if runs are paused or wait for a retry."""
-    unfinished = report.paused or report.waiting_for_retry
+    """Return the exit code for a drain; the state in which it found older runs doesn't matter."""
+    if report.left:
+        return ExitCode.CUT_SHORT
+    unfinished = report.newly_paused or report.waiting_for_retry
     return ExitCode.UNFINISHED if unfinished else ExitCode.DONE

@@ -9,13 +9,15 @@ class ExitCode(enum.IntEnum):
     """How a command ended; after a signal, it is 128 plus the signal's number instead."""
 
     DONE = 0
-    """The command succeeded; after `run`, no run is paused or waits for a retry."""
+    """The command succeeded; after `run`, nothing is left, but for runs that were paused before."""
     UNFINISHED = 1
-    """After `run`, some runs are paused or wait for a retry."""
+    """`run` paused some runs, or some wait for a retry."""
     USAGE = 2
     """The command line is invalid."""
     FAILED = 3
     """The command failed, or `stop` found nothing to stop."""
+    CUT_SHORT = 4
+    """`run` was cut short by its limit, its time or a stop, and some runs are left to execute."""
     HELD = 75
     """Another process has the store open; try again later (EX_TEMPFAIL of sysexits)."""
 
@@ -23,9 +25,10 @@ class ExitCode(enum.IntEnum):
 EXIT_CODES = """\b
 Exit codes:
   0    the command succeeded
-  1    run: some runs are paused or wait for a retry
+  1    run: some runs were paused or wait for a retry
   2    the command line is invalid; nothing was done
   3    the command failed, or stop found nothing to stop; the reason is on stderr
+  4    run: --limit, --until or stop cut it short, and runs are left to execute
   75   another process has the store open; try again later
   129  the terminal was closed; committed work is kept
   130  ended by Ctrl-C; committed work is kept

@@ -8,12 +8,13 @@ from batchflow.coordinator.drain_options import DrainOptions
 from batchflow.coordinator.forecast import Forecast
 from batchflow.coordinator.progress import Progress, StepProgress
 from batchflow.coordinator.stop import Stop
-from batchflow.coordinator.tally import StepTally, Tally
+from batchflow.coordinator.tally import Ending, StepTally, Tally
 
 __all__ = [
     "Coordinator",
     "CoordinatorConfig",
     "DrainOptions",
+    "Ending",
     "Forecast",
     "Progress",
     "StepProgress",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 from batchflow.coordinator.flight import ChunksInFlight
 from batchflow.coordinator.intake import Intake
 from batchflow.coordinator.results import Results
-from batchflow.coordinator.tally import Tally
+from batchflow.coordinator.tally import Ending, Tally
 from batchflow.errors import CommitError, EngineStateError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Drain:
         self._clock, self._inbox = context.clock, context.inbox
         self._grace_seconds = context.config.grace_seconds
         self._options = options
+        self._reached_until = False
         self._intake = Intake(
             context.store, context.workflows, context.config, context.sizer, options.limit
         )
@@ -45,6 +46,7 @@ class Drain:
             self._begin()
             while self._cycle():
                 pass
+            self._tally.ending = self._ending()
         finally:
             self._end()
         refusal = self._results.refusal
@@ -177,8 +179,16 @@ class Drain:
     def _stopping(self) -> bool:
         until = self._options.until
         if until is not None and not self._stop.requested and self._clock.now() >= until:
+            self._reached_until = True
             self._stop.request(self._grace_seconds)
         return self._stop.requested
+
+    def _ending(self) -> Ending:
+        if self._reached_until:
+            return Ending.UNTIL
+        if self._stop.requested:
+            return Ending.STOPPED
+        return Ending.LIMIT if self._intake.limit_reached else Ending.IDLE
 
     @property
     def _awaits_runs(self) -> bool:

@@ -39,6 +39,7 @@ class Results:
         self._intake, self._tally = intake, tally
         self._gathered: list[SettledChunk] = []
         self._committer: Committer[WrittenResults | WrittenSpan] = Committer(context.executor.wake)
+        self._write_began = context.clock.now()
         self.committed = False
         self.refusal: CommitError | None = None
 
@@ -74,7 +75,7 @@ class Results:
         """
         if self.writing:
             return
-        now = self._clock.now()
+        now = self._write_began = self._clock.now()
         if self._gathered:
             gathered, self._gathered = self._gathered, []
             self._committer.begin(partial(write_results, self._store, gathered, now))
@@ -113,6 +114,8 @@ class Results:
 
     def _record_results(self, written: WrittenResults) -> None:
         for commit, result in written.stored:
+            if commit.errors.num_rows:
+                self._tally.note_failures(self._write_began)
             self._intake.queues[commit.workflow.name].record_commit(commit, result)
             refused = refused_counts_of(commit, result)
             self._tally.add_refused(commit.workflow, commit.step, refused)
@@ -129,6 +132,8 @@ class Results:
     def _record_span(self, written: WrittenSpan) -> None:
         queue, step = written.span.queue, written.span.step
         for result in written.results:
+            if result.counts[Outcome.FAILED]:
+                self._tally.note_failures(self._write_began)
             queue.record_sql_step(step, result)
             self._tally.add(queue.workflow, step, result.counts, 0.0)
         self._tally.add_seconds(queue.workflow, step, written.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,19 @@ from batchflow.definition import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from batchflow.coordinator.status_counts import StatusCounts
     from batchflow.definition import AnyWorkflow, Step
+
+
+class Ending(enum.Enum):
+    """Why a drain ended."""
+
+    IDLE = "nothing was left to execute"
+    LIMIT = "the limit was reached"
+    UNTIL = "the time given as until was reached"
+    STOPPED = "a stop was requested"
 
 
 @dataclass
@@ -45,6 +56,8 @@ class Tally:
     Attributes:
         steps: The work of each step, by workflow and status code.
         status_counts: The number of runs at each status, by workflow; it changes with each commit.
+        ending: Why the drain ended.
+        failures_since: The time of the earliest commit that stored a failure; None without one.
     """
 
     def __init__(
@@ -56,6 +69,8 @@ class Tally:
             for code, step in workflow.steps.items()
         }
         self.status_counts = status_counts
+        self.ending = Ending.IDLE
+        self.failures_since: datetime | None = None
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:
         """Add the outcomes of a chunk or a span."""
@@ -78,6 +93,16 @@ class Tally:
         entry = self.steps[workflow.name, step.from_code]
         entry.counts -= counts
         entry.counts[Outcome.RETURNED] += counts.sum()
+
+    def note_failures(self, at: datetime) -> None:
+        """Record that failures were stored by a commit of this time."""
+        # The earliest, because the clock may be set back between two commits.
+        self.failures_since = min(at, self.failures_since or at)
+
+    @property
+    def paused(self) -> int:
+        """The number of runs that were paused by their step or by a failure."""
+        return sum(counts.paused for counts in self.status_counts.values())
 
     @property
     def advanced(self) -> int:

@@ -11,7 +11,8 @@ from batchflow.coordinator import DrainOptions, Forecast
 from batchflow.definition import StepKind
 from batchflow.engine.background import Background
 from batchflow.engine.display import Showing
-from batchflow.engine.report import Report, reported
+from batchflow.engine.report import Report
+from batchflow.engine.reporting import Reporting
 from batchflow.engine.signals import StopOnSignals
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
 from batchflow.store import RunsAdded, RunsChanged, RunsRemoved
@@ -19,6 +20,7 @@ from batchflow.store import RunsAdded, RunsChanged, RunsRemoved
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchflow.clock import Clock
     from batchflow.coordinator import Coordinator, Progress
     from batchflow.definition import AnyWorkflow
     from batchflow.engine.config import EngineConfig
@@ -36,7 +38,11 @@ class Drains:
         executor: Executes steps; it is closed with this.
         coordinator: Moves the runs.
         news: Is notified of each commit and of the coordinator's failure.
+        clock: The present time.
         config: The engine's settings.
+
+    Attributes:
+        last_report: The report of the last drain in the foreground that ended without an error.
     """
 
     def __init__(
@@ -46,15 +52,18 @@ class Drains:
         executor: Executor,
         coordinator: Coordinator,
         news: CommitNews,
+        clock: Clock,
         config: EngineConfig,
     ) -> None:
         self._store = store
-        self._workflows = list(workflows.values())
+        flows = list(workflows.values())
+        self._reporting = Reporting(store, flows, clock, config.log_values)
+        self.last_report: Report | None = None
         self._executor = executor
         self._coordinator = coordinator
         self._news = news
         self._config = config
-        self._forecast = Forecast(self._workflows)
+        self._forecast = Forecast(flows)
         coordinator.listeners += [news.notify, self._forecast.update]
         self._background: Background | None = None
         self._running = threading.Lock()
@@ -70,20 +79,24 @@ class Drains:
             raise EngineStateError(
                 "This engine is running already; wait for its run(), or call stop() after start()."
             )
-        began = time.monotonic()
         try:
             self._clear_stop()
             grace_seconds = self._config.grace_seconds
-            with (
-                StopOnSignals(self._coordinator.stop, self._executor.interrupt, grace_seconds),
-                Showing(self._coordinator, self._forecast, progress),
-            ):
-                tally = self._coordinator.drain(options)
-            seconds = time.monotonic() - began
-            return reported(self._store, self._workflows, tally, seconds, self._config.log_values)
+            stop, interrupt = self._coordinator.stop, self._executor.interrupt
+            # A signal's usual effect comes last, so that its drain has a report as well.
+            with StopOnSignals(stop, interrupt, grace_seconds):
+                self.last_report = report = self._reported_drain(options, progress)
+            return report
         finally:
             self._forecast.forget()
             self._running.release()
+
+    def _reported_drain(self, options: DrainOptions, progress: bool | None) -> Report:
+        self.last_report = None
+        began = time.monotonic()
+        with Showing(self._coordinator, self._forecast, progress):
+            tally = self._coordinator.drain(options)
+        return self._reporting.report(tally, time.monotonic() - began)
 
     def start(self) -> None:
         """Begin to drain in a thread of its own; see `Engine.start`."""

@@ -91,7 +91,9 @@ class Engine(Operations, Questions):
         self._source = self._store.source
         self._catalog = EngineCatalog(self._store, by_name)
         self._news = CommitNews()
-        self._drains = Drains(self._store, by_name, opened, coordinator, self._news, self._config)
+        self._drains = Drains(
+            self._store, by_name, opened, coordinator, self._news, self._clock, self._config
+        )
         self._store.listeners.append(self._drains.note)
         try:
             self._serving = Serving(self, self._store, self._config)
@@ -201,6 +203,11 @@ class Engine(Operations, Questions):
         child, to which the drain doesn't belong, it returns None.
         """
         return None if self._store.inherited else self._drains.progress
+
+    @property
+    def last_report(self) -> Report | None:
+        """The report of the last ``run``, also if a signal ended it; None without one."""
+        return self._drains.last_report
 
     def perform(self, request: Request[ResultT]) -> ResultT:
         """Carry out a request in this process and return its result; see `Operations`."""

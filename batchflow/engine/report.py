@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, TypeAlias
 
-from batchflow.definition import Outcome
-from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
 from batchflow.picture import escaped, html_table
 from batchflow.short_form import counted
-from batchflow.store.query.queries import counts, errors
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batchflow.coordinator import StepTally, Tally
-    from batchflow.definition import AnyWorkflow
-    from batchflow.store import Store
-
-_FAILURES_SHOWN = 10
 # The headings of right-aligned columns.
 _NUMBERS: Final = frozenset({"runs", "seconds", "runs/s", "failures"})
 
 Cells: TypeAlias = tuple[str, ...]
 """A heading, or a row, of a table."""
+
+EndedBy: TypeAlias = Literal["idle", "limit", "until", "stopped"]
+"""Why a drain ended."""
+
+_ENDED_BY_IN_WORDS: Final[dict[EndedBy, str]] = {
+    "limit": "the limit was reached",
+    "until": "the time to stop was reached",
+    "stopped": "a stop was requested",
+}
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,9 @@ class StepReport:
     refused: int
 
 
-# The messages of these are batchflow's own, and show values only with log_values.
-_WITHOUT_VALUES: Final = frozenset(
-    {
-        *(kind.__name__ for kind in (InvalidObject, InvalidOutcome, StepTimeout, WorkerDied)),
-        *("ConversionException", "OutOfRangeException", "ConstraintException"),
-    }
-)
-
-
 @dataclass(frozen=True)
 class FailureReport:
-    """All stored failures with one fingerprint.
+    """The failures of a drain that have the same fingerprint.
 
     ``sample`` is the latest message. It is empty if it could show a value of an object, unless
     ``EngineConfig(log_values=True)`` is set. ``Engine.errors`` always has it.
@@ -89,9 +78,15 @@ class Report:
     Attributes:
         statuses: All runs in the store, by status and run state.
         steps: The work of each step in this drain.
-        failures: The most frequent failures in the store.
+        failures: The most frequent failures of this drain.
         seconds: The duration of the drain.
         waiting_for_retry: The number of runs that back off after a failure.
+        ended_by: Why the drain ended: ``"idle"`` if nothing was left to execute, ``"limit"``,
+            ``"until"``, or ``"stopped"`` by a request or a signal.
+        left: The number of runs that a step could be executed for now. It is above 0 only if the
+            drain was cut short.
+        newly_paused: The number of runs that were paused in this drain.
+        older_failures: The number of failures before this drain, of runs that haven't finished.
     """
 
     statuses: tuple[StatusCount, ...]
@@ -99,6 +94,10 @@ class Report:
     failures: tuple[FailureReport, ...]
     seconds: float
     waiting_for_retry: int
+    ended_by: EndedBy
+    left: int
+    newly_paused: int
+    older_failures: int
 
     @property
     def runs(self) -> int:
@@ -107,8 +106,13 @@ class Report:
 
     @property
     def paused(self) -> int:
-        """The number of paused runs."""
+        """The number of paused runs, whenever they were paused."""
         return sum(entry.runs for entry in self.statuses if entry.run_state == "PAUSED")
+
+    @property
+    def paused_before(self) -> int:
+        """The number of paused runs that weren't paused in this drain."""
+        return self.paused - self.newly_paused
 
     @property
     def refused(self) -> int:
@@ -125,30 +129,48 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
-        return asdict(self) | {"runs": self.runs, "paused": self.paused, "refused": self.refused}
+        names = ("runs", "paused", "paused_before", "refused")
+        return asdict(self) | {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
-        parts = [self._headline()]
+        parts = [self.headline]
         parts += [_text_table(heading, rows) for heading, rows in self._tables()]
-        return "\n\n".join(parts)
+        parts.append(self._before_in_words())
+        return "\n\n".join(part for part in parts if part)
 
     def _repr_html_(self) -> str:
         tables = "".join(
             html_table(heading, rows, [at for at, name in enumerate(heading) if name in _NUMBERS])
             for heading, rows in self._tables()
         )
-        return f"<div><p>{escaped(self._headline())}</p>{tables}</div>"
+        before = self._before_in_words()
+        after = f"<p>{escaped(before)}</p>" if before else ""
+        return f"<div><p>{escaped(self.headline)}</p>{tables}{after}</div>"
 
-    def _headline(self) -> str:
+    @property
+    def headline(self) -> str:
+        """One line about the drain: its work, and what it left."""
         rate = self.runs / self.seconds if self.seconds else 0.0
-        text = f"{counted(self.runs, 'step')} in {self.seconds:.1f} s ({rate:,.0f} a second)"
-        if self.waiting_for_retry:
-            waiting = counted(self.waiting_for_retry, "run")
-            text += f"; {waiting} {'waits' if self.waiting_for_retry == 1 else 'wait'} for a retry"
-        if self.paused:
-            verb = "is" if self.paused == 1 else "are"
-            text += f"; {counted(self.paused, 'run')} {verb} paused"
-        return text
+        done = f"{counted(self.runs, 'step')} in {self.seconds:.1f} s ({rate:,.0f} a second)"
+        parts = [
+            done,
+            self._left_in_words(),
+            _runs_in_words(self.waiting_for_retry, "waits for a retry", "wait for a retry"),
+            _runs_in_words(self.newly_paused, "was paused", "were paused"),
+        ]
+        return "; ".join(part for part in parts if part)
+
+    def _left_in_words(self) -> str:
+        left = _runs_in_words(self.left, "is left to execute", "are left to execute")
+        return f"{left} ({_ENDED_BY_IN_WORDS[self.ended_by]})" if left else ""
+
+    def _before_in_words(self) -> str:
+        """Return a line on what earlier drains left behind; nothing without it."""
+        paused = _runs_in_words(self.paused_before, "is paused", "are paused")
+        failures = counted(self.older_failures, "failure") if self.older_failures else ""
+        parts = [paused, f"{failures} of unfinished runs" if failures else ""]
+        text = "; ".join(part for part in parts if part)
+        return f"From before this drain: {text}." if text else ""
 
     def _tables(self) -> list[tuple[Cells, list[Cells]]]:
         tables: list[tuple[Cells, list[Cells]]] = [
@@ -165,62 +187,12 @@ class Report:
                 [(f"{f.count:,}", f.type, f.sample[:80]) for f in self.failures],
             ),
         ]
-        return [(heading, rows) for heading, rows in tables if rows]
+        return [_without_empty_columns(heading, rows) for heading, rows in tables if rows]
 
 
-def reported(
-    store: Store,
-    workflows: Sequence[AnyWorkflow],
-    tally: Tally,
-    seconds: float,
-    log_values: bool = False,
-) -> Report:
-    """Return the report of a drain from its counts and the store."""
-    return Report(
-        statuses=tuple(entry for flow in workflows for entry in _statuses(store, flow)),
-        steps=tuple(_step_report(entry) for entry in tally.steps.values()),
-        failures=tuple(entry for flow in workflows for entry in _failures(store, flow, log_values)),
-        seconds=seconds,
-        waiting_for_retry=sum(store.waiting_for_retry(flow) for flow in workflows),
-    )
-
-
-def _statuses(store: Store, workflow: AnyWorkflow) -> list[StatusCount]:
-    rows = counts(store.source, store.tables(workflow)).fetchall()
-    return [StatusCount(workflow.name, *row) for row in rows]
-
-
-def _failures(store: Store, workflow: AnyWorkflow, log_values: bool) -> list[FailureReport]:
-    columns = "fingerprint, type, count, message"
-    rows = (
-        errors(store.source, store.tables(workflow))
-        .select(columns)
-        .limit(_FAILURES_SHOWN)
-        .fetchall()
-    )
-    failures = [FailureReport(workflow.name, *row) for row in rows]
-    return [
-        each if log_values or each.type in _WITHOUT_VALUES else replace(each, sample="")
-        for each in failures
-    ]
-
-
-def _step_report(entry: StepTally) -> StepReport:
-    outcomes = {
-        outcome.name.lower(): int(entry.counts[outcome])
-        for outcome in Outcome
-        if entry.counts[outcome] and outcome is not Outcome.RETURNED
-    }
-    return StepReport(
-        workflow=entry.workflow,
-        step=entry.step,
-        status=entry.from_status,
-        runs=entry.runs,
-        outcomes=outcomes,
-        seconds=entry.seconds,
-        runs_per_second=entry.runs / entry.seconds if entry.seconds else 0.0,
-        refused=entry.refused,
-    )
+def _runs_in_words(runs: int, one: str, several: str) -> str:
+    """Return how many runs something is true of, as a clause; nothing for none."""
+    return f"{counted(runs, 'run')} {one if runs == 1 else several}" if runs else ""
 
 
 def _name(entry: StatusCount, name: str) -> str:
@@ -239,6 +211,11 @@ def _step_row(step: StepReport) -> Cells:
         f"{step.runs_per_second:,.0f}",
         outcomes,
     )
+
+
+def _without_empty_columns(heading: Cells, rows: list[Cells]) -> tuple[Cells, list[Cells]]:
+    shown = [at for at in range(len(heading)) if any(row[at] for row in rows)]
+    return tuple(heading[at] for at in shown), [tuple(row[at] for at in shown) for row in rows]
 
 
 def _text_table(heading: Cells, rows: list[Cells]) -> str:

@@ -25,7 +25,12 @@ from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.perform import OpenStore, perform
 from batchflow.store.query.described_workflows import described_workflows
 from batchflow.store.query.local_source import LocalSource
-from batchflow.store.runs.backlog_counts import BacklogCounts, count_backlog, count_retries
+from batchflow.store.runs.backlog_counts import (
+    BacklogCounts,
+    WorkLeft,
+    count_backlog,
+    count_work_left,
+)
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
 from batchflow.store.runs.suspect_runs import suspects
@@ -187,10 +192,10 @@ class Store:
         with self.connection.reading() as cursor:
             return count_backlog(cursor, self._layout(workflow), now)
 
-    def waiting_for_retry(self, workflow: AnyWorkflow) -> int:
-        """Count the runs that wait for another attempt."""
+    def work_left(self, workflow: AnyWorkflow, now: datetime) -> WorkLeft:
+        """Count the runs that a step may be given now, and those that wait for another attempt."""
         with self.connection.reading() as cursor:
-            return count_retries(cursor, self._layout(workflow))
+            return count_work_left(cursor, self._layout(workflow), now)
 
     def suspects(self, workflow: AnyWorkflow) -> pa.Table:
         """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""

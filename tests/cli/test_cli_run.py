@@ -35,12 +35,16 @@ def test_a_run_waiting_for_a_retry_makes_the_exit_code_1(tmp_path: Path) -> None
     assert document(outcome)["report"]["waiting_for_retry"] == 1
 
 
-def test_a_paused_run_makes_the_exit_code_1_even_if_nothing_was_executed(tmp_path: Path) -> None:
-    assert load_parcels(tmp_path, [1, -2]).returncode == 1
+def test_a_paused_run_makes_the_exit_code_1_only_for_the_command_that_paused_it(
+    tmp_path: Path,
+) -> None:
+    paused = load_parcels(tmp_path, [1, -2], "--json")
+    assert paused.returncode == 1
+    assert document(paused)["report"]["newly_paused"] == 1
     again = run_parcels(tmp_path, "--json")
-    assert again.returncode == 1
-    assert document(again)["report"]["paused"] == 1
-    assert document(again)["report"]["runs"] == 0
+    assert again.returncode == 0
+    report = document(again)["report"]
+    assert (report["newly_paused"], report["paused_before"], report["runs"]) == (0, 1, 0)
 
 
 def test_a_repeated_load_skips_rows_with_unfinished_runs(tmp_path: Path) -> None:
@@ -52,13 +56,20 @@ def test_a_repeated_load_skips_rows_with_unfinished_runs(tmp_path: Path) -> None
 
 def test_a_limit_leaves_other_runs_unchanged(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [0] * 5, "--limit", 2, "--json")
-    assert outcome.returncode == 0
-    assert document(outcome)["report"]["runs"] == 2
+    assert outcome.returncode == 4
+    report = document(outcome)["report"]
+    assert (report["runs"], report["left"], report["ended_by"]) == (2, 3, "limit")
+
+
+def test_a_limit_that_is_just_enough_exits_with_0(tmp_path: Path) -> None:
+    assert load_parcels(tmp_path, [0] * 2, "--limit", 2).returncode == 0
 
 
 def test_a_time_in_the_past_stops_before_anything_is_executed(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1], "--until", "2020-01-01T00:00", "--json")
-    assert document(outcome)["report"]["runs"] == 0
+    assert outcome.returncode == 4
+    report = document(outcome)["report"]
+    assert (report["runs"], report["left"], report["ended_by"]) == (0, 1, "until")
 
 
 def test_runs_can_be_loaded_at_another_status(tmp_path: Path) -> None:

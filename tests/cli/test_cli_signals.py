@@ -24,6 +24,7 @@ def test_a_signal_stops_a_run_gracefully_and_the_same_command_continues_it(
     output, errors = guests_at_gate.communicate()
     assert guests_at_gate.returncode == exit_code
     assert output == ""
+    assert "runs are left to execute (a stop was requested)" in errors
     assert "same command again" in errors
     assert "Traceback" not in errors
 

@@ -16,8 +16,9 @@ def test_a_drain_is_stopped_gracefully(
     result = document(command("stop", "--store", "guests.duckdb", "--json"))
     assert result == {"stopping": True}
     output, errors = guests_at_gate.communicate()
-    assert guests_at_gate.returncode == 0, errors
+    assert guests_at_gate.returncode == 4, errors
     assert "AT_GATE" in output
+    assert "runs are left to execute (a stop was requested)" in output
 
 
 def test_a_store_without_an_engine_exits_with_3(command: Command, own_parcels: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, assert_type
+from typing import Annotated, Any, Literal, assert_type
 from uuid import UUID
 
 import numpy as np
@@ -165,6 +165,7 @@ def load_and_run() -> None:
             )
             assert_type(loaded, bf.LoadReport)
             assert_type(loaded.loaded, int)
+        assert_type(engine.last_report, bf.Report | None)
         report = engine.run(
             wait_for_retries=True,
             limit=10,
@@ -181,6 +182,12 @@ def show(report: bf.Report) -> None:
     assert_type(report.refused, int)
     assert_type(report.waiting_for_retry, int)
     assert_type(report.seconds, float)
+    assert_type(report.left, int)
+    assert_type(report.newly_paused, int)
+    assert_type(report.paused_before, int)
+    assert_type(report.older_failures, int)
+    assert_type(report.ended_by, Literal["idle", "limit", "until", "stopped"])
+    assert_type(report.headline, str)
     assert_type(report.count("SENT"), int)
     assert_type(report.outcome("advanced"), int)
     assert_type(report.as_dict(), dict[str, Any])

@@ -138,8 +138,9 @@ def run(target: Target, **options: Any) -> int:
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
-    are paused or wait for a retry, with 3 if the load or the engine failed, and with 75 if another
-    process has the store open.
+    were paused or wait for a retry, with 4 if --limit, --until or a stop cut it short and runs are
+    left, with 3 if the load or the engine failed, and with 75 if another process has the store
+    open. Runs that were paused before don't change the exit code.
     """
     choices = LoadChoices(**{name: options.pop(name) for name in LoadChoices.__annotations__})
     return _run(target, choices, RunOptions(**options))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from batchflow import chart
-from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store.query.plottable import PlottableRelation
-from batchflow.store.query.queries import has_transitions
+from batchflow.store.query.queries import UNFINISHED_STATES, has_transitions
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.source import Source
-from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ _BUCKET_SECONDS: Final = (
     *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
 )
 _MOST_BUCKETS: Final = 120
-
-_UNFINISHED: Final = ", ".join(literal(state.name) for state in RunState if not state.finished)
 
 # The shortest of these lengths for which the recorded transitions make at most 120 buckets.
 FITTING_BUCKET: Final = f"""(
@@ -159,13 +155,13 @@ def funnel(source: Source, tables: Tables) -> PlottableRelation:
 
 def ages(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``runs``, ``oldest``, ``age_seconds``, ``run_id``, of unfinished runs."""
-    query = AGES.format(runs=tables.runs, unfinished=_UNFINISHED)
+    query = AGES.format(runs=tables.runs, unfinished=UNFINISHED_STATES)
     return PlottableRelation(source, query, chart.AGES.of(tables.name))
 
 
 def status_counts(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
-    return Relation(source, STATUS_COUNTS.format(runs=tables.runs, unfinished=_UNFINISHED))
+    return Relation(source, STATUS_COUNTS.format(runs=tables.runs, unfinished=UNFINISHED_STATES))
 
 
 def _is_length(seconds: object) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from batchflow.chart import COUNTS
+from batchflow.definition.run_state import RunState
 from batchflow.errors import QueryError
 from batchflow.store.query.catalog import FoundRun
 from batchflow.store.query.local_source import require_reading, require_text
@@ -12,6 +16,10 @@ from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.tables import Tables
+
+UNFINISHED_STATES: Final = ", ".join(
+    literal(state.name) for state in RunState if not state.finished
+)
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
@@ -59,8 +67,13 @@ ERRORS_BY_FINGERPRINT = """
            list_sort(list(DISTINCT step)) AS steps, any_value(type) AS type,
            arg_max(message, committed_at) AS message
     FROM {errors}
+    WHERE {since}
     GROUP BY fingerprint
     ORDER BY count DESC, last_seen DESC, fingerprint"""
+
+ERRORS_BEFORE = """
+    SELECT count(*) FROM {errors}
+    WHERE {before} AND seq IN (SELECT seq FROM {runs} WHERE run_state IN ({unfinished}))"""
 
 
 def runs(source: Source, tables: Tables, where: str | None) -> Relation:
@@ -90,13 +103,28 @@ def counts(source: Source, tables: Tables) -> PlottableRelation:
     return PlottableRelation(source, query, COUNTS.of(tables.name))
 
 
-def errors(source: Source, tables: Tables) -> Relation:
-    """Return the failures by fingerprint, the most frequent first.
+def errors(source: Source, tables: Tables, since: datetime | None = None) -> Relation:
+    """Return the failures by fingerprint, the most frequent first; with a time, those since then.
 
     Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
     ``type``, and the ``message`` of the latest.
     """
-    return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors))
+    if since is None:
+        return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors, since="true"))
+    query = ERRORS_BY_FINGERPRINT.format(errors=tables.errors, since="committed_at >= $since")
+    return Relation(source, query, {"since": since})
+
+
+def count_errors_before(source: Source, tables: Tables, before: datetime | None) -> int:
+    """Return how many failures of unfinished runs were stored before a time; None counts all."""
+    parts = {"errors": tables.errors, "runs": tables.runs, "unfinished": UNFINISHED_STATES}
+    if before is None:
+        query, params = ERRORS_BEFORE.format(before="true", **parts), {}
+    else:
+        query = ERRORS_BEFORE.format(before="committed_at < $before", **parts)
+        params = {"before": before}
+    [(count,)] = Relation(source, query, params).fetchall()
+    return int(count)
 
 
 def history(source: Source, run: FoundRun) -> Relation:

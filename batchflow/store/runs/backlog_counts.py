@@ -16,6 +16,21 @@ from batchflow.store.schema.layout import BUCKET_BITS, Layout
 _WAITING_TYPES = {"status": pa.uint8(), "bucket": pa.int64(), "rows": pa.int64()}
 
 
+@dataclass(frozen=True)
+class WorkLeft:
+    """The runnable runs at statuses that have a step.
+
+    Attributes:
+        due: Those that a step may be given now.
+        waiting: Those that wait for another attempt.
+        retried: Those that wait for another attempt, or are due for it.
+    """
+
+    due: int
+    waiting: int
+    retried: int
+
+
 @dataclass(frozen=True, eq=False)
 class BacklogCounts:
     """The runs that wait for a step.
@@ -47,10 +62,15 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCount
     return BacklogCounts(pa.table(columns), pc.min(counted["later"]).as_py())
 
 
-def count_retries(cursor: Cursor, layout: Layout) -> int:
-    """Count the runs that wait for another attempt, or are due for it."""
-    query = (
-        f"SELECT count(*) FROM {layout.runs} WHERE {IS_RUNNABLE} AND next_attempt_at IS NOT NULL"
-    )
-    [(count,)] = cursor.execute(query).fetchall()
-    return int(count)
+def count_work_left(cursor: Cursor, layout: Layout, now: datetime) -> WorkLeft:
+    """Count the runnable runs at statuses that have a step, in one scan."""
+    codes = sorted(layout.workflow.steps)
+    if not codes:
+        return WorkLeft(0, 0, 0)
+    statuses, due = ", ".join(map(layout.status, codes)), is_due(layout, codes)
+    query = f"""
+        SELECT count(*) FILTER ({due}), count(*) FILTER (NOT {due}), count(next_attempt_at)
+        FROM {layout.runs}
+        WHERE status IN ({statuses}) AND {IS_RUNNABLE}"""
+    [counted] = cursor.execute(query, {"now": now}).fetchall()
+    return WorkLeft(*counted)

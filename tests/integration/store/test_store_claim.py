@@ -7,7 +7,7 @@ import pytest
 from store_kit import LATER, NOW, Bench, Status, parcels
 
 from batchflow.definition.run_state import RunState
-from batchflow.store import Store
+from batchflow.store import Store, WorkLeft
 
 
 def test_a_claim_has_the_columns_that_chunks_and_commits_need(bench: Bench) -> None:
@@ -105,8 +105,8 @@ def test_an_empty_backlog_has_no_time_of_a_retry(bench: Bench) -> None:
 
 
 def test_runs_that_wait_for_a_retry_are_counted(bench: Bench) -> None:
-    bench.seed(5, next_attempt_at=f"CASE WHEN range < 2 THEN TIMESTAMPTZ '{LATER}' END")
-    assert bench.store.waiting_for_retry(bench.workflow) == 2
+    bench.seed(5, next_attempt_at=f"TIMESTAMPTZ '{NOW}' + (range - 2) * INTERVAL 1 MINUTE")
+    assert bench.store.work_left(bench.workflow, NOW) == WorkLeft(due=3, waiting=2, retried=5)
 
 
 def test_a_workflow_may_be_named_like_the_file_or_the_catalog() -> None:
