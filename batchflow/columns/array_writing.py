@@ -15,36 +15,27 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.columns.arrays import AnyArray, object_array, one_array
+from batchflow.columns.missing import is_missing, without_nan
+from batchflow.columns.row_order import WrongLengthError, counted_values, in_row_order
 from batchflow.columns.times import in_range
 from batchflow.columns.value_writing import StructSnapshot, WrittenColumn, bounded, write_values
 from batchflow.definition.field_type import FieldType, Kind
 
 _UUID_BYTES = 16
+_LARGEST_WHOLE = 2.0**53
 _SCALARS = (str, bytes, bytearray, dict)
 _CONVERSION_ERRORS = (pa.ArrowException, ValueError, OverflowError, TypeError)
-
-
-class WrongLengthError(ValueError):
-    """A column doesn't have one value for each run of the batch.
-
-    Attributes:
-        found: How many values there are, and for how many runs, as a phrase.
-    """
-
-    def __init__(self, values: str, rows: int) -> None:
-        self.found = f"{values} for {rows} runs"
-        super().__init__(f"Found {self.found}. Give one value for each run.")
 
 
 def as_column(values: Any, rows: int, field_type: FieldType) -> AnyArray | pa.Array:
     """Return the assigned values as a NumPy or Arrow array of length `rows`; a scalar is repeated.
 
     Raises:
-        WrongLengthError: There are more or fewer values than rows.
+        ColumnShapeError: There are more or fewer values than rows, or their order isn't known.
     """
     column = _unchecked_column(values, rows, field_type)
     if len(column) != rows:
-        raise WrongLengthError(f"{len(column)} values", rows)
+        raise WrongLengthError(counted_values(len(column)), rows)
     return column
 
 
@@ -52,8 +43,10 @@ def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
     """Return a column of a data frame as an Arrow array, and anything else as a NumPy array.
 
     Raises:
-        WrongLengthError: The column has no length, and yields more than `rows` values.
+        ColumnShapeError: The column is a pandas column that can't be aligned, has no order, or has
+            no length and yields more than `rows` values.
     """
+    column = in_row_order(column, rows)
     if isinstance(column, pa.Array | pa.ChunkedArray):
         # An array built from buffers may be invalid, and nothing checks it later.
         column.validate(full=True)
@@ -61,27 +54,30 @@ def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
     if isinstance(column, np.ndarray):
         return column
     if _is_of_objects(column):
-        return _objects(column)
-    if hasattr(column, "__arrow_c_stream__"):
-        return one_array(pa.chunked_array(column))
-    if hasattr(column, "__arrow_c_array__"):
-        return pa.array(column)
+        return object_array(list(column))
+    return _from_frame(column, rows)
+
+
+def _from_frame(column: Any, rows: int) -> AnyArray | pa.Array:
+    try:
+        if hasattr(column, "__arrow_c_stream__"):
+            return one_array(pa.chunked_array(column))
+        if hasattr(column, "__arrow_c_array__"):
+            return pa.array(column)
+    except (pa.ArrowException, TypeError, ValueError):
+        # pandas has columns that Arrow has no type for, such as categories of any objects.
+        pass
     return object_array(_listed(column, rows))
 
 
 def _is_of_objects(column: Any) -> bool:
-    """Return whether the column is a pandas column of objects.
+    """Return whether the column of a frame has Python's objects.
 
     Arrow would infer their types. It has no type for many of them, such as the members of an enum,
-    and crashes the process on some.
+    and crashes the process on some. Polars sends the addresses of its objects.
     """
     dtype = getattr(column, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype.hasobject and hasattr(column, "isna")
-
-
-def _objects(column: Any) -> AnyArray:
-    missing = zip(column, column.isna(), strict=True)
-    return object_array([None if gone else value for value, gone in missing])
+    return dtype.hasobject if isinstance(dtype, np.dtype) else str(dtype) == "Object"
 
 
 def _listed(column: Iterable[Any], rows: int) -> list[Any]:
@@ -98,6 +94,8 @@ def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> WrittenC
     """Convert a column of a batch to ``field_type.arrow``; the result names the unfit values."""
     if isinstance(column, np.ma.MaskedArray):
         return write_values(column.tolist(), field_type)
+    if isinstance(column, np.ndarray) and column.dtype == object:
+        return write_values(without_nan(column, field_type).tolist(), field_type)
     if isinstance(column, np.ndarray):
         return bounded(_write_numpy(column, field_type), field_type)
     return bounded(_write_arrow(column, field_type), field_type)
@@ -110,10 +108,28 @@ def _unchecked_column(values: Any, rows: int, field_type: FieldType) -> AnyArray
         return np.full(rows, values)
     if values is None or _is_scalar(values, field_type):
         return object_array([values] * rows)
-    return to_array(values, rows)
+    column = in_row_order(values, rows)
+    if field_type.kind is Kind.FLOAT and hasattr(column, "isna") and hasattr(column, "dtype"):
+        return _pandas_floats(column, field_type)
+    return to_array(column, rows)
+
+
+def _pandas_floats(column: Any, field_type: FieldType) -> AnyArray | pa.Array:
+    """Return a pandas column with NaN only for a field that can't be None.
+
+    To pandas, NaN and None are the same.
+    """
+    if isinstance(column.dtype, np.dtype) and not field_type.nullable:
+        return np.asarray(column)
+    if _is_of_objects(column):
+        missing = zip(column, column.isna(), strict=True)
+        return object_array([None if gone else value for value, gone in missing])
+    return to_array(column, len(column))
 
 
 def _is_scalar(values: Any, field_type: FieldType) -> bool:
+    if is_missing(values):
+        return True
     if isinstance(values, (*_SCALARS, field_type.python)):
         return field_type.kind is not Kind.LIST
     return not hasattr(values, "__iter__") and not hasattr(values, "__arrow_c_array__")
@@ -142,19 +158,22 @@ def _plain_numbers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
 
 def _integers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
     fits = column <= np.iinfo(np.int64).max
-    return _checked(np.where(fits, column, 0).astype(np.int64), fits, column, field_type)
+    numbers = np.where(fits, column, 0).astype(np.int64)
+    return _checked(pa.array(numbers), fits, column, field_type)
 
 
 def _whole_numbers(column: AnyArray, field_type: FieldType) -> WrittenColumn:
-    """Accept floats without a fraction as ints.
+    """Accept floats without a fraction as ints, and NaN as None.
 
-    NumPy converts a whole column to floats as soon as one value has a fraction, so whether a run
-    has 1 or 1.0 depends on other runs.
+    NumPy converts a whole column to floats as soon as one value has a fraction, and pandas as soon
+    as one is missing, so whether a run has 1 or 1.0 depends on other runs. From 2**53 on, several
+    ints become the same float.
     """
-    limit = 2.0**63
-    fits = np.isfinite(column) & (column >= -limit) & (column < limit)
+    missing = np.isnan(column) if field_type.nullable else np.zeros(len(column), np.bool_)
+    fits = np.abs(column) < _LARGEST_WHOLE
     fits &= np.floor(np.where(fits, column, 0)) == column
-    return _checked(np.where(fits, column, 0).astype(np.int64), fits, column, field_type)
+    numbers = np.where(fits, column, 0).astype(np.int64)
+    return _checked(pa.array(numbers, mask=missing), fits | missing, column, field_type)
 
 
 def _floats(column: AnyArray, field_type: FieldType) -> WrittenColumn:
@@ -189,11 +208,11 @@ def _times(column: AnyArray, field_type: FieldType) -> WrittenColumn:
 
 
 def _checked(
-    numbers: AnyArray, fits: npt.NDArray[np.bool_], column: AnyArray, field_type: FieldType
+    numbers: pa.Array, fits: npt.NDArray[np.bool_], column: AnyArray, field_type: FieldType
 ) -> WrittenColumn:
     found = f"a {column.dtype} that {field_type.arrow} can't hold"
     problems = dict.fromkeys(np.flatnonzero(~fits).tolist(), found)
-    return WrittenColumn(pa.array(numbers), problems)
+    return WrittenColumn(numbers, problems)
 
 
 def _with_nulls_found(
@@ -208,6 +227,8 @@ def _with_nulls_found(
 
 def _write_arrow(column: pa.Array, field_type: FieldType) -> WrittenColumn:
     plain = _without_dictionary(column)
+    if pa.types.is_floating(plain.type) and field_type.kind is Kind.INT:
+        return _whole_numbers(plain.to_numpy(zero_copy_only=False), field_type)
     if not _casts_safely(plain.type, field_type):
         return write_values(_python_values_of_arrow(column, field_type), field_type)
     try:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from batchflow.columns.class_names import class_name
 from batchflow.columns.misfit import Misfit
+from batchflow.columns.missing import is_missing
 from batchflow.columns.size_limits import (
     ColumnTooLargeError,
     are_all,
@@ -134,10 +135,10 @@ def fit(value: Any, field_type: FieldType) -> Any:
     Raises:
         UnfitError: The value has another type, or the column can't hold it.
     """
-    if value is None:
+    if value is None or is_missing(value):
         if field_type.nullable:
             return None
-        raise UnfitError("None")
+        raise UnfitError(describe(value))
     converted = _converted(value, field_type)
     _require_time_zone(converted, field_type)
     try:

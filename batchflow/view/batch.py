@@ -22,7 +22,8 @@ from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.reason import checked_reason
 from batchflow.view.context import ChunkContext
-from batchflow.view.marks import Marks, exception_of
+from batchflow.view.marks import Marks, as_mask, exception_of
+from batchflow.view.status_codes import StatusCodes, status_codes
 
 if TYPE_CHECKING:
     import polars
@@ -37,6 +38,11 @@ class Batch(Generic[ObjectT, StatusT]):
     ``batch["total"]`` reads a field, and ``batch["total"] = values`` replaces it. The values are a
     NumPy, Arrow, pandas or Polars column, a list, or one value for all runs. The arrays that are
     read are read-only. The changes of a run are stored if it moves to a status or repeats.
+
+    The index of a batch has the numbers 0 to n - 1, like that of ``pd.DataFrame({"total":
+    batch["total"]})``. A pandas column is aligned by its index, and refused if that isn't a
+    permutation of the batch's. Columns without an index are taken in their order. A column, mask
+    or answer that doesn't have one value for each run fails all runs of the batch.
 
     The type of a field alone decides how it is read: bool, int and float with their NumPy dtype, or
     as objects if the field may be None; date, datetime and timedelta as ``datetime64`` and
@@ -82,7 +88,7 @@ class Batch(Generic[ObjectT, StatusT]):
 
         Raises:
             LookupError: There is no such field.
-            ValueError: There are more or fewer values than runs.
+            ValueError: There are more or fewer values than runs, or their order isn't known.
         """
         self._require_field(name)
         self._assigned[name] = as_column(values, len(self), self._fields[name].type)
@@ -148,6 +154,32 @@ class Batch(Generic[ObjectT, StatusT]):
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
         return self._context.stopping()
+
+    def where(self, mask: Any, then: StatusT | None, otherwise: StatusT | None) -> AnyArray:
+        """Return a column of statuses to answer with, chosen by `mask` for each run.
+
+        It is ``np.where`` for statuses, which aligns a pandas mask, and which type checkers accept.
+        None leaves a run unchanged.
+
+        Raises:
+            TypeError: The mask isn't made of bools.
+            ValueError: The mask doesn't have one value for each run.
+        """
+        choices = object_array([otherwise, then])
+        return choices[as_mask(mask, len(self)).astype(np.intp)]
+
+    def codes(self, values: Any) -> StatusCodes:
+        """Return the answer that gives the status of each run by its code.
+
+        Args:
+            values: A column of ints: the positions of the statuses among the members of their
+                enum, from 0. A null leaves its run unchanged.
+
+        Raises:
+            TypeError: The values aren't ints.
+            ValueError: There are more or fewer values than runs.
+        """
+        return status_codes(values, len(self))
 
     def fail(self, mask: Any, error: BaseException | type[BaseException] | str) -> None:
         """Fail the runs where `mask` is true, with an exception or a message.

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.columns.array_writing import WrongLengthError, to_array
+from batchflow.columns.array_writing import to_array
+from batchflow.columns.missing import is_missing
+from batchflow.columns.row_order import WrongLengthError, counted_values
 from batchflow.definition.outcome import Outcome
 from batchflow.errors import StepError
 
@@ -58,21 +60,36 @@ def as_mask(mask: Any, rows: int) -> npt.NDArray[np.bool_]:
 
     Raises:
         TypeError: The mask isn't made of bools.
-        ValueError: The mask has more or fewer values than there are runs.
+        ColumnShapeError: The mask has more or fewer values than there are runs, or their order
+            isn't known.
     """
-    column = np.full(rows, mask) if isinstance(mask, bool | np.bool_) else to_array(mask, rows)
+    column = np.full(rows, mask) if _is_one_bool(mask) else to_array(mask, rows)
     if isinstance(column, pa.Array) and pa.types.is_boolean(column.type):
         column = column.fill_null(False).to_numpy(zero_copy_only=False)
     elif isinstance(column, np.ma.MaskedArray):
         column = column.filled(False)
     values = np.asarray(column)
-    if values.dtype == object and {bool, np.bool_, type(None)} >= set(map(type, values)):
-        values = values.astype(bool)
+    if values.dtype == object:
+        values = _bools_of(values)
     if values.dtype != bool:
         raise TypeError(f"The mask is made of {values.dtype}. Give one bool for each run.")
     if values.shape != (rows,):
-        raise WrongLengthError(f"a mask with {values.size} values", rows)
+        raise WrongLengthError(f"a mask with {counted_values(values.size)}", rows)
     return values
+
+
+def _is_one_bool(mask: Any) -> bool:
+    return isinstance(mask, bool | np.bool_) or (
+        isinstance(mask, np.ndarray) and mask.ndim == 0 and mask.dtype == bool
+    )
+
+
+def _bools_of(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return objects as bools, with False for no value, if all of them are bools."""
+    known = np.array([False if v is None or is_missing(v) else v for v in values.ravel()], object)
+    if not {bool, np.bool_} >= set(map(type, known)):
+        return values
+    return known.reshape(values.shape).astype(bool)
 
 
 def exception_of(error: BaseException | type[BaseException] | str) -> BaseException:

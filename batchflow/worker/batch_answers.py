@@ -11,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batchflow.columns.array_writing import WrongLengthError, to_array
+from batchflow.columns.array_writing import to_array
 from batchflow.columns.arrays import object_array
+from batchflow.columns.missing import is_missing
+from batchflow.columns.row_order import ColumnShapeError, WrongLengthError, counted_values
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
 from batchflow.view.marks import UNMARKED, Marks
+from batchflow.view.status_codes import StatusCodes
 from batchflow.worker.identity import Identities
 from batchflow.worker.verdict import Verdict, describe_answer, invalid_outcome
 
@@ -26,6 +29,7 @@ _MOST_CODES: Final = 256
 _NUMBERS: Final = (int, float, np.integer, np.floating)
 # Python can iterate over these types, but the items aren't a column.
 _NO_COLUMNS: Final = (type, bytes, bytearray, memoryview, Mapping, Set, pa.Table, pa.RecordBatch)
+_USE_CODES: Final = "; batch.codes(...) takes the codes of statuses"
 
 Codes = npt.NDArray[np.int64]
 
@@ -33,10 +37,9 @@ Codes = npt.NDArray[np.int64]
 class BatchAnswers:
     """Decode the answers of one batch step.
 
-    A status is a member, its name, or its code (its place among the members). NumPy turns members
-    that are ints or strings into their values, so with such an enum values are allowed too, and
-    take precedence over names and codes. None, NaN and NA are nulls. Because NaN turns codes into
-    floats, a float without a fraction is a code too.
+    A status is a member, its name, or a code in `StatusCodes`. NumPy turns members that are ints or
+    strings into their values, so a column may have the values of such an enum too, which take
+    precedence over names. None, NaN, NaT and NA are nulls.
     """
 
     def __init__(self, step: Step, statuses: Sequence[enum.Enum]) -> None:
@@ -44,7 +47,7 @@ class BatchAnswers:
         self._statuses = statuses
         self._type = type(step.from_status)
         self._by_text: dict[Any, int] = {member.name: code for code, member in enumerate(statuses)}
-        self._by_number: dict[Any, int] = {code: code for code in range(len(statuses))}
+        self._by_number: dict[Any, int] = {}
         if issubclass(self._type, str):
             self._by_text |= _codes_by_value(statuses)
         if issubclass(self._type, int):
@@ -85,6 +88,10 @@ class BatchAnswers:
             code = codes[row]
             answered = _one_of(answers, row) if code == _INVALID else self._statuses[code]
             found = describe_answer(answered, self._step)
+            if isinstance(answered, int | np.integer) and not isinstance(
+                answered, bool | enum.Enum
+            ):
+                found += _USE_CODES
             verdict.invalid[row] = invalid_outcome(self._step, found)
 
     def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
@@ -93,8 +100,8 @@ class BatchAnswers:
             return self._decoded(_unwrapped(answer), rows)
         except InvalidOutcome:
             raise
-        except WrongLengthError as error:
-            raise invalid_outcome(self._step, error.found) from None
+        except ColumnShapeError as error:
+            raise invalid_outcome(self._step, error.found) from error
         except Exception as error:
             found = f"{describe_answer(answer, self._step)}, which can't be read as a column"
             raise invalid_outcome(self._step, found) from error
@@ -102,15 +109,22 @@ class BatchAnswers:
     def _decoded(self, answer: Any, rows: int) -> tuple[Codes, Any]:
         if answer is None or isinstance(answer, _NO_COLUMNS):
             raise invalid_outcome(self._step, describe_answer(answer, self._step))
+        if isinstance(answer, StatusCodes):
+            return self._explicit_codes(answer, rows), answer.codes
         if isinstance(answer, enum.Enum | str | int | np.integer):
             return np.full(rows, self._code(answer)), [answer] * rows
         column = to_array(answer, rows)
         if getattr(column, "ndim", 1) != 1:
-            found = f"an array of {column.ndim} dimensions"
-            raise invalid_outcome(self._step, found)
+            raise ColumnShapeError(f"an array of {column.ndim} dimensions", "Give one of 1.")
         if len(column) != rows:
-            raise invalid_outcome(self._step, f"{len(column)} values for {rows} runs")
+            raise WrongLengthError(counted_values(len(column)), rows)
         return self._column_codes(column), column
+
+    def _explicit_codes(self, answer: StatusCodes, rows: int) -> Codes:
+        if len(answer.codes) != rows:
+            raise WrongLengthError(f"codes of {counted_values(len(answer.codes))}", rows)
+        known = (answer.codes >= 0) & (answer.codes < len(self._statuses))
+        return np.where(answer.stays, _STAY, np.where(known, answer.codes, _INVALID))
 
     def _column_codes(self, column: npt.NDArray[Any] | pa.Array) -> Codes:
         if isinstance(column, np.ma.MaskedArray):
@@ -193,8 +207,7 @@ def _one_of(answers: Any, row: int) -> Any:
 def _is_null(answer: Any) -> bool:
     if isinstance(answer, float | np.floating):
         return bool(np.isnan(answer))
-    # pandas has its own NA, which can't be compared; its class is recognised by its name.
-    return answer is None or answer is np.ma.masked or type(answer).__name__ == "NAType"
+    return answer is None or is_missing(answer)
 
 
 def _apply(marks: Marks, verdict: Verdict, step: Step) -> None:

@@ -1,4 +1,8 @@
-"""Execute a batch step; halve a batch that fails until each failure is traced to one run."""
+"""Execute a batch step; halve a batch that fails until each failure is traced to one run.
+
+An answer, a column or a mask that doesn't have one value for each run is no run's fault, so its
+batch isn't halved.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder
 from batchflow.worker.result_builder import ResultBuilder, WrittenField
+from batchflow.worker.shape_errors import is_of_the_whole
 from batchflow.worker.timing import Slice
 from batchflow.worker.verdict import Verdict
 
@@ -64,6 +69,9 @@ class BatchSession:
             except BaseException as error:
                 if issubclass(type(error), MemoryError):
                     self._control.out_of_memory(error)
+                if is_of_the_whole(error, stop - start):
+                    self._fail_all(error)
+                    break
                 middle = (start + stop) // 2
                 if middle > start:
                     waiting += [(middle, stop), (start, middle)]
@@ -110,6 +118,13 @@ class BatchSession:
     def _fail(self, row: int, error: BaseException) -> None:
         self._builder.raised(row, error)
         self._verdict.fail(row)
+
+    def _fail_all(self, error: BaseException) -> None:
+        """Fail all runs, also the ones that smaller calls decided: a length fitted by chance."""
+        rows = range(self._context.chunk.num_rows)
+        self._verdict = Verdict.of(len(rows), Outcome.FAILED)
+        self._written.clear()
+        self._builder.failed(rows, error)
 
     def _result(self) -> ChunkResult:
         # No call of the step is to blame for errors from here on.

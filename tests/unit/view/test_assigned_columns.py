@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import types
 import uuid
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from batchflow.columns.array_writing import WrongLengthError, as_column, write_column
+from batchflow.columns.array_writing import as_column, write_column
+from batchflow.columns.row_order import UnorderedColumnError, WrongLengthError
 from batchflow.columns.value_reading import read_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
 from kit.colours import Colour
@@ -32,6 +34,7 @@ class Thing:
     count: int
     maybe_count: int | None
     price: float
+    maybe_price: float | None
     amount: Annotated[decimal.Decimal, Precision(9, 2)]
     name: str
     maybe_name: str | None
@@ -82,6 +85,24 @@ def stored(name: str, values: Any, rows: int = 2) -> tuple[list[Any], dict[int, 
         ("maybe_count", pl.Series([1, None]), [1, None]),
         ("maybe_count", np.array([1, None], object), [1, None]),
         ("maybe_count", None, [None, None]),
+        ("maybe_count", pd.Series([1, None]), [1, None]),
+        ("maybe_count", np.array([1.0, np.nan]), [1, None]),
+        ("maybe_count", pa.array([1.0, None]), [1, None]),
+        ("maybe_count", pl.Series([1.0, None]), [1, None]),
+        ("maybe_count", [1, pd.NA], [1, None]),
+        ("maybe_count", pd.NA, [None, None]),
+        ("maybe_name", pd.Series(["a", np.nan], dtype=object), ["a", None]),
+        ("maybe_name", np.array(["a", np.nan], object), ["a", None]),
+        ("maybe_at", pd.Series([pd.Timestamp(MOMENT), pd.NaT], dtype=object), [MOMENT, None]),
+        ("maybe_at", [MOMENT, np.datetime64("NaT")], [MOMENT, None]),
+        ("maybe_at", pd.NaT, [None, None]),
+        ("maybe_price", pd.Series([0.5, None]), [0.5, None]),
+        ("maybe_price", pd.Series([0.5, None], dtype=object), [0.5, None]),
+        ("colour", pd.Series(list(Colour)).astype("category"), list(Colour)),
+        ("key", pl.Series(KEYS, dtype=pl.Object), KEYS),
+        ("count", pd.Series([2, 1], index=[1, 0]), [1, 2]),
+        ("count", pd.Series([2, 1], index=pd.Index([1, 0], dtype=object)), [1, 2]),
+        ("part", pd.DataFrame(PLAIN_PARTS[::-1], index=[1, 0]), PARTS),
         ("price", np.array([1, 2]), [1.0, 2.0]),
         ("price", np.array([0.5, 2], np.float32), [0.5, 2.0]),
         ("price", pa.array([1, 2]), [1.0, 2.0]),
@@ -153,7 +174,13 @@ def test_a_column_of_the_fields_type_is_accepted(
         ("key", [KEYS[0].bytes, KEYS[1]], [0], "a bytes"),
         ("count", np.array([1.0, 1.5]), [1], "a float64 that int64 can't hold"),
         ("count", np.array([1.0, np.nan]), [1], "a float64 that"),
-        ("count", np.array([1.0, 2.0**63]), [1], "a float64 that"),
+        ("count", np.array([1.0, 2.0**53]), [1], "a float64 that"),
+        ("count", pd.Series([1.0, 2.5]), [1], "a float64 that"),
+        ("count", pd.Series([1, None]), [1], "a float64 that"),
+        ("count", pd.Series([1, None], dtype="Int64"), [1], "None"),
+        ("count", pd.Series([1, pd.NA], dtype=object), [1], "a NAType"),
+        ("at", pd.Series([MOMENT, pd.NaT], dtype=object), [1], "a NaTType"),
+        ("maybe_name", pd.Series(["a", 1.5], dtype=object), [1], "a float"),
         ("count", np.array([1, 2**63], np.uint64), [1], "a uint64 that"),
         ("count", np.array([1, None], object), [1], "None"),
         ("count", pa.array([1, None]), [1], "None"),
@@ -195,5 +222,28 @@ def test_only_the_values_that_do_not_fit_are_problems(
 
 @pytest.mark.parametrize("values", [np.arange(3), [1], pa.array([1]), pl.Series([1, 2, 3])])
 def test_a_column_of_another_length_is_an_error_with_both_lengths(values: Any) -> None:
-    with pytest.raises(WrongLengthError, match=rf"{len(values)} values for 2 runs"):
+    with pytest.raises(WrongLengthError, match=rf"{len(values)} values? for 2 runs"):
         as_column(values, 2, TYPES["count"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([1, 2], index=[1, 2]),
+        pd.Series([1, 2], index=[0, 0]),
+        pd.Series([1, 2], index=["a", "b"]),
+        pd.Series([1, 2], index=[0.0, 1.0]),
+        pd.Series([1, 2], index=pd.MultiIndex.from_tuples([(0, 0), (0, 1)])),
+        {1, 2},
+        {"a": 1, "b": 2}.keys(),
+        types.MappingProxyType({1: 1, 2: 2}),
+    ],
+)
+def test_a_column_in_an_unknown_order_is_refused(values: Any) -> None:
+    with pytest.raises(UnorderedColumnError, match=r"index|no order"):
+        as_column(values, 2, TYPES["count"])
+
+
+def test_nan_stays_a_float_in_a_field_that_cannot_be_none() -> None:
+    values, problems = stored("price", pd.Series([0.5, np.nan]))
+    assert (str(values), problems) == ("[0.5, nan]", {})

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,30 +31,23 @@ WHICH = np.array([True, False, True])
     [
         (DONE, ["DONE"] * 3),
         ("BAD", ["BAD"] * 3),
-        (1, ["DONE"] * 3),
-        (np.int8(2), ["BAD"] * 3),
         ([DONE, BAD, DONE], ["DONE", "BAD", "DONE"]),
         (np.where(WHICH, DONE, BAD), ["DONE", "BAD", "DONE"]),
         (np.where(WHICH, DONE, None), ["DONE", None, "DONE"]),
         (np.where(WHICH, "DONE", "BAD"), ["DONE", "BAD", "DONE"]),
-        (np.where(WHICH, 1, 2), ["DONE", "BAD", "DONE"]),
-        (np.where(WHICH, 1, 2).astype(np.uint8), ["DONE", "BAD", "DONE"]),
-        (np.ma.MaskedArray([1, 2, 2], [False, False, True]), ["DONE", "BAD", None]),
         (
             np.ma.MaskedArray(np.array([DONE, BAD, BAD], object), [False, False, True]),
             ["DONE", "BAD", None],
         ),
         (pa.array(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
         (pa.array(["DONE", None, "BAD"]).dictionary_encode(), ["DONE", None, "BAD"]),
-        (pa.array([1, None, 2]), ["DONE", None, "BAD"]),
         (pa.chunked_array([["DONE"], ["BAD", "BAD"]]), ["DONE", "BAD", "BAD"]),
         (pa.nulls(3), [None, None, None]),
         (pd.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
-        (pd.Series([1, None, 2], dtype="Int64"), ["DONE", None, "BAD"]),
-        (pd.Series([1, None, 2]), ["DONE", None, "BAD"]),
         (pd.Series([DONE, None, BAD]), ["DONE", None, "BAD"]),
+        (pd.Series([DONE, pd.NA, pd.NaT], dtype=object), ["DONE", None, None]),
+        (pd.Series([BAD, None, DONE], index=[2, 1, 0]), ["DONE", None, "BAD"]),
         (pd.Series([0, 1, 2]).map({0: DONE, 2: BAD}), ["DONE", None, "BAD"]),
-        (np.array([1, np.nan, 2]), ["DONE", None, "BAD"]),
         (np.array(DONE), ["DONE", "DONE", "DONE"]),
         (pa.scalar("BAD"), ["BAD", "BAD", "BAD"]),
         (pl.Series(["DONE", None, "BAD"]), ["DONE", None, "BAD"]),
@@ -127,7 +121,11 @@ def test_members_that_numpy_turns_into_numbers_or_texts_are_recognised(
         (Status.ELSEWHERE, [0, 1, 2], "ELSEWHERE, which isn't declared"),
         ([DONE, Status.ELSEWHERE, DONE], [1], "ELSEWHERE, which isn't declared"),
         (np.array(["DONE", "secret", "ELSEWHERE"]), [1, 2], ""),
-        (np.array([1, 17, -1]), [1, 2], "a value of type int"),
+        (1, [0, 1, 2], "a value of type int; batch.codes(...) takes the codes of statuses"),
+        (np.int8(1), [0, 1, 2], "batch.codes(...)"),
+        (np.array([1, 1, 1]), [0, 1, 2], "batch.codes(...)"),
+        (pa.array([1, 1, 1]), [0, 1, 2], "batch.codes(...)"),
+        ([DONE, 1, DONE], [1], "batch.codes(...)"),
         (np.array([True, False, True]), [0, 1, 2], "bool"),
         (pa.array(["DONE", "secret", "BAD"]), [1], "a value of type"),
         ([DONE, 1.5, object()], [1, 2], "a value of type"),
@@ -135,7 +133,7 @@ def test_members_that_numpy_turns_into_numbers_or_texts_are_recognised(
         (types.MappingProxyType({"DONE": 1}), [0, 1, 2], "a value of type mappingproxy"),
         (frozenset(["DONE", "BAD", "NEW"]), [0, 1, 2], "a value of type frozenset"),
         (np.full((3, 1), DONE), [0, 1, 2], "an array of 2 dimensions"),
-        (np.array([1, 1.5, 17]), [1, 2], "a value of type float"),
+        (np.array([1.0, 1.5, 17]), [0, 1, 2], "a value of type float"),
     ],
 )
 def test_an_undeclared_answer_fails_only_its_runs(
@@ -155,10 +153,137 @@ def test_an_undeclared_answer_fails_only_its_runs(
         assert "secret" not in message
 
 
-def test_an_answer_of_the_wrong_length_is_rejected_with_both_lengths(execute: Execute) -> None:
-    done = execute(lambda batch: [DONE] * 5, items(2), batch=True)
-    assert done.outcomes == ["FAILED", "FAILED"]
-    assert "5 values for 1 runs" in done.failures[0][1]
+@pytest.mark.parametrize(
+    ("values", "to"),
+    [
+        (np.array([1, 2, 1], np.uint8), ["DONE", "BAD", "DONE"]),
+        (np.ma.MaskedArray([1, 2, 2], [False, False, True]), ["DONE", "BAD", None]),
+        (pa.array([1, None, 2]), ["DONE", None, "BAD"]),
+        (pd.Series([1, None, 2], dtype="Int64"), ["DONE", None, "BAD"]),
+        (pd.Series([1, 2, 2], index=[2, 1, 0]), ["BAD", "BAD", "DONE"]),
+        (pl.Series([1, None, 2]), ["DONE", None, "BAD"]),
+        ([1, None, 2], ["DONE", None, "BAD"]),
+    ],
+)
+def test_codes_are_answers_if_they_are_given_as_codes(
+    execute: Execute, values: Any, to: list[str | None]
+) -> None:
+    done = execute(lambda batch: batch.codes(values), items(3), batch=True)
+    assert done.to == to
+    assert not done.failures
+
+
+def test_codes_that_are_no_declared_status_fail_their_runs(execute: Execute) -> None:
+    done = execute(lambda batch: batch.codes(batch["count"]), items(5), batch=True)
+    assert done.to == [None, "DONE", "BAD", None, None]
+    assert "NEW, which isn't declared" in done.failures[0][1]
+    assert "ELSEWHERE, which isn't declared" in done.failures[3][1]
+    assert "a value of type int" in done.failures[4][1]
+
+
+@pytest.mark.parametrize("values", [np.array([0.5, 1.0]), ["DONE", "BAD"], [True, False]])
+def test_codes_that_are_not_ints_are_refused(execute: Execute, values: Any) -> None:
+    done = execute(lambda batch: batch.codes(values[: len(batch)]), items(2), batch=True)
+    assert done.failures[0] == (
+        "TypeError",
+        "The codes aren't ints. Give one int, or None, for each run.",
+    )
+
+
+def test_statuses_are_chosen_by_a_mask_that_is_aligned(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        frame = pd.DataFrame({"count": batch["count"]}).sort_values("count", ascending=False)
+        return batch.where(frame["count"] > 1, DONE, None)
+
+    assert execute(step, items(3), batch=True).to == [None, None, "DONE"]
+
+
+def returns(answer: Any) -> Any:
+    return lambda batch: answer
+
+
+def assigns(values: Any) -> Any:
+    def step(batch: Any) -> Any:
+        batch["count"] = values(batch) if callable(values) else values
+        return DONE
+
+    return step
+
+
+def skips(mask: Any) -> Any:
+    return lambda batch: batch.skip(mask)
+
+
+def wraps(step: Any) -> Any:
+    def wrapped(batch: Any) -> Any:
+        try:
+            return step(batch)
+        except ValueError:
+            raise RuntimeError("mine") from None
+
+    return wrapped
+
+
+def pair(batch: Any) -> Any:
+    return pd.DataFrame({"count": batch["count"]})
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        (returns([DONE, BAD]), "2 values for 4 runs"),
+        (returns(pl.Series(["DONE", "BAD"])), "2 values for 4 runs"),
+        (returns(np.array([[DONE, BAD]] * 2)), "2 dimensions"),
+        (returns(pd.Series([DONE] * 4, index=list("abcd"))), "another index than the batch's"),
+        (lambda batch: batch.codes([1, 1]), "2 values for 4 runs"),
+        (assigns([1, 2]), "2 values for 4 runs"),
+        (assigns(pd.Series([1, 2])), "2 values for 4 runs"),
+        (assigns(lambda batch: iter([1, 2])), "2 values for 4 runs"),
+        (assigns(lambda batch: pair(batch).groupby("count")["count"].sum()[:1]), "1 value for 4"),
+        (assigns(lambda batch: pair(batch)["count"].set_axis(list("abcd"))), "another index"),
+        (assigns(lambda batch: {1, 2}), "no order"),
+        (skips([True, False]), "2 values for 4 runs"),
+        (wraps(assigns([1, 2])), "mine"),
+        # The libraries find it before the batch does.
+        (assigns(lambda batch: batch["count"] + np.array([1, 2])), "broadcast"),
+        (assigns(lambda batch: np.where(batch["count"] > 0, [1, 2], 0)), "broadcast"),
+        (assigns(lambda batch: np.select([batch["count"] > 0], [[1, 2]])), "broadcast"),
+        (assigns(lambda batch: batch["count"].reshape(2)), "reshape"),
+        (assigns(lambda batch: pair(batch).assign(x=[1, 2])["x"]), "Length of values"),
+        (assigns(lambda batch: pair(batch)["count"] == np.arange(2)), "ngths must match"),
+        (assigns(lambda batch: pd.DataFrame({"a": batch["count"], "b": [1, 2]})), "same length"),
+        (assigns(lambda batch: batch.polars().with_columns(x=pl.Series([1, 2]))["x"]), "length"),
+        (assigns(lambda batch: batch.polars()["count"] + pl.Series([1, 2])), "length"),
+        (assigns(lambda batch: pc.add(batch.arrow["count"], pa.array([1, 2]))), "same length"),
+    ],
+)
+def test_a_wrong_length_or_order_fails_the_batch_as_a_whole_with_one_error(
+    execute: Execute, step: Any, found: str
+) -> None:
+    calls: list[int] = []
+
+    def counted(batch: Any) -> Any:
+        calls.append(len(batch))
+        return step(batch)
+
+    done = execute(counted, items(4), batch=True)
+    assert done.outcomes == ["FAILED"] * 4
+    assert calls == [4]
+    assert len(set(done.failures.values())) == 1
+    assert found in done.failures[0][1]
+
+
+def test_a_length_that_fits_a_part_by_chance_fails_the_whole_batch(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        if 3 in batch["count"] and len(batch) > 1:
+            raise RuntimeError("cursed")
+        batch["price"] = 1.0
+        return [DONE, BAD]
+
+    done = execute(step, items(4), batch=True)
+    assert done.outcomes == ["FAILED"] * 4
+    assert "2 values for 1 run;" in done.failures[0][1]
+    assert not done.result.changes
 
 
 def test_assigned_columns_are_stored_and_read_back(execute: Execute) -> None:
