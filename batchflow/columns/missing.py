@@ -19,7 +19,7 @@ def is_missing(value: Any) -> bool:
 
     None isn't one of them, and neither is NaN, which is a float.
     """
-    # By its class, because an object may have any ``__eq__``, and pandas needn't be installed.
+    # By its class, because an object may have any ``__eq__``, and pandas may not be installed.
     kind = type(value)
     if kind.__name__ in _OF_PANDAS:
         return kind.__module__.startswith("pandas.")
