@@ -35,7 +35,10 @@ def without_nan(column: AnyArray, field_type: FieldType) -> AnyArray:
     if column.dtype != object or field_type.kind is Kind.FLOAT:
         return column
     gaps = np.fromiter((_is_nan(value) for value in column), np.bool_, len(column))
-    return np.where(gaps, None, column) if gaps.any() else column
+    if gaps.any():
+        column = column.copy()
+        column[gaps] = None
+    return column
 
 
 def _is_nan(value: Any) -> bool:
