@@ -15,8 +15,10 @@ import socket
 import subprocess
 import sys
 
+from batchflow.executor.import_path import import_path
 from batchflow.executor.launcher import Launcher
 from batchflow.worker.fork_server_main import ENDED, STARTED
+from batchflow.worker.transport import socket_pair
 
 _BOOTSTRAP = (
     "import json, sys; sys.path[:], sys.argv[:], parent, numbers = json.loads(sys.argv[1]); "
@@ -115,11 +117,11 @@ class ForkServer:
         if self._process is not None and self._process.poll() is None:
             return
         self._end()
-        self._requests, theirs = socket.socketpair()
+        self._requests, theirs = socket_pair()
         with theirs:
             descriptor = theirs.fileno()
             numbers = [descriptor, self._memory_limit_bytes]
-            arguments = json.dumps([sys.path, sys.argv, os.getpid(), numbers])
+            arguments = json.dumps([import_path(), sys.argv, os.getpid(), numbers])
             self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 
     def _request(self, descriptors: list[int]) -> None:

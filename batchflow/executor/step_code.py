@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
 from batchflow.errors import StepCodeError
+from batchflow.executor.code_pickler import dumped
 from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.transport import MessageKind
 
@@ -25,9 +24,9 @@ def pickled(workflows: Workflows) -> bytes:
         StepCodeError: They can't be sent; the message names the step that is the reason, if any.
     """
     try:
-        return _dumped(dict(workflows))
+        return dumped(dict(workflows))
     except Exception as error:
-        culprit = _first(workflows, lambda function: not _can_be_dumped(function))
+        culprit = _first(workflows, lambda function: not _can_bedumped(function))
         raise StepCodeError(
             f"The code of {culprit} can't be sent to worker processes: {error}; open what a "
             "step needs in `resources`, or inside the step, or use workers=0."
@@ -59,21 +58,16 @@ def _functions(workflows: Workflows) -> Iterator[tuple[str, str, Callable[..., A
                 yield workflow.name, step.name, step.function
 
 
-def _can_be_dumped(function: Callable[..., Any]) -> bool:
+def _can_bedumped(function: Callable[..., Any]) -> bool:
     try:
-        _dumped(function)
+        dumped(function)
     except Exception:
         return False
     return True
 
 
 def _can_be_loaded(code: object, fork_server: ForkServer) -> bool:
-    worker = WorkerProcess(fork_server, _dumped(code), capacity=0)
+    worker = WorkerProcess(fork_server, dumped(code), capacity=0)
     message = worker.receive()
     worker.kill()
     return message is not None and message.kind is MessageKind.READY
-
-
-def _dumped(code: object) -> bytes:
-    dumped: bytes = cloudpickle.dumps(code)
-    return dumped

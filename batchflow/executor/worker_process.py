@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,7 +13,14 @@ from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.protocol import LostChunk
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.memory import OUT_OF_MEMORY
-from batchflow.worker.transport import Message, MessageKind, anonymous_file, receive, send
+from batchflow.worker.transport import (
+    Message,
+    MessageKind,
+    anonymous_file,
+    receive,
+    send,
+    socket_pair,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +45,7 @@ class WorkerProcess:
         self._capacity = capacity
         self._timeouts: dict[int, float | None] = {}
         self._overdue_since: float | None = None
-        self.channel, theirs = socket.socketpair()
+        self.channel, theirs = socket_pair()
         lifeline, self._lifeline = os.pipe()
         with anonymous_file("batchflow-control") as page, theirs:
             self._page = ControlPage(page)

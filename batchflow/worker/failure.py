@@ -22,6 +22,8 @@ TRACEBACK_CHARACTERS: Final = 16_000
 _FRAMES_AT_EACH_END: Final = 20
 _MOST_CAUSES: Final = 5
 _MOST_PARTS: Final = 3
+_MOST_SHOWN: Final = 12
+_MOST_NOTES: Final = 10
 _MOST_LOOKED_AT: Final = 1_000
 _MOST_REMEMBERED: Final = 512
 _NAME_CHARACTERS: Final = 300
@@ -38,6 +40,11 @@ _CONTEXT: Final = BaseException.__dict__["__context__"].__get__
 _SUPPRESSES: Final = BaseException.__dict__["__suppress_context__"].__get__
 _TRACEBACK: Final = BaseException.__dict__["__traceback__"].__get__
 _PARTS: Final = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+# What links an exception to the next one in a traceback; the first two are the interpreter's own.
+_CAUSED: Final = "The above exception was the direct cause of the following exception:"
+_HANDLED: Final = "During handling of the above exception, another exception occurred:"
+_GROUPED: Final = "The above exception is part of the following group:"
 
 Place = tuple[CodeType, int]
 
@@ -57,6 +64,14 @@ class Failure:
     retryable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An exception of a traceback, and its link to the next one."""
+
+    error: BaseException
+    link: str = ""
+
+
 class FailureRecorder:
     """Record the exceptions of one step.
 
@@ -66,7 +81,7 @@ class FailureRecorder:
 
     def __init__(self, retry: Retry) -> None:
         self._retry = retry
-        self._known: collections.OrderedDict[tuple[object, ...], tuple[str, str]] = (
+        self._known: collections.OrderedDict[tuple[object, ...], tuple[list[str], str]] = (
             collections.OrderedDict()
         )
 
@@ -83,38 +98,57 @@ class FailureRecorder:
             )
 
     def _record(self, error: BaseException) -> Failure:
-        name = qualified_class_name(error)
         message = _message(error)
-        frames, fingerprint = self._frames(error, message)
-        last_line = f"{name}: {message}" if message else name
+        shown = _errors_to_show(error)
+        frames, fingerprint = self._frames([one.error for one in shown], message)
+        last_lines = _last_lines(error, message)
+        before = "".join(
+            f"{frame}{_last_lines(one.error, _own_message(one.error))}\n\n{one.link}\n\n"
+            for frame, one in zip(frames, shown[:-1], strict=False)
+        )
         return Failure(
-            type=name,
+            type=qualified_class_name(error),
             message=message,
-            traceback=_end_of(frames, TRACEBACK_CHARACTERS - len(last_line)) + last_line,
+            traceback=_end_of(before + frames[-1], TRACEBACK_CHARACTERS - len(last_lines))
+            + last_lines,
             fingerprint=fingerprint,
             retryable=self._retry.retries(type(error)),
         )
 
-    def _frames(self, error: BaseException, message: str) -> tuple[str, str]:
-        errors = _errors_to_show(error)
+    def _frames(self, errors: list[BaseException], message: str) -> tuple[list[str], str]:
         places = tuple((qualified_class_name(one), *_places(one)) for one in errors)
         # Without a frame, only the words of the message distinguish two failures.
         words = None if len(places[-1]) > 1 else _VALUES.sub("", message)
         key = (places, words)
         known = self._known.get(key)
         if known is None:
-            known = _frames_text(errors), _fingerprint(errors, words)
+            known = [_frames_text(one) for one in errors], _fingerprint(errors[-1], words)
             self._known[key] = known
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.popitem(last=False)
         return known
 
 
-def _errors_to_show(error: BaseException) -> list[BaseException]:
-    """Return the causes of the error, the first of its parts, and the error itself as the last."""
-    chain = list(_chain(error))
-    parts = [part for one in chain for part in _first_parts(one)]
-    return [*reversed(chain[1:]), *parts, error]
+def _errors_to_show(error: BaseException) -> list[_Shown]:
+    """Return the causes of the error and the first parts of groups, and the error as the last."""
+    shown = []
+    for one in _linked_chain(error):
+        for part in _first_parts(one.error):
+            *causes, last = _linked_chain(part)
+            shown += [*causes, _Shown(last.error, _GROUPED)]
+        shown.append(one)
+    return shown[-_MOST_SHOWN:]
+
+
+def _linked_chain(error: BaseException) -> list[_Shown]:
+    """Return the causes of the error, oldest first, and the error itself as the last."""
+    newer: BaseException | None = None
+    linked = []
+    for one in _chain(error):
+        link = "" if newer is None else _CAUSED if _CAUSE(newer) is one else _HANDLED
+        linked.append(_Shown(one, link))
+        newer = one
+    return linked[::-1]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -158,12 +192,7 @@ def _users_frames(step: TracebackType | None) -> Iterator[Place]:
         step = step.tb_next
 
 
-def _frames_text(errors: list[BaseException]) -> str:
-    others = [f"{_one_text(one)}{qualified_class_name(one)}\n\n" for one in errors[:-1]]
-    return _end_of("".join([*others, _one_text(errors[-1])]), TRACEBACK_CHARACTERS)
-
-
-def _one_text(error: BaseException) -> str:
+def _frames_text(error: BaseException) -> str:
     places = _places(error)
     if not places:
         return ""
@@ -180,8 +209,23 @@ def _one_text(error: BaseException) -> str:
     return "Traceback (most recent call last):\n" + "".join(traceback.format_list(summaries))
 
 
-def _fingerprint(errors: list[BaseException], words: str | None) -> str:
-    error = errors[-1]
+def _last_lines(error: BaseException, message: str) -> str:
+    """Return the lines of a traceback after its frames: the class, the message and the notes."""
+    name = qualified_class_name(error)
+    lines = [f"{name}: {message}" if message else name, *_notes(error)]
+    return storable("\n".join(lines), TRACEBACK_CHARACTERS)
+
+
+def _notes(error: BaseException) -> list[str]:
+    try:
+        notes = list(itertools.islice(getattr(error, "__notes__", ()), _MOST_NOTES))
+        return [storable(str.__str__(note), MESSAGE_CHARACTERS) for note in notes]
+    except BaseException:
+        # The attribute may be anything, and its class may raise.
+        return []
+
+
+def _fingerprint(error: BaseException, words: str | None) -> str:
     parts = [str(_MODULE(type(error))), qualified_class_name(error), words or ""]
     for code, line in _places(error):
         text = _line(code, line) or str(line - code.co_firstlineno)

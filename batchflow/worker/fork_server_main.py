@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 import warnings
 
 import numpy.ma  # noqa: F401 - NumPy imports it at first use, and so each worker would
@@ -100,6 +101,7 @@ class _ForkLoop:
         _close(self._ends, self._wakeup, reports, *self._reports.values())
         # A step that signals its process group reaches no other process.
         os.setpgid(0, 0)
+        _draw_own_numbers()
         end_with_parent(self._pid)
 
     def _report_ends(self) -> None:
@@ -111,6 +113,12 @@ class _ForkLoop:
             reports = self._reports.pop(pid)
             _report(reports, ENDED.pack(os.waitstatus_to_exitcode(status)))
             _close(reports)
+
+
+def _draw_own_numbers() -> None:
+    """Seed NumPy's global generator, which forked processes would share; `random` seeds itself."""
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
 
 
 def _report(reports: int, message: bytes) -> None:

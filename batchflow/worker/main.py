@@ -32,6 +32,7 @@ def main(
     """Serve chunks over the inherited socket until it closes or a message requests the end."""
     end_with_writer(lifeline_descriptor)
     channel = socket.socket(fileno=channel_descriptor)
+    channel.settimeout(None)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
     setup = receive(channel)

@@ -48,6 +48,17 @@ class Message:
     payload: pa.Buffer | None
 
 
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two connected sockets that wait without a limit.
+
+    `socket.setdefaulttimeout`, which programs call for their downloads, doesn't apply to them.
+    """
+    ours, theirs = socket.socketpair()
+    ours.settimeout(None)
+    theirs.settimeout(None)
+    return ours, theirs
+
+
 def anonymous_file(name: str) -> BinaryIO:
     """Open a file without a name, which only its holders can read, and which ends with the last."""
     if hasattr(os, "memfd_create"):

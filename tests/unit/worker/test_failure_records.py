@@ -154,3 +154,68 @@ def test_a_failing_step_does_not_affect_other_runs(execute: Execute) -> None:
     done = execute(step, [Item("a", 1), Item("b", 0), Item("c", 4)])
     assert done.outcomes == ["ADVANCED", "FAILED", "ADVANCED"]
     assert done.change("count") == [100, "-", 25]
+
+
+def refuse(message: str) -> Any:
+    raise LookupError(f"no stock for {message}")
+
+
+def update(message: str, *, explicit: bool) -> None:
+    try:
+        refuse(message)
+    except LookupError as error:
+        if explicit:
+            raise RuntimeError("update failed") from error
+        raise RuntimeError("update failed")  # noqa: B904 - the context of the error is the point
+
+
+@pytest.mark.parametrize("explicit", [True, False], ids=["cause", "context"])
+def test_the_traceback_has_the_message_of_each_cause(explicit: bool) -> None:
+    recorder = FailureRecorder(Retry())
+    for message in ("pear", "plum"):  # The second one has its frames from the cache.
+        try:
+            update(message, explicit=explicit)
+        except RuntimeError as error:
+            text = recorder.record(error).traceback
+        cause, link, last = text.partition("direct cause" if explicit else "During handling")
+        assert f"LookupError: no stock for {message}\n" in cause
+        assert link
+        assert last.endswith("\nRuntimeError: update failed")
+
+
+def test_a_suppressed_context_is_left_out() -> None:
+    def step() -> None:
+        try:
+            refuse("pear")
+        except LookupError:
+            raise RuntimeError("update failed") from None
+
+    assert "no stock" not in record(step).traceback
+
+
+def test_the_traceback_of_a_group_has_its_parts_with_their_causes_and_notes() -> None:
+    def step() -> None:
+        try:
+            update("pear", explicit=True)
+        except RuntimeError as error:
+            error.add_note("at depot 7")
+            raise ExceptionGroup("three depots", [error, KeyError("depot")]) from None
+
+    text = record(step).traceback
+    expected = ["no stock for pear", "RuntimeError: update failed\nat depot 7", "KeyError: 'depot'"]
+    places = [text.index(each) for each in [*expected, "ExceptionGroup: three depots"]]
+    assert places == sorted(places)
+
+
+def test_long_messages_of_many_causes_stay_within_the_bound() -> None:
+    def fail(depth: int) -> None:
+        try:
+            if depth:
+                fail(depth - 1)
+        finally:
+            raise ValueError(f"level {depth} " + "x" * 100_000)
+
+    failure = record(fail, 50)
+    assert len(failure.traceback) <= 16_000
+    assert "level 50" in failure.traceback
+    assert "level 49" in failure.traceback
