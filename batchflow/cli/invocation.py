@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from batchflow.cli.encoding import write_in_any_encoding
 from batchflow.cli.exit_code import ExitCode
 from batchflow.cli.group import batchflow
 from batchflow.cli.interruption import Interruption
@@ -22,6 +23,7 @@ _SIGINT_EXIT_CODE = 130
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Execute one command, by default with the process's arguments; return its exit code."""
     open_closed_streams()
+    write_in_any_encoding()
     with Interruption() as interruption:
         try:
             return _executed(arguments)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchflow.cli.column_casts import refuse_duplicate_names
+from batchflow.cli.encoding import encodable_json
 from batchflow.cli.streams import discard_output, discarding_when_closed
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def rows_of(relation: Relation) -> list[dict[str, Any]]:
 def _write_rows(batches: Iterable[list[str]]) -> None:
     separator = "[\n"
     for rows in batches:
-        if not write(separator + ",\n".join(rows)):
+        if not write(encodable_json(separator + ",\n".join(rows))):
             return
         separator = ",\n"
     write("[]\n" if separator == "[\n" else "\n]\n")
