@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import cloudpickle
 
-_MAINS: Final = ("__main__", "__mp_main__")
+from batchflow.executor.used_variables import CACHED, crosses_by_value
+
 _MOST_SOURCE_CHARACTERS: Final = 1_000_000
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -85,7 +86,7 @@ def _lines_in_memory(name: str) -> list[str]:
 def _as_new(obj: Any) -> Reduced | None:
     """Return how a worker makes such an object anew; None for objects that cross as they are."""
     kind = type(obj)
-    if kind is _CACHED and _is_by_value(obj):
+    if kind is CACHED and crosses_by_value(obj):
         return _cached, (obj.__wrapped__, obj.cache_parameters())
     if kind is contextvars.ContextVar:
         return _context_variable, (obj.name, *_default(obj))
@@ -97,17 +98,11 @@ def _as_new(obj: Any) -> Reduced | None:
     return None if make is None else (make, ())
 
 
-# Typed by hand, because the standard library has no names for these classes.
-_CACHED: Final[type] = type(functools.cache(len))
 _MADE_ANEW: Final[dict[type, Callable[[], Any]]] = {
     type(threading.Lock()): threading.Lock,
     type(threading.RLock()): threading.RLock,
     threading.local: threading.local,
 }
-
-
-def _is_by_value(function: Any) -> bool:
-    return function.__module__ in _MAINS or "<locals>" in function.__qualname__
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchflow.errors import StepCodeError
 from batchflow.executor.code_pickler import dumped
+from batchflow.executor.used_variables import used_variables
 from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.transport import MessageKind
 
@@ -26,9 +27,11 @@ def pickled(workflows: Workflows) -> bytes:
     try:
         return dumped(dict(workflows))
     except Exception as error:
-        culprit = _first(workflows, lambda function: not _can_bedumped(function))
+        culprit, function = _first(workflows, lambda function: not _can_be_dumped(function))
+        name = None if function is None else _unpicklable_name(function)
         raise StepCodeError(
-            f"The code of {culprit} can't be sent to worker processes: {error}; open what a "
+            f"The code of {culprit} can't be sent to worker processes: "
+            f"{'' if name is None else f'{name}; '}{error}; open what a "
             "step needs in `resources`, or inside the step, or use workers=0."
         ) from error
 
@@ -40,15 +43,26 @@ def unloadable(workflows: Workflows, fork_server: ForkServer) -> str | None:
     """
     if _can_be_loaded(dict(workflows), fork_server):
         return None
-    return _first(workflows, lambda function: not _can_be_loaded(function, fork_server))
+    return _first(workflows, lambda function: not _can_be_loaded(function, fork_server))[0]
 
 
-def _first(workflows: Workflows, is_culprit: Callable[[Callable[..., Any]], bool]) -> str:
+def _first(
+    workflows: Workflows, is_culprit: Callable[[Callable[..., Any]], bool]
+) -> tuple[str, Callable[..., Any] | None]:
     for workflow, step, function in _functions(workflows):
         if is_culprit(function):
-            return f"step {step!r} of workflow {workflow!r}"
+            return f"step {step!r} of workflow {workflow!r}", function
     names = ", ".join(map(repr, workflows))
-    return f"the object type or a resource of workflow {names}"
+    return f"the object type or a resource of workflow {names}", None
+
+
+def _unpicklable_name(function: Callable[..., Any]) -> str | None:
+    """Describe the variable that keeps a function from being sent, followed through its helpers."""
+    used = [each for each in used_variables(function) if not _can_be_dumped(each.value)]
+    if not used:
+        return None
+    # The last one is the one that a helper uses, or a helper's helper.
+    return f"{used[-1].name!r} is of type {type(used[-1].value).__name__}, which can't be sent"
 
 
 def _functions(workflows: Workflows) -> Iterator[tuple[str, str, Callable[..., Any]]]:
@@ -58,7 +72,7 @@ def _functions(workflows: Workflows) -> Iterator[tuple[str, str, Callable[..., A
                 yield workflow.name, step.name, step.function
 
 
-def _can_bedumped(function: Callable[..., Any]) -> bool:
+def _can_be_dumped(function: Callable[..., Any]) -> bool:
     try:
         dumped(function)
     except Exception:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import pathlib  # noqa: F401 - most users' modules import it
 import select
@@ -38,6 +39,10 @@ def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
     Four descriptors come with a request: three for the worker, and a pipe that takes the reports
     of its process id and of its exit code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A step that prints a character that the log's encoding lacks doesn't fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # The first conversion imports pandas if it is installed, which takes longer than all else.
     pa.array([0])
     pa.set_cpu_count(1)

@@ -277,13 +277,18 @@ def test_a_suspect_chunk_has_an_isolated_worker(pools: Any) -> None:
 
 
 def test_code_that_can_not_be_sent_is_one_clear_error() -> None:
-    lock = __import__("threading").Lock()
+    rows = (number for number in range(3))
+
+    def helper() -> None:
+        next(rows)
 
     def step(run: Any) -> Stage:
-        with lock:
-            return Stage.DONE
+        helper()
+        return Stage.DONE
 
-    with pytest.raises(bf.StepCodeError, match=r"step 'step' of workflow 'things' can't be sent"):
+    with pytest.raises(
+        bf.StepCodeError, match=r"step 'step' of workflow 'things' can't be sent .*: 'rows' is of"
+    ):
         bf.ProcessPool(1).open(ExecutorContext(workflows={"things": workflow_of(step)}))
 
 
