@@ -67,8 +67,6 @@ def _functions_of(value: Any) -> list[types.FunctionType]:
 
 def _unwrapped(value: Any) -> Any:
     """Return the function behind a decorator of the standard library, or the value itself."""
-    if type(value) is CACHED:
-        return value.__wrapped__
     match value:
         case property():
             return value.fget
@@ -77,7 +75,7 @@ def _unwrapped(value: Any) -> Any:
         case staticmethod() | classmethod():
             return value.__func__
         case _:
-            return value
+            return vars(value)["__wrapped__"] if type(value) is CACHED else value
 
 
 # The standard library has no name for this class.
