@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from batchflow.short_form import counted
+
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -15,24 +22,71 @@ class InvalidColumn:
         count: The number of rows that don't fit; a row counts only for its first such column.
         sample: The first few, with row number (from 1) and foreign id, and with the value if
             values may be shown.
+        file: The file that has these rows; None where the source isn't a file.
     """
 
     column: str
     expected: str
     count: int
     sample: tuple[str, ...]
+    file: str | None = None
 
     def __str__(self) -> str:
         rows = f"{self.count:,} row{'' if self.count == 1 else 's'}"
         more = ", …" if self.count > len(self.sample) else ""
         shown = f"{', '.join(self.sample)}{more}"
         verb = "doesn't" if self.count == 1 else "don't"
-        return f"{rows} of column {self.column!r} {verb} fit {self.expected} ({shown})"
+        of_file = "" if self.file is None else f" of {self.file!r}"
+        return f"{rows} of column {self.column!r}{of_file} {verb} fit {self.expected} ({shown})"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What a load did with one file.
+
+    Attributes:
+        path: The file.
+        load_id: Its entry in the ledger ``batchflow.loads``.
+        inserted: The number of runs that were started.
+        updated: The number of runs whose object was replaced.
+        skipped: The number of rows that were skipped because their foreign id was loaded before.
+        rejected: The number of rows that were left out for another reason; ``rejected()`` returns
+            them.
+        changed_since: When other content was last loaded from the same path; None if never.
+    """
+
+    path: str
+    load_id: int
+    inserted: int
+    updated: int
+    skipped: int
+    rejected: int
+    changed_since: datetime | None = None
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the file."""
+        return self.inserted + self.updated + self.skipped + self.rejected
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that a load skipped, because its content is in the ledger.
+
+    Attributes:
+        path: The file.
+        loaded_path: The absolute path from which the content was loaded.
+        loaded_at: When it was loaded.
+    """
+
+    path: str
+    loaded_path: str
+    loaded_at: datetime
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """The number of runs that a load started, and the rows that it left out.
+    """The number of runs that a load started, and the rows and files that it left out.
 
     Attributes:
         workflow: The workflow's name.
@@ -41,12 +95,17 @@ class LoadReport:
         loaded: The number of runs that were started.
         first_seq: The number of the first run; the others follow without a gap.
         last_seq: The number of the last run; one less than `first_seq` if there is none.
-        skipped_conflicts: The number of rows that were left out because their foreign id has an
-            unfinished run, or occurs in an earlier row of the source.
+        skipped_conflicts: The number of rows that were left out because of the run that their
+            foreign id has, or because it occurs in an earlier row of the source.
         conflict_sample: A few of these foreign ids.
         skipped_invalid: The number of rows that were left out because they don't fit the fields'
             types.
         invalid: These rows by column.
+        skipped_loaded: The number of rows that ``once`` skipped, because their foreign id was
+            loaded before.
+        updated: The number of runs whose object was replaced.
+        files: The files that were loaded.
+        skipped_files: The files that were skipped, because their content was loaded before.
     """
 
     workflow: str
@@ -59,16 +118,68 @@ class LoadReport:
     conflict_sample: tuple[str, ...] = ()
     skipped_invalid: int = 0
     invalid: tuple[InvalidColumn, ...] = ()
+    skipped_loaded: int = 0
+    updated: int = 0
+    files: tuple[FileReport, ...] = ()
+    skipped_files: tuple[SkippedFile, ...] = ()
+
+    def __add__(self, later: LoadReport) -> LoadReport:
+        """Return the report of two sources, of which `later` was loaded next."""
+        return replace(
+            self,
+            loaded=self.loaded + later.loaded,
+            last_seq=later.last_seq,
+            skipped_conflicts=self.skipped_conflicts + later.skipped_conflicts,
+            conflict_sample=(*self.conflict_sample, *later.conflict_sample)[:_SHOWN],
+            skipped_invalid=self.skipped_invalid + later.skipped_invalid,
+            invalid=(*self.invalid, *later.invalid),
+            skipped_loaded=self.skipped_loaded + later.skipped_loaded,
+            updated=self.updated + later.updated,
+            files=(*self.files, *later.files),
+        )
 
     def __str__(self) -> str:
-        runs = "run" if self.loaded == 1 else "runs"
-        lines = [f"{self.workflow}: {self.loaded:,} {runs} loaded at {self.status}"]
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterable[str]:
+        of_files = f" from {counted(len(self.files), 'file')}" if self.files else ""
+        yield f"{self.workflow}: {counted(self.loaded, 'run')} loaded at {self.status}{of_files}"
+        if self.updated:
+            yield f"  updated: {counted(self.updated, 'run')}"
+        if self.skipped_files:
+            shown = _listed([_skipped(each) for each in self.skipped_files])
+            files = counted(len(self.skipped_files), "file")
+            yield f"  skipped: {files}, already loaded ({shown}); again=True or --again overrides"
+        changed = [_changed(each) for each in self.files if each.changed_since is not None]
+        if changed:
+            yield f"  changed: {counted(len(changed), 'file')} ({_listed(changed)})"
+        if self.skipped_loaded:
+            their = "its foreign id was" if self.skipped_loaded == 1 else "their foreign ids were"
+            yield f"  skipped: {counted(self.skipped_loaded, 'row')}, because {their} loaded before"
         if self.skipped_conflicts:
-            more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""
-            rows, their = ("row", "its") if self.skipped_conflicts == 1 else ("rows", "their")
-            lines.append(
-                f"  left out: {self.skipped_conflicts:,} {rows}, because {their} foreign id has "
-                f"an unfinished run or occurs twice ({', '.join(self.conflict_sample)}{more})"
-            )
-        lines.extend(f"  left out: {column}" for column in self.invalid)
-        return "\n".join(lines)
+            yield self._conflicts()
+        yield from (f"  left out: {column}" for column in self.invalid)
+
+    def _conflicts(self) -> str:
+        more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""
+        rows, their = ("row", "its") if self.skipped_conflicts == 1 else ("rows", "their")
+        return (
+            f"  left out: {self.skipped_conflicts:,} {rows}, because {their} foreign id has "
+            f"an unfinished run or occurs twice ({', '.join(self.conflict_sample)}{more})"
+        )
+
+
+def _skipped(file: SkippedFile) -> str:
+    return f"{file.path!r} on {_local(file.loaded_at)}"
+
+
+def _changed(file: FileReport) -> str:
+    return f"{file.path!r} had other content on {_local(file.changed_since)}"
+
+
+def _local(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:_SHOWN], *(["…"] if len(texts) > _SHOWN else [])])

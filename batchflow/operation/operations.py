@@ -85,7 +85,7 @@ class Operations(ABC):
         )
         return self.perform(request)
 
-    def trigger_many(
+    def trigger_many(  # noqa: PLR0913 - each is an option of its own, as on the command line
         self,
         source: Any,
         *,
@@ -95,8 +95,13 @@ class Operations(ABC):
         on_conflict: SkipOrError = "skip",
         on_invalid: SkipOrError = "error",
         strict: bool = False,
+        again: bool = False,
+        once: bool = False,
     ) -> LoadReport:
         """Start a run for each row of a source, all in one transaction.
+
+        Each file is entered in a ledger. A file is skipped if its content was loaded into the
+        workflow before, from whatever path.
 
         Args:
             source: A path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a
@@ -112,6 +117,9 @@ class Operations(ABC):
             on_invalid: What to do with rows that don't fit the fields' types: ``"error"`` loads
                 nothing and raises, ``"skip"`` leaves them out and counts them.
             strict: Whether a source with columns that are no fields is refused.
+            again: Whether files are loaded even if their content was loaded before.
+            once: Whether rows are skipped if their foreign id was ever loaded into the workflow,
+                also if its run has finished or was pruned.
 
         Raises:
             SourceError: The source can't be read, lacks a column, or has one twice.
@@ -126,6 +134,8 @@ class Operations(ABC):
             on_conflict=on_conflict,
             on_invalid=on_invalid,
             strict=strict,
+            again=again,
+            once=once,
         )
         return self.perform(request)
 

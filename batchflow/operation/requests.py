@@ -39,6 +39,8 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
     on_conflict: SkipOrError = "skip"
     on_invalid: SkipOrError = "error"
     strict: bool = False
+    again: bool = False
+    once: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -46,6 +48,8 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
         options.require_choice(self.on_conflict, ("skip", "error"), "on_conflict")
         options.require_choice(self.on_invalid, ("skip", "error"), "on_invalid")
         options.require_flag(self.strict, "strict")
+        options.require_flag(self.again, "again")
+        options.require_flag(self.once, "once")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,15 @@
-"""Start a run for each row of a source, in one transaction and without a loop over rows."""
+"""Start a run for each row of a source, in one transaction and without a loop over rows.
+
+Several files are loaded one by one, so that no file's values depend on another's types.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
@@ -18,6 +23,13 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.loading import load_checks
 from batchflow.store.loading.column_match import match_columns, refuse_alike
+from batchflow.store.loading.conflicts import (
+    drop_stages,
+    find_conflicts,
+    kept_rows,
+    source_conflicts,
+)
+from batchflow.store.loading.ledger import Ledger, SourceFile, source_files
 from batchflow.store.loading.load_checks import STAGE, Load
 from batchflow.store.loading.load_keys import ForeignIdCheck, UncleanKeysError
 from batchflow.store.loading.load_plan import (
@@ -26,18 +38,36 @@ from batchflow.store.loading.load_plan import (
     engine_values,
     plan_columns,
 )
+from batchflow.store.loading.rejected import keep_rejected
 from batchflow.store.loading.source_instance import OutsideRows
 from batchflow.store.loading.sources import open_source
 from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One call of `load`, whatever its source is."""
+
+    connection: Connection
+    layout: Layout
+    request: TriggerMany
+    code: int
+    now: datetime
+
+
+class _NotDirectError(Exception):
+    """A row conflicts, so that the rows have to be staged."""
+
+
 def load(connection: Connection, layout: Layout, request: TriggerMany, now: datetime) -> LoadReport:
     """Start a run for each row of a source: all, or none.
 
-    A foreign id with an unfinished run isn't started again, so you can load the same source twice.
-    Values are converted to their fields' types if that loses nothing. For columns that the source
-    lacks, the runs get their fields' defaults; a default factory is called once.
+    Each file is loaded with its own columns and types, and entered in the ledger in the same
+    transaction. A file whose content is in the ledger is skipped. A foreign id with an unfinished
+    run isn't started again. Values are converted to their fields' types if that loses nothing. For
+    columns that the source lacks, the runs get their fields' defaults; a default factory is called
+    once for each file.
 
     Args:
         connection: The connection to the store; the load waits for its write lock.
@@ -53,12 +83,54 @@ def load(connection: Connection, layout: Layout, request: TriggerMany, now: date
         LoadError: The status where the runs begin is not clear, or a default doesn't fit its
             field.
     """
-    code = starting_code(layout.workflow, request.at)
-    cursor = connection.cursor()
-    log_values = connection.log_values
-    with open_source(
-        cursor, layout.workflow, request.source, request.foreign_id, log_values
-    ) as source:
+    call = _Call(connection, layout, request, starting_code(layout.workflow, request.at), now)
+    files = source_files(connection.cursor(), request.source)
+    if not files:
+        with _opened(call, request.source) as load, connection.write() as cursor:
+            return _load_staged(cursor, load)
+    try:
+        return _load_files(call, files, directly=True)
+    except (duckdb.ConstraintException, UncleanKeysError, _NotDirectError):
+        # A third slower than directly from the source, but it finds the rows that don't fit.
+        return _load_files(call, files, directly=False)
+
+
+def _load_files(call: _Call, files: Sequence[SourceFile], *, directly: bool) -> LoadReport:
+    """Load the files that aren't in the ledger, in one transaction."""
+    with call.connection.write() as cursor:
+        ledger = Ledger(cursor, call.layout.name)
+        report = _nothing_loaded(cursor, call)
+        skipped = []
+        for file in files:
+            known = None if call.request.again else ledger.skipped(file)
+            if known is None:
+                report += _load_file(cursor, call, ledger, file, directly=directly)
+            else:
+                skipped.append(known)
+    return replace(report, skipped_files=tuple(skipped))
+
+
+def _load_file(
+    cursor: Cursor, call: _Call, ledger: Ledger, file: SourceFile, *, directly: bool
+) -> LoadReport:
+    load_id = ledger.next_id()
+    with _opened(call, file.name) as opened:
+        load = replace(opened, file=file, load_id=load_id)
+        outside = load.source.outside
+        if directly and outside is not None and load_checks.is_repeatable(load):
+            report = _load_directly(cursor, load, outside)
+        else:
+            report = _load_staged(cursor, load)
+    file.require_unchanged()
+    return replace(report, files=(ledger.enter(load_id, file, report, call.now),))
+
+
+@contextmanager
+def _opened(call: _Call, given: Any) -> Iterator[Load]:
+    """Open a source, and plan how its columns are loaded."""
+    layout, request = call.layout, call.request
+    cursor, log_values = call.connection.cursor(), call.connection.log_values
+    with open_source(cursor, layout.workflow, given, request.foreign_id, log_values) as source:
         refuse_alike(source.label, source.written, layout.fields, request.foreign_id)
         names = list(source.columns)
         match = match_columns(
@@ -67,31 +139,20 @@ def load(connection: Connection, layout: Layout, request: TriggerMany, now: date
         columns = plan_columns(source, match, layout)
         missing = [field for field in layout.fields if field.name not in match.columns]
         with defaults(cursor, missing) as values:
-            loading = Load(layout, source, columns, values, request, code, now, log_values)
-            return _load(connection, loading)
+            yield Load(layout, source, columns, values, request, call.code, call.now, log_values)
 
 
-def _load(connection: Connection, load: Load) -> LoadReport:
-    if load.source.outside is not None and load_checks.is_repeatable(load):
-        report = _load_directly(connection, load, load.source.outside)
-        if report is not None:
-            return report
-    with connection.write() as cursor:
-        return _load_staged(cursor, load)
+def _nothing_loaded(cursor: Cursor, call: _Call) -> LoadReport:
+    first = next_seq(cursor, call.layout.name)
+    status = call.layout.workflow.status_names[call.code]
+    return LoadReport(call.layout.name, status, call.code, 0, first, first - 1)
 
 
-def _load_directly(connection: Connection, load: Load, outside: OutsideRows) -> LoadReport | None:
-    """Store the rows directly from the source; return None if a row is invalid or conflicts.
-
-    This is a third faster than through a temporary table, which finds those rows.
-    """
-    try:
-        with connection.write() as cursor:
-            if load_checks.source_conflicts(cursor, load):
-                return None
-            return _insert_from_source(cursor, load, outside)
-    except (duckdb.ConstraintException, UncleanKeysError):
-        return None
+def _load_directly(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:
+    """Store the rows directly from the source, or raise if one is invalid or conflicts."""
+    if source_conflicts(cursor, load):
+        raise _NotDirectError
+    return _insert_from_source(cursor, load, outside)
 
 
 def _insert_from_source(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:
@@ -107,16 +168,19 @@ def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
     profile = load_checks.stage(cursor, load)
     wrong = profile.rows - profile.valid
     invalid = load_checks.check_valid(cursor, load, profile) if wrong else ()
-    conflicts = load_checks.find_conflicts(cursor, load, profile)
-    sample = load_checks.conflict_sample(cursor, load, conflicts) if conflicts else ()
-    report = _insert_staged(cursor, load, load_checks.keep(cursor) if wrong or conflicts else STAGE)
-    load_checks.drop_stages(cursor)
+    conflicts = find_conflicts(cursor, load, profile)
+    left_out = wrong or conflicts.rejected or conflicts.loaded
+    if left_out:
+        keep_rejected(cursor, load, profile)
+    report = _insert_staged(cursor, load, kept_rows(cursor) if left_out else STAGE)
+    drop_stages(cursor)
     return replace(
         report,
-        skipped_conflicts=conflicts,
-        conflict_sample=sample,
+        skipped_conflicts=conflicts.rejected,
+        conflict_sample=conflicts.sample,
         skipped_invalid=wrong,
         invalid=invalid,
+        skipped_loaded=conflicts.loaded,
     )
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from batchflow.errors import ConflictError, InvalidRowsError
+from batchflow.errors import InvalidRowsError
 from batchflow.operation.load_report import InvalidColumn
 from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.ledger import SourceFile
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.sources import LoadSource
-from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
-from batchflow.store.schema.layout import Layout, quote
+from batchflow.store.schema.layout import Layout, literal, quote
 
 STAGE: Final = "temp.batchflow_stage"
-KEPT: Final = "temp.batchflow_kept"
-CONFLICTS: Final = "temp.batchflow_conflicts"
 SAMPLE_ROWS: Final = 5
 
 _MISFIT: Final = quote("#misfit")
 _FOUND: Final = quote("#found")
+STAGED_RECORD: Final = quote("#record")
 _SHOWN_CHARACTERS: Final = 100
-_VALID: Final = f"{_MISFIT} IS NULL"
+VALID: Final = f"{_MISFIT} IS NULL"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class Load:
         code: The status where the runs begin.
         now: The time of the runs' creation.
         log_values: Whether messages may show values that don't fit.
+        file: The file that is the source, if it is one.
+        load_id: The file's entry in the ledger.
     """
 
     layout: Layout
@@ -50,6 +51,13 @@ class Load:
     code: int
     now: datetime
     log_values: bool = False
+    file: SourceFile | None = None
+    load_id: int | None = None
+
+    @property
+    def source_name(self) -> str:
+        """Return what the table of rejected rows calls the source."""
+        return self.source.label if self.file is None else self.file.path
 
     @property
     def source_columns(self) -> list[str]:
@@ -74,20 +82,10 @@ class Profile:
     distinct: int
     first_row: int
 
-
-def source_conflicts(cursor: Cursor, load: Load) -> bool:
-    """Return whether any row of a source that can be read twice has an unfinished run."""
-    if not has_unfinished(cursor, load.layout):
-        return False
-    key = load.columns[0]
-    unfinished = f"SELECT foreign_id FROM {load.layout.runs} WHERE {UNFINISHED}"
-    with load.source.tables(cursor, [key.column]) as tables:
-        return any(
-            cursor.execute(
-                f"SELECT 1 FROM {table} WHERE {key.value} IN ({unfinished}) LIMIT 1"
-            ).fetchall()
-            for table in tables
-        )
+    @property
+    def row_number(self) -> str:
+        """Return the SQL of a staged row's number in the source, from 1."""
+        return f"rowid - {self.first_row} + 1"
 
 
 def stage(cursor: Cursor, load: Load) -> Profile:
@@ -97,13 +95,13 @@ def stage(cursor: Cursor, load: Load) -> Profile:
     with load.source.tables(cursor, load.source_columns) as tables:
         for table in tables:
             query = (
-                f"SELECT {values}, {_misfit(load)} AS {_MISFIT}, {_found(load)} AS {_FOUND} "
-                f"FROM {table}"
+                f"SELECT {values}, {_misfit(load)} AS {_MISFIT}, {_found(load)} AS {_FOUND}, "
+                f"{_record(load)} AS {STAGED_RECORD} FROM {table}"
             )
             cursor.execute(f"{into} {query}").fetchall()
             into = f"INSERT INTO {STAGE}"
     [(rows, valid, first)] = cursor.execute(
-        f"SELECT count(*), count(*) FILTER ({_VALID}), coalesce(min(rowid), 0) FROM {STAGE}"
+        f"SELECT count(*), count(*) FILTER ({VALID}), coalesce(min(rowid), 0) FROM {STAGE}"
     ).fetchall()
     return Profile(rows, valid, _distinct(cursor), first)
 
@@ -122,7 +120,7 @@ def staged_position(cursor: Cursor, table: str) -> str:
 def _distinct(cursor: Cursor) -> int:
     # DuckDB groups hashes of 8 bytes faster than texts, and a subquery is a quarter faster than
     # count(DISTINCT …). After a collision the exact check follows.
-    hashes = f"SELECT DISTINCT hash({STAGED_ID}) FROM {STAGE} WHERE {_VALID}"
+    hashes = f"SELECT DISTINCT hash({STAGED_ID}) FROM {STAGE} WHERE {VALID}"
     [(distinct,)] = cursor.execute(f"SELECT count(*) FROM ({hashes})").fetchall()
     return int(distinct)
 
@@ -153,17 +151,29 @@ def _found(load: Load) -> str:
     return f"CASE {' '.join(cases)} END" if shown else "CAST(NULL AS VARCHAR)"
 
 
+def _record(load: Load) -> str:
+    """Return the SQL for a row that doesn't fit, as JSON; NULL if it fits."""
+    values = {column.column: quote(column.column) for column in load.columns}
+    return f"CASE WHEN {_MISFIT} IS NOT NULL THEN {as_json(values)} END"
+
+
+def as_json(values: Mapping[str, str]) -> str:
+    """Return the SQL for a JSON object with these names and values in SQL."""
+    members = ", ".join(f"{quote(name)} := {value}" for name, value in values.items())
+    return f"CAST(to_json(struct_pack({members})) AS VARCHAR)"
+
+
 def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidColumn, ...]:
     """Return the columns in which staged rows don't fit.
 
     Raises:
         InvalidRowsError: The option ``on_invalid`` is "error".
     """
-    number = f"rowid - {profile.first_row} + 1"
+    number = profile.row_number
     rows = cursor.execute(
         f"SELECT {_MISFIT}, count(*), "
         f"min({{'row': {number}, 'foreign_id': {STAGED_ID}, 'found': {_FOUND}}}, {SAMPLE_ROWS}) "
-        f"FROM {STAGE} WHERE NOT {_VALID} GROUP BY ALL ORDER BY ALL"
+        f"FROM {STAGE} WHERE NOT {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)
     if load.options.on_invalid == "error":
@@ -175,7 +185,8 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
             count=invalid[0].count,
             sample=invalid[0].sample,
         )
-    return invalid
+    file = None if load.file is None else load.file.name
+    return tuple(replace(column, file=file) for column in invalid)
 
 
 def _invalid_column(
@@ -190,71 +201,16 @@ def _shown(row: object, foreign_id: object, found: object) -> str:
     return f"row {row}{of}" + ("" if found is None else f" has {found!r}")
 
 
-def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> int:
-    """List the valid rows with an unfinished run, or with the foreign id of an earlier row.
-
-    They are in a temporary table. The result is their number.
-    """
-    parts = [f'SELECT rowid AS "row" FROM {STAGE} WHERE false']
-    if has_unfinished(cursor, load.layout):
-        unfinished = f"SELECT foreign_id FROM {load.layout.runs} WHERE {UNFINISHED}"
-        parts.append(f"SELECT rowid FROM {STAGE} WHERE {_VALID} AND {STAGED_ID} IN ({unfinished})")
-    if profile.distinct < profile.valid:
-        parts.append(_REPEATED)
-    cursor.execute(f"CREATE TEMP TABLE {CONFLICTS} AS {' UNION '.join(parts)}")
-    [(count,)] = cursor.execute(f"SELECT count(*) FROM {CONFLICTS}").fetchall()
-    return int(count)
-
-
-_REPEATED: Final = (
-    f"SELECT s.rowid FROM {STAGE} s JOIN ("
-    f"SELECT {STAGED_ID}, min(rowid) AS first FROM {STAGE} WHERE {_VALID} "
-    f"GROUP BY {STAGED_ID} HAVING count(*) > 1"
-    f") repeated USING ({STAGED_ID}) WHERE {_VALID} AND s.rowid > repeated.first"
-)
-
-
-def conflict_sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
-    """Return a few of the conflicting foreign ids.
-
-    Raises:
-        ConflictError: The option ``on_conflict`` is "error".
-    """
-    found = cursor.execute(
-        f"SELECT {STAGED_ID} FROM {STAGE} s JOIN {CONFLICTS} c ON s.rowid = c.row "
-        f"ORDER BY c.row LIMIT {SAMPLE_ROWS}"
-    ).fetchall()
-    sample = tuple(str(foreign_id) for (foreign_id,) in found)
-    if load.options.on_conflict == "error":
-        more = ", …" if count > len(sample) else ""
-        rows, have = ("row", "has") if count == 1 else ("rows", "have")
-        raise ConflictError(
-            f"{count:,} {rows} of {load.source.label[:1].lower()}{load.source.label[1:]} {have} a "
-            "foreign id that has an unfinished run, or occurs twice, so nothing was loaded "
-            f"({', '.join(map(repr, sample))}{more}). Leave such rows out with "
-            'on_conflict="skip", or let their runs finish.',
-            count=count,
-            foreign_ids=sample,
-        )
-    return sample
-
-
-def keep(cursor: Cursor) -> str:
-    """Copy the staged rows that are valid and don't conflict to a table, and return its name."""
-    cursor.execute(
-        f"CREATE TEMP TABLE {KEPT} AS SELECT s.* FROM {STAGE} s "
-        f"ANTI JOIN {CONFLICTS} c ON s.rowid = c.row WHERE {_VALID}"
-    )
-    return KEPT
-
-
-def drop_stages(cursor: Cursor) -> None:
-    """Drop the temporary tables."""
-    for table in (STAGE, CONFLICTS, KEPT):
-        cursor.execute(f"DROP TABLE IF EXISTS {table}")
-
-
 def is_repeatable(load: Load) -> bool:
     """Return whether the source's rows can be stored without staging them."""
     exact = not any(column.checked for column in load.columns)
     return exact and load.source.repeatable
+
+
+def misfit_details(load: Load) -> str:
+    """Return the SQL for the text of what doesn't fit in a staged row, without its value."""
+    cases = " ".join(
+        f"WHEN {at} THEN {literal(f'column {column.column!r} does not fit {column.expected}')}"
+        for at, column in enumerate(load.columns)
+    )
+    return f"CASE {_MISFIT} {cases} END"

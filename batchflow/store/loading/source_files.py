@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -43,6 +43,22 @@ _JSON_DETECTION: Final = "sample_size = -1, maximum_depth = 1, map_inference_thr
 FilePath = str | os.PathLike[str]
 
 
+def matching_files(cursor: Cursor, paths: Sequence[FilePath]) -> dict[str, str]:
+    """Return the files at paths and globs in their order, each with what was given for it.
+
+    Raises:
+        SourceError: There is no file at a path, or the files have several formats or an unknown
+            one.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        given = os.fspath(path)
+        for name in _found(cursor, given):
+            found.setdefault(name, given)
+    _format_of_all(found)
+    return found
+
+
 def files_table(
     cursor: Cursor, paths: Sequence[FilePath], fields: Sequence[Field]
 ) -> tuple[str, bool]:
@@ -52,13 +68,8 @@ def files_table(
         SourceError: There is no file at a path, the files have several formats or an unknown one,
             or a file has a column twice.
     """
-    found = [name for path in paths for name in _found(cursor, os.fspath(path))]
-    file_format, *others = {_format(name) for name in found}
-    if others:
-        names = (each.value for each in (file_format, *others))
-        raise SourceError(
-            f"The source has {' and '.join(sorted(names))} files. Load one format at a time."
-        )
+    found = matching_files(cursor, paths)
+    file_format = _format_of_all(found)
     patterns = [_escaped(name) for name in found]
     files = f"[{', '.join(map(literal, patterns))}]"
     by_name = ", union_by_name = true" if len(found) > 1 else ""
@@ -96,6 +107,16 @@ def is_file(path: str) -> bool:
 def _escaped(path: str) -> str:
     """Return a glob that matches this path alone."""
     return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
+
+
+def _format_of_all(names: Iterable[str]) -> FileFormat:
+    file_format, *others = {_format(name) for name in names}
+    if others:
+        found = (each.value for each in (file_format, *others))
+        raise SourceError(
+            f"The source has {' and '.join(sorted(found))} files. Load one format at a time."
+        )
+    return file_format
 
 
 def _format(name: str) -> FileFormat:

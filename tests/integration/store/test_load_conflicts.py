@@ -30,7 +30,7 @@ def test_the_same_load_twice_is_harmless(loader: Loader, source_of: Any) -> None
     names = [f"n{n}" for n in range(7)]
     loader.load(source_of(*names))
 
-    report = loader.load(source_of(*names))
+    report = loader.load(source_of(*names), again=True)
 
     assert (report.loaded, report.skipped_conflicts) == (0, 7)
     assert report.conflict_sample == ("n0", "n1", "n2", "n3", "n4")

@@ -1,0 +1,141 @@
+"""Find the rows of a source that can't start a run, because of their foreign ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from batchflow.errors import ConflictError
+from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.load_checks import SAMPLE_ROWS, STAGE, VALID, Load, Profile
+from batchflow.store.loading.load_plan import STAGED_ID
+from batchflow.store.runs.loaded_ids import has_loaded, is_loaded
+from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
+from batchflow.store.schema.layout import literal
+
+CONFLICTS: Final = "temp.batchflow_conflicts"
+KEPT: Final = "temp.batchflow_kept"
+
+# Of several reasons for a row, the last in alphabetical order counts.
+DUPLICATE: Final = "duplicate"
+FINISHED: Final = "finished"
+LOADED: Final = "loaded"
+RUNNING: Final = "running"
+UNFINISHED_RUN: Final = "unfinished"
+
+DETAILS: Final = {
+    DUPLICATE: "an earlier row has the same foreign id",
+    FINISHED: "the run of the foreign id has finished",
+    RUNNING: "the run of the foreign id is being executed",
+    UNFINISHED_RUN: "the foreign id has an unfinished run",
+}
+"""The reasons for which rows are rejected. A row that ``once`` skips isn't rejected."""
+
+_REPEATED: Final = (
+    f'SELECT s.rowid AS "row", {literal(DUPLICATE)} AS reason FROM {STAGE} s JOIN ('
+    f"SELECT {STAGED_ID}, min(rowid) AS first FROM {STAGE} WHERE {VALID} "
+    f"GROUP BY {STAGED_ID} HAVING count(*) > 1"
+    f") repeated USING ({STAGED_ID}) WHERE {VALID} AND s.rowid > repeated.first"
+)
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """The numbers of rows that start no run.
+
+    Attributes:
+        rejected: Those that conflict with a run or with an earlier row.
+        loaded: Those whose foreign id was loaded before, if ``once`` is set.
+        sample: A few foreign ids of the rejected ones.
+    """
+
+    rejected: int = 0
+    loaded: int = 0
+    sample: tuple[str, ...] = ()
+
+
+def source_conflicts(cursor: Cursor, load: Load) -> bool:
+    """Return whether any row of a source that can be read twice conflicts with a run."""
+    taken = list(_taken(cursor, load, load.columns[0].value))
+    if not taken:
+        return False
+    with load.source.tables(cursor, [load.columns[0].column]) as tables:
+        return any(
+            cursor.execute(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1").fetchall()
+            for table in tables
+            for _, condition in taken
+        )
+
+
+def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
+    """List the valid rows that conflict in a temporary table, each with its reason.
+
+    Raises:
+        ConflictError: There are some, and ``on_conflict`` is "error".
+    """
+    parts = [
+        f'SELECT rowid AS "row", {literal(reason)} AS reason FROM {STAGE} '
+        f"WHERE {VALID} AND {condition}"
+        for reason, condition in _taken(cursor, load, STAGED_ID)
+    ]
+    if profile.distinct < profile.valid:
+        parts.append(_REPEATED)
+    if not parts:
+        parts.append(f"SELECT rowid AS \"row\", '' AS reason FROM {STAGE} WHERE false")
+    cursor.execute(
+        f'CREATE TEMP TABLE {CONFLICTS} AS SELECT "row", max(reason) AS reason '
+        f'FROM ({" UNION ALL ".join(parts)}) GROUP BY "row"'
+    )
+    [(loaded, rejected)] = cursor.execute(
+        f"SELECT count(*) FILTER (reason = {literal(LOADED)}), "
+        f"count(*) FILTER (reason <> {literal(LOADED)}) FROM {CONFLICTS}"
+    ).fetchall()
+    sample = _sample(cursor, load, rejected) if rejected else ()
+    return Conflicts(rejected, loaded, sample)
+
+
+def _taken(cursor: Cursor, load: Load, key: str) -> Iterator[tuple[str, str]]:
+    """Yield why a foreign id can't start a run, and the condition over it in SQL."""
+    runs = load.layout.runs
+    if load.options.once:
+        if has_loaded(cursor, load.layout):
+            yield LOADED, is_loaded(load.layout, key)
+    elif has_unfinished(cursor, load.layout):
+        yield UNFINISHED_RUN, f"{key} IN (SELECT foreign_id FROM {runs} WHERE {UNFINISHED})"
+
+
+def _sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
+    """Return a few of the conflicting foreign ids, or raise ConflictError."""
+    found = cursor.execute(
+        f"SELECT {STAGED_ID} FROM {STAGE} s JOIN {CONFLICTS} c ON s.rowid = c.row "
+        f"WHERE c.reason <> {literal(LOADED)} ORDER BY c.row LIMIT {SAMPLE_ROWS}"
+    ).fetchall()
+    sample = tuple(str(foreign_id) for (foreign_id,) in found)
+    if load.options.on_conflict == "error":
+        more = ", …" if count > len(sample) else ""
+        rows, have = ("row", "has") if count == 1 else ("rows", "have")
+        raise ConflictError(
+            f"{count:,} {rows} of {load.source.label[:1].lower()}{load.source.label[1:]} {have} a "
+            "foreign id that has an unfinished run, or occurs twice, so nothing was loaded "
+            f"({', '.join(map(repr, sample))}{more}). Leave such rows out with "
+            'on_conflict="skip", or let their runs finish.',
+            count=count,
+            foreign_ids=sample,
+        )
+    return sample
+
+
+def kept_rows(cursor: Cursor) -> str:
+    """Copy the staged rows that start a run to a table, and return its name."""
+    cursor.execute(
+        f"CREATE TEMP TABLE {KEPT} AS SELECT s.* FROM {STAGE} s "
+        f"ANTI JOIN {CONFLICTS} c ON s.rowid = c.row WHERE {VALID}"
+    )
+    return KEPT
+
+
+def drop_stages(cursor: Cursor) -> None:
+    """Drop the temporary tables."""
+    for table in (STAGE, CONFLICTS, KEPT):
+        cursor.execute(f"DROP TABLE IF EXISTS {table}")
