@@ -20,7 +20,7 @@ def run_until_idle(engine: Engine, *, quiet: bool, **options: Any) -> Report:
         report = engine.last_report
         note(
             f"Stopped{'' if report is None else f': {report.headline}'}. Committed work is kept. "
-            "Give the same command again to continue, without --load."
+            "Give the same command again to continue; files that were loaded are skipped."
         )
         raise
 

@@ -42,7 +42,7 @@ class InvalidColumn:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What a load did with one file.
+    """The result of a load for one file.
 
     Attributes:
         path: The file.

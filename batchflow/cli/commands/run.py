@@ -40,6 +40,8 @@ class LoadChoices:
     on_conflict: SkipOrError
     on_invalid: SkipOrError
     strict: bool
+    again: bool
+    once: bool
 
     def __post_init__(self) -> None:
         if self.source is None and (self.workflow or self.foreign_id or self.at or self.strict):
@@ -59,6 +61,8 @@ class LoadChoices:
                 on_conflict=self.on_conflict,
                 on_invalid=self.on_invalid,
                 strict=self.strict,
+                again=self.again,
+                once=self.once,
             )
 
 
@@ -114,6 +118,12 @@ Example:
     help="Rows that don't fit the fields: load nothing and fail, or skip the rows.",
 )
 @click.option("--strict", is_flag=True, help="Fail if the source has columns that are no fields.")
+@click.option("--again", is_flag=True, help="Load files even if they were loaded before.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Skip rows whose foreign id was ever loaded, also if its run has finished.",
+)
 @workers_option
 @click.option("--wait-for-retries", is_flag=True, help="Also wait for runs that are retried later.")
 @click.option(
@@ -133,8 +143,8 @@ def run(target: Target, **options: Any) -> int:
     Name workflows as FILE.py:NAME or MODULE:NAME, several of the same file separated by commas.
     Runs that fail are retried, and paused after too many attempts. A run whose retry is due later
     is left to a later command, unless you give --wait-for-retries. You can interrupt the command at
-    any time: committed work is kept. To continue, give it again without --load. With --load, rows
-    whose foreign id has an unfinished run are left out, and those of finished runs start another.
+    any time: committed work is kept. To continue, give the same command again. A file is loaded
+    once: if its content was loaded before, it is skipped.
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
