@@ -92,16 +92,14 @@ class Backlog:
     def next_span(self, code: int, most_rows: int, least_rows: int = 1) -> Span | None:
         """Find the first claimable buckets of a status that have about ``most_rows`` runs.
 
-        Returns None if fewer than ``least_rows`` can be claimed there at once.
+        They are those from which on ``least_rows`` can be claimed at once; None if there are none.
         """
-        waiting = np.where(self._claimed[code], 0, self._this_turn[code])
-        first = int(np.argmax(waiting > 0)) if waiting.any() else -1
+        waiting = self._claimable(code)
+        first = _first_of_enough(waiting, self._claimed[code], least_rows)
         if first < 0:
             return None
         end = self._first_claimed_after(code, first)
         sums = np.cumsum(waiting[first:end])
-        if int(sums[-1]) < least_rows:
-            return None
         enough = int(np.searchsorted(sums, min(most_rows, int(sums[-1]))))
         # A bucket isn't split, so stop before the one that would exceed the limit.
         over = enough > 0 and int(sums[enough]) > most_rows
@@ -126,11 +124,18 @@ class Backlog:
         self._next_turn[:] = 0
         return True
 
+    def claimable(self, code: int) -> int:
+        """Return how many runs of a status can be claimed in this turn."""
+        return int(self._claimable(code).sum())
+
     @property
     def waiting(self) -> np.ndarray:
         """The number of runs that wait at each status, int64 of shape (statuses,)."""
         counts: np.ndarray = self._this_turn.sum(axis=1) + self._next_turn.sum(axis=1)
         return counts
+
+    def _claimable(self, code: int) -> np.ndarray:
+        return np.where(self._claimed[code], 0, self._this_turn[code])
 
     def _first_claimed_after(self, code: int, first: int) -> int:
         claimed = self._claimed[code, first:]
@@ -144,3 +149,17 @@ class Backlog:
             self._this_turn = np.pad(self._this_turn, grow)
             self._next_turn = np.pad(self._next_turn, grow)
             self._claimed = np.pad(self._claimed, grow)
+
+
+def _first_of_enough(waiting: np.ndarray, claimed: np.ndarray, least_rows: int) -> int:
+    """Return the first bucket with runs of the first stretch that has enough; -1 without one.
+
+    A stretch is what lies between two claimed buckets.
+    """
+    first = int(np.argmax(waiting > 0)) if waiting.any() else -1
+    if first < 0 or least_rows <= 1:
+        return first
+    stretch = np.cumsum(claimed)
+    enough = np.bincount(stretch, weights=waiting) >= least_rows
+    in_enough = (waiting > 0) & enough[stretch]
+    return int(np.argmax(in_enough)) if in_enough.any() else -1

@@ -2,66 +2,148 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from batchflow.coordinator.step_cost import StepCost
 
 if TYPE_CHECKING:
     from batchflow.definition import Step
 
 # Long enough that sending a chunk costs little, short enough that commits are frequent.
-_TARGET_SECONDS = 0.25
+_TARGET_SECONDS: Final = 0.25
 # The chunk of a worker that dies is executed again, so chunks are short after that.
-_LEAST_TARGET_SECONDS = 0.01
-_SHRINKS_BY = 8.0
-_GROWS_BY = 1.1
-_FIRST_ROWS = 1_000
-_MOST_ROWS = 65_536
-_MOST_GROWTH = 16.0
+_LEAST_TARGET_SECONDS: Final = 0.01
+_SHRINKS_BY: Final = 8.0
+_GROWS_BY: Final = 1.1
+_FIRST_ROWS: Final = 1_000
+_MOST_ROWS: Final = 65_536
+_MOST_GROWTH: Final = 16.0
+# Twice as large a chunk shows whether its time is fixed or grows with its runs.
+_TRIAL_GROWTH: Final = 2.0
+# The fixed time of a chunk may take this part of it: a fifth.
+_FIXED_TIMES: Final = 5.0
+# At the end of a chunk, lanes are idle until the slowest call returns. More rounds make that a
+# smaller part; but results of long calls shouldn't be late, and lost if their worker dies.
+_ROUNDS: Final = 8.0
+_ROUNDS_SECONDS: Final = 10.0
+_LEAST_ROUNDS: Final = 5.0
+# A row step returns what it has after this time, so that commits continue.
+_SLICE_SECONDS: Final = 2.0
+# Calls that take somewhat longer than expected still end within the slice.
+_SLICE_TIMES: Final = 1.5
+# A chunk that takes longer isn't given to a worker in advance, because another may be idle sooner.
+_LONG_SECONDS: Final = 1.0
 # Among so many runs, one that ends workers is found with two more ends of a worker.
-_CALL_ROWS = 512
+_CALL_ROWS: Final = 512
+
+
+@dataclass
+class _Pace:
+    """What is known of one step.
+
+    Attributes:
+        rows: The runs of its next chunk.
+        cost: The time of its chunks.
+        target: The intended seconds of a chunk that costs little by itself.
+    """
+
+    rows: float
+    cost: StepCost
+    target: float = _TARGET_SECONDS
+
+    @property
+    def seconds(self) -> float | None:
+        """The expected seconds of the next chunk; None if that isn't known."""
+        per_round = self.cost.seconds_per_round
+        return None if per_round is None else per_round * max(1.0, self.rows / self.cost.lanes)
 
 
 class ChunkSizer:
-    """Finds each step's chunk size from how long its last chunks took.
+    """Finds each step's chunk size from the rate at which its last chunks were executed.
 
     A step's own ``chunk_rows`` is respected. The outcome of a run never depends on the size.
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, int], float] = {}
-        self._targets: dict[tuple[str, int], float] = {}
+        self._paces: dict[tuple[str, int], _Pace] = {}
 
     def rows(self, workflow: str, step: Step) -> int:
         """Return the number of runs for the next chunk of a step."""
         if step.options.chunk_rows is not None:
             return step.options.chunk_rows
-        return int(self._rows.get((workflow, step.from_code), _FIRST_ROWS))
+        return int(self._pace(workflow, step).rows)
 
     def call_rows(self, workflow: str, step: Step) -> int | None:
         """Return the most runs of one call of a batch step; None for a whole chunk.
 
         If workers die one after the other, shorter calls narrow down faster which runs end them.
         """
-        target = self._targets.get((workflow, step.from_code), _TARGET_SECONDS)
+        target = self._pace(workflow, step).target
         shorten = not step.kind.calls_each_run and target < _TARGET_SECONDS / _SHRINKS_BY
         return _CALL_ROWS if shorten else None
+
+    def slice_seconds(self, workflow: str, step: Step) -> float | None:
+        """Return the time after which a chunk returns the runs it hasn't begun; None: no limit."""
+        if not step.kind.calls_each_run:
+            return None
+        seconds = self._pace(workflow, step).seconds
+        if lanes(step) == 1 or seconds is None:
+            return _SLICE_SECONDS
+        return max(_SLICE_SECONDS, _SLICE_TIMES * seconds)
+
+    def is_long(self, workflow: str, step: Step) -> bool:
+        """Return whether a chunk may take so long that no other should wait behind it."""
+        seconds = self._pace(workflow, step).seconds
+        return lanes(step) > 1 if seconds is None else seconds > _LONG_SECONDS
 
     def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:
         """Learn from a chunk of which ``rows`` were executed in ``seconds``."""
         if rows == 0:
             return
-        key = workflow, step.from_code
-        known = self._rows.get(key, float(_FIRST_ROWS))
-        target = min(_TARGET_SECONDS, self._targets.get(key, _TARGET_SECONDS) * _GROWS_BY)
-        fitting = rows * target / max(seconds, 1e-6)
-        bounded = min(fitting, known * _MOST_GROWTH, float(_MOST_ROWS))
-        self._rows[key] = max(1.0, bounded)
-        self._targets[key] = target
+        pace = self._pace(workflow, step)
+        pace.cost.observe(rows, seconds)
+        pace.target = min(_TARGET_SECONDS, pace.target * _GROWS_BY)
+        fitting = _fitting_rounds(pace) * pace.cost.lanes
+        pace.rows = max(1.0, min(fitting, pace.rows * _MOST_GROWTH, float(_MOST_ROWS)))
+        if pace.cost.lanes > 1:
+            pace.rows = max(pace.rows, float(pace.cost.lanes))
 
     def lost(self, workflow: str, step: Step) -> None:
         """Make a step's chunks shorter for a while, because one of them ended a worker."""
+        pace = self._pace(workflow, step)
+        shorter = max(_LEAST_TARGET_SECONDS, pace.target / _SHRINKS_BY)
+        least = min(pace.rows, float(pace.cost.lanes))
+        pace.rows = max(least, pace.rows * shorter / pace.target)
+        pace.target = shorter
+
+    def _pace(self, workflow: str, step: Step) -> _Pace:
         key = workflow, step.from_code
-        target = self._targets.get(key, _TARGET_SECONDS)
-        shorter = max(_LEAST_TARGET_SECONDS, target / _SHRINKS_BY)
-        known = self._rows.get(key, float(_FIRST_ROWS))
-        self._rows[key] = max(1.0, known * shorter / target)
-        self._targets[key] = shorter
+        if key not in self._paces:
+            at_once = lanes(step)
+            first = max(float(_FIRST_ROWS), _ROUNDS * at_once if at_once > 1 else 0.0)
+            self._paces[key] = _Pace(first, StepCost(at_once))
+        return self._paces[key]
+
+
+def lanes(step: Step) -> int:
+    """Return how many runs of a step one worker executes at once; a batch is one call."""
+    if not step.kind.calls_each_run:
+        return 1
+    return step.options.concurrency if step.is_async else step.options.threads
+
+
+def _fitting_rounds(pace: _Pace) -> float:
+    """Return the rounds of a chunk that takes the intended time."""
+    fixed, per_round = pace.cost.fit
+    least = 1.0
+    if pace.cost.lanes > 1:
+        least = min(_ROUNDS, max(_LEAST_ROUNDS, _ROUNDS_SECONDS / per_round))
+    wanted = max(_TARGET_SECONDS, _FIXED_TIMES * fixed, fixed + least * per_round)
+    wanted *= pace.target / _TARGET_SECONDS
+    mean = pace.cost.seconds_per_round or per_round
+    fitting = (wanted - fixed) / per_round
+    if not pace.cost.is_spread:
+        # While all chunks are nearly alike, a larger one has to show first whether the fit holds.
+        fitting = min(fitting, max(pace.target / mean, least, _TRIAL_GROWTH * pace.cost.last_rounds))
+    return max(fitting, pace.cost.last_rounds / _SHRINKS_BY)

@@ -53,6 +53,11 @@ class Claim:
         self.out += 1
         return part
 
+    @property
+    def pending_rows(self) -> int:
+        """The number of runs that weren't submitted yet."""
+        return sum(part.num_rows for part in self.pending)
+
     def give_back(self, part: pa.Table) -> None:
         """Put a part back that wasn't executed."""
         if part.num_rows:

@@ -10,7 +10,7 @@ import enum
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow.coordinator.flight import ChunksInFlight
-from batchflow.coordinator.intake import Intake
+from batchflow.coordinator.intake import Demand, Intake
 from batchflow.coordinator.results import Results
 from batchflow.coordinator.tally import Ending, Tally
 from batchflow.errors import CommitError, EngineStateError
@@ -110,12 +110,17 @@ class Drain:
         # After the others, because their claims may contain suspects.
         while self._executor.suspect_slots and (chunk := self._intake.next_suspect()):
             self._flight.submit(chunk)
-        if not self._flight and not self._executor.slots:
+        if self._flight.has_long or (not self._flight and not self._executor.slots):
             # Steps in the store need no worker.
-            self._intake.find_in_store(may_turn=not self._results.pending)
+            may_turn = not self._flight and not self._results.pending
+            self._intake.find_in_store(may_turn=may_turn)
 
     def _next_chunk(self) -> ClaimedChunk | None:
-        return self._intake.next_chunk(self._clock.now(), storing=self._results.pending)
+        ahead = self._flight.occupies(self._executor.workers)
+        if ahead and self._flight.has_long:
+            return None
+        demand = Demand(storing=self._results.pending, ahead=ahead)
+        return self._intake.next_chunk(self._clock.now(), demand)
 
     def _collect(self) -> None:
         for chunk, result in self._flight.collect(self._patience_seconds()):

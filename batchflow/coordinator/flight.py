@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.intake import Intake
 
-# A row step returns what it has after this time, so that commits continue.
-_SLICE_SECONDS = 2.0
 # Suspects return earlier, because that much is executed again when their worker ends.
 _SUSPECTS_SLICE_SECONDS = 0.05
 _ONLY_FOR_COMMITS = ["#version", "#run_state"]
@@ -36,6 +34,22 @@ class ChunksInFlight:
         """Return whether the executor has any chunk."""
         return bool(self._chunks)
 
+    def occupies(self, workers: int) -> bool:
+        """Return whether each of so many shared workers has a chunk."""
+        return len(self._shared) >= max(1, workers)
+
+    @property
+    def has_long(self) -> bool:
+        """Whether a chunk of the shared workers may take so long that none should wait for it."""
+        return any(
+            self._sizer.is_long(chunk.claim.workflow.name, chunk.claim.step)
+            for chunk in self._shared
+        )
+
+    @property
+    def _shared(self) -> list[ClaimedChunk]:
+        return [chunk for chunk in self._chunks.values() if not chunk.suspect]
+
     def submit(self, chunk: ClaimedChunk) -> None:
         """Give a chunk to the executor, which has a slot for it."""
         chunk_id = next(self._ids)
@@ -48,7 +62,7 @@ class ChunksInFlight:
                 from_code=step.from_code,
                 rows=chunk.rows.drop_columns(_ONLY_FOR_COMMITS),
                 run_id_base=self._store.run_id_base(workflow),
-                slice_seconds=_slice_seconds(chunk),
+                slice_seconds=self._slice_seconds(chunk),
                 search=chunk.search,
                 call_rows=self._sizer.call_rows(workflow.name, step),
             ),
@@ -79,8 +93,7 @@ class ChunksInFlight:
             self._sizer.lost(chunk.claim.workflow.name, chunk.claim.step)
         return self._intake.lost(chunk, lost)
 
-
-def _slice_seconds(chunk: ClaimedChunk) -> float | None:
-    if chunk.suspect:
-        return _SUSPECTS_SLICE_SECONDS
-    return _SLICE_SECONDS if chunk.claim.step.kind.calls_each_run else None
+    def _slice_seconds(self, chunk: ClaimedChunk) -> float | None:
+        if chunk.suspect:
+            return _SUSPECTS_SLICE_SECONDS
+        return self._sizer.slice_seconds(chunk.claim.workflow.name, chunk.claim.step)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from batchflow.chunk.search import Search
-from batchflow.coordinator.chunk_sizer import ChunkSizer
+from batchflow.coordinator.chunk_sizer import ChunkSizer, lanes
 from batchflow.coordinator.claim import Claim, ClaimedChunk
 from batchflow.coordinator.isolation import SuspectRows, isolate
 from batchflow.coordinator.queue import Room, RunQueue
@@ -38,6 +38,21 @@ class StoreSpan:
     queue: RunQueue
     step: Step
     span: Span
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the next chunk is for.
+
+    Attributes:
+        storing: Whether results are being stored, so that more runs are about to arrive. Until
+            then no new turn begins, and amounts smaller than a chunk are left to grow.
+        ahead: Whether all workers have a chunk, so that it would wait behind one. A long chunk
+            is then kept, because any worker may be the first that is idle.
+    """
+
+    storing: bool = False
+    ahead: bool = False
 
 
 class Intake:
@@ -72,13 +87,9 @@ class Intake:
 
     # Taking.
 
-    def next_chunk(self, now: datetime, *, storing: bool) -> ClaimedChunk | None:
-        """Take the next part of a claim, or of a new one; None if there is no work.
-
-        While results are being stored, more runs are about to arrive. Until then no new turn
-        begins, and amounts smaller than a chunk are left to grow.
-        """
-        claim = self._workable_claim(now, storing)
+    def next_chunk(self, now: datetime, demand: Demand) -> ClaimedChunk | None:
+        """Take the next part of a claim, or of a new one; None if there is no work."""
+        claim = self._workable_claim(now, demand)
         return None if claim is None else self._taken(claim)
 
     def next_suspect(self) -> ClaimedChunk | None:
@@ -100,16 +111,16 @@ class Intake:
 
     def has_work(self, now: datetime) -> bool:
         """Return whether runs wait for a worker; claim some of them to be sure."""
-        return bool(self._suspects) or self._workable_claim(now, storing=False) is not None
+        return bool(self._suspects) or self._workable_claim(now, Demand()) is not None
 
     def fits(self, slots: int, suspect_slots: int) -> bool:
         """Return whether a chunk of the claims can be submitted with so many slots."""
-        return bool((self._suspects and suspect_slots) or (self._open_claim() and slots))
+        return bool((self._suspects and suspect_slots) or (self._open_claim(Demand()) and slots))
 
     @property
     def has_pending(self) -> bool:
         """Whether claimed runs wait for a worker."""
-        return bool(self._suspects) or self._open_claim() is not None
+        return bool(self._suspects) or self._open_claim(Demand()) is not None
 
     @property
     def runs_for_workers(self) -> int:
@@ -179,26 +190,30 @@ class Intake:
         """The time at which the next retry is due."""
         return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)
 
-    def _workable_claim(self, now: datetime, storing: bool) -> Claim | None:
+    def _workable_claim(self, now: datetime, demand: Demand) -> Claim | None:
         """Return a claim with a part for a shared worker; open one if there is none."""
-        while (claim := self._open_claim() or self._new_claim(now, storing)) is not None:
+        while (claim := self._open_claim(demand) or self._new_claim(now, demand)) is not None:
             # All runs of a new claim, or as many as may be executed at once, may be suspects.
             if claim.pending and self._may_run(claim):
                 return claim
         return None
 
-    def _open_claim(self) -> Claim | None:
-        return next(
-            (claim for claim in self._claims if claim.pending and self._may_run(claim)), None
-        )
+    def _open_claim(self, demand: Demand) -> Claim | None:
+        claims = (claim for claim in self._claims if claim.pending and self._may_run(claim))
+        if demand.ahead:
+            claims = (claim for claim in claims if not self._is_long(claim))
+        return next(claims, None)
+
+    def _is_long(self, claim: Claim) -> bool:
+        return self._sizer.is_long(claim.workflow.name, claim.step)
 
     def _may_run(self, claim: Claim) -> bool:
         return not self._at_its_limit(_key(claim), claim.step)
 
-    def _new_claim(self, now: datetime, storing: bool) -> Claim | None:
+    def _new_claim(self, now: datetime, demand: Demand) -> Claim | None:
         for queue in self.queues.values():
-            room = partial(self._room, queue, storing)
-            while (span := queue.next_span(room, may_turn=not storing)) is not None:
+            room = partial(self._room, queue, demand)
+            while (span := queue.next_span(room, may_turn=not demand.storing)) is not None:
                 if queue.workflow.steps[span.code].kind.in_store:
                     self._claim_in_store(queue, span)
                 elif (claim := queue.claim(span, now)) is not None:
@@ -218,18 +233,21 @@ class Intake:
             return Room(0)
         return Room(min(self._sql_rows(step), self._left or self._config.sql_batch_rows))
 
-    def _room(self, queue: RunQueue, storing: bool, step: Step) -> Room:
+    def _room(self, queue: RunQueue, demand: Demand, step: Step) -> Room:
         """Return how many runs of a step may be claimed now."""
         if step.kind.in_store:
             return self._room_in_store(queue, step)
-        key = (queue.workflow.name, step.from_code)
+        name = queue.workflow.name
+        key = (name, step.from_code)
         if self._left == 0 or self._at_its_limit(key, step):
+            return Room(0)
+        if demand.ahead and self._sizer.is_long(name, step):
             return Room(0)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
         fitting = int((self._most_bytes - self._bytes) / bytes_per_row)
         most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
-        least = self._sizer.rows(queue.workflow.name, step) if storing else 1
-        return Room(most, min(most, least))
+        least = self._sizer.rows(name, step) if demand.storing else 1
+        return Room(most, min(most, least), min(most, lanes(step)))
 
     def _sql_rows(self, step: Step) -> int:
         """Return how many runs go into one transaction: fewer if it changes more columns.
@@ -272,12 +290,24 @@ class Intake:
             self._left = max(0, self._left - runs)
 
     def _taken(self, claim: Claim) -> ClaimedChunk:
-        rows = self._sizer.rows(claim.workflow.name, claim.step)
-        # A small claim is spread over all workers: steps that wait gain more than it costs.
-        fair = -(-claim.rows.num_rows // max(1, self._workers))
-        chunk = ClaimedChunk(claim, claim.take(min(rows, fair)))
+        chunk = ClaimedChunk(claim, claim.take(self._chunk_rows(claim)))
         self._out[_key(claim)] += 1
         return chunk
+
+    def _chunk_rows(self, claim: Claim) -> int:
+        """Return the size of the next chunk of a claim: an equal part for each worker, if possible.
+
+        A part that a worker executes at once isn't divided, because that would save no time.
+        """
+        most = self._sizer.rows(claim.workflow.name, claim.step)
+        queue = self.queues[claim.workflow.name]
+        waiting = claim.rows.num_rows + queue.claimable(claim.step.from_code)
+        workers, at_once = max(1, self._workers), min(most, lanes(claim.step))
+        parts = -(-waiting // most)
+        rows = max(at_once, -(-waiting // (-(-parts // workers) * workers)))
+        # A rest of fewer runs than a worker executes at once goes with the others.
+        is_rest = claim.pending_rows - rows < at_once and claim.step.options.chunk_rows is None
+        return claim.pending_rows if is_rest else rows
 
 
 def _key(claim: Claim) -> tuple[str, int]:

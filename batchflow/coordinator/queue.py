@@ -19,7 +19,7 @@ from batchflow.definition import Outcome
 from batchflow.store.runs.claimable import longest_wait_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from batchflow.definition import AnyWorkflow, Step
     from batchflow.store import CommitResult, SqlStepResult, StepCommit, Store
@@ -30,10 +30,18 @@ _RETRY_SLACK = timedelta(milliseconds=100)
 
 @dataclass(frozen=True)
 class Room:
-    """The most and the least runs that a claim may have."""
+    """How many runs a claim may have.
+
+    Attributes:
+        most: The most runs.
+        least: The least runs.
+        enough: As many as a worker executes at once. Claims of fewer are put off as long as there
+            is another.
+    """
 
     most: int
     least: int = 1
+    enough: int = 1
 
 
 class RunQueue:
@@ -173,15 +181,21 @@ class RunQueue:
         codes = [code for code, step in self.workflow.steps.items() if not step.kind.in_store]
         return int(self._backlog.waiting[codes].sum())
 
+    def claimable(self, code: int) -> int:
+        """Return about how many runs can be claimed at a status, besides those claimed already."""
+        return self._backlog.claimable(code)
+
     def _next_in_this_turn(self, room: Callable[[Step], Room]) -> Span | None:
-        for code in self._by_rank:
-            rows = room(self.workflow.steps[code])
-            if rows.most == 0:
-                continue
-            span = self._backlog.next_span(code, rows.most, rows.least)
-            if span is not None:
-                return span
-        return None
+        rooms = {code: room(self.workflow.steps[code]) for code in self._by_rank}
+        open_ = {code: rows for code, rows in rooms.items() if rows.most}
+        span = self._first_span({code: max(r.least, r.enough) for code, r in open_.items()}, open_)
+        if span is None and any(rows.enough > rows.least for rows in open_.values()):
+            span = self._first_span({code: rows.least for code, rows in open_.items()}, open_)
+        return span
+
+    def _first_span(self, least: Mapping[int, int], rooms: Mapping[int, Room]) -> Span | None:
+        spans = (self._backlog.next_span(code, rooms[code].most, least[code]) for code in rooms)
+        return next((span for span in spans if span is not None), None)
 
     def _begin_next_turn(self) -> bool:
         self._repeated.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from batchflow.coordinator.chunk_sizer import ChunkSizer
 from batchflow.definition import Step
-from kit.things import Stage, things
+from kit.things import Stage, finish_async, things
 
 
 def step_of(**options: Any) -> Step:
@@ -36,3 +36,49 @@ def test_a_batch_step_has_shorter_calls_only_while_its_workers_die_often(
     for _ in range(50):
         sizer.observe("things", step, 1_000, 0.01)
     assert sizer.call_rows("things", step) is None
+
+
+def test_single_triggers_do_not_change_the_size_that_large_chunks_showed() -> None:
+    sizer, step = ChunkSizer(), step_of()
+    for _ in range(8):
+        sizer.observe(
+            "things", step, sizer.rows("things", step), 2e-4 + 2e-5 * sizer.rows("things", step)
+        )
+    before = sizer.rows("things", step)
+    for _ in range(1_000):
+        sizer.observe("things", step, 1, 2e-4)
+
+    assert sizer.rows("things", step) == pytest.approx(before, rel=0.1)
+
+
+def test_the_size_recovers_within_three_chunks_after_only_single_triggers() -> None:
+    sizer, step = ChunkSizer(), step_of()
+    for _ in range(1_000):
+        sizer.observe("things", step, 1, 2e-3)
+    for _ in range(3):
+        rows = sizer.rows("things", step)
+        sizer.observe("things", step, rows, 2e-3 + 5e-6 * rows)
+
+    assert sizer.rows("things", step) > 30_000
+
+
+@pytest.mark.parametrize("latency", [0.001, 0.05, 0.6, 5.0])
+@pytest.mark.parametrize("rows", [1, 30, 64, 65, 500])
+def test_a_chunk_never_has_fewer_runs_than_are_executed_at_once(latency: float, rows: int) -> None:
+    workflow = things(finish_async, concurrency=64)
+    sizer, step = ChunkSizer(), workflow.steps[0]
+    for _ in range(100):
+        sizer.observe("things", step, rows, latency * -(-rows // 64))
+        assert sizer.rows("things", step) >= 5 * 64
+
+    assert sizer.slice_seconds("things", step) == pytest.approx(
+        max(2.0, 1.5 * latency * sizer.rows("things", step) / 64), rel=0.01
+    )
+
+
+def test_an_unlucky_chunk_of_a_batch_step_does_not_multiply_the_next() -> None:
+    sizer, step = ChunkSizer(), step_of(batch=True)
+    for rows, seconds in [(250, 0.25), (240, 0.3), (250, 0.24), (245, 0.31)]:
+        sizer.observe("things", step, rows, seconds)
+
+        assert sizer.rows("things", step) <= 2 * 250
