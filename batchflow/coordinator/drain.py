@@ -202,7 +202,10 @@ class Drain:
             return True
         if self._intake.limit_reached:
             return False
-        return self._options.wait_for_retries and self._intake.due_at is not None
+        due_at, until = self._intake.due_at, self._options.until
+        if due_at is None or not self._options.wait_for_retries:
+            return False
+        return until is None or due_at < until
 
     def _patience_seconds(self) -> float | None:
         """Return how long to wait for news; None without a limit."""

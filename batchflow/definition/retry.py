@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from batchflow.errors import DefinitionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MAX_BACKOFF_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +26,17 @@ class Retry:
     it. The wait is stored, delays that run only, and survives a restart. By default every
     `Exception` is tried again; any other exception, such as `SystemExit`, pauses the run at once.
 
+    The defaults make eight attempts with waits of 1, 3, 9, 27, 81, 243 and 300 seconds: 11 minutes
+    in total, of which the jitter takes a tenth at most. So a run survives an outage of several
+    minutes, and is soon tried again after one of a few seconds.
+
     A step's `Retry` is merged with its workflow's: options that it doesn't name are taken from
     there.
 
     Attributes:
         backoff_seconds: The wait after the first failure, 0 or more.
         multiplier: The factor between one wait and the next, 1 or more.
-        max_backoff_seconds: The longest wait.
+        max_backoff_seconds: The longest wait. Default: 300, or `backoff_seconds` if that is more.
         jitter: The largest part of a wait, from 0 to 1, that is left off at random, so that runs
             that failed together don't return together.
         pause_after: The number of consecutive failures that pauses the run, whatever their
@@ -43,10 +49,10 @@ class Retry:
     """
 
     backoff_seconds: float = 1.0
-    multiplier: float = 2.0
-    max_backoff_seconds: float = 300.0
+    multiplier: float = 3.0
+    max_backoff_seconds: float = _MAX_BACKOFF_SECONDS
     jitter: float = 0.1
-    pause_after: int | None = 5
+    pause_after: int | None = 8
     on: tuple[type[BaseException], ...] = (Exception,)
     never_on: tuple[type[BaseException], ...] = ()
 
@@ -60,6 +66,9 @@ class Retry:
         problems = list(self._problems())
         if problems:
             raise DefinitionError(problems=[f"Retry: {problem}" for problem in problems])
+        if "max_backoff_seconds" not in self.named:
+            longest = max(_MAX_BACKOFF_SECONDS, self.backoff_seconds)
+            object.__setattr__(self, "max_backoff_seconds", longest)
         object.__setattr__(self, "on", tuple(self.on))
         object.__setattr__(self, "never_on", tuple(self.never_on))
 

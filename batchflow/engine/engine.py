@@ -145,7 +145,7 @@ class Engine(Operations, Questions):
     def run(
         self,
         *,
-        wait_for_retries: bool = False,
+        wait_for_retries: bool | None = None,
         limit: int | None = None,
         until: datetime | None = None,
         progress: bool | None = None,
@@ -159,7 +159,9 @@ class Engine(Operations, Questions):
         signal, which raises in it.
 
         Args:
-            wait_for_retries: Also wait for the runs that back off after a failure.
+            wait_for_retries: Also wait for the runs that wait for a retry. By default, a drain with
+                ``until`` waits for the retries that fall due before that time, and another drain
+                ends when nothing is runnable.
             limit: Execute steps for at most this many runs (a SQL step: about this many).
             until: Stop at this moment; without a time zone it is in local time.
             progress: Show a bar; by default on a terminal and in a notebook.
@@ -171,7 +173,7 @@ class Engine(Operations, Questions):
             ForkedStoreError: This is a forked child, and the engine belongs to its parent.
         """
         options = DrainOptions(
-            wait_for_retries=wait_for_retries,
+            wait_for_retries=until is not None if wait_for_retries is None else wait_for_retries,
             limit=checked_limit(limit),
             until=checked_until(until),
         )

@@ -131,8 +131,26 @@ def test_all_invalid_values_are_listed_at_once() -> None:
 
 
 def test_a_first_wait_above_the_longest_is_a_contradiction() -> None:
-    assert "Raise max_backoff_seconds" in (Retry(backoff_seconds=400).contradiction or "")
-    assert Retry(backoff_seconds=300).contradiction is None
+    policy = Retry(backoff_seconds=400, max_backoff_seconds=300)
+    assert "Raise max_backoff_seconds" in (policy.contradiction or "")
+    assert Retry(backoff_seconds=300, max_backoff_seconds=300).contradiction is None
+
+
+def test_a_first_wait_alone_raises_the_longest_to_it() -> None:
+    retry = Retry(backoff_seconds=600)
+
+    assert (retry.max_backoff_seconds, retry.contradiction) == (600, None)
+    assert retry.merged_over(Retry(jitter=0)).max_backoff_seconds == 600
+    assert retry.merged_over(Retry(max_backoff_seconds=900)).max_backoff_seconds == 900
+
+
+def test_the_default_waits_begin_short_and_last_ten_minutes(random) -> None:
+    attempts = np.arange(1, 8)
+    waits = Retry(jitter=0).backoff(attempts, random)
+
+    assert waits.tolist() == [1, 3, 9, 27, 81, 243, 300]
+    assert Retry().pauses(np.array([7, 8])).tolist() == [False, True]
+    assert Retry().backoff(attempts, random).sum() > 590
 
 
 def test_a_retry_cannot_be_changed() -> None:

@@ -179,9 +179,16 @@ def test_options_that_the_function_cannot_use_are_an_error(
 
 def test_a_backoff_above_its_maximum_is_an_error_once_merged() -> None:
     with pytest.raises(DefinitionError, match="backoff_seconds 600 is above max_backoff_seconds"):
-        the_step(retry=Retry(backoff_seconds=600))
+        the_step({"retry": Retry(max_backoff_seconds=300)}, retry=Retry(backoff_seconds=600))
 
     assert the_step({"retry": Retry(max_backoff_seconds=900)}, retry=Retry(backoff_seconds=600))
+
+
+@pytest.mark.parametrize("of_workflow", [{}, {"retry": Retry(pause_after=3)}])
+def test_a_backoff_above_the_default_maximum_raises_it(of_workflow: Any) -> None:
+    retry = the_step(of_workflow, retry=Retry(backoff_seconds=600)).options.retry
+
+    assert (retry.backoff_seconds, retry.max_backoff_seconds) == (600, 600)
 
 
 @pytest.mark.parametrize(
