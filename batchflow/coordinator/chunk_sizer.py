@@ -40,7 +40,7 @@ _CALL_ROWS: Final = 512
 
 @dataclass
 class _Pace:
-    """What is known of one step.
+    """The size and the cost of one step's chunks.
 
     Attributes:
         rows: The runs of its next chunk.
@@ -145,5 +145,7 @@ def _fitting_rounds(pace: _Pace) -> float:
     fitting = (wanted - fixed) / per_round
     if not pace.cost.is_spread:
         # While all chunks are nearly alike, a larger one has to show first whether the fit holds.
-        fitting = min(fitting, max(pace.target / mean, least, _TRIAL_GROWTH * pace.cost.last_rounds))
+        fitting = min(
+            fitting, max(pace.target / mean, least, _TRIAL_GROWTH * pace.cost.last_rounds)
+        )
     return max(fitting, pace.cost.last_rounds / _SHRINKS_BY)

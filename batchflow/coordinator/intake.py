@@ -42,7 +42,7 @@ class StoreSpan:
 
 @dataclass(frozen=True)
 class Demand:
-    """What the next chunk is for.
+    """The situation of the next chunk.
 
     Attributes:
         storing: Whether results are being stored, so that more runs are about to arrive. Until

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# What was measured before counts less, the more so the longer a chunk took. Many short chunks, such
+# Earlier measurements count less, the more so the longer a chunk took. Many short chunks, such
 # as those of single triggers, therefore don't displace what a long one showed.
 _MEMORY_SECONDS: Final = 2.0
 _LEAST_KEPT: Final = 0.5

@@ -26,9 +26,9 @@ class Retry:
     it. The wait is stored, delays that run only, and survives a restart. By default every
     `Exception` is tried again; any other exception, such as `SystemExit`, pauses the run at once.
 
-    The defaults make eight attempts with waits of 1, 3, 9, 27, 81, 243 and 300 seconds: 11 minutes
-    in total, of which the jitter takes a tenth at most. So a run survives an outage of several
-    minutes, and is soon tried again after one of a few seconds.
+    The defaults make ten attempts with waits of 1, 2, 4 and up to 256 seconds: eight and a half
+    minutes in total, of which the jitter takes a tenth at most. So a run survives an outage of
+    several minutes, and is soon tried again after one of a few seconds.
 
     A step's `Retry` is merged with its workflow's: options that it doesn't name are taken from
     there.
@@ -49,10 +49,10 @@ class Retry:
     """
 
     backoff_seconds: float = 1.0
-    multiplier: float = 3.0
+    multiplier: float = 2.0
     max_backoff_seconds: float = _MAX_BACKOFF_SECONDS
     jitter: float = 0.1
-    pause_after: int | None = 8
+    pause_after: int | None = 10
     on: tuple[type[BaseException], ...] = (Exception,)
     never_on: tuple[type[BaseException], ...] = ()
 

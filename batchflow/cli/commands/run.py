@@ -72,7 +72,7 @@ class RunOptions:
 
     store: Path
     workers: int | None
-    wait_for_retries: bool
+    wait_for_retries: bool | None
     limit: int | None
     until: datetime | None
     as_json: bool
@@ -125,7 +125,11 @@ Example:
     help="Skip rows whose foreign id was ever loaded, also if its run has finished.",
 )
 @workers_option
-@click.option("--wait-for-retries", is_flag=True, help="Also wait for runs that are retried later.")
+@click.option(
+    "--wait-for-retries/--no-wait-for-retries",
+    default=None,
+    help="Also wait for runs that are retried later.  [default: with --until, until then]",
+)
 @click.option(
     "--limit",
     metavar="NUMBER",
@@ -142,9 +146,9 @@ def run(target: Target, **options: Any) -> int:
 
     Name workflows as FILE.py:NAME or MODULE:NAME, several of the same file separated by commas.
     Runs that fail are retried, and paused after too many attempts. A run whose retry is due later
-    is left to a later command, unless you give --wait-for-retries. You can interrupt the command at
-    any time: committed work is kept. To continue, give the same command again. A file is loaded
-    once: if its content was loaded before, it is skipped.
+    is left to a later command, unless you give --wait-for-retries, or --until with a later time.
+    You can interrupt the command at any time: committed work is kept. To continue, give the same
+    command again. A file is loaded once: if its content was loaded before, it is skipped.
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs

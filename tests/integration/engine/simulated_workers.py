@@ -32,7 +32,7 @@ class SimulatedWorkers:
         latency: The seconds of a call, by the run's seq and its attempt from 1.
         fails: Whether a call fails, likewise.
         fixed: The seconds that a batch takes besides.
-        arrivals: What happens at a time, in seconds from the beginning; the earliest first.
+        arrivals: Calls at a time, in seconds from the beginning; the earliest first.
         calls: The seconds of all calls together.
         executed: The rows of each chunk, and its seconds.
     """

@@ -385,36 +385,3 @@ def test_a_million_failures_are_one_line_of_the_report() -> None:
 
     assert [failure.count for failure in report.failures] == [500]
     assert "ValueError" in str(report)
-
-
-@pytest.mark.parametrize(("outage_seconds", "outcome"), [(20, "DONE"), (590, "DONE"), (700, "NEW")])
-def test_runs_survive_an_outage_of_minutes_by_default(outage_seconds: int, outcome: str) -> None:
-    clock = FakeClock()
-    back = clock.now() + timedelta(seconds=outage_seconds)
-
-    def call(run: bf.Run[Thing, Stage]) -> Stage:
-        if clock.now() < back:
-            raise ConnectionError("no answer")
-        return Stage.DONE
-
-    with inline_engine(things(call), clock=clock) as engine:
-        load(engine, 20)
-        engine.run(wait_for_retries=True)
-
-        assert engine.counts().aggregate("status, sum(runs)").fetchall() == [(outcome, 20)]
-
-
-def test_a_drain_with_an_end_waits_for_the_retries_that_fall_due_before_it() -> None:
-    clock = FakeClock()
-    began = clock.now()
-
-    def fail(run: bf.Run[Thing, Stage]) -> Stage:
-        raise ConnectionError("no answer")
-
-    with inline_engine(things(fail, retry=bf.Retry(jitter=0)), clock=clock) as engine:
-        load(engine, 1)
-        report = engine.run(until=began + timedelta(seconds=60))
-
-    # After 1, 3, 9 and 27 s; the next is due after 81 s more, so that the drain ends before.
-    assert (report.runs, report.waiting_for_retry) == (5, 1)
-    assert clock.now() < began + timedelta(seconds=45)

@@ -144,13 +144,13 @@ def test_a_first_wait_alone_raises_the_longest_to_it() -> None:
     assert retry.merged_over(Retry(max_backoff_seconds=900)).max_backoff_seconds == 900
 
 
-def test_the_default_waits_begin_short_and_last_ten_minutes(random) -> None:
-    attempts = np.arange(1, 8)
+def test_the_default_waits_begin_short_and_last_minutes_in_total(random) -> None:
+    attempts = np.arange(1, 10)
     waits = Retry(jitter=0).backoff(attempts, random)
 
-    assert waits.tolist() == [1, 3, 9, 27, 81, 243, 300]
-    assert Retry().pauses(np.array([7, 8])).tolist() == [False, True]
-    assert Retry().backoff(attempts, random).sum() > 590
+    assert waits.tolist() == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert Retry().pauses(np.array([9, 10])).tolist() == [False, True]
+    assert Retry().backoff(attempts, random).sum() > 450
 
 
 def test_a_retry_cannot_be_changed() -> None:
