@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchflow.columns.own_attributes import require_only_fields
 from batchflow.columns.value_writing import MISSING, StructSnapshot
 from batchflow.definition.field_type import FieldType, Kind
 
 
 def same(value: Any, stored: Any, field_type: FieldType) -> bool:
-    """Return whether `value` equals what is stored, field by field and without its ``__eq__``."""
+    """Return whether `value` equals what is stored, field by field and without its ``__eq__``.
+
+    Raises:
+        InvalidObject: A dataclass has an attribute that isn't a field.
+    """
     if value is None or stored is None:
         return value is stored
     match field_type.kind:
         case Kind.STRUCT:
-            return isinstance(value, field_type.python) and all(
+            return _is_struct(value, field_type, stored) and all(
                 same(getattr(value, name, MISSING), getattr(stored, name), child)
                 for name, child in field_type.children
             )
@@ -26,9 +31,13 @@ def same(value: Any, stored: Any, field_type: FieldType) -> bool:
 
 
 def snapshot(value: Any, field_type: FieldType) -> Any:
-    """Copy `value` as deep as its field's type goes; a value of another type isn't copied."""
+    """Copy `value` as deep as its field's type goes; a value of another type isn't copied.
+
+    Raises:
+        InvalidObject: A dataclass has an attribute that isn't a field.
+    """
     match field_type.kind:
-        case Kind.STRUCT if isinstance(value, field_type.python):
+        case Kind.STRUCT if _is_struct(value, field_type):
             return StructSnapshot(
                 snapshot(getattr(value, name, MISSING), child)
                 for name, child in field_type.children
@@ -39,6 +48,15 @@ def snapshot(value: Any, field_type: FieldType) -> Any:
             child = field_type.child("value")
             return {key: snapshot(item, child) for key, item in value.items()}
     return value
+
+
+def _is_struct(value: Any, field_type: FieldType, like: Any = None) -> bool:
+    if not isinstance(value, field_type.python):
+        return False
+    # An object without other attributes has as many as there are fields, which is quick to check.
+    if len(getattr(value, "__dict__", ())) > len(field_type.children):
+        require_only_fields(value, [name for name, _ in field_type.children], like)
+    return True
 
 
 def _same_lists(value: Any, stored: list[Any], item: FieldType) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batchflow.closest_name import did_you_mean
 from batchflow.columns.array_reading import read_array
 from batchflow.columns.array_writing import as_column, write_column
 from batchflow.columns.arrays import AnyArray, object_array, one_array
@@ -27,6 +28,10 @@ from batchflow.view.status_codes import StatusCodes, status_codes
 
 if TYPE_CHECKING:
     import polars
+
+_OWN_ATTRIBUTES = frozenset(
+    {"_context", "_fields", "_deadline", "_rows", "_read", "_assigned", "_marks"}
+)
 
 ObjectT = TypeVar("ObjectT")
 StatusT = TypeVar("StatusT", bound=enum.Enum)
@@ -63,6 +68,13 @@ class Batch(Generic[ObjectT, StatusT]):
         self._read: dict[str, AnyArray] = {}
         self._assigned: dict[str, AnyArray | pa.Array] = {}
         self._marks = Marks(context.chunk.num_rows)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _OWN_ATTRIBUTES:
+            raise AttributeError(
+                f"A batch has no attribute {name!r} to assign to. Write batch[{name!r}] = values."
+            )
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         return self._context.chunk.num_rows
@@ -214,8 +226,9 @@ class Batch(Generic[ObjectT, StatusT]):
 
     def _require_field(self, name: str) -> None:
         if name not in self._fields:
+            hint = did_you_mean(name, self._fields)
             raise LookupError(
-                f"There is no field {name!r}. The fields are {', '.join(self._fields)}."
+                f"There is no field {name!r}.{hint} The fields are {', '.join(self._fields)}."
             )
 
     def _require_readable(self, name: str) -> None:

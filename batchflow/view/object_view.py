@@ -9,9 +9,11 @@ instance for good: its fields are copied to its dict, and its class is changed.
 from __future__ import annotations
 
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import getattr_static
 from typing import Any
 
+from batchflow.columns.own_attributes import no_such_field
 from batchflow.definition.fields import Field
 from batchflow.view.row_columns import SealedError
 
@@ -25,12 +27,14 @@ _SET_CLASS = object.__dict__["__class__"].__set__
 def view_type(object_type: type, fields: Sequence[Field]) -> type[Any]:
     """Return the class of views over the columns of `fields`.
 
-    An instance is created by ``object.__new__``, and is then assigned its ``_batchflow_row`` and
-    its ``_batchflow_columns``: the chunk's columns, and their ``sealed`` after its step has ended.
+    An instance is created by ``object.__new__``. Its ``_batchflow_row`` and ``_batchflow_columns``
+    (the chunk's columns, and their ``sealed`` after its step has ended) are then put into its
+    `attributes_of`, because the class's ``__setattr__`` refuses what isn't a field.
     """
     shape = _Shape(object_type, fields)
     namespace = {
         "__slots__": (),
+        "__setattr__": _set_attribute(shape),
         "__module__": object_type.__module__,
         "__qualname__": object_type.__qualname__,
         "__doc__": object_type.__doc__,
@@ -43,15 +47,20 @@ def view_type(object_type: type, fields: Sequence[Field]) -> type[Any]:
     return types.new_class(name, (object_type,), {}, lambda body: body.update(namespace))
 
 
+def attributes_of(object_type: type) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that returns the dict of an instance, which its view hides."""
+    owner = next(base for base in object_type.__mro__ if "__dict__" in vars(base))
+    of: Callable[[Any], dict[str, Any]] = vars(owner)["__dict__"].__get__
+    return of
+
+
 class _Shape:
     """Converts views of one class to plain instances."""
 
     def __init__(self, object_type: type, fields: Sequence[Field]) -> None:
         self.object_type = object_type
         self.names = [field.name for field in fields]
-        owner = next(base for base in object_type.__mro__ if "__dict__" in vars(base))
-        # The class's own descriptor of an instance's dict, which the view's property hides.
-        self._dict_of = vars(owner)["__dict__"].__get__
+        self._dict_of = attributes_of(object_type)
 
     def become_real(self, view: Any) -> Any:
         """Convert the view itself to a plain instance, and return it."""
@@ -82,13 +91,30 @@ def _property(place: int, shape: _Shape) -> property:
     def read(view: Any) -> Any:
         return view._batchflow_columns.values[place][view._batchflow_row]
 
-    def write(view: Any, value: Any) -> None:
-        try:
-            view._batchflow_columns.writes[place][view._batchflow_row] = value
-        except SealedError:
-            setattr(shape.become_real(view), name, value)
-
     def delete(view: Any) -> None:
         delattr(shape.become_real(view), name)
 
-    return property(read, write, delete)
+    return property(read, None, delete)
+
+
+def _set_attribute(shape: _Shape) -> Callable[[Any, str, Any], None]:
+    """Return the views' ``__setattr__``, which writes a field to its column."""
+    places = {name: place for place, name in enumerate(shape.names)}
+
+    def set_attribute(view: Any, name: str, value: Any) -> None:
+        if name not in places:
+            _set_other(shape, view, name, value)
+            return
+        try:
+            view._batchflow_columns.writes[places[name]][view._batchflow_row] = value
+        except SealedError:
+            setattr(shape.become_real(view), name, value)
+
+    return set_attribute
+
+
+def _set_other(shape: _Shape, view: Any, name: str, value: Any) -> None:
+    """Set an attribute with a setter of its own; refuse one that would be lost."""
+    if name not in NO_FIELD and not hasattr(getattr_static(type(view), name, None), "__set__"):
+        raise AttributeError(no_such_field(shape.object_type, name, shape.names))
+    object.__setattr__(view, name, value)

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from batchflow.chunk.result import ChunkResult
+from batchflow.columns.own_attributes import require_only_fields
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject
 from batchflow.view.context import ChunkContext
-from batchflow.view.object_view import view_type
+from batchflow.view.object_view import COLUMNS, ROW, attributes_of, view_type
 from batchflow.view.row_columns import RowColumns
 from batchflow.view.run import Run
+from batchflow.worker.attribute_hints import AttributeHints
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder
 from batchflow.worker.result_builder import ResultBuilder
@@ -35,6 +37,9 @@ class RowStep:
         self.recorder = FailureRecorder(step.options.retry)
         whole = is_built_whole(workflow.object_type)
         self.view_type = None if whole else view_type(workflow.object_type, workflow.fields)
+        self.attributes_of: Any = None if whole else attributes_of(workflow.object_type)
+        self.field_names = frozenset(field.name for field in workflow.fields)
+        self.hints = AttributeHints(workflow.object_type, workflow.fields)
 
 
 class RowSession:
@@ -90,6 +95,7 @@ class RowSession:
         """Record that the step raised `error`."""
         if issubclass(type(error), MemoryError):
             self.control.out_of_memory(error)
+        self.row_step.hints.add_to(error)
         self._builder.raised(row, error)
         self.answers[row] = RAISED
         self.columns.touched.pop(row, None)
@@ -116,15 +122,23 @@ class RowSession:
                 f"Step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
                 f"it must be an instance of {object_type.__name__}."
             )
+        self._require_only_fields(row, left)
         self.columns.take_over(row, left)
+
+    def _require_only_fields(self, row: int, left: Any) -> None:
+        names = self.row_step.field_names
+        # An object has at most as many attributes as fields, unless it has others.
+        if len(getattr(left, "__dict__", ())) > len(names):
+            like = None if self.row_step.view_type else self._whole_object(row)
+            require_only_fields(left, names, like)
 
     def _object(self, row: int) -> Any:
         made = self.row_step.view_type
         if made is None:
             return self._whole_object(row)
         view = object.__new__(made)
-        view._batchflow_row = row
-        view._batchflow_columns = self.columns
+        attributes = self.row_step.attributes_of(view)
+        attributes[ROW], attributes[COLUMNS] = row, self.columns
         return view
 
     def _whole_object(self, row: int) -> Any:
@@ -135,4 +149,4 @@ class RowSession:
 
     def _seal(self, given: Any) -> None:
         if type(given) is self.row_step.view_type:
-            given._batchflow_columns = self.columns.sealed
+            self.row_step.attributes_of(given)[COLUMNS] = self.columns.sealed

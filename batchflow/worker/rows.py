@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from batchflow.view.object_view import COLUMNS, ROW
 from batchflow.view.run import Run
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
@@ -13,8 +14,10 @@ from batchflow.worker.row_session import RowSession
 # How often a step of many quick runs checks for a stop.
 _CHECK_SECONDS = 0.0005
 
-# A run is reused if the step kept no reference: only a name here and the argument refer to it.
+# A run, and its object's view, are reused if the step kept no reference: only a name here and the
+# argument refer to the run, and the run refers to the view as well.
 _ONLY_OURS = 2
+_OURS_AND_THE_RUNS = 3
 
 
 def execute_one_by_one(session: RowSession) -> None:
@@ -34,7 +37,7 @@ def _with_whole_objects(session: RowSession) -> None:
             break
 
 
-def _with_views(session: RowSession) -> None:
+def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
     """Do the same as `_with_whole_objects`, with all calls for each run inlined.
 
     This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
@@ -45,21 +48,26 @@ def _with_views(session: RowSession) -> None:
     context, function = session.context, session.row_step.function
     new: Any = object.__new__
     view_type, control = session.row_step.view_type, session.control
+    attributes_of: Any = session.row_step.attributes_of
     has_timeout = session.row_step.step.options.timeout_seconds is not None
     is_over, monotonic = session.slice.is_over, time.monotonic
     next_check = 0.0
     control.enter(NO_ROW, None)
     current, references = control.current_row, sys.getrefcount
     run: Any = None
+    view: Any = None
+    attributes: dict[str, Any] = {}
     for row in range(session.num_rows):
-        view = new(view_type)
-        view._batchflow_row = row
-        view._batchflow_columns = columns
         if references(run) != _ONLY_OURS:
-            run = new(Run)
+            run, view = new(Run), None
             run._context = context
             run._deadline = None
-        run.object = view
+        if view is None:
+            view = new(view_type)
+            attributes = attributes_of(view)
+            attributes[COLUMNS] = columns
+            run.object = view
+        attributes[ROW] = row
         run._row = row
         if has_timeout:
             run._deadline = deadline = session.deadline()
@@ -69,11 +77,14 @@ def _with_views(session: RowSession) -> None:
             answer = function(run)
             if touched or run.object is not view:
                 session.settle(row, view, run.object)
-            else:
-                view._batchflow_columns = sealed
+                view = None
+            elif references(view) != _OURS_AND_THE_RUNS:
+                attributes[COLUMNS] = sealed
+                view = None
             answers[row] = answer
         except BaseException as error:
             session.fail(row, view, error)
+            view = None
         now = monotonic()
         if now >= next_check:
             if is_over(now):

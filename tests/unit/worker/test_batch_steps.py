@@ -437,7 +437,9 @@ def test_fields_outside_columns_can_be_written_and_missing_fields_can_not() -> N
     def step(batch: Any) -> Any:
         with pytest.raises(LookupError, match="doesn't read field 'count'; it reads name"):
             batch["count"]
-        with pytest.raises(LookupError, match=r"no field 'cuont'\. The fields are name, count"):
+        with pytest.raises(
+            LookupError, match=r"no field 'cuont'\. Did you mean 'count'\? The fields are name"
+        ):
             batch["cuont"] = 1
         batch["count"] = 5
         return DONE

@@ -1,0 +1,19 @@
+"""The valid name that a misspelled one is closest to."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, valid: Iterable[str], shown: str = "{!r}") -> str:
+    """Return a question with the closest valid name, behind a space; empty if none is close.
+
+    Args:
+        name: The name that isn't valid.
+        valid: The valid names.
+        shown: How the question shows a name.
+    """
+    by_case = {each.lower(): each for each in valid}
+    close = difflib.get_close_matches(name.lower(), by_case, n=1)
+    return f" Did you mean {shown.format(by_case[close[0]])}?" if close else ""
