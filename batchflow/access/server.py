@@ -181,14 +181,14 @@ class _Requests:
 
     def described(self, packed: bytes) -> dict[str, Any]:
         """Return the columns of a query."""
-        columns = self._store.source.bind_for_client(*unpacked_query(packed)).columns
+        columns = self._store.source.bind(*unpacked_query(packed)).columns
         return {"names": columns.names, "types": columns.types}
 
     def batches(
         self, packed: bytes, cancelled: Callable[[], bool]
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Execute a query; return its schema and its batches, which have to be read to the end."""
-        rows = self._store.source.bind_for_client(*unpacked_query(packed))
+        rows = self._store.source.bind(*unpacked_query(packed))
         sent = self._sent(rows, cancelled)
         schema = next(sent)
         assert isinstance(schema, pa.Schema)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 import pyarrow as pa
 
-from batchflow.errors import SourceError
+from batchflow.errors import QueryError, SourceError
 from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
 from batchflow.store.loading.source_files import files_table, is_file
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
 from batchflow.store.loading.source_objects import MISFIT, ObjectStream, label_of_objects
+from batchflow.store.query.permission import require_reading
+from batchflow.store.query.permitted import SOURCE
 from batchflow.store.schema.layout import AnyWorkflow
 
 if TYPE_CHECKING:
@@ -149,10 +151,14 @@ def paths_of(given: Any) -> list[str | os.PathLike[str]]:
 
 
 def _query(text: str) -> str:
-    statements = duckdb.extract_statements(text)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise SourceError("The SQL is not a single query. Give one SELECT or FROM.")
-    return f"({statements[0].query.strip().rstrip(';')}\n)"
+    try:
+        require_reading(text, SOURCE)
+    except QueryError as error:
+        raise SourceError(
+            f"The SQL can't be read: {error.found}. Give one SELECT or FROM."
+        ) from None
+    [statement] = duckdb.extract_statements(text)
+    return f"({statement.query.strip().rstrip(';')}\n)"
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,24 +12,12 @@ from batchflow.errors import QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
+from batchflow.store.query.parse_tree import ONLY_READS
+from batchflow.store.query.permission import require_reading
 from batchflow.store.query.source import Columns, Params, ResultT, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-EXPLAIN = re.compile(r"\s*EXPLAIN\b\s*(\([^()]*\)|ANALYZE\b)?", re.IGNORECASE)
-
-# query() executes text that is put together, so it could hide the others.
-ABOUT_THE_PROCESS = re.compile(
-    r"\b(duckdb_settings|pg_settings|current_setting|duckdb_secrets|which_secret|duckdb_logs|"
-    r"duckdb_temporary_files|getenv|query|query_table)\b(?=\W*\()|\bpg_settings\b",
-    re.IGNORECASE,
-)
-
-ONLY_READS = (
-    "A query is one statement that only reads (SELECT, FROM, DESCRIBE, SUMMARIZE, EXPLAIN); "
-    "change runs with pause, resume, cancel and edit."
-)
 
 
 class LocalSource:
@@ -61,21 +47,6 @@ class LocalSource:
         """
         cursor = self._connection.reader()
         return LocalRows(cursor, bound(cursor, query, params))
-
-    def bind_for_client(self, query: str, params: Params) -> LocalRows:
-        """Bind a query of another process, which may not read anything of this process either.
-
-        Raises:
-            QueryError: As for `bind`, or the query reads DuckDB's settings.
-        """
-        found = ABOUT_THE_PROCESS.search(query)
-        if found:
-            raise QueryError(
-                f"The query uses {found[0]!r}, and no settings can be read through an engine's "
-                "socket; query runs, transitions and errors.",
-                found=f"it uses {found[0]!r}",
-            )
-        return self.bind(query, params)
 
 
 class LocalRows:
@@ -123,35 +94,6 @@ def bound(reader: Cursor, query: str, params: Params) -> duckdb.DuckDBPyRelation
     except duckdb.Error as error:
         found = message_of(error)
         raise QueryError(f"The query can't be executed: {found}", found=found) from cause(error)
-
-
-def require_text(given: object, what: str) -> None:
-    """Raise QueryError unless it is text that SQL can have."""
-    if not isinstance(given, str):
-        raise QueryError(f"The {what} is of type {type(given).__name__}; give SQL text.")
-    if given != given.encode("utf-8", "replace").decode("utf-8"):
-        raise QueryError(f"The {what} has half a surrogate pair, which no SQL text can have.")
-
-
-def require_reading(query: object) -> None:
-    """Raise QueryError unless it is one statement that only reads; tables aren't looked up."""
-    require_text(query, "query")
-    try:
-        types = _statement_types(str(query))
-        if types == (duckdb.StatementType.EXPLAIN,):
-            # EXPLAIN ANALYZE executes what it explains.
-            types = _statement_types(EXPLAIN.sub("", str(query), count=1))
-    except duckdb.Error as error:
-        found = message_of(error)
-        raise QueryError(f"The query can't be parsed: {found}", found=found) from cause(error)
-    if types != (duckdb.StatementType.SELECT,):
-        raise QueryError(ONLY_READS, found="it is more than one condition")
-
-
-@lru_cache(maxsize=256)
-def _statement_types(query: str) -> tuple[duckdb.StatementType, ...]:
-    # Cached, as a waiting caller repeats a query with each commit.
-    return tuple(statement.type for statement in duckdb.extract_statements(query))
 
 
 @contextmanager

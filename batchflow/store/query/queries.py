@@ -9,7 +9,8 @@ from batchflow.chart import COUNTS
 from batchflow.definition.run_state import RunState
 from batchflow.errors import QueryError
 from batchflow.store.query.catalog import FoundRun
-from batchflow.store.query.local_source import require_reading, require_text
+from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS
+from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.source import Source
@@ -165,8 +166,13 @@ def predicate(tables: Tables, where: str) -> str:
 
 def require_one_condition(where: str) -> None:
     """Raise QueryError unless a text is one condition, with and without our parentheses."""
-    for text in (where, condition(where)):
-        require_reading(f"SELECT 1 WHERE\n{text}\n")
+    try:
+        for text in (where, condition(where)):
+            require_reading(f"SELECT 1 WHERE\n{text}\n")
+    except QueryError as error:
+        if error.found != NOT_ONE_QUERY:
+            raise
+        raise QueryError(ONLY_READS, found="it is more than one condition") from None
 
 
 def condition(where: str) -> str:

@@ -11,7 +11,7 @@ from batchflow.definition.workflow import AnyWorkflow
 from batchflow.operation.options import workflow_name
 from batchflow.store.query import analysis, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
-from batchflow.store.query.local_source import require_reading
+from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Params, Source

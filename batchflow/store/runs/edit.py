@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 import duckdb
@@ -13,8 +12,8 @@ from batchflow.operation import ControlReport
 from batchflow.operation.requests import Edit
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
-from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import store_error_of
+from batchflow.store.query.permission import is_one_expression, require_reading
 from batchflow.store.runs.control import RunChange, change_runs
 from batchflow.store.schema.layout import EDITED, Layout, quote
 
@@ -36,9 +35,7 @@ def edit_runs(
         outcome=EDITED,
         sources=tuple(state for state in RunState if state not in _ERASED),
         run_state=None,
-        assignments=tuple(
-            _assignment(connection.cursor(), layout, *assigned) for assigned in request.set.items()
-        ),
+        assignments=tuple(_assignment(layout, *assigned) for assigned in request.set.items()),
     )
     try:
         return change_runs(connection, layout, request, change, now)
@@ -53,7 +50,7 @@ def edit_runs(
         ) from cause(error)
 
 
-def _assignment(cursor: Cursor, layout: Layout, name: str, expression: str) -> str:
+def _assignment(layout: Layout, name: str, expression: str) -> str:
     fields = {field.name: field for field in layout.fields}
     if name not in fields:
         raise InvalidOptionError(
@@ -61,26 +58,22 @@ def _assignment(cursor: Cursor, layout: Layout, name: str, expression: str) -> s
             f"{', '.join(fields)}.",
             option="set",
         )
-    if not _is_one_expression(cursor, expression):
-        raise QueryError(
-            f"The value of {name!r} is {expression!r}, and not one SQL expression; give one over "
-            f"the columns {', '.join(layout.column_names)}."
-        )
+    _checked(name, expression, layout)
     field = fields[name]
     return f"{quote(field.column)} = CAST((\n{expression}\n) AS {field.type.sql})"
 
 
-def _is_one_expression(cursor: Cursor, expression: str) -> bool:
-    """Return whether a text is one expression, without a comma or keyword that makes it more."""
-    query = f"SELECT\n{expression}\n"
-    [(text,)] = cursor.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
-    parsed = json.loads(text)
-    if parsed["error"] or len(parsed["statements"]) != 1:
-        return False
-    node = parsed["statements"][0]["node"]
-    return (
-        node["type"] == "SELECT_NODE"
-        and len(node["select_list"]) == 1
-        and node["from_table"]["type"] == "EMPTY"
-        and node["where_clause"] is None
+def _checked(name: str, expression: str, layout: Layout) -> None:
+    """Raise QueryError unless a text is one expression that a query may have, without a comma."""
+    try:
+        if is_one_expression(expression):
+            require_reading(f"SELECT (\n{expression}\n)")
+            return
+        found = "it is not one SQL expression"
+    except QueryError as error:
+        found = error.found
+    raise QueryError(
+        f"The value of {name!r} is {expression!r}, which can't be executed: {found}. Give one SQL "
+        f"expression over the columns {', '.join(layout.column_names)}.",
+        found=found,
     )

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from batchflow.errors import DefinitionError
+from batchflow.definition.step import Step
+from batchflow.errors import DefinitionError, QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
+from batchflow.store.query.permission import require_reading
+from batchflow.store.query.permitted import STEP
 from batchflow.store.runs.commit import refusing
 from batchflow.store.schema.layout import Layout
 from batchflow.store.sql_steps.sql_each import move_each
@@ -63,6 +66,11 @@ def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) 
 
 
 def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
+    # Before DuckDB binds them, which may execute a part.
+    refused = list(_refused_expressions(task.step))
+    if refused:
+        yield from (f"Workflow {task.layout.name!r}: {problem}" for problem in refused)
+        return
     try:
         update = update_statement(task, initiated=True, retried=True)
         cursor.execute(f"EXPLAIN {update}", task.parameters).fetchall()
@@ -71,3 +79,15 @@ def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
             f"Workflow {task.layout.name!r}: step {task.step.name!r} has an expression that DuckDB "
             f"rejects: {error}"
         )
+
+
+def _refused_expressions(step: Step) -> Iterator[str]:
+    """Yield each expression that does more than compute a value from the store."""
+    given = {f"the value of {name!r}": text for name, text in step.set_expressions.items()}
+    if step.status_expression is not None:
+        given["the status"] = step.status_expression
+    for what, expression in given.items():
+        try:
+            require_reading(f"SELECT (\n{expression}\n)", STEP)
+        except QueryError as error:
+            yield f"step {step.name!r} has an expression for {what} that can't be executed: {error}"

@@ -85,7 +85,7 @@ def test_queries_bind_their_parameters(bench: Bench) -> None:
         "WITH gone AS (DELETE FROM parcels.runs RETURNING *) SELECT * FROM gone",
         "WITH x AS (UPDATE parcels.runs SET weight = 1 RETURNING *) SELECT * FROM x",
         "EXPLAIN ANALYZE DELETE FROM parcels.runs",
-        "",
+        ";",
     ],
 )
 def test_a_query_only_reads(bench: Bench, query: str) -> None:
@@ -223,6 +223,16 @@ def test_a_query_or_predicate_that_is_no_text_is_refused(bench: Bench) -> None:
         bench.questions.sql(given)
     with pytest.raises(QueryError, match="predicate is of type int"):
         bench.questions.runs(given)
+
+
+def test_empty_sql_is_refused_in_a_sentence(bench: Bench) -> None:
+    for empty in ("", " \n"):
+        with pytest.raises(QueryError, match="The query is empty"):
+            bench.questions.sql(empty)
+        with pytest.raises(QueryError, match="predicate is empty"):
+            bench.questions.runs(empty)
+        with pytest.raises(QueryError, match="predicate is empty"):
+            bench.questions.pause(empty)
 
 
 def test_an_arrival_knows_where_a_run_has_been(bench: Bench) -> None:
