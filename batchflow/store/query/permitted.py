@@ -1,4 +1,4 @@
-"""What SQL from a caller may use: by names, as DuckDB's functions and views have them.
+"""The functions, tables and lists that SQL from a caller may use, by their names in DuckDB.
 
 A test compares these lists with all functions and views of the installed DuckDB, so that a new
 version brings none that nothing here decides on.
@@ -74,7 +74,7 @@ READING_NODES: Final = frozenset(
 
 @dataclass(frozen=True)
 class Permitted:
-    """What the SQL of one kind of caller may use.
+    """The functions that the SQL of one kind of caller may use.
 
     Attributes:
         table_functions: The functions that it may read rows from.

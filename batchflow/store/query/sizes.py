@@ -21,7 +21,7 @@ _CHARACTERS: Final = frozenset({"repeat", "lpad", "rpad", "bitstring"})
 _RESIZED: Final = frozenset({"list_resize", "array_resize"})
 _SERIES: Final = frozenset({"range", "generate_series"})
 _FORMATS: Final = frozenset({"format", "printf"})
-# What these return is no larger than a value that is there already.
+# Their results are no larger than a value that is there already.
 _LENGTHS: Final = frozenset(
     {"len", "length", "array_length", "cardinality", "strlen", "json_array_length"}
 )
