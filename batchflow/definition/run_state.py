@@ -73,8 +73,13 @@ RUNNABLE: Final = tuple(state for state in RunState if state.runnable)
 
 _CHANGES: Final[Mapping[RunState, tuple[RunState, ...]]] = {
     # A million loaded runs stay INITIATED until their first step, and a wrong load must be
-    # cancellable.
-    RunState.INITIATED: (RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED),
+    # cancellable. A first step that leads to a terminal status completes its run at once.
+    RunState.INITIATED: (
+        RunState.RUNNING,
+        RunState.COMPLETED,
+        RunState.PAUSED,
+        RunState.CANCELLED,
+    ),
     RunState.RUNNING: (RunState.COMPLETED, RunState.PAUSED, RunState.CANCELLED),
     RunState.PAUSED: (RunState.RUNNING, RunState.CANCELLED),
     RunState.CANCELLED: (RunState.REQUESTED_DATA_DELETED,),

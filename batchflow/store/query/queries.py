@@ -43,24 +43,27 @@ FAILURES_OF_RUN = """
     WHERE e.seq = $seq
     ORDER BY e.committed_at, e.attempt"""
 
+# Counts columns, because the transitions are a view, and in a file of an older format a table.
 LOOK_UP_RUN = """
     SELECT EXISTS (FROM {runs} WHERE seq = $seq),
-           count(*) FILTER (table_name = 'transitions') > 0,
+           count(*) FILTER (table_name = 'transitions' AND column_name = 'seq') > 0,
+           count(*) FILTER (table_name = 'transitions' AND column_name = 'reason') > 0,
            count(*) FILTER (table_name = 'operations') > 0
-    FROM duckdb_tables()
+    FROM duckdb_columns()
     WHERE database_name = current_database()
       AND (lower(schema_name), table_name) IN (
           (lower($workflow), 'transitions'), ('batchflow', 'operations'))"""
 
-REASON = """(
+# Where a file of format 2 has the reasons.
+REASON_OF_OPERATION = """(
     SELECT any_value(o.reason) FROM batchflow.operations AS o
     WHERE o.workflow = {workflow} AND o.performed_at = t.committed_at
       AND o.outcome = t.outcome::VARCHAR)"""
 
-HAS_TABLE = """
-    SELECT 1 FROM duckdb_tables()
+HAS_TRANSITIONS = """
+    SELECT 1 FROM duckdb_columns()
     WHERE database_name = current_database()
-      AND lower(schema_name) = lower(?) AND table_name = ?"""
+      AND lower(schema_name) = lower(?) AND table_name = 'transitions' LIMIT 1"""
 
 ERRORS_BY_FINGERPRINT = """
     SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
@@ -139,19 +142,27 @@ def history(source: Source, run: FoundRun) -> Relation:
     tables, seq = run.tables, run.seq
     look_up = LOOK_UP_RUN.format(runs=tables.runs)
     params = {"seq": seq, "workflow": tables.name}
-    [(exists, recorded, with_reasons)] = Relation(source, look_up, params).fetchall()
+    [(exists, recorded, *reasons)] = Relation(source, look_up, params).fetchall()
     if not exists:
         raise run_not_found(run.run_id)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
-    # A file of an older format has no log of operations.
-    reason = REASON.format(workflow=literal(tables.name)) if with_reasons else "NULL::VARCHAR"
+    reason = _reason(tables.name, *reasons)
     text = query.format(transitions=tables.transitions, errors=tables.errors, reason=reason)
     return Relation(source, text, {"seq": seq})
 
 
+def _reason(workflow: str, in_transitions: bool, in_operations: bool) -> str:
+    """Return where the reason of a transition is; older formats of the file have it elsewhere."""
+    if in_transitions:
+        return "t.reason"
+    if in_operations:
+        return REASON_OF_OPERATION.format(workflow=literal(workflow))
+    return "NULL::VARCHAR"
+
+
 def has_transitions(source: Source, tables: Tables) -> bool:
     """Return whether the workflow's transitions are recorded."""
-    return bool(Relation(source, HAS_TABLE, [tables.name, "transitions"]).fetchall())
+    return bool(Relation(source, HAS_TRANSITIONS, [tables.name]).fetchall())
 
 
 def predicate(tables: Tables, where: str) -> str:

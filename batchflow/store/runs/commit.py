@@ -160,8 +160,8 @@ def apply(cursor: Cursor, layout: Layout, commit: StepCommit, now: datetime) -> 
     if layout.workflow.record_transitions:
         moved = moving.insert_moved_transitions(layout, commit.step, commit.moved)
         _insert(cursor, commit.moved, moved, now)
-        unmoved = moving.insert_unmoved_transitions(layout, commit.step, commit.unmoved)
-        _insert(cursor, commit.unmoved, unmoved, now)
+        for unmoved in moving.insert_unmoved_transitions(layout, commit.step, commit.unmoved):
+            _insert(cursor, commit.unmoved, unmoved, now)
     return commit.num_rows
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import duckdb
@@ -42,34 +42,35 @@ class RunChange:
 
     Attributes:
         outcome: What the log records.
+        reason: Why the runs are changed.
         sources: The run states that allow it.
         run_state: The run state that it leads to; None where it stays.
         assignments: What else it sets, in SQL over the run ``r``.
-        params: The values of the parameters in `assignments`.
     """
 
     outcome: str
+    reason: str
     sources: tuple[RunState, ...]
     run_state: RunState | None
     assignments: tuple[str, ...]
-    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pause_change(request: Pause) -> RunChange:
     """Return what pausing changes."""
     return RunChange(
         outcome=Outcome.PAUSED.name.lower(),
+        reason=request.reason,
         sources=sources_of(RunState.PAUSED),
         run_state=RunState.PAUSED,
         assignments=("reason = $reason",),
-        params={"reason": request.reason},
     )
 
 
-def resume_change(_: Resume) -> RunChange:
+def resume_change(request: Resume) -> RunChange:
     """Return what resuming changes."""
     return RunChange(
         outcome=RESUMED,
+        reason=request.reason,
         # A run that was only triggered may start running too, but there is nothing to resume.
         sources=tuple(state for state in sources_of(RunState.RUNNING) if state.stopped),
         run_state=RunState.RUNNING,
@@ -81,10 +82,10 @@ def cancel_change(request: Cancel) -> RunChange:
     """Return what cancelling changes."""
     return RunChange(
         outcome=Outcome.CANCELLED.name.lower(),
+        reason=request.reason,
         sources=sources_of(RunState.CANCELLED),
         run_state=RunState.CANCELLED,
         assignments=("reason = $reason", "next_attempt_at = NULL"),
-        params={"reason": request.reason},
     )
 
 
@@ -136,17 +137,17 @@ def _change_staged(
     run_state = "run_state" if change.run_state is None else literal(change.run_state.name)
     if recorded:
         cursor.execute(
-            f"INSERT INTO {tables.transitions} ({TRANSITION_COLUMNS}) "
+            f"INSERT INTO {tables.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
             f"SELECT r.seq, status, status, {literal(change.outcome)}, {run_state}, attempt, "
-            f"version + 1, $now FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
-            {"now": now},
+            f"version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
+            {"now": now, "reason": change.reason},
         )
     crash_point.reached("within_control")
     changes = ", ".join([f"run_state = {run_state}", *change.assignments])
     cursor.execute(
         f"UPDATE {tables.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
         f"FROM {STAGED} AS s WHERE {chosen}",
-        {"now": now, **change.params},
+        {"now": now, **({"reason": change.reason} if "$reason" in changes else {})},
     )
 
 

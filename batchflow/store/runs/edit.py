@@ -33,6 +33,7 @@ def edit_runs(
     """
     change = RunChange(
         outcome=EDITED,
+        reason=request.reason,
         sources=tuple(state for state in RunState if state not in _ERASED),
         run_state=None,
         assignments=tuple(_assignment(layout, *assigned) for assigned in request.set.items()),

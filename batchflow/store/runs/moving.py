@@ -72,16 +72,29 @@ def insert_moved_transitions(layout: Layout, step: Step, moved: pa.Table) -> str
     """Return the insert of the transitions of runs that advanced or repeated."""
     if not moved.num_rows:
         return ""
+    table = layout.transitions_without_reason
     run_state = _state_after(layout, codes_in(moved, "#to"))
-    return _insert_transitions(layout, step, moved, _status_after(layout, moved), run_state)
+    values = _transition_values(layout, step, moved, _status_after(layout, moved), run_state)
+    return f"INSERT INTO {table} ({TRANSITION_COLUMNS}) SELECT {values} FROM {STAGED} AS s"
 
 
-def insert_unmoved_transitions(layout: Layout, step: Step, unmoved: pa.Table) -> str:
-    """Return the insert of the transitions of runs that failed, or were paused or cancelled."""
+def insert_unmoved_transitions(layout: Layout, step: Step, unmoved: pa.Table) -> Iterator[str]:
+    """Yield the inserts of the transitions of runs that failed, or were paused or cancelled."""
     if not unmoved.num_rows:
-        return ""
+        return
     run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES)
-    return _insert_transitions(layout, step, unmoved, layout.status(step.from_code), run_state)
+    values = _transition_values(layout, step, unmoved, layout.status(step.from_code), run_state)
+    with_reason = unmoved.num_rows - unmoved["#reason"].null_count
+    if with_reason < unmoved.num_rows:
+        yield (
+            f"INSERT INTO {layout.transitions_without_reason} ({TRANSITION_COLUMNS}) "
+            f'SELECT {values} FROM {STAGED} AS s WHERE s."#reason" IS NULL'
+        )
+    if with_reason:
+        yield (
+            f"INSERT INTO {layout.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
+            f'SELECT {values}, s."#reason" FROM {STAGED} AS s WHERE s."#reason" IS NOT NULL'
+        )
 
 
 def insert_errors(layout: Layout, step: Step) -> str:
@@ -151,13 +164,12 @@ def _value_after(moved: pa.Table, name: str, column: str) -> str:
     return f"CASE WHEN s.{quote(mask)} THEN {value} ELSE r.{quote(column)} END"
 
 
-def _insert_transitions(
+def _transition_values(
     layout: Layout, step: Step, table: pa.Table, to_status: str, run_state: str
 ) -> str:
     outcome = named('s."#outcome"', codes_in(table, "#outcome"), OUTCOMES)
     attempt = 's."#attempt"' if _was_retried(table) else "1"
     return (
-        f"INSERT INTO {layout.transitions} ({TRANSITION_COLUMNS}) "
-        f'SELECT s."#seq", {layout.status(step.from_code)}, {to_status}, {outcome}, {run_state}, '
-        f"{attempt}, {_version(table)} + 1, $now FROM {STAGED} AS s"
+        f's."#seq", {layout.status(step.from_code)}, {to_status}, {outcome}, {run_state}, '
+        f"{attempt}, {_version(table)} + 1, $now"
     )

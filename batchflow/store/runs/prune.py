@@ -18,7 +18,7 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
-from batchflow.store.query.queries import HAS_TABLE, predicate, refused_predicate
+from batchflow.store.query.queries import HAS_TRANSITIONS, predicate, refused_predicate
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
@@ -114,8 +114,9 @@ def _each_table(cursor: Cursor, tables: Tables, verb: str) -> _Counts:
     slabs = cursor.execute(
         f"SELECT min(seq), max(seq) FROM {CHOSEN} GROUP BY seq >> {SLAB_BITS} ORDER BY ALL"
     ).fetchall()
-    recorded = cursor.execute(HAS_TABLE, [tables.name, "transitions"]).fetchall()
-    transitions = _each_slab(cursor, verb, tables.transitions, slabs) if recorded else 0
+    recorded = cursor.execute(HAS_TRANSITIONS, [tables.name]).fetchall()
+    logs = (tables.transitions_without_reason, tables.transitions_with_reason) if recorded else ()
+    transitions = sum(_each_slab(cursor, verb, table, slabs) for table in logs)
     errors = _each_slab(cursor, verb, tables.errors, slabs)
     crash_point.reached("within_prune")
     return _Counts(_each_slab(cursor, verb, tables.runs, slabs), transitions, errors)

@@ -113,8 +113,18 @@ class Layout:
 
     @property
     def transitions(self) -> str:
-        """Return the quoted table of transitions."""
+        """Return the quoted view of all transitions."""
         return f"{self.schema}.transitions"
+
+    @property
+    def transitions_without_reason(self) -> str:
+        """Return the quoted table of transitions without a reason."""
+        return f"{self.schema}.transitions_without_reason"
+
+    @property
+    def transitions_with_reason(self) -> str:
+        """Return the quoted table of transitions with a reason."""
+        return f"{self.schema}.transitions_with_reason"
 
     @property
     def errors(self) -> str:
@@ -161,7 +171,7 @@ class Layout:
         return tuple(object_column(field) for field in self.fields)
 
     def transition_columns(self) -> tuple[Column, ...]:
-        """Return the columns of ``transitions``, without the virtual run_id."""
+        """Return the columns of all transitions, without the virtual run_id and the reason."""
         return (
             Column("seq", "BIGINT", compression=ASCENDING),
             Column("from_status", self.status_type, compression=REPEATING),
@@ -190,19 +200,46 @@ class Layout:
         runs = (*self.engine_columns(), *self.object_columns())
         tables = [self._create_table(self.runs, runs)]
         if self.workflow.record_transitions:
-            tables.append(self.create_transitions())
+            tables.extend(self.create_transitions())
         tables.append(self._create_table(self.errors, self.error_columns()))
         return f"CREATE SCHEMA {self.schema}", *tables
 
-    def create_transitions(self) -> str:
-        """Return the statement that creates the table of transitions."""
-        return self._create_table(self.transitions, self.transition_columns())
+    def create_transitions(self) -> tuple[str, ...]:
+        """Return the statements that create the tables of transitions and their view.
+
+        A column for the reason would cost each commit time for millions of empty values, so the few
+        transitions that have a reason are in a table of their own.
+        """
+        columns = self.transition_columns()
+        few = [Column(column.name, column.sql_type) for column in columns]
+        few.append(Column("reason", "VARCHAR"))
+        return (
+            self._create_table(self.transitions_without_reason, columns),
+            self._create_table(self.transitions_with_reason, few),
+            self.create_view_of_transitions(),
+        )
+
+    def create_view_of_transitions(self) -> str:
+        """Return the statement that creates or replaces the view of all transitions."""
+        return view_of_transitions(self.schema)
 
     def _create_table(self, table: str, columns: Sequence[Column]) -> str:
         run_id = f"CAST({self.run_id_base}::UHUGEINT + seq::UHUGEINT AS UUID)"
         seq, *others = (column.ddl for column in columns)
         virtual = f"run_id UUID GENERATED ALWAYS AS ({run_id}) VIRTUAL"
         return f"CREATE TABLE {table} ({', '.join([seq, virtual, *others])})"
+
+
+def view_of_transitions(schema: str) -> str:
+    """Return the statement that creates or replaces a schema's view of all transitions."""
+    # The tables' names have no schema, because the file may be attached under the schema's name,
+    # and then a name with one part would be ambiguous. A view looks into its own schema first.
+    columns = "seq, run_id, from_status, to_status, outcome, run_state, attempt, version"
+    return (
+        f"CREATE OR REPLACE VIEW {schema}.transitions AS "
+        f"SELECT {columns}, committed_at, NULL::VARCHAR AS reason FROM transitions_without_reason "
+        f"UNION ALL SELECT {columns}, committed_at, reason FROM transitions_with_reason"
+    )
 
 
 def object_column(field: Field) -> Column:

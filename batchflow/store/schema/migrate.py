@@ -35,7 +35,7 @@ class Found:
         run_id_base: The UUID, as a number, to which a run's seq is added for its run id.
         status_names: The members of the ENUM of statuses.
         columns: The columns of ``runs`` by their name in lower case, as DuckDB ignores case.
-        records_transitions: Whether there is a table of transitions.
+        records_transitions: Whether there are tables of transitions.
     """
 
     run_id_base: int
@@ -223,15 +223,20 @@ def _migrate(cursor: Cursor, layout: Layout, found: Found) -> None:
     for field in new:
         _fill(cursor, layout, field)
     if layout.workflow.record_transitions and not found.records_transitions:
-        cursor.execute(layout.create_transitions())
+        for statement in layout.create_transitions():
+            cursor.execute(statement)
 
 
 def _widen_statuses(cursor: Cursor, layout: Layout, found: Found) -> None:
     columns = [(layout.runs, "status"), (layout.errors, "status")]
     if found.records_transitions:
-        columns += [(layout.transitions, "from_status"), (layout.transitions, "to_status")]
+        tables = (layout.transitions_without_reason, layout.transitions_with_reason)
+        columns += [(table, name) for table in tables for name in ("from_status", "to_status")]
     for table, column in columns:
         cursor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {layout.status_type}")
+    if found.records_transitions:
+        # A view keeps the types that its columns had when it was created.
+        cursor.execute(layout.create_view_of_transitions())
 
 
 def _add_column(cursor: Cursor, layout: Layout, field: Field) -> None:

@@ -26,7 +26,15 @@ class Tables(Protocol):
 
     @property
     def transitions(self) -> str:
-        """Return the quoted table of transitions."""
+        """Return the quoted view of all transitions."""
+
+    @property
+    def transitions_without_reason(self) -> str:
+        """Return the quoted table of transitions without a reason."""
+
+    @property
+    def transitions_with_reason(self) -> str:
+        """Return the quoted table of transitions with a reason."""
 
     @property
     def errors(self) -> str:
@@ -52,8 +60,18 @@ class StoredTables:
 
     @property
     def transitions(self) -> str:
-        """Return the quoted table of transitions."""
+        """Return the quoted view of all transitions."""
         return f"{quote(self.name)}.transitions"
+
+    @property
+    def transitions_without_reason(self) -> str:
+        """Return the quoted table of transitions without a reason."""
+        return f"{quote(self.name)}.transitions_without_reason"
+
+    @property
+    def transitions_with_reason(self) -> str:
+        """Return the quoted table of transitions with a reason."""
+        return f"{quote(self.name)}.transitions_with_reason"
 
     @property
     def errors(self) -> str:

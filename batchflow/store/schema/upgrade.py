@@ -8,12 +8,18 @@ later format might rename: it may meet a file of any age.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from batchflow.store.database.file_format import FORMAT_VERSION, set_stored_format, stored_format
 from batchflow.store.database.instance import Cursor
-from batchflow.store.schema.layout import OUTCOME_TYPE, TRANSITION_OUTCOMES, quote
+from batchflow.store.schema.layout import (
+    OUTCOME_TYPE,
+    TRANSITION_OUTCOMES,
+    literal,
+    quote,
+    view_of_transitions,
+)
 
 log = logging.getLogger("batchflow")
 
@@ -72,20 +78,76 @@ def add_loads(cursor: Cursor) -> None:
     cursor.execute("CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT)")
 
 
+def split_transitions(cursor: Cursor) -> None:
+    """Give each workflow a table of transitions with a reason, and a view of all transitions.
+
+    The reasons that are known move there: those of the log of operations, and those that runs have.
+    """
+    for workflow, base in _workflows_with_transitions(cursor):
+        schema = quote(workflow)
+        cursor.execute(f"ALTER TABLE {schema}.transitions RENAME TO transitions_without_reason")
+        _create_with_reason(cursor, workflow, base)
+        _move_reasons(cursor, workflow)
+        cursor.execute(view_of_transitions(schema))
+
+
+def _create_with_reason(cursor: Cursor, workflow: str, run_id_base: int) -> None:
+    columns = cursor.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = ? "
+        "AND table_name = 'transitions_without_reason' AND column_name NOT IN ('seq', 'run_id') "
+        "ORDER BY column_index",
+        [workflow],
+    ).fetchall()
+    run_id = f"CAST({run_id_base}::UHUGEINT + seq::UHUGEINT AS UUID)"
+    others = "".join(f", {quote(name)} {kind}" for name, kind in columns)
+    cursor.execute(
+        f"CREATE TABLE {quote(workflow)}.transitions_with_reason (seq BIGINT, "
+        f"run_id UUID GENERATED ALWAYS AS ({run_id}) VIRTUAL{others}, reason VARCHAR)"
+    )
+
+
+def _move_reasons(cursor: Cursor, workflow: str) -> None:
+    schema = quote(workflow)
+    columns = "seq, from_status, to_status, outcome, run_state, attempt, version, committed_at"
+    moved = ", ".join(f"t.{column}" for column in columns.split(", "))
+    cursor.execute(
+        f"INSERT INTO {schema}.transitions_with_reason ({columns}, reason) "
+        f"SELECT {moved}, coalesce(r.reason, o.reason) "
+        f"FROM {schema}.transitions_without_reason AS t "
+        f"LEFT JOIN (SELECT seq, version, reason FROM {schema}.runs WHERE reason IS NOT NULL) AS r "
+        "USING (seq, version) "
+        "LEFT JOIN (SELECT performed_at, outcome, any_value(reason) AS reason "
+        f"FROM batchflow.operations WHERE workflow = {literal(workflow)} GROUP BY ALL) AS o "
+        "ON o.performed_at = t.committed_at AND o.outcome = t.outcome::VARCHAR "
+        "WHERE coalesce(r.reason, o.reason) IS NOT NULL"
+    )
+    cursor.execute(
+        f"DELETE FROM {schema}.transitions_without_reason WHERE (seq, version) IN "
+        f"(SELECT (seq, version) FROM {schema}.transitions_with_reason)"
+    )
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
-    3: (add_loads,),
+    3: (add_loads, split_transitions),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 
 
 def _tables_of_transitions(cursor: Cursor) -> Iterator[str]:
+    for workflow, _ in _workflows_with_transitions(cursor):
+        yield f"{quote(workflow)}.transitions"
+
+
+def _workflows_with_transitions(cursor: Cursor) -> Sequence[tuple[str, int]]:
+    """Return the workflows that have a table of transitions, with the base of their run ids."""
     query = (
-        "SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() "
-        "AND schema_name IN (SELECT name FROM batchflow.workflows) AND table_name = 'transitions'"
+        "SELECT w.name, w.run_id_base FROM batchflow.workflows AS w JOIN duckdb_tables() AS t "
+        "ON t.database_name = current_database() AND t.schema_name = w.name "
+        "AND t.table_name = 'transitions'"
     )
-    for (schema,) in cursor.execute(query).fetchall():
-        yield f"{quote(schema)}.transitions"
+    return cursor.execute(query).fetchall()
 
 
 def _outcomes(cursor: Cursor, table: str) -> tuple[str, ...]:

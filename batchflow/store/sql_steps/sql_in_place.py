@@ -171,7 +171,7 @@ def _transition(task: SqlTask, to_status: str, attempt: str, version_step: int) 
 def _record(cursor: Cursor, task: SqlTask, transition: str, where: str) -> None:
     if task.layout.workflow.record_transitions:
         query = (
-            f"INSERT INTO {task.layout.transitions} ({TRANSITION_COLUMNS}) "
+            f"INSERT INTO {task.layout.transitions_without_reason} ({TRANSITION_COLUMNS}) "
             f"SELECT {transition} FROM {task.layout.runs} WHERE {where}"
         )
         cursor.execute(query, task.parameters).fetchall()

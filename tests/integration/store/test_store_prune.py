@@ -33,10 +33,11 @@ def counts(pruned: PruneReport) -> tuple[int, int, int]:
 def put_log(bench: Bench, rows: int) -> None:
     """Two transitions for each of the first runs, and an error for each second one."""
     with bench.store.connection.write() as cursor:
-        cursor.execute(
-            "INSERT INTO parcels.transitions (seq, from_status, to_status, outcome, version) "
-            f"SELECT range % {rows}, 'NEW', 'DONE', 'advanced', 2 FROM range(2 * {rows})"
-        )
+        for table in ("transitions_without_reason", "transitions_with_reason"):
+            cursor.execute(
+                f"INSERT INTO parcels.{table} (seq, from_status, to_status, outcome, version) "
+                f"SELECT range, 'NEW', 'DONE', 'advanced', 2 FROM range({rows})"
+            )
         cursor.execute(
             "INSERT INTO parcels.errors (seq, status, step, attempt) "
             f"SELECT 2 * range, 'NEW', 'check', 1 FROM range({rows // 2})"

@@ -13,7 +13,7 @@ def test_the_table_of_allowed_changes() -> None:
     }
 
     assert moves == {
-        "INITIATED": {"RUNNING", "PAUSED", "CANCELLED"},
+        "INITIATED": {"RUNNING", "COMPLETED", "PAUSED", "CANCELLED"},
         "RUNNING": {"COMPLETED", "PAUSED", "CANCELLED"},
         "PAUSED": {"RUNNING", "CANCELLED"},
         "CANCELLED": {"REQUESTED_DATA_DELETED"},

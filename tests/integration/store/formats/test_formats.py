@@ -114,10 +114,11 @@ def test_there_is_a_way_from_each_format_to_the_next() -> None:
 
 
 def tables(path: Path) -> dict[str, str]:
-    """Return the statement that creates each table, without the random part of run ids."""
+    """Return the statement that creates each table and view, without the random part of run ids."""
     with duckdb.connect(str(path), read_only=True) as connection:
         found = connection.execute(
-            "SELECT schema_name || '.' || table_name, sql FROM duckdb_tables()"
+            "SELECT schema_name || '.' || table_name, sql FROM duckdb_tables() UNION ALL "
+            "SELECT schema_name || '.' || view_name, sql FROM duckdb_views() WHERE NOT internal"
         )
         return {name: re.sub(r"\d{30,}", "BASE", sql) for name, sql in found.fetchall()}
 
@@ -215,10 +216,11 @@ def test_new_outcomes_can_be_recorded_in_an_upgraded_store(path: Path) -> None:
         [(names,)] = cursor.execute(
             "SELECT enum_range(outcome)::VARCHAR[] FROM orders.transitions LIMIT 1"
         ).fetchall()
-        cursor.execute("INSERT INTO orders.transitions (seq, outcome) VALUES (0, 'edited')")
+        for table in ("transitions_without_reason", "transitions_with_reason"):
+            cursor.execute(f"INSERT INTO orders.{table} (seq, outcome) VALUES (0, 'edited')")
     assert tuple(names) == TRANSITION_OUTCOMES
     with bf.connect(path) as found:
-        assert outcomes(found) == OUTCOMES | {"edited": 1}
+        assert outcomes(found) == OUTCOMES | {"edited": 2}
 
 
 def test_a_store_is_described_once_an_engine_has_opened_it(path: Path) -> None:
@@ -254,6 +256,19 @@ def test_a_copy_made_as_the_documentation_says_opens(path: Path) -> None:
     with engine(copy) as found:
         found.run(wait_for_retries=True, progress=False)
         assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
+
+
+def test_an_upgrade_keeps_the_reasons_that_the_file_has(path: Path) -> None:
+    # Format 1 has no log of operations, but paused runs have their reasons.
+    operations = set() if path.stem[-1] == "1" else {"resumed"}
+    with engine(path) as found:
+        reasons = found.sql("SELECT outcome, reason FROM orders.transitions WHERE reason <> ''")
+        unexplained = found.sql(
+            "FROM orders.runs AS r WHERE reason IS NOT NULL AND NOT EXISTS (FROM "
+            "orders.transitions AS t WHERE t.seq = r.seq AND t.reason = r.reason)"
+        )
+        assert not unexplained.fetchall()
+        assert {outcome for outcome, _ in reasons.fetchall()} >= {"paused", *operations}
 
 
 def test_upgrading_and_migrating_happen_together(path: Path) -> None:
