@@ -84,7 +84,7 @@ def night(engine: bf.Engine, source: Path, number: int, kept_nights: int) -> Nig
         engine.pause(f"run_state = 'INITIATED' AND {PAUSED}")
         engine.run(progress=False)
     with timed() as pruning:
-        pruned = engine.prune(kept_nights * NIGHT - NIGHT / 2)
+        pruned = engine.prune(kept_nights * NIGHT - NIGHT / 2, forget=True)
     [(left,)] = engine.sql("SELECT count(*) FROM orders.runs").fetchall()
     [(free,)] = engine.sql(
         "SELECT free_blocks / total_blocks FROM pragma_database_size() "

@@ -22,6 +22,7 @@ from batchflow.cli.commands.questions import (
     throughput,
     transitions,
 )
+from batchflow.cli.commands.rejected import rejected
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.run_control import cancel, edit, pause, resume
 from batchflow.cli.commands.runs import runs
@@ -42,7 +43,7 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 
 _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, demo),
-    "Look": (status, counts, runs, show, errors, sql, export, diagram),
+    "Look": (status, counts, runs, show, errors, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages),
     "Control": (pause, resume, cancel, edit, stop),
     "Maintain": (prune, completion),

@@ -220,9 +220,12 @@ class Operations(ABC):
         where: str | None = None,
         *,
         workflow: AnyWorkflow | str | None = None,
+        forget: bool = False,
         dry_run: bool = False,
     ) -> PruneReport:
         """Remove runs that are completed or cancelled, with their transitions and errors.
+
+        Without ``where``, rejected rows of loads that are as old are removed, too.
 
         Each workflow's runs are removed in one transaction: all of them, or none. The file uses
         their space again. A drain may continue meanwhile; its commits wait.
@@ -233,6 +236,8 @@ class Operations(ABC):
             where: Of these, remove those that a predicate chooses.
             workflow: The workflow; all by default. With ``where`` it may be left out only where
                 there is one workflow.
+            forget: Whether nothing stays of the runs' foreign ids. By default a hash of 16 bytes
+                stays of each, so that loads with ``once`` skip them.
             dry_run: Count the runs and remove nothing.
 
         Raises:
@@ -243,6 +248,7 @@ class Operations(ABC):
             finished_before=aware_moment(finished_before, "finished_before"),
             where=where,
             workflow=workflow_name(workflow),
+            forget=forget,
             dry_run=dry_run,
         )
         return self.perform(request)

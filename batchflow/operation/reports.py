@@ -41,6 +41,7 @@ class PruneReport:
         errors: The number of their errors.
         bytes_before: The size of the store's file and its log before; 0 in memory.
         bytes_after: Their size afterwards.
+        rejected: The number of rejected rows of loads.
     """
 
     runs: int
@@ -48,9 +49,11 @@ class PruneReport:
     errors: int
     bytes_before: int
     bytes_after: int
+    rejected: int = 0
 
     def __str__(self) -> str:
+        rejected = f", and {counted(self.rejected, 'rejected row')}" if self.rejected else ""
         return (
             f"{counted(self.runs, 'run')}, {counted(self.transitions, 'transition')} and "
-            f"{counted(self.errors, 'error')}"
+            f"{counted(self.errors, 'error')}{rejected}"
         )

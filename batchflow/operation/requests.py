@@ -103,11 +103,13 @@ class Prune(Request[PruneReport], name="prune", result=PruneReport):
     finished_before: timedelta | datetime
     where: str | None = None
     workflow: str | None = None
+    forget: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
         options.require_predicate(self.where)
+        options.require_flag(self.forget, "forget")
         options.require_flag(self.dry_run, "dry_run")
 
 

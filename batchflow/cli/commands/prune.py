@@ -12,7 +12,6 @@ from batchflow.cli.options import json_option, store_option, where_option, workf
 from batchflow.cli.output import write, write_document
 from batchflow.cli.time_options import AgeType
 from batchflow.cli.workflow_choice import choose_workflow
-from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -35,6 +34,7 @@ Example:
 )
 @workflow_option
 @where_option
+@click.option("--forget", is_flag=True, help="Keep no hashes of the foreign ids for --once.")
 @click.option("--dry-run", is_flag=True, help="Count the runs, and remove nothing.")
 @json_option
 def prune(
@@ -43,15 +43,17 @@ def prune(
     workflow: str | None,
     where: str | None,
     *,
+    forget: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Remove runs that finished long ago, with their transitions and errors.
 
     Only completed and cancelled runs are removed, those of one workflow in one transaction. This
-    can't be undone: export the runs first, if you need them. The file reuses their space and stays
-    about as large. If an engine is running, it prunes its own workflows, and its commits wait
-    meanwhile. With --where, --workflow is required if the store has several workflows.
+    can't be undone: export the runs first, if you need them. The file reuses their space. A hash of
+    16 bytes stays of each foreign id, for loads with --once. If an engine is running, it prunes its
+    own workflows, and its commits wait meanwhile. With --where, --workflow is required if the store
+    has several workflows. Without it, rejected rows of loads that are as old are removed, too.
 
     Prints how many runs, transitions and errors were removed, and the size of the store.
     """
@@ -60,7 +62,9 @@ def prune(
     with connect(store) as client:
         if where is not None:
             workflow = choose_workflow(client, workflow)
-        pruned = client.prune(finished_before, where, workflow=workflow, dry_run=dry_run)
+        pruned = client.prune(
+            finished_before, where, workflow=workflow, forget=forget, dry_run=dry_run
+        )
     if as_json:
         write_document({"dry_run": dry_run, **asdict(pruned)})
     else:
@@ -68,14 +72,10 @@ def prune(
 
 
 def _summary(pruned: PruneReport, *, dry_run: bool) -> str:
-    rows = (
-        f"{counted(pruned.runs, 'run')}, {counted(pruned.transitions, 'transition')} and "
-        f"{counted(pruned.errors, 'error')}"
-    )
     before, after = _megabytes(pruned.bytes_before), _megabytes(pruned.bytes_after)
     if dry_run:
-        return f"{rows} would be removed. The store takes {before}.\n"
-    return f"{rows} removed. The store took {before} and takes {after} now.\n"
+        return f"{pruned} would be removed. The store takes {before}.\n"
+    return f"{pruned} removed. The store took {before} and takes {after} now.\n"
 
 
 def _megabytes(size: int) -> str:

@@ -65,6 +65,23 @@ HAS_TRANSITIONS = """
     WHERE database_name = current_database()
       AND lower(schema_name) = lower(?) AND table_name = 'transitions' LIMIT 1"""
 
+HAS_REJECTED = """
+    SELECT 1 FROM duckdb_tables()
+    WHERE database_name = current_database()
+      AND schema_name = 'batchflow' AND table_name = 'rejected'"""
+
+REJECTED = """
+    SELECT load_id, loaded_at, source, source_row, foreign_id, reason, detail, record
+    FROM {rejected}
+    ORDER BY loaded_at DESC, source, source_row"""
+
+# The same columns, for a file of an older format, which has no rejected rows.
+NONE_REJECTED = """(
+    SELECT NULL::BIGINT AS load_id, NULL::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS source,
+           NULL::BIGINT AS source_row, NULL::VARCHAR AS foreign_id, NULL::VARCHAR AS reason,
+           NULL::VARCHAR AS detail, NULL::VARCHAR AS record
+    WHERE false)"""
+
 ERRORS_BY_FINGERPRINT = """
     SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
            min(committed_at) AS first_seen, max(committed_at) AS last_seen,
@@ -129,6 +146,17 @@ def count_errors_before(source: Source, tables: Tables, before: datetime | None)
         params = {"before": before}
     [(count,)] = Relation(source, query, params).fetchall()
     return int(count)
+
+
+def rejected(source: Source, tables: Tables) -> Relation:
+    """Return the rows of loads that were left out, the latest load first.
+
+    Its columns are ``load_id``, ``loaded_at``, ``source``, ``source_row``, ``foreign_id``,
+    ``reason``, ``detail``, and the row as JSON in ``record``.
+    """
+    kept = Relation(source, HAS_REJECTED).fetchall()
+    rows = f"batchflow.rejected WHERE workflow = {literal(tables.name)}"
+    return Relation(source, REJECTED.format(rejected=rows if kept else NONE_REJECTED))
 
 
 def history(source: Source, run: FoundRun) -> Relation:

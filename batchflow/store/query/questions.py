@@ -71,6 +71,16 @@ class Questions(ABC):
         """Return the failures by fingerprint: count, first and last seen, steps, a sample."""
         return queries.errors(self._source, self._tables(workflow))
 
+    def rejected(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+        """Return the rows that loads left out, with their source, row number and reason.
+
+        Its columns are ``load_id`` (the entry in ``batchflow.loads``; NULL where the source wasn't
+        a file), ``loaded_at``, ``source``, ``source_row`` (from 1), ``foreign_id``, ``reason``
+        (``invalid``, ``duplicate``, ``unfinished``, ``running`` or ``finished``), ``detail``, and
+        ``record``, the row as JSON. The first 10,000 of each file are kept, until they are pruned.
+        """
+        return queries.rejected(self._source, self._tables(workflow))
+
     def find(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> FoundRun:
         """Return the ``workflow`` and the ``run_id`` of a run."""
         return find_run(self._source, self._catalog, run, workflow_name(workflow))

@@ -6,6 +6,7 @@ id, and of a billion ids, two have the same hash with a probability of about 1 i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from batchflow.store.database.instance import Cursor
@@ -13,6 +14,8 @@ from batchflow.store.schema.layout import Layout, literal
 from batchflow.store.schema.tables import Tables
 
 PRUNED_IDS: Final = "batchflow.pruned_ids"
+CHOSEN: Final = "batchflow_pruned"
+"""The temporary table that has the seqs of the runs that are removed."""
 
 
 def has_loaded(cursor: Cursor, layout: Layout) -> bool:
@@ -32,18 +35,21 @@ def is_loaded(tables: Tables, key: str) -> str:
     )
 
 
-def keep_ids(cursor: Cursor, tables: Tables, chosen: str) -> None:
-    """Keep the hashes of the foreign ids of runs that are about to be removed.
+def keep_ids(cursor: Cursor, tables: Tables, slabs: Sequence[tuple[int, int]]) -> None:
+    """Keep the hashes of the foreign ids of the runs that this transaction is about to remove.
 
     Args:
-        cursor: The cursor of the transaction that removes them.
+        cursor: The transaction's cursor; the seqs of the runs are in the table `CHOSEN`.
         tables: Where their workflow's tables are.
-        chosen: The table that has their ``seq``.
+        slabs: The ranges of seqs that have them.
     """
-    cursor.execute(
-        f"INSERT INTO {PRUNED_IDS} SELECT {literal(tables.name)}, {_hash('foreign_id')} "
-        f"FROM {tables.runs} WHERE seq IN (SELECT seq FROM {chosen})"
-    ).fetchall()
+    for first, last in slabs:
+        within = f"seq BETWEEN {first} AND {last}"
+        cursor.execute(
+            f"INSERT INTO {PRUNED_IDS} SELECT {literal(tables.name)}, {_hash('foreign_id')} "
+            f"FROM {tables.runs} WHERE {within} "
+            f"AND seq IN (SELECT seq FROM {CHOSEN} WHERE {within})"
+        ).fetchall()
 
 
 def _hash(key: str) -> str:

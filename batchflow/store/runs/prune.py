@@ -19,10 +19,10 @@ from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
 from batchflow.store.query.queries import HAS_TRANSITIONS, predicate, refused_predicate
+from batchflow.store.runs.loaded_ids import CHOSEN, keep_ids
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
-CHOSEN: Final = "batchflow_pruned"
 # A statement removes the runs of 2**20 = 1,048,576 consecutive seqs: the hash table of ten million
 # takes half of the memory that DuckDB may have by default.
 SLAB_BITS: Final = 20
@@ -39,6 +39,7 @@ class _Counts(NamedTuple):
     runs: int
     transitions: int
     errors: int
+    rejected: int
 
 
 def prune(
@@ -67,6 +68,7 @@ def prune(
         runs=sum(counts.runs for counts in counted),
         transitions=sum(counts.transitions for counts in counted),
         errors=sum(counts.errors for counts in counted),
+        rejected=sum(counts.rejected for counts in counted),
         bytes_before=bytes_before,
         bytes_after=connection.bytes_on_disk(),
     )
@@ -88,9 +90,22 @@ def _moment_before(request: Prune, now: datetime) -> datetime:
 def _prune(connection: Connection, tables: Tables, request: Prune, before: datetime) -> _Counts:
     with connection.write() as cursor, _refusing():
         _choose(cursor, tables, request.where, before)
-        counts = _each_table(cursor, tables, _COUNT if request.dry_run else _DELETE)
+        verb = _COUNT if request.dry_run else _DELETE
+        # A predicate is over the columns of runs, so it chooses no rejected row.
+        rejected = _rejected(cursor, verb, tables, before) if request.where is None else 0
+        if not request.dry_run and not request.forget:
+            keep_ids(cursor, tables, _slabs(cursor))
+        counts = _each_table(cursor, tables, verb, rejected)
         cursor.execute(f"DROP TABLE {CHOSEN}")
     return counts
+
+
+def _rejected(cursor: Cursor, verb: str, tables: Tables, before: datetime) -> int:
+    [(rows,)] = cursor.execute(
+        f"{verb} FROM batchflow.rejected WHERE workflow = $workflow AND loaded_at < $before",
+        {"workflow": tables.name, "before": before},
+    ).fetchall()
+    return int(rows)
 
 
 def _choose(cursor: Cursor, tables: Tables, where: str | None, before: datetime) -> None:
@@ -110,16 +125,21 @@ def _choose(cursor: Cursor, tables: Tables, where: str | None, before: datetime)
         raise refused_predicate(tables, where, message_of(error)) from cause(error)
 
 
-def _each_table(cursor: Cursor, tables: Tables, verb: str) -> _Counts:
-    slabs = cursor.execute(
-        f"SELECT min(seq), max(seq) FROM {CHOSEN} GROUP BY seq >> {SLAB_BITS} ORDER BY ALL"
-    ).fetchall()
+def _each_table(cursor: Cursor, tables: Tables, verb: str, rejected: int) -> _Counts:
+    slabs = _slabs(cursor)
     recorded = cursor.execute(HAS_TRANSITIONS, [tables.name]).fetchall()
     logs = (tables.transitions_without_reason, tables.transitions_with_reason) if recorded else ()
     transitions = sum(_each_slab(cursor, verb, table, slabs) for table in logs)
     errors = _each_slab(cursor, verb, tables.errors, slabs)
     crash_point.reached("within_prune")
-    return _Counts(_each_slab(cursor, verb, tables.runs, slabs), transitions, errors)
+    runs = _each_slab(cursor, verb, tables.runs, slabs)
+    return _Counts(runs, transitions, errors, rejected)
+
+
+def _slabs(cursor: Cursor) -> list[tuple[int, int]]:
+    return cursor.execute(
+        f"SELECT min(seq), max(seq) FROM {CHOSEN} GROUP BY seq >> {SLAB_BITS} ORDER BY ALL"
+    ).fetchall()
 
 
 def _each_slab(cursor: Cursor, verb: str, table: str, slabs: list[tuple[int, int]]) -> int:

@@ -190,7 +190,8 @@ def test_a_reader_meanwhile_sees_the_former_runs_and_the_space_is_freed_later(
     file_bench: Bench,
 ) -> None:
     rows = 200_000
-    file_bench.seed(rows, **FINISHED_LONG_AGO, label="md5(range::VARCHAR)")
+    label = " || ".join(f"md5('{part}' || range)" for part in range(3))
+    file_bench.seed(rows, **FINISHED_LONG_AGO, label=label)
     file_bench.store.connection.fold_log()
     full = used_blocks(file_bench)
     reader = file_bench.questions.runs().select("seq").to_arrow_reader(1_000)
