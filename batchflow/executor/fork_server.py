@@ -17,6 +17,7 @@ import sys
 
 from batchflow.executor.import_path import import_path
 from batchflow.executor.launcher import Launcher
+from batchflow.executor.worker_logs import WorkerLog, WorkerLogs
 from batchflow.worker.fork_server_main import ENDED, STARTED
 from batchflow.worker.transport import socket_pair
 
@@ -35,8 +36,10 @@ class ForkedWorker:
     If the pipe closes without a report, the fork server has ended, and its workers with it.
     """
 
-    def __init__(self, reports: int) -> None:
+    def __init__(self, reports: int, logs: WorkerLogs, log: WorkerLog) -> None:
         self._reports = reports
+        self._logs = logs
+        self._log = log
         self._pid: int | None = None
         self._exit_code: int | None = None
 
@@ -71,7 +74,8 @@ class ForkedWorker:
                 os.kill(pid, number)
 
     def close(self) -> None:
-        """Close the pipe."""
+        """Handle the last log records of the process, and close the pipes."""
+        self._logs.remove(self._log)
         if self._reports >= 0:
             os.close(self._reports)
             self._reports = -1
@@ -85,9 +89,14 @@ class ForkedWorker:
 
 
 class ForkServer:
-    """Start the fork server at the first fork, and start another one if it has died."""
+    """Start the fork server at the first fork, and start another one if it has died.
+
+    Attributes:
+        logs: The log records of the workers.
+    """
 
     def __init__(self, memory_limit_bytes: int) -> None:
+        self.logs = WorkerLogs()
         self._memory_limit_bytes = memory_limit_bytes
         self._launcher = Launcher()
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,7 +105,8 @@ class ForkServer:
     def fork(self, channel: int, page: int, lifeline: int) -> ForkedWorker:
         """Request a worker that serves these descriptors, without waiting for it."""
         reports, report_to = os.pipe()
-        descriptors = [channel, page, lifeline, report_to]
+        log, log_to = self.logs.open()
+        descriptors = [channel, page, lifeline, log_to, report_to]
         try:
             try:
                 self._request(descriptors)
@@ -106,12 +116,14 @@ class ForkServer:
                 self._request(descriptors)
         finally:
             os.close(report_to)
-        return ForkedWorker(reports)
+            os.close(log_to)
+        return ForkedWorker(reports, self.logs, log)
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
         self._end()
         self._launcher.close()
+        self.logs.close()
 
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:

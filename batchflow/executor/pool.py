@@ -18,6 +18,7 @@ from batchflow.errors import DiskFullError, ResourceError, StepCodeError
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.step_code import pickled, unloadable
 from batchflow.executor.worker_process import WorkerProcess
+from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.transport import Message, MessageKind
 
 if TYPE_CHECKING:
@@ -52,9 +53,18 @@ class WorkerPool:
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, None)
         self._failed_starts = 0
         self._stop = False
+        self._log_levels = LogLevels.of_this_process()
 
     def start(self) -> None:
-        """Start the missing workers."""
+        """Start the missing workers, and give all of them the present levels of loggers."""
+        levels = LogLevels.of_this_process()
+        if levels != self._log_levels:
+            self._log_levels = levels
+            for worker in self._all():
+                worker.send_log_levels(levels)
+        self._start_missing()
+
+    def _start_missing(self) -> None:
         while len(self._shared) < self.workers:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
 
@@ -84,7 +94,7 @@ class WorkerPool:
         if suspect:
             worker = self._idle_isolated()
         else:
-            self.start()
+            self._start_missing()
             worker = max(self._shared, key=lambda worker: worker.slots)
         worker.give(chunk, self._context.timeout_seconds(chunk))
 
@@ -96,6 +106,9 @@ class WorkerPool:
                 self._drop_wakes()
             else:
                 done += self._handle_message(key.data)
+        if done and all(worker.idle for worker in self._all()):
+            # A drain may end with this, and its log records belong before its end.
+            self._fork_server.logs.catch_up()
         return done
 
     def wake(self) -> None:
@@ -188,7 +201,7 @@ class WorkerPool:
                     f"The code of {culprit} can't be loaded in a worker; correct what its module "
                     f"does on import, or the path that it is imported from:\n{_text(message)}"
                 )
-            case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP:
+            case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP | MessageKind.LOG_LEVELS:
                 raise AssertionError(f"A worker never sends {message.kind.name}.")
             case _:
                 assert_never(message.kind)

@@ -12,6 +12,7 @@ from batchflow.chunk.serialization import write_chunk
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.protocol import LostChunk
 from batchflow.worker.control_page import ControlPage
+from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY
 from batchflow.worker.transport import (
     Message,
@@ -51,6 +52,7 @@ class WorkerProcess:
             self._page = ControlPage(page)
             self._process = fork_server.fork(theirs.fileno(), page.fileno(), lifeline)
         os.close(lifeline)
+        self.send_log_levels(LogLevels.of_this_process())
         self._send(MessageKind.SETUP, int(log_values), lambda file: _write(file, setup))
 
     @property
@@ -80,6 +82,10 @@ class WorkerProcess:
             del self._timeouts[message.number]
             self._used = True
         return message
+
+    def send_log_levels(self, levels: LogLevels) -> None:
+        """Let it make the log records that the loggers of this process take."""
+        self._send(MessageKind.LOG_LEVELS, 0, lambda file: _write(file, levels.to_bytes()))
 
     def request_stop(self, *, stop: bool) -> None:
         """Have its step return the runs that it hasn't started, or withdraw that request."""

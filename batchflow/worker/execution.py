@@ -13,6 +13,7 @@ from batchflow.definition.workflow import Workflow
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
 from batchflow.worker.control import Control
+from batchflow.worker.current_call import CurrentCall, calling
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.resources import Resources
 from batchflow.worker.result_builder import with_returned
@@ -57,9 +58,10 @@ class Execution:
         context = self._context(chunk)
         prepared = self._prepared(chunk)
         try:
-            if isinstance(prepared, BatchStep):
-                return BatchSession(prepared, context, self._control).execute()
-            return self._execute_rows(RowSession(prepared, context, self._control))
+            with calling(self._call(prepared, context)):
+                if isinstance(prepared, BatchStep):
+                    return BatchSession(prepared, context, self._control).execute()
+                return self._execute_rows(RowSession(prepared, context, self._control))
         except ColumnTooLargeError:
             return self._execute_half(chunk)
         finally:
@@ -84,6 +86,12 @@ class Execution:
         resources = self._resources.of(workflow.name, workflow.resources)
         status = workflow.statuses[chunk.from_code]
         return ChunkContext(chunk, status, resources, self._control.stopping)
+
+    def _call(self, prepared: RowStep | BatchStep, context: ChunkContext) -> CurrentCall:
+        # Asynchronous and threaded steps are called for several runs at a time.
+        step = prepared.step
+        one_by_one = step.kind.calls_each_run and not step.is_async and step.options.threads < 2
+        return CurrentCall(context, step.name, self._control.current_row if one_by_one else None)
 
     def _prepared(self, chunk: Chunk) -> RowStep | BatchStep:
         key = (chunk.workflow, chunk.from_code)

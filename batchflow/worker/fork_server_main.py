@@ -30,13 +30,13 @@ from batchflow.worker.parent import end_with_parent
 # The two reports of a worker: its process id (or a negative errno), later its exit code.
 STARTED = struct.Struct("<q")
 ENDED = struct.Struct("<i")
-DESCRIPTORS_PER_WORKER = 4
+DESCRIPTORS_PER_WORKER = 5
 
 
 def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
     """Fork a worker for each request, until the socket of requests closes.
 
-    Four descriptors come with a request: three for the worker, and a pipe that takes the reports
+    Five descriptors come with a request: four for the worker, and a pipe that takes the reports
     of its process id and of its exit code.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -67,7 +67,7 @@ class _ForkLoop:
         gc.collect()
         gc.freeze()
 
-    def serve(self) -> tuple[int, int, int] | None:
+    def serve(self) -> tuple[int, int, int, int] | None:
         """Serve requests; return the descriptors in a forked worker, ``None`` at the end."""
         while True:
             readable, _, _ = select.select([self._requests.fileno(), self._ends], [], [])
@@ -81,22 +81,23 @@ class _ForkLoop:
                     # Too many files are open here; the pool notices that the worker is missing.
                     _close(*given)
                 elif self._forked(*given):
-                    return given[0], given[1], given[2]
+                    return given[0], given[1], given[2], given[3]
 
-    def _forked(self, channel: int, page: int, lifeline: int, reports: int) -> bool:
+    def _forked(self, *given: int) -> bool:
         """Fork; return True in the worker."""
+        *of_worker, reports = given
         try:
             pid = _fork()
         except OSError as error:
             _report(reports, STARTED.pack(-(error.errno or errno.EAGAIN)))
-            _close(channel, page, lifeline, reports)
+            _close(*given)
             return False
         if pid == 0:
             self._become_worker(reports)
             return True
         _report(reports, STARTED.pack(pid))
         self._reports[pid] = reports
-        _close(channel, page, lifeline)
+        _close(*of_worker)
         return False
 
     def _become_worker(self, reports: int) -> None:

@@ -15,6 +15,8 @@ from batchflow.errors import DiskFullError, ResourceError
 from batchflow.worker.code_loading import unpickled_workflows
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.execution import Execution
+from batchflow.worker.log_forwarding import LogForwarding
+from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
 from batchflow.worker.parent import end_with_writer
 from batchflow.worker.transport import Message, MessageKind, receive, send
@@ -27,6 +29,7 @@ def main(
     channel_descriptor: int,
     page_descriptor: int,
     lifeline_descriptor: int,
+    log_descriptor: int,
     memory_limit_bytes: int,
 ) -> None:
     """Serve chunks over the inherited socket until it closes or a message requests the end."""
@@ -35,21 +38,34 @@ def main(
     channel.settimeout(None)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
-    setup = receive(channel)
+    forwarding = LogForwarding(log_descriptor)
+    forwarding.install()
+    setup = _next_after_levels(channel)
     if setup is None:
         return
+    levels = LogLevels.of_this_process()
     try:
         workflows = _load_workflows(setup)
     except BaseException:
         _send_text(channel, MessageKind.CODE_FAILED, traceback.format_exc())
         return
+    # The modules may have configured logging, but the levels of the engine's process count.
+    levels.apply()
     memory = MemoryLimit(memory_limit_bytes)
     memory.apply()
     page.out_of_memory = memory.end_if_exhausted
     send(channel, MessageKind.READY, os.getpid())
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
-        _serve(channel, page, execution)
+        _serve(channel, page, execution, forwarding)
+
+
+def _next_after_levels(channel: socket.socket) -> Message | None:
+    """Return the next message that isn't about the levels of loggers, which are applied."""
+    while (message := receive(channel)) is not None and message.kind is MessageKind.LOG_LEVELS:
+        assert message.payload is not None
+        LogLevels.from_bytes(message.payload.to_pybytes()).apply()
+    return message
 
 
 def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
@@ -64,10 +80,15 @@ def _send_text(channel: socket.socket, kind: MessageKind, text: str) -> None:
     send(channel, kind, 0, write)
 
 
-def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> None:
-    while (message := receive(channel)) is not None and message.kind is MessageKind.CHUNK:
+def _serve(
+    channel: socket.socket, page: ControlPage, execution: Execution, forwarding: LogForwarding
+) -> None:
+    while (message := _next_after_levels(channel)) is not None:
+        if message.kind is not MessageKind.CHUNK:
+            return
         assert message.payload is not None
         chunk = read_chunk(message.payload)
+        forwarding.install()
         page.begin(chunk.chunk_id)
         try:
             result = execution.execute(chunk)
@@ -79,6 +100,7 @@ def _serve(channel: socket.socket, page: ControlPage, execution: Execution) -> N
             os._exit(OUT_OF_MEMORY)
         finally:
             page.end()
+        forwarding.flush()
         try:
             send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
         except DiskFullError:

@@ -32,6 +32,7 @@ def _with_whole_objects(session: RowSession) -> None:
     for row in range(session.num_rows):
         deadline = session.deadline()
         session.control.enter(row, deadline)
+        session.control.current_row[0] = row
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchflow.errors import StepTimeout
 from batchflow.view.run import Run
+from batchflow.worker.current_call import enter_call
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.row_session import RowSession
 
@@ -41,6 +42,7 @@ async def _call(session: RowSession, part: range, row: int) -> None:
     # The call that begins last has the last deadline. If the loop hangs, no further call begins.
     session.control.enter(part.start, deadline, len(part))
     given: Any = None
+    enter_call(session.context, session.row_step.step.name, row)
     try:
         run = session.begin(row, deadline)
         given = run.object

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from batchflow.worker.current_call import enter_call, leave_call
 from batchflow.worker.row_session import RowSession
 
 
@@ -43,9 +44,12 @@ def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
     for row in rows:
         deadline = session.deadline()
         session.control.enter(part.start, deadline, len(part))
+        enter_call(session.context, session.row_step.step.name, row)
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break
+    # The thread stays, and would keep the chunk.
+    leave_call()
 
 
 class _SharedRows:

@@ -37,6 +37,7 @@ class MessageKind(enum.IntEnum):
     RESULT = 6
     STOP = 7
     NO_ROOM = 8
+    LOG_LEVELS = 9
 
 
 @dataclass(frozen=True)
