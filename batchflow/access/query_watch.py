@@ -1,69 +1,164 @@
-"""Ending queries that take too long, or whose client has disconnected."""
+"""Limits of the queries of other processes: how many, how long, and how slowly they are read."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from batchflow.errors import QueryError
 
 _LOOK_SECONDS: Final = 0.05
+# A client that takes no rows for so long loses its place to a query that waits for one.
+_SLOW_SECONDS: Final = 1.0
+
+PartT = TypeVar("PartT")
 
 
-@dataclass(eq=False)
 class WatchedQuery:
-    """One running query."""
+    """One query, from the first byte of its request to the last byte of its answer.
 
-    cancelled: Callable[[], bool]
-    interrupt: Callable[[], None]
-    deadline: float
-    overdue: bool = field(default=False)
+    All of DuckDB's work for it is done in parts, between which its client takes the rows. It is
+    ended by the thread that does a part, or between two parts by the watch.
+
+    Args:
+        name: The name that its client gave it, to cancel it.
+        deadline: When it has to be over, by `time.monotonic`.
+        cancelled: Returns whether its client has disconnected.
+    """
+
+    def __init__(self, name: bytes, deadline: float, cancelled: Callable[[], bool]) -> None:
+        self.name = name
+        self.deadline = deadline
+        self.idle_since: float | None = None
+        self.released = False
+        self._cancelled = cancelled
+        self._working = threading.Lock()
+        self._error: Exception | None = None
+        self._interrupt: Callable[[], None] = _nothing
+        self._release: Callable[[], None] = _nothing
+
+    def holds(self, interrupt: Callable[[], None], release: Callable[[], None]) -> None:
+        """Remember how to interrupt DuckDB, and how to give back what it holds."""
+        self._interrupt, self._release = interrupt, release
+
+    def do(self, part: Callable[[], PartT]) -> PartT:
+        """Do a part of its work.
+
+        Raises:
+            QueryError: It was ended before or meanwhile.
+        """
+        with self._working:
+            self.idle_since = None
+            try:
+                if self._error is not None:
+                    raise self._error
+                return part()
+            except Exception:
+                if self._error is not None:
+                    raise self._error from None
+                raise
+            finally:
+                self.idle_since = time.monotonic()
+
+    def gone(self) -> bool:
+        """Return whether its client has disconnected."""
+        return self._error is None and self._cancelled()
+
+    def end(self, error: Exception) -> None:
+        """Interrupt it; its client gets the error when it takes more rows."""
+        self._error = self._error or error
+        self._interrupt()
+
+    def interrupt(self) -> None:
+        """Interrupt DuckDB, if it works for the query."""
+        self._interrupt()
+
+    def release_if_ended(self) -> bool:
+        """Give back what it holds if it was ended and no part is being done."""
+        if self._error is None or not self._working.acquire(blocking=False):
+            return False
+        try:
+            self.release()
+        finally:
+            self._working.release()
+        return True
+
+    def release(self) -> None:
+        """Give back what it holds; a second call does nothing."""
+        if not self.released:
+            self.released = True
+            self._release()
+            self._release = self._interrupt = _nothing
+
+    def idle_seconds(self, now: float) -> float:
+        """Return for how long its client has taken no rows; 0 while DuckDB works."""
+        since = self.idle_since
+        return 0.0 if since is None else now - since
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was interrupted, so that it only has to be released."""
+        return self._error is not None
 
 
 class QueryWatch:
-    """Watches all running queries in one thread, which sleeps while there is none.
+    """Watches all queries in one thread, which sleeps while there is none.
 
     Args:
-        seconds: The longest time for a query, from its start until its last row is sent.
+        seconds: The longest time for a query, from its request until its last row is sent.
         most: How many queries are executed at the same time; others wait.
     """
 
     def __init__(self, seconds: float, most: int) -> None:
         self._seconds = seconds
-        self._room = threading.Semaphore(most)
+        self._most = most
         self._watched: set[WatchedQuery] = set()
+        self._waiting: list[WatchedQuery] = []
         self._news = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._look, name="batchflow-queries", daemon=True)
         self._thread.start()
 
-    @contextmanager
-    def over(self, cancelled: Callable[[], bool], interrupt: Callable[[], None]) -> Iterator[None]:
-        """Watch one query.
+    def begin(self, name: bytes, cancelled: Callable[[], bool]) -> WatchedQuery:
+        """Return a query once there is a place for it.
 
         Raises:
-            QueryError: The query took too long and was ended.
+            QueryError: There was none in time, or it was cancelled meanwhile.
         """
-        with self._room:
-            watched = WatchedQuery(cancelled, interrupt, time.monotonic() + self._seconds)
-            with self._news:
-                self._watched.add(watched)
-                self._news.notify()
+        query = WatchedQuery(name, time.monotonic() + self._seconds, cancelled)
+        with self._news:
+            self._waiting.append(query)
             try:
-                yield
-            except Exception:
-                if watched.overdue:
-                    raise self._took_too_long() from None
-                raise
+                while not self._closed and not query.ended and not self._has_place(query):
+                    self._news.notify_all()
+                    self._news.wait(_LOOK_SECONDS)
+                    self._end_if_due(query)
             finally:
-                with self._news:
-                    self._watched.discard(watched)
-        if watched.overdue:
-            raise self._took_too_long()
+                self._waiting.remove(query)
+            if self._closed:
+                query.end(_ended("the engine closes the store"))
+            # Raises if it was ended while it waited.
+            query.do(_nothing)
+            self._watched.add(query)
+            self._news.notify_all()
+        return query
+
+    def end(self, query: WatchedQuery) -> None:
+        """Give back what a query holds, and its place."""
+        query.release()
+        with self._news:
+            self._watched.discard(query)
+            self._news.notify_all()
+
+    def cancel(self, name: bytes) -> None:
+        """End the query with a name, as its client asked for it."""
+        with self._news:
+            for query in (*self._watched, *self._waiting):
+                if query.name == name:
+                    query.end(_ended("its client cancelled it"))
+            self._news.notify_all()
 
     @property
     def closed(self) -> bool:
@@ -74,27 +169,61 @@ class QueryWatch:
         """End all queries, and the thread."""
         with self._news:
             self._closed = True
-            self._news.notify()
+            self._news.notify_all()
         self._thread.join()
+
+    def _has_place(self, query: WatchedQuery) -> bool:
+        return self._waiting[0] is query and len(self._watched) < self._most
 
     def _look(self) -> None:
         with self._news:
             while not self._closed:
                 self._news.wait(_LOOK_SECONDS if self._watched else None)
-                for watched in self._watched:
-                    self._end_if_due(watched)
-            for watched in self._watched:
-                watched.interrupt()
+                for query in self._watched:
+                    self._end_if_due(query)
+                self._end_slowest()
+                self._release_ended()
+            for query in self._watched:
+                query.end(_ended("the engine closes the store"))
+            self._release_ended()
 
-    def _end_if_due(self, watched: WatchedQuery) -> None:
-        watched.overdue = watched.overdue or time.monotonic() > watched.deadline
-        if watched.overdue or watched.cancelled():
-            watched.interrupt()
+    def _end_if_due(self, query: WatchedQuery) -> None:
+        if query.ended:
+            # Once more, as DuckDB forgets an interruption that came before it began.
+            query.interrupt()
+        elif time.monotonic() > query.deadline:
+            query.end(self._took_too_long())
+        elif query.gone():
+            query.end(_ended("its client has disconnected"))
+
+    def _end_slowest(self) -> None:
+        """End the query whose client takes no rows, where another query waits for its place."""
+        if not self._waiting or len(self._watched) < self._most:
+            return
+        now = time.monotonic()
+        slowest = max(self._watched, key=lambda query: query.idle_seconds(now))
+        if slowest.idle_seconds(now) > _SLOW_SECONDS:
+            found = f"its client took no rows for {_SLOW_SECONDS:g} s while other queries waited"
+            slowest.end(_ended(found))
+
+    def _release_ended(self) -> None:
+        released = {query for query in self._watched if query.release_if_ended()}
+        if released:
+            self._watched -= released
+            self._news.notify_all()
 
     def _took_too_long(self) -> QueryError:
         found = f"it took longer than {self._seconds:g} seconds"
         return QueryError(
-            f"The query was ended, as {found}: query less, or open the engine with a larger "
-            "EngineConfig.query_timeout_seconds.",
+            f"The query was ended, as {found}: query less, read its rows sooner, or open the "
+            "engine with a larger EngineConfig.query_timeout_seconds.",
             found=found,
         )
+
+
+def _ended(found: str) -> QueryError:
+    return QueryError(f"The query was ended, as {found}; repeat it.", found=found)
+
+
+def _nothing() -> None:
+    """Do nothing; before DuckDB began, there is nothing to interrupt or to give back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
@@ -63,12 +64,12 @@ class RemoteStore:
     def rows(self, query: str, params: Params) -> Iterator[Rows]:
         """Execute a query; see `Source`."""
         with self._connected() as client:
-            ticket = flight.Ticket(packed_query(query, params))
+            ticket = flight.Ticket(packed_query(query, params, _new_name()))
             yield RemoteRows(client.do_get(ticket, self._options), self._instance)
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""
-        described = self._action("describe", packed_query(query, params))
+        described = self._action("describe", packed_query(query, params, _new_name()))
         return Columns(tuple(described["names"]), tuple(described["types"]))
 
     def perform(self, request: Request[ResultT], catalog: Catalog) -> ResultT:
@@ -191,6 +192,11 @@ class RemoteRows:
     @cached_property
     def _table(self) -> pa.Table:
         return self._stream.read_all().replace_schema_metadata(None)
+
+
+def _new_name() -> bytes:
+    """Return a name for a query that no other query has."""
+    return secrets.token_hex(16).encode()
 
 
 @contextmanager

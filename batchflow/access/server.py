@@ -7,18 +7,23 @@ import hmac
 import json
 import logging
 import os
+import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import pyarrow as pa
 from pyarrow import flight
 
-from batchflow.access.query_watch import QueryWatch
+from batchflow.access.ending import end
+from batchflow.access.served_queries import ServedQueries
 from batchflow.access.socket import new_socket, socket_of
-from batchflow.access.wire import END_OF_ROWS, flight_error, unpacked_query, with_columns
+from batchflow.access.wire import (
+    END_OF_ROWS,
+    flight_error,
+)
 from batchflow.columns.value_reading import read_values
 from batchflow.errors import (
     BatchflowError,
@@ -32,8 +37,6 @@ from batchflow.operation.json_form import to_json
 from batchflow.operation.request import request_from_json
 from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.store.database.forks import leak_in_child
-from batchflow.store.query.local_source import LocalRows
-from batchflow.store.query.relation import BATCH_ROWS, executing
 
 if TYPE_CHECKING:
     from batchflow.access.listening import Listen
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("batchflow")
 
-# More at once would use the memory that commits need.
-_MOST_QUERIES: Final = 4
 _AUTHORIZATION: Final = "authorization"
 
 
@@ -70,6 +71,7 @@ class Server:
         engine: Carries out operations; it may go away without being closed.
         query_timeout_seconds: The longest time for a query, until its last row is sent.
         listen: Where else to listen, with TLS.
+        grace_seconds: How long operations may take to finish when it is closed.
 
     Raises:
         OSError: It can't listen beside the file.
@@ -83,18 +85,23 @@ class Server:
         engine: ServedEngine,
         query_timeout_seconds: float,
         listen: Listen | None = None,
+        grace_seconds: float = 10.0,
     ) -> None:
         if os.getpid() != _GRPC_PID:
             raise OSError("This process was forked from one that serves an engine.")
-        self._watch = QueryWatch(query_timeout_seconds, _MOST_QUERIES)
-        requests = _Requests(path, store, weakref.ref(engine), self._watch)
+        self._queries = ServedQueries(store, query_timeout_seconds)
+        self._requests = _Requests(path, store, weakref.ref(engine))
+        self._grace_seconds = grace_seconds
         self._socket = socket_of(path)
         self._pid = os.getpid()
         with new_socket(path) as address:
-            self._servers = [_beside(requests, f"grpc+unix://{address}")]
+            beside = _beside((self._requests, self._queries), f"grpc+unix://{address}")
+            # Where each of them listens.
+            self._servers: dict[_Flight, str | int] = {beside: str(address)}
         if listen is not None:
             try:
-                self._servers.append(_on_network(requests, listen))
+                server = _on_network((self._requests, self._queries), listen)
+                self._servers[server] = int(server.port)
             except BaseException:
                 self.close()
                 raise
@@ -104,7 +111,7 @@ class Server:
     @property
     def ports(self) -> list[int]:
         """The ports on the network."""
-        return [server.port for server in self._servers[1:]]
+        return [each for each in self._servers.values() if isinstance(each, int)]
 
     def leave_to_parent(self) -> None:
         """In a forked child, forget that Flight shuts its servers down when Python ends."""
@@ -121,9 +128,15 @@ class Server:
             return
         # The socket first, so that new clients open the file instead.
         self._socket.unlink(missing_ok=True)
-        self._watch.close()
-        for server in self._servers:
-            server.shutdown()
+        self._queries.close()
+        if not end(self._servers, self._requests, self._grace_seconds):
+            # Python would wait for them once more when it ends.
+            self.leave_to_parent()
+            log.warning(
+                "A request of another process didn't end within %g seconds.",
+                self._grace_seconds,
+                extra={"action": "serve", "path": str(self._socket)},
+            )
 
 
 def _leave_to_parent(reference: weakref.ref[Server]) -> None:
@@ -132,19 +145,19 @@ def _leave_to_parent(reference: weakref.ref[Server]) -> None:
         server.leave_to_parent()
 
 
-def _beside(requests: _Requests, location: str) -> _Flight:
+def _beside(served: _Served, location: str) -> _Flight:
     try:
-        return _Flight(requests, location)
+        return _Flight(served, location)
     except pa.ArrowException as error:
         raise OSError(str(error)) from error
 
 
-def _on_network(requests: _Requests, listen: Listen) -> _Flight:
+def _on_network(served: _Served, listen: Listen) -> _Flight:
     location = f"grpc+tls://{listen.host}:{listen.port}"
     try:
         certificate, key = Path(listen.certificate).read_bytes(), Path(listen.key).read_bytes()
         return _Flight(
-            requests,
+            served,
             location,
             tls_certificates=[(certificate, key)],
             middleware={"token": _TokenNeeded(listen.token)},
@@ -163,46 +176,31 @@ class _Requests:
         path: The store's file, for messages.
         store: The store, whose queries are executed here.
         engine: Carries out operations; it may be gone without having been closed.
-        watch: Ends queries that take too long.
     """
 
-    def __init__(
-        self, path: str, store: Store, engine: weakref.ref[ServedEngine], watch: QueryWatch
-    ) -> None:
+    def __init__(self, path: str, store: Store, engine: weakref.ref[ServedEngine]) -> None:
         self._path = path
         self._store = store
         self._engine = engine
-        self._watch = watch
+        self._performing: set[threading.Thread] = set()
 
     @property
-    def closing(self) -> bool:
-        """Whether the engine is closing the store."""
-        return self._watch.closed
+    def performing(self) -> bool:
+        """Whether an operation is being carried out."""
+        return bool(self._performing)
 
-    def described(self, packed: bytes) -> dict[str, Any]:
-        """Return the columns of a query."""
-        columns = self._store.source.bind(*unpacked_query(packed)).columns
-        return {"names": columns.names, "types": columns.types}
-
-    def batches(
-        self, packed: bytes, cancelled: Callable[[], bool]
-    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Execute a query; return its schema and its batches, which have to be read to the end."""
-        rows = self._store.source.bind(*unpacked_query(packed))
-        sent = self._sent(rows, cancelled)
-        schema = next(sent)
-        assert isinstance(schema, pa.Schema)
-        return with_columns(schema, rows.columns), sent
-
-    def _sent(self, rows: LocalRows, cancelled: Callable[[], bool]) -> Iterator[Any]:
-        with self._watch.over(cancelled, rows.interrupt), executing():
-            stream = rows.reader(BATCH_ROWS)
-            yield stream.schema
-            yield from stream
+    def interrupt(self) -> None:
+        """End the operations that are being carried out; nothing of them is stored."""
+        self._store.connection.interrupt(self._performing)
 
     def performed(self, name: str, options: Mapping[str, Any], **apart: Any) -> Any:
         """Carry out an operation and return the JSON form of its result."""
-        return to_json(self._alive().perform(request_from_json(name, options, **apart)))
+        thread = threading.current_thread()
+        self._performing.add(thread)
+        try:
+            return to_json(self._alive().perform(request_from_json(name, options, **apart)))
+        finally:
+            self._performing.discard(thread)
 
     def performed_with_rows(
         self, name: str, options: Mapping[str, Any], rows: pa.RecordBatchReader
@@ -235,20 +233,26 @@ class _Requests:
         return engine
 
 
+_Served: TypeAlias = tuple[_Requests, ServedQueries]
+
+
 class _Flight(flight.FlightServerBase):  # type: ignore[misc]
     """The methods that Flight calls."""
 
-    def __init__(self, requests: _Requests, location: str, **how: Any) -> None:
+    def __init__(self, served: _Served, location: str, **how: Any) -> None:
         super().__init__(location, **how)
-        self._requests = requests
+        self._requests, self._queries = served
 
     def do_action(self, context: Any, action: Any) -> list[bytes]:
-        """Describe a query, return a drain's progress, or carry out an operation."""
-        with _refusing(self._requests):
+        """Describe or cancel a query, return a drain's progress, or carry out an operation."""
+        with _refusing(self._queries):
             body = action.body.to_pybytes()
             match action.type:
                 case "describe":
-                    return [_json(self._requests.described(body))]
+                    return [_json(self._queries.described(body, context.is_cancelled))]
+                case "cancel":
+                    self._queries.cancel(body)
+                    return [_json(None)]
                 case "progress":
                     return [_json(self._requests.progress())]
                 case "perform":
@@ -260,15 +264,15 @@ class _Flight(flight.FlightServerBase):  # type: ignore[misc]
 
     def do_get(self, context: Any, ticket: Any) -> Any:
         """Execute a query, and stream its rows."""
-        with _refusing(self._requests):
-            schema, batches = self._requests.batches(ticket.ticket, context.is_cancelled)
+        with _refusing(self._queries):
+            schema, batches = self._queries.batches(ticket.ticket, context.is_cancelled)
         # A GeneratorStream wouldn't send the dictionaries that statuses have.
-        rows = pa.RecordBatchReader.from_batches(schema, _refused_later(self._requests, batches))
+        rows = pa.RecordBatchReader.from_batches(schema, _refused_later(self._queries, batches))
         return flight.RecordBatchStream(rows)
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Carry out an operation on the rows that are streamed here."""
-        with _refusing(self._requests):
+        with _refusing(self._queries):
             call = json.loads(descriptor.command)
             result = self._requests.performed_with_rows(
                 call["operation"], call["options"], _complete_rows(reader)
@@ -290,19 +294,19 @@ def _batches_to_end(reader: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _refused_later(
-    requests: _Requests, batches: Iterator[pa.RecordBatch]
+    queries: ServedQueries, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    with _refusing(requests):
+    with _refusing(queries):
         yield from batches
 
 
 @contextlib.contextmanager
-def _refusing(requests: _Requests) -> Iterator[None]:
+def _refusing(queries: ServedQueries) -> Iterator[None]:
     """Send batchflow's errors as they are, and of other errors only the type."""
     try:
         yield
     except Exception as error:
-        if requests.closing:
+        if queries.closed:
             # Whatever failed, failed because the engine closes the store.
             raise flight.FlightUnavailableError("The engine is closing the store.") from None
         raise _refusal(error) from None

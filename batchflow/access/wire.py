@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,6 +20,7 @@ END_OF_ROWS: Final = b"end"
 
 _QUERY: Final = b"query"
 _NAMED: Final = b"named"
+_NAME: Final = b"name"
 _COLUMNS: Final = b"batchflow.columns"
 # gRPC's words where nothing was sent.
 _NO_CONNECTION: Final = "failed to connect"
@@ -36,7 +38,22 @@ class EngineGoneError(StoreError):
         self.reached = reached
 
 
-def packed_query(query: str, params: Params) -> bytes:
+@dataclass(frozen=True)
+class SentQuery:
+    """A query as its client sends it.
+
+    Attributes:
+        query: Its text.
+        params: The values of its parameters.
+        name: A random name, by which its client can cancel it.
+    """
+
+    query: str
+    params: Params
+    name: bytes
+
+
+def packed_query(query: str, params: Params, name: bytes) -> bytes:
     """Return a query with its parameters, each a column of one row: Arrow knows their types."""
     named = isinstance(params, Mapping)
     given: Mapping[str, Any] = (
@@ -46,7 +63,7 @@ def packed_query(query: str, params: Params) -> bytes:
         columns = [pa.array([value]) for value in given.values()]
     except (pa.ArrowException, OverflowError) as error:
         raise QueryError(f"A parameter of the query can't be sent: {error}.") from error
-    metadata = {_QUERY: query.encode(), _NAMED: str(int(named)).encode()}
+    metadata = {_QUERY: query.encode(), _NAMED: str(int(named)).encode(), _NAME: name}
     fields = [(name, column.type) for name, column in zip(given, columns, strict=True)]
     sink = pa.BufferOutputStream()
     schema = pa.schema(fields, metadata=metadata)
@@ -57,14 +74,15 @@ def packed_query(query: str, params: Params) -> bytes:
     return packed
 
 
-def unpacked_query(packed: bytes) -> tuple[str, Params]:
-    """Return the query and its parameters."""
+def unpacked_query(packed: bytes) -> SentQuery:
+    """Return the query that `packed_query` packed; an older client gave it no name."""
     table = pa.ipc.open_stream(packed).read_all()
     metadata = table.schema.metadata
     rows = table.to_pylist()
     given = rows[0] if rows else {}
     named = metadata[_NAMED] == b"1"
-    return metadata[_QUERY].decode(), given if named else list(given.values()) or None
+    params = given if named else list(given.values()) or None
+    return SentQuery(metadata[_QUERY].decode(), params, metadata.get(_NAME, b""))
 
 
 def with_columns(schema: pa.Schema, columns: Columns) -> pa.Schema:

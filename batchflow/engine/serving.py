@@ -34,7 +34,14 @@ class Serving:
         from batchflow.access.server import Server
 
         try:
-            server = Server(store.path, store, engine, config.query_timeout_seconds, config.listen)
+            server = Server(
+                store.path,
+                store,
+                engine,
+                config.query_timeout_seconds,
+                config.listen,
+                config.grace_seconds,
+            )
         except OSError as error:
             log.warning(
                 "Other processes can't reach this engine: %s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -148,6 +148,13 @@ class Connection:
     def inherited(self) -> bool:
         """Whether this process is a forked child of the one that opened the store."""
         return os.getpid() != self._pid
+
+    def interrupt(self, threads: Iterable[threading.Thread]) -> None:
+        """Interrupt the statements of other threads; the transactions are rolled back."""
+        for thread in tuple(threads):
+            cursor = self._cursors.get(thread)
+            if cursor is not None:
+                cursor.interrupt()
 
     def lock_settings(self) -> None:
         """Prevent queries from changing settings, as EXPLAIN ANALYZE SET … would."""

@@ -39,13 +39,22 @@ class LocalSource:
         """Return the columns of a query; see `Source`."""
         return self.bind(query, params).columns
 
-    def bind(self, query: str, params: Params) -> LocalRows:
+    def bind(
+        self, query: str, params: Params, begun: Callable[[Cursor], None] = lambda _: None
+    ) -> LocalRows:
         """Check a query and bind it to the store's tables; reading its rows executes it.
+
+        Args:
+            query: The query.
+            params: The values of its parameters.
+            begun: Is called with the cursor before DuckDB begins, to interrupt it. Binding may
+                execute a part.
 
         Raises:
             QueryError: It isn't one statement that reads, or DuckDB refuses it.
         """
         cursor = self._connection.reader()
+        begun(cursor)
         return LocalRows(cursor, bound(cursor, query, params))
 
 
@@ -59,6 +68,10 @@ class LocalRows:
     def interrupt(self) -> None:
         """End the query's execution, from any thread."""
         self._cursor.interrupt()
+
+    def close(self) -> None:
+        """Close the query's cursor; its rows can't be read any more."""
+        self._cursor.close()
 
     @property
     def columns(self) -> Columns:

@@ -1,0 +1,91 @@
+"""The queries of other processes, in the store of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from batchflow.access.query_watch import QueryWatch, WatchedQuery
+from batchflow.access.wire import SentQuery, unpacked_query, with_columns
+from batchflow.store.database.instance import Cursor
+from batchflow.store.query.local_source import LocalRows
+from batchflow.store.query.relation import BATCH_ROWS, executing
+
+if TYPE_CHECKING:
+    from batchflow.store import Store
+
+# More at once would use the memory that commits need.
+_MOST_QUERIES: Final = 4
+
+
+class ServedQueries:
+    """Executes queries within their limits; used by Flight's threads.
+
+    Args:
+        store: The store.
+        timeout_seconds: The longest time for a query, from its request until its last row is sent.
+    """
+
+    def __init__(self, store: Store, timeout_seconds: float) -> None:
+        self._store = store
+        self._watch = QueryWatch(timeout_seconds, _MOST_QUERIES)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine stops serving, so that each call fails."""
+        return self._watch.closed
+
+    def close(self) -> None:
+        """End all queries."""
+        self._watch.close()
+
+    def described(self, packed: bytes, cancelled: Callable[[], bool]) -> dict[str, Any]:
+        """Return the columns of a query."""
+        sent = unpacked_query(packed)
+        query = self._watch.begin(sent.name, cancelled)
+        try:
+            columns = query.do(partial(self._bound, query, sent)).columns
+        finally:
+            self._watch.end(query)
+        return {"names": columns.names, "types": columns.types}
+
+    def batches(
+        self, packed: bytes, cancelled: Callable[[], bool]
+    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Execute a query; return its schema and its batches, which have to be read to the end."""
+        sent = self._sent(unpacked_query(packed), cancelled)
+        schema = next(sent)
+        assert isinstance(schema, pa.Schema)
+        return schema, sent
+
+    def _sent(self, sent: SentQuery, cancelled: Callable[[], bool]) -> Iterator[Any]:
+        """Yield the schema, then the batches; within the limits from the binding on."""
+        query = self._watch.begin(sent.name, cancelled)
+        try:
+            rows = query.do(partial(self._bound, query, sent))
+            with executing():
+                stream = query.do(partial(rows.reader, BATCH_ROWS))
+                query.holds(rows.interrupt, partial(_let_go, stream, rows))
+                yield with_columns(stream.schema, rows.columns)
+                while (batch := query.do(partial(next, stream, None))) is not None:
+                    yield batch
+        finally:
+            self._watch.end(query)
+
+    def _bound(self, query: WatchedQuery, sent: SentQuery) -> LocalRows:
+        def begun(cursor: Cursor) -> None:
+            query.holds(cursor.interrupt, cursor.close)
+
+        return self._store.source.bind(sent.query, sent.params, begun)
+
+    def cancel(self, name: bytes) -> None:
+        """End the query with a name, if it is still being executed."""
+        self._watch.cancel(name)
+
+
+def _let_go(stream: pa.RecordBatchReader, rows: LocalRows) -> None:
+    stream.close()
+    rows.close()

@@ -1,0 +1,122 @@
+"""Limits of queries through the socket, from the request until the last row is sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from remote_kit import load, things
+
+import batchflow as bf
+from batchflow.errors import BatchflowError, QueryError
+
+LONG = "SELECT r.*, repeat('x', 100) AS x FROM things.runs AS r, range(2_000)"
+ENDLESS = "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b"
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[bf.Engine]:
+    with bf.Engine(path, things(), workers=0) as opened:
+        load(opened, 1_000)
+        yield opened
+
+
+def stalled(engine: bf.Engine) -> pa.RecordBatchReader:
+    """Return a reader that took one batch; its engine waits to send more."""
+    reader = bf.connect(engine.path).sql(LONG).to_arrow_reader()
+    assert reader.read_next_batch().num_rows
+    return reader
+
+
+def test_readers_that_stop_reading_block_no_other_query(engine: bf.Engine) -> None:
+    readers = [stalled(engine) for _ in range(4)]
+    client = bf.connect(engine.path)
+
+    assert client.sql("SELECT 1").fetchall() == [(1,)]
+
+    ended = []
+    for reader in readers:
+        try:
+            ended.append(sum(batch.num_rows for batch in reader))
+        except BatchflowError as error:
+            ended.append(str(error))
+    assert [text for text in ended if "took no rows" in str(text)]
+
+
+def test_a_reader_that_stops_reading_does_not_keep_the_engine_open(engine: bf.Engine) -> None:
+    reader = stalled(engine)
+    closing = threading.Thread(target=engine.close, daemon=True)
+    began = time.monotonic()
+
+    closing.start()
+    closing.join(8)
+
+    assert not closing.is_alive()
+    assert time.monotonic() - began < 8
+    with pytest.raises(BatchflowError):
+        reader.read_all()
+    with bf.connect(engine.path) as client:
+        assert not client.served
+        assert len(client.runs()) == 1_000
+
+
+def test_an_operation_that_takes_too_long_does_not_keep_the_engine_open(path: Path) -> None:
+    config = bf.EngineConfig(grace_seconds=0.5)
+    endless = f"EXISTS ({ENDLESS} WHERE a.range + b.range = number)"
+    with bf.Engine(path, things(), workers=0, config=config) as engine:
+        load(engine, 10)
+        failed: list[BatchflowError] = []
+
+        def pause() -> None:
+            try:
+                bf.connect(path).pause(endless)
+            except BatchflowError as error:
+                failed.append(error)
+
+        pausing = threading.Thread(target=pause)
+        pausing.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        engine.close()
+        assert time.monotonic() - began < 8
+        pausing.join()
+    assert failed
+    with bf.connect(path) as client:
+        assert client.counts().select("run_state::VARCHAR").fetchall() == [("INITIATED",)]
+
+
+@pytest.mark.parametrize("asked", ["rows", "columns"])
+def test_work_while_a_query_is_bound_is_limited_too(path: Path, asked: str) -> None:
+    config = bf.EngineConfig(query_timeout_seconds=0.3)
+    with bf.Engine(path, things(), workers=0, config=config), bf.connect(path) as client:
+        query = client.sql(f"EXPLAIN ANALYZE {ENDLESS}")
+        with pytest.raises(QueryError, match=r"longer than 0\.3 seconds"):
+            query.columns if asked == "columns" else query.fetchall()
+        assert client.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_query_waits_for_a_place_no_longer_than_its_time(path: Path) -> None:
+    config = bf.EngineConfig(query_timeout_seconds=0.5)
+    with bf.Engine(path, things(), workers=0, config=config) as engine:
+        errors: list[str] = []
+
+        def ask() -> None:
+            try:
+                bf.connect(engine.path).sql(ENDLESS).fetchall()
+            except QueryError as error:
+                errors.append(str(error))
+
+        asking = [threading.Thread(target=ask) for _ in range(6)]
+        began = time.monotonic()
+        for each in asking:
+            each.start()
+        for each in asking:
+            each.join()
+
+    assert len(errors) == 6
+    assert all("longer than 0.5 seconds" in error for error in errors)
+    assert time.monotonic() - began < 5
