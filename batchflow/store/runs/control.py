@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -46,6 +46,8 @@ class RunChange:
         sources: The run states that allow it.
         run_state: The run state that it leads to; None where it stays.
         assignments: What else it sets, in SQL over the run ``r``.
+        evaluate: The function that adds columns to the ``#seq`` of the runs. `assignments` may use
+            them, as columns of ``s``. None if there are none.
     """
 
     outcome: str
@@ -53,6 +55,7 @@ class RunChange:
     sources: tuple[RunState, ...]
     run_state: RunState | None
     assignments: tuple[str, ...]
+    evaluate: Callable[[Cursor, pa.Table], pa.Table] | None = None
 
 
 def pause_change(request: Pause) -> RunChange:
@@ -102,6 +105,8 @@ def change_runs(
     with connection.write() as cursor:
         allowed, refused = _choose(cursor, tables, chosen, change.sources)
         if allowed.num_rows and not chosen.dry_run:
+            if change.evaluate is not None:
+                allowed = change.evaluate(cursor, allowed)
             with staged(cursor, allowed):
                 _change_staged(cursor, tables, change, now, seq_range(allowed), recorded=recorded)
             report = ControlReport(change.outcome, allowed.num_rows, refused)

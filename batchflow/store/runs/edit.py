@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
+from uuid import UUID
 
 import duckdb
+import pyarrow as pa
 
+from batchflow.columns.arrays import one_array
+from batchflow.columns.misfit import phrase_of
+from batchflow.columns.value_writing import WrittenColumn
+from batchflow.definition.fields import Field
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation import ControlReport
 from batchflow.operation.requests import Edit
+from batchflow.short_form import counted
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.query.permission import is_one_expression, require_reading
 from batchflow.store.runs.control import RunChange, change_runs
+from batchflow.store.runs.exact_values import exact_values
 from batchflow.store.schema.layout import EDITED, Layout, quote
 
 # An erased object stays erased.
@@ -31,12 +44,17 @@ def edit_runs(
         QueryError: The predicate or an expression can't be executed, or a value doesn't fit.
         RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
     """
+    fields = {name: _field(layout, name, sql) for name, sql in request.set.items()}
     change = RunChange(
         outcome=EDITED,
         reason=request.reason,
         sources=tuple(state for state in RunState if state not in _ERASED),
         run_state=None,
-        assignments=tuple(_assignment(layout, *assigned) for assigned in request.set.items()),
+        assignments=tuple(
+            f"{quote(field.column)} = CAST(s.{quote(name)} AS {field.type.sql})"
+            for name, field in fields.items()
+        ),
+        evaluate=partial(_evaluated, layout, request.set, log_values=connection.log_values),
     )
     try:
         return change_runs(connection, layout, request, change, now)
@@ -51,7 +69,7 @@ def edit_runs(
         ) from cause(error)
 
 
-def _assignment(layout: Layout, name: str, expression: str) -> str:
+def _field(layout: Layout, name: str, expression: str) -> Field:
     fields = {field.name: field for field in layout.fields}
     if name not in fields:
         raise InvalidOptionError(
@@ -60,8 +78,45 @@ def _assignment(layout: Layout, name: str, expression: str) -> str:
             option="set",
         )
     _checked(name, expression, layout)
-    field = fields[name]
-    return f"{quote(field.column)} = CAST((\n{expression}\n) AS {field.type.sql})"
+    return fields[name]
+
+
+def _evaluated(
+    layout: Layout, expressions: Mapping[str, str], cursor: Cursor, runs: pa.Table, log_values: bool
+) -> pa.Table:
+    """Return the runs with the value of each field that is set.
+
+    Raises:
+        QueryError: The value of a run doesn't fit its field.
+    """
+    types = {field.name: field.type for field in layout.fields}
+    given = {name: (sql, types[name]) for name, sql in expressions.items()}
+    values = exact_values(cursor, layout.runs, given)
+    selected = ", ".join(f"{value.raw} AS {quote(name)}" for name, value in values.items())
+    with staged(cursor, runs):
+        query = f'SELECT r.seq AS "#seq", {selected} FROM {layout.runs} AS r, {STAGED} AS s'
+        found = fetch(cursor.sql(f'{query} WHERE r.seq = s."#seq"')).combine_chunks()
+    columns = {name: value.written(one_array(found[name])) for name, value in values.items()}
+    for name, column in columns.items():
+        if column.problems:
+            raise _unfit(layout, name, column, found["#seq"], log_values)
+    arrays = {name: column.array for name, column in columns.items()}
+    return pa.table({"#seq": found["#seq"], **arrays})
+
+
+def _unfit(
+    layout: Layout, name: str, column: WrittenColumn, seqs: pa.ChunkedArray, log_values: bool
+) -> QueryError:
+    row, problem = next(iter(column.problems.items()))
+    what = "NULL" if problem == "None" else phrase_of(problem, log_values=log_values)
+    run_id = UUID(int=layout.run_id_base + seqs[row].as_py())
+    found = f"it is {what} for {counted(len(column.problems), 'run')}, such as {run_id}"
+    expected = next(field.type for field in layout.fields if field.name == name)
+    return QueryError(
+        f"The value of {name!r} doesn't fit the field, which takes {expected}, and nothing was "
+        f"changed: {found}.",
+        found=found,
+    )
 
 
 def _checked(name: str, expression: str, layout: Layout) -> None:

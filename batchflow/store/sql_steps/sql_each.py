@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from batchflow.columns.misfit import phrase_of
+from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.retry_decision import FailedAttempts, decide
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidObject, InvalidOutcome
 from batchflow.store.database.connection import Connection
 from batchflow.store.runs.commit import StepCommit, apply
-from batchflow.store.sql_steps.sql_evaluation import RESULT, STATUS, SqlFailure, evaluate
+from batchflow.store.sql_steps.sql_evaluation import (
+    RESULT,
+    STATUS,
+    SqlFailure,
+    Values,
+    evaluate,
+)
 from batchflow.store.sql_steps.sql_result import SqlStepResult, result_of
 from batchflow.store.sql_steps.sql_task import SqlTask
+
+Columns: TypeAlias = Mapping[str, WrittenColumn]
 
 MESSAGE_CHARACTERS = 2_000
 FINGERPRINT_CHARACTERS = 16
@@ -28,9 +39,12 @@ def move_each(connection: Connection, task: SqlTask, random: np.random.Generator
     """Move the runs that succeed and fail the others, in one transaction."""
     with connection.write() as cursor:
         # On a cursor of its own, because an error would abort the writing transaction.
-        evaluated, raised = evaluate(connection.reader(), task)
-        failures = list(_first_of_each([*raised, *_invalid(task, evaluated)]))
-        commit = _commit_of(task, evaluated, failures, random)
+        reader = connection.reader()
+        values = task.values(reader)
+        evaluated, raised = evaluate(reader, task, values)
+        columns = _columns(evaluated, values)
+        failures = list(_first_of_each([*raised, *_invalid(task, evaluated, columns)]))
+        commit = _commit_of(task, evaluated, columns, failures, random)
         apply(cursor, task.layout, commit, task.now)
     return result_of(commit)
 
@@ -38,21 +52,31 @@ def move_each(connection: Connection, task: SqlTask, random: np.random.Generator
 # Values that the definition doesn't allow.
 
 
-def _invalid(task: SqlTask, evaluated: pa.Table) -> Iterator[SqlFailure]:
+def _columns(evaluated: pa.Table, values: Values) -> Columns:
+    result = evaluated[RESULT].combine_chunks()
+    return {name: value.written(_part(result, name)) for name, value in values.items()}
+
+
+def _invalid(task: SqlTask, evaluated: pa.Table, columns: Columns) -> Iterator[SqlFailure]:
     result = evaluated[RESULT].combine_chunks()
     yielded = pc.is_valid(result)
-    for name in task.values:
-        if not task.layout.workflow.field(name).nullable:
-            nulls = pc.and_(yielded, pc.is_null(_part(result, name)))
-            yield from _null_in(task, name, _rows(nulls))
+    for name, column in columns.items():
+        yield from _unfit(task, name, column, yielded)
     allowed = pc.is_in(_part(result, STATUS), value_set=pa.array(task.destination_names))
     yield from _undeclared(task, result, _rows(pc.and_(yielded, pc.invert(allowed))))
 
 
-def _null_in(task: SqlTask, name: str, rows: NDArray[np.intp]) -> Iterator[SqlFailure]:
+def _unfit(
+    task: SqlTask, name: str, column: WrittenColumn, yielded: pa.Array
+) -> Iterator[SqlFailure]:
     field_type = task.layout.workflow.field(name).type
-    message = f"Step {task.step.name!r} set field {name!r} to NULL; expected {field_type}."
-    return (SqlFailure(row, InvalidObject, message) for row in rows.tolist())
+    for row, found in column.problems.items():
+        if yielded[row].as_py():
+            what = "NULL" if found == "None" else phrase_of(found, log_values=task.log_values)
+            message = (
+                f"Step {task.step.name!r} set field {name!r} to {what}; it takes {field_type}."
+            )
+            yield SqlFailure(row, InvalidObject, message)
 
 
 def _undeclared(
@@ -88,7 +112,11 @@ def _first_of_each(failures: list[SqlFailure]) -> Iterator[SqlFailure]:
 
 
 def _commit_of(
-    task: SqlTask, evaluated: pa.Table, failures: list[SqlFailure], random: np.random.Generator
+    task: SqlTask,
+    evaluated: pa.Table,
+    columns: Columns,
+    failures: list[SqlFailure],
+    random: np.random.Generator,
 ) -> StepCommit:
     rows = np.array([failure.row for failure in failures], np.intp)
     moves = np.ones(evaluated.num_rows, np.bool_)
@@ -97,21 +125,20 @@ def _commit_of(
     return StepCommit(
         workflow=task.layout.workflow,
         step=task.step,
-        moved=_moved(task, evaluated.filter(pa.array(moves))),
+        moved=_moved(task, evaluated, columns, pa.array(moves)),
         unmoved=_unmoved(task, failed, failures, random),
         errors=_errors(task, failed, failures),
     )
 
 
-def _moved(task: SqlTask, evaluated: pa.Table) -> pa.Table:
-    result = evaluated[RESULT].combine_chunks()
+def _moved(task: SqlTask, evaluated: pa.Table, columns: Columns, moves: pa.Array) -> pa.Table:
+    moving = evaluated.filter(moves)
+    result = moving[RESULT].combine_chunks()
     codes = pa.array(task.destinations, pa.uint8())
-    columns = {name: evaluated[name] for name in ("#seq", "#version", "#attempt", "#run_state")}
-    columns["#to"] = codes.take(
-        pc.index_in(_part(result, STATUS), pa.array(task.destination_names))
-    )
-    columns["#outcome"] = pa.array(np.full(len(result), Outcome.ADVANCED, np.uint8))
-    return pa.table(columns | {name: _part(result, name) for name in task.values})
+    table = {name: moving[name] for name in ("#seq", "#version", "#attempt", "#run_state")}
+    table["#to"] = codes.take(pc.index_in(_part(result, STATUS), pa.array(task.destination_names)))
+    table["#outcome"] = pa.array(np.full(len(result), Outcome.ADVANCED, np.uint8))
+    return pa.table(table | {name: column.array.filter(moves) for name, column in columns.items()})
 
 
 def _unmoved(
@@ -145,7 +172,7 @@ def _with_columns(table: pa.Table, added: Mapping[str, pa.Array]) -> pa.Table:
 
 
 def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.Table:
-    expressions = {"status": task.status, **task.values}
+    expressions = {"status": task.status, **task.step.set_expressions}
     where = "\n".join(f"{name} = {expression}" for name, expression in expressions.items())
     texts = {
         "type": [failure.error.__name__ for failure in failures],

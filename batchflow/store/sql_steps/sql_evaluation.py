@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
@@ -15,10 +16,13 @@ from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.runs.claimable import CLAIMED_COLUMNS
+from batchflow.store.runs.exact_values import ExactValue
 from batchflow.store.schema.layout import quote
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
 MESSAGES_QUERIED = 200
+Values: TypeAlias = Mapping[str, ExactValue]
+
 RESULT = "#result"
 STATUS = "#status"
 
@@ -32,7 +36,7 @@ class SqlFailure:
     message: str
 
 
-def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
+def evaluate(reader: Cursor, task: SqlTask, values: Values) -> tuple[pa.Table, list[SqlFailure]]:
     """Evaluate a step's expressions once for each run, and find the runs for which one raises.
 
     Returns:
@@ -40,17 +44,17 @@ def evaluate(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]
         is set, null if an expression raises. And the failures.
     """
     try:
-        evaluated = _evaluated(reader, task, f"TRY({_result(task)})")
+        evaluated = _evaluated(reader, task, f"TRY({_result(task, values)})")
     except duckdb.BinderException:
         # TRY accepts neither volatile functions nor subqueries.
-        return _evaluate_by_halves(reader, task)
+        return _evaluate_by_halves(reader, task, values)
     rows = np.flatnonzero(evaluated[RESULT].is_null().to_numpy()).tolist()
-    return evaluated, list(_raised(reader, task, evaluated["#seq"], rows))
+    return evaluated, list(_raised(reader, task, values, evaluated["#seq"], rows))
 
 
-def _result(task: SqlTask) -> str:
+def _result(task: SqlTask, values: Values) -> str:
     parts = [f"{quote(STATUS)} := {task.status}"]
-    parts += [f"{quote(name)} := {value}" for name, value in task.values.items()]
+    parts += [f"{quote(name)} := {value.raw}" for name, value in values.items()]
     return f"struct_pack({', '.join(parts)})"
 
 
@@ -61,10 +65,12 @@ def _evaluated(reader: Cursor, task: SqlTask, result: str, also: str = "") -> pa
 
 
 def _raised(
-    reader: Cursor, task: SqlTask, seqs: pa.ChunkedArray, rows: list[int]
+    reader: Cursor, task: SqlTask, values: Values, seqs: pa.ChunkedArray, rows: list[int]
 ) -> Iterator[SqlFailure]:
     """Query the error of each run again, up to a limit, because TRY doesn't return it."""
-    queried = [_queried(reader, task, seqs[row].as_py(), row) for row in rows[:MESSAGES_QUERIED]]
+    queried = [
+        _queried(reader, task, values, seqs[row].as_py(), row) for row in rows[:MESSAGES_QUERIED]
+    ]
     yield from queried
     for row in rows[MESSAGES_QUERIED:]:
         yield SqlFailure(
@@ -72,9 +78,9 @@ def _raised(
         )
 
 
-def _queried(reader: Cursor, task: SqlTask, seq: int, row: int) -> SqlFailure:
+def _queried(reader: Cursor, task: SqlTask, values: Values, seq: int, row: int) -> SqlFailure:
     try:
-        _evaluated(reader, task, _result(task), f"AND seq = {seq}")
+        _evaluated(reader, task, _result(task, values), f"AND seq = {seq}")
     except STORAGE_ERRORS:
         raise
     except duckdb.Error as error:
@@ -84,17 +90,20 @@ def _queried(reader: Cursor, task: SqlTask, seq: int, row: int) -> SqlFailure:
     )
 
 
-def _evaluate_by_halves(reader: Cursor, task: SqlTask) -> tuple[pa.Table, list[SqlFailure]]:
+def _evaluate_by_halves(
+    reader: Cursor, task: SqlTask, values: Values
+) -> tuple[pa.Table, list[SqlFailure]]:
+    result = _result(task, values)
     claimed = _evaluated(reader, task, "NULL").drop_columns([RESULT])
     # No run, but the struct's type, in case every run fails.
-    pieces = [_evaluated(reader, task, _result(task), "AND false")]
+    pieces = [_evaluated(reader, task, result, "AND false")]
     errors: dict[int, duckdb.Error] = {}
     pending = [np.sort(claimed["#seq"].to_numpy())]
     while pending:
         seqs = pending.pop()
         bounds = f"AND seq BETWEEN {seqs[0]} AND {seqs[-1]}"
         try:
-            pieces.append(_evaluated(reader, task, _result(task), bounds))
+            pieces.append(_evaluated(reader, task, result, bounds))
         except STORAGE_ERRORS:
             raise
         except duckdb.Error as error:
@@ -116,5 +125,9 @@ def _with_raised(
 
 def _failure(task: SqlTask, row: int, error: duckdb.Error) -> SqlFailure:
     # A step's own message, from SQL's error(), is kept as it is.
-    own = isinstance(error, duckdb.InvalidInputException) and "error(" in _result(task)
+    own = isinstance(error, duckdb.InvalidInputException) and _raises_itself(task)
     return SqlFailure(row, type(error), message_of(error, values=task.log_values or own))
+
+
+def _raises_itself(task: SqlTask) -> bool:
+    return any("error(" in sql for sql in (task.status, *task.step.set_expressions.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.store.database.instance import Cursor
+from batchflow.store.runs.exact_values import checked_cast
 from batchflow.store.runs.moving import OUTCOMES, RESET_ATTEMPT, RUN_STATES, TRANSITION_COLUMNS
 from batchflow.store.schema.layout import BUCKET_BITS, quote
 from batchflow.store.sql_steps.sql_result import MOVED_COUNTS_SCHEMA, SqlStepResult, all_moved
@@ -48,26 +50,42 @@ def move_in_place(cursor: Cursor, task: SqlTask) -> SqlStepResult:
     due = _due(cursor, task)
     if not due.rows:
         return all_moved(MOVED_COUNTS_SCHEMA.empty_table())
+    changes = _changes(cursor, task)
     if task.step.constant_status is None:
-        return all_moved(_move_by_expression(cursor, task, due))
-    return all_moved(_move_to_constant(cursor, task, due))
+        return all_moved(_move_by_expression(cursor, task, due, changes))
+    return all_moved(_move_to_constant(cursor, task, due, changes))
 
 
-def _move_to_constant(cursor: Cursor, task: SqlTask, due: _Due) -> pa.Table:
+def _changes(cursor: Cursor, task: SqlTask) -> dict[str, str]:
+    """Return SQL for each field that is set, which raises an error for a value that doesn't fit."""
+    changes = {}
+    for name, value in task.values(cursor).items():
+        checked = checked_cast(cursor, task.rows, value, task.parameters)
+        if checked is None:
+            raise NotInPlaceError
+        changes[name] = checked
+    return changes
+
+
+def _move_to_constant(
+    cursor: Cursor, task: SqlTask, due: _Due, changes: dict[str, str]
+) -> pa.Table:
     # The transitions are known beforehand.
     [to] = task.destinations
     _record(cursor, task, _transition(task, task.layout.status(to), "attempt", 1), task.claimable)
-    _update(cursor, task, due)
+    _update(cursor, task, due, changes)
     counts = due.buckets.add_column(0, "to", pa.array([to] * due.buckets.num_rows, pa.uint8()))
     return counts.select(MOVED_COUNTS_SCHEMA.names).cast(MOVED_COUNTS_SCHEMA)
 
 
-def _move_by_expression(cursor: Cursor, task: SqlTask, due: _Due) -> pa.Table:
+def _move_by_expression(
+    cursor: Cursor, task: SqlTask, due: _Due, changes: dict[str, str]
+) -> pa.Table:
     # Afterwards the moved runs are identified by the time of their update, so no other run may
     # have that time. RETURNING would identify them too, but makes an UPDATE three times as slow.
     if due.retried or _updated_already(cursor, task):
         raise NotInPlaceError
-    _update(cursor, task, due)
+    _update(cursor, task, due, changes)
     moved_counts = _moved_counts(cursor, task)
     if pc.sum(moved_counts["rows"]).as_py() != due.rows:
         raise NotInPlaceError
@@ -103,22 +121,25 @@ def _updated_already(cursor: Cursor, task: SqlTask) -> bool:
     return bool(updated)
 
 
-def _update(cursor: Cursor, task: SqlTask, due: _Due) -> None:
-    statement = update_statement(task, initiated=due.initiated, retried=due.retried)
+def _update(cursor: Cursor, task: SqlTask, due: _Due, changes: dict[str, str]) -> None:
+    statement = update_statement(task, changes, initiated=due.initiated, retried=due.retried)
     cursor.execute(statement, task.parameters).fetchall()
     crash_point.reached("within_commit")
 
 
-def update_statement(task: SqlTask, *, initiated: bool, retried: bool) -> str:
+def update_statement(
+    task: SqlTask, values: Mapping[str, str], *, initiated: bool, retried: bool
+) -> str:
     """Return the update that moves the runs.
 
     Args:
         task: The step and its runs.
+        values: The SQL of the value of each field that is set.
         initiated: Whether no step has moved some of them yet.
         retried: Whether some of them have failed before.
     """
     fields = task.layout.workflow.field
-    changes = [f"{quote(fields(name).column)} = {sql}" for name, sql in task.values.items()]
+    changes = [f"{quote(fields(name).column)} = {sql}" for name, sql in values.items()]
     # The cast raises for NULL and for a text that isn't a status. A status that isn't a destination
     # is noticed when the moved runs are counted.
     changes.append(f"status = CAST({task.status} AS {task.layout.status_type})")

@@ -72,7 +72,8 @@ def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
         yield from (f"Workflow {task.layout.name!r}: {problem}" for problem in refused)
         return
     try:
-        update = update_statement(task, initiated=True, retried=True)
+        casts = {name: value.cast for name, value in task.values(cursor).items()}
+        update = update_statement(task, casts, initiated=True, retried=True)
         cursor.execute(f"EXPLAIN {update}", task.parameters).fetchall()
     except DEFINITION_ERRORS as error:
         yield (

@@ -7,8 +7,11 @@ from datetime import datetime
 
 import duckdb
 
+from batchflow.definition.field_type import FieldType
 from batchflow.definition.step import Step
+from batchflow.store.database.instance import Cursor
 from batchflow.store.runs.claimable import claimable
+from batchflow.store.runs.exact_values import ExactValue, exact_values
 from batchflow.store.schema.layout import Layout, literal
 
 # Errors of DuckDB that aren't caused by an expression or a value.
@@ -54,13 +57,19 @@ class SqlTask:
         return f"CAST(({self.step.status_expression}\n) AS VARCHAR)"
 
     @property
-    def values(self) -> dict[str, str]:
-        """Return the expression of each field that is set, cast to its column's type."""
-        fields = {name: self.layout.workflow.field(name) for name in self.step.set_expressions}
-        return {
-            name: f"CAST(({expression}\n) AS {fields[name].type.sql})"
-            for name, expression in self.step.set_expressions.items()
-        }
+    def expressions(self) -> dict[str, tuple[str, FieldType]]:
+        """Return the expression of each field that is set, and the field's type."""
+        field = self.layout.workflow.field
+        return {name: (sql, field(name).type) for name, sql in self.step.set_expressions.items()}
+
+    def values(self, cursor: Cursor) -> dict[str, ExactValue]:
+        """Return the value of each field that is set, with its type in DuckDB."""
+        return exact_values(cursor, self.rows, self.expressions, self.parameters)
+
+    @property
+    def rows(self) -> str:
+        """Return the runs of the task, as they stand behind FROM; it uses `parameters`."""
+        return f"{self.layout.runs} WHERE {self.claimable}"
 
     @property
     def destinations(self) -> tuple[int, ...]:
