@@ -10,9 +10,12 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
+import duckdb
 import pytest
 
 import batchflow as bf
+from batchflow.definition.field_type import SCALARS
+from batchflow.store.runs.exact_values import ExactValue, checked_cast
 from batchflow.testing import inline_engine
 
 KEY = UUID(int=1)
@@ -164,7 +167,6 @@ IN_STEPS = {
     "maybe": "CASE WHEN row = 1 THEN half + 1.2 ELSE row END",
     "ratio": "CASE WHEN row = 1 THEN 9007199254740993 ELSE row END",
     "price": "CASE WHEN row = 1 THEN 1.555 ELSE 1.5 END",
-    "name": "CASE WHEN row = 1 THEN repeat('x', 67108865) ELSE 'b' END",
     "day": "CASE WHEN row = 1 THEN DATE '10000-01-01' ELSE day END",
     "local": "CASE WHEN row = 1 THEN TIMESTAMP 'infinity' ELSE local END",
     "at": "CASE WHEN row = 1 THEN TIMESTAMPTZ '10000-01-02' ELSE \"at\" END",
@@ -191,3 +193,14 @@ def test_a_sql_step_fails_only_the_runs_with_values_that_do_not_fit(name: str, s
         assert kind in ("InvalidObject", "ConversionException")
         if kind == "InvalidObject":
             assert message.startswith(f"Step 'sql:NEW' set field '{name}' to ")
+
+
+def test_a_text_that_is_too_long_is_not_cast_in_place() -> None:
+    value = ExactValue(SCALARS[str], "repeat('x', size)", "VARCHAR")
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE texts AS SELECT 67108864 AS size")
+        checked = checked_cast(connection, "texts", value, {})
+        connection.execute(f"SELECT count({checked}) FROM texts")
+        connection.execute("UPDATE texts SET size = size + 1")
+        with pytest.raises(duckdb.InvalidInputException, match="inexact"):
+            connection.execute(f"SELECT count({checked}) FROM texts")
