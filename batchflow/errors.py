@@ -10,6 +10,7 @@
     │   ├── ForkedStoreError    the store was opened before a fork: open one in the child
     │   ├── CommitError         a commit wasn't applied: run again, nothing was lost
     │   ├── DiskFullError       no room is left to write in: make room, then run again
+    │   ├── EngineGoneError     the engine ended before it replied: look whether it was done
     │   └── QueryError          a query or a predicate is wrong: correct it
     ├── LoadError
     │   ├── SourceError         the source can't be read, or lacks a column
@@ -27,6 +28,7 @@
         ├── InvalidOutcome      a step answered with what it hadn't declared
         ├── InvalidObject       a step left a value that doesn't fit its field
         ├── StepTimeout         a step ran past its ``timeout_seconds``
+        ├── StepAbandoned       a step was executing when the time for a stop was over
         └── WorkerDied          the process that executed the step died
 
 The first paragraph of a class's docstring is its message where none is given. What a handler
@@ -223,6 +225,18 @@ class WorkflowNotFoundError(BatchflowError, LookupError):
     """There is no such workflow; give the name of one of the store's workflows."""
 
 
+class EngineGoneError(StoreError):
+    """The engine ended before it replied; query the store to see whether it did what you asked.
+
+    Attributes:
+        reached: Whether it may have received the call.
+    """
+
+    def __init__(self, message: str | None = None, *, reached: bool = True) -> None:
+        super().__init__(message)
+        self.reached = reached
+
+
 class RunNotFoundError(BatchflowError, LookupError):
     """There is no such run in this store; check the run id and the store's path."""
 
@@ -291,6 +305,13 @@ class InvalidObject(StepError):
 
 class StepTimeout(StepError):
     """The step ran past its time; make it faster, or raise its timeout_seconds."""
+
+
+class StepAbandoned(StepError):
+    """The step was still executing when the time for a stop was over; find out where it hangs.
+
+    Give it a timeout_seconds, have it check ``stopping``, or raise ``grace_seconds``.
+    """
 
 
 class WorkerDied(StepError):

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from batchflow.access.socket import is_served, reachable, socket_of
-from batchflow.errors import StoreError, StoreHeldError
+from batchflow.errors import EngineGoneError, StoreError, StoreHeldError
 from batchflow.store.query.source import Columns, Params, ResultT, Rows
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ class ReachFile:
             late = time.monotonic() > deadline
             if self.served:
                 # Imported where it is needed, as a caller that opens the file needs no Flight.
-                from batchflow.access.wire import EngineGoneError
 
                 try:
                     return action(self._remote)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from batchflow import errors
-from batchflow.errors import BatchflowError, QueryError, StoreError
+from batchflow.errors import BatchflowError, EngineGoneError, QueryError, StoreError
 from batchflow.store.query.source import Columns, Params
 
 END_OF_ROWS: Final = b"end"
@@ -24,18 +24,6 @@ _NAME: Final = b"name"
 _COLUMNS: Final = b"batchflow.columns"
 # gRPC's words where nothing was sent.
 _NO_CONNECTION: Final = "failed to connect"
-
-
-class EngineGoneError(StoreError):
-    """The engine ended before it replied.
-
-    Attributes:
-        reached: Whether it may have received the call.
-    """
-
-    def __init__(self, message: str | None = None, *, reached: bool = True) -> None:
-        super().__init__(message)
-        self.reached = reached
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchflow.coordinator.calls import UnfinishedCall
 from batchflow.coordinator.config import CoordinatorConfig
 from batchflow.coordinator.coordinator import Coordinator
 from batchflow.coordinator.drain_options import DrainOptions
@@ -21,4 +22,5 @@ __all__ = [
     "StepTally",
     "Stop",
     "Tally",
+    "UnfinishedCall",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, assert_never
 
+from batchflow.coordinator.calls import Calls, log_abandoned
 from batchflow.coordinator.flight import ChunksInFlight
 from batchflow.coordinator.intake import Demand, Intake
 from batchflow.coordinator.results import Results
@@ -34,6 +35,7 @@ class Drain:
             context.store, context.workflows, context.config, context.sizer, options.limit
         )
         self._flight = ChunksInFlight(context, self._intake)
+        self._calls = Calls(context, self._flight)
         queues = self._intake.queues.items()
         self._tally = Tally(
             context.workflows, {name: queue.status_counts for name, queue in queues}
@@ -46,6 +48,7 @@ class Drain:
             self._begin()
             while self._cycle():
                 pass
+            self._give_up_calls()
             self._tally.ending = self._ending()
         finally:
             self._end()
@@ -58,13 +61,30 @@ class Drain:
         return self._tally
 
     def _begin(self) -> None:
+        self._calls.start()
         self._executor.request_stop(stop=self._stop.requested)
         self._intake.adapt_to(self._executor.workers)
         self._recount()
         self._results.notify_listeners()
 
+    def _give_up_calls(self) -> None:
+        """Name the calls that didn't return within the grace time; each counts as an attempt.
+
+        If the calls had no time, they are named only, because they may not hang at all.
+        """
+        if not self._flight:
+            return
+        calls = self._calls.under_way()
+        self._tally.unfinished_calls = tuple(calls.values())
+        log_abandoned(self._tally.unfinished_calls)
+        if not self._stop.at_once:
+            for chunk, result in self._flight.surrendered(calls):
+                self._results.add(chunk, result)
+            self._results.begin_write(in_store=False)
+
     def _end(self) -> None:
         try:
+            self._calls.close()
             self._results.close()
         finally:
             if self._flight:

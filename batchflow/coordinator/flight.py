@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow import crash_point
 from batchflow.chunk import Chunk, ChunkResult
+from batchflow.coordinator.abandoned import result_of_call, with_beginning
 from batchflow.coordinator.settlement import result_of_lost
-from batchflow.executor.protocol import LostChunk
+from batchflow.executor.protocol import LostChunk, WatchedExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from batchflow.coordinator.calls import UnfinishedCall
     from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.intake import Intake
 
 # Suspects return earlier, because that much is executed again when their worker ends.
 _SUSPECTS_SLICE_SECONDS = 0.05
+# A worker whose step holds the interpreter's lock doesn't answer at all.
+_SURRENDER_SECONDS = 1.0
 _ONLY_FOR_COMMITS = ["#version", "#run_state"]
 
 
@@ -87,6 +92,32 @@ class ChunksInFlight:
                         yield identified, result_of_lost(done)
                 case _:
                     assert_never(done)
+
+    def chunk(self, chunk_id: int) -> ClaimedChunk | None:
+        """Return a chunk that the executor has; callable from any thread."""
+        return self._chunks.get(chunk_id)
+
+    def surrendered(
+        self, calls: Mapping[int, UnfinishedCall]
+    ) -> Iterator[tuple[ClaimedChunk, ChunkResult]]:
+        """Yield what is done of the chunks whose calls don't return, which have failed.
+
+        Args:
+            calls: The calls under way, by the id of their chunk.
+        """
+        if not isinstance(self._executor, WatchedExecutor):
+            return
+        self._executor.request_surrender()
+        deadline = time.monotonic() + _SURRENDER_SECONDS
+        while calls.keys() & self._chunks.keys() and (left := deadline - time.monotonic()) > 0:
+            for chunk, result in self.collect(left):
+                call = calls.get(result.chunk_id)
+                yield chunk, result if call is None else with_beginning(result, call)
+        for under_way in self._executor.calls():
+            if under_way.chunk_id in calls and under_way.chunk_id in self._chunks:
+                chunk = self._chunks.pop(under_way.chunk_id)
+                result = result_of_call(under_way, chunk.rows.num_rows)
+                yield chunk, with_beginning(result, calls[under_way.chunk_id])
 
     def _lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
         if lost.blamed and not chunk.suspect:

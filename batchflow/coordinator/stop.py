@@ -15,16 +15,24 @@ class Stop:
     def __init__(self, when_requested: Callable[[], None]) -> None:
         self._when_requested = when_requested
         self._deadline: float | None = None
+        self._at_once = False
 
     def request(self, grace_seconds: float) -> None:
         """Request a stop; chunks in flight get this long to finish, or less if requested again."""
         deadline = time.monotonic() + grace_seconds
         self._deadline = min(deadline, self._deadline or deadline)
+        self._at_once = self._at_once or grace_seconds <= 0
         self._when_requested()
 
     def clear(self) -> None:
         """Withdraw the request."""
         self._deadline = None
+        self._at_once = False
+
+    @property
+    def at_once(self) -> bool:
+        """Whether calls under way were given no time to return, and so may not hang at all."""
+        return self._at_once
 
     @property
     def requested(self) -> bool:

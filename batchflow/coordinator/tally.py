@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from batchflow.coordinator.calls import UnfinishedCall
     from batchflow.coordinator.status_counts import StatusCounts
     from batchflow.definition import AnyWorkflow, Step
 
@@ -57,6 +58,7 @@ class Tally:
         steps: The work of each step, by workflow and status code.
         status_counts: The number of runs at each status, by workflow; it changes with each commit.
         ending: Why the drain ended.
+        unfinished_calls: The calls of steps that hadn't returned when the drain ended.
         failures_since: The time of the earliest commit that stored a failure; None without one.
     """
 
@@ -70,6 +72,7 @@ class Tally:
         }
         self.status_counts = status_counts
         self.ending = Ending.IDLE
+        self.unfinished_calls: Sequence[UnfinishedCall] = ()
         self.failures_since: datetime | None = None
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from batchflow.picture import escaped, html_table
 from batchflow.short_form import counted
+
+if TYPE_CHECKING:
+    from batchflow.coordinator import UnfinishedCall
 
 # The headings of right-aligned columns.
 _NUMBERS: Final = frozenset({"runs", "seconds", "runs/s", "failures"})
@@ -86,6 +89,7 @@ class Report:
         left: The number of runs that a step could be executed for now. It is above 0 only if the
             drain was cut short.
         newly_paused: The number of runs that were paused in this drain.
+        unfinished_calls: The calls of steps that didn't return before the drain ended.
         older_failures: The number of failures before this drain, of runs that haven't finished.
     """
 
@@ -98,6 +102,7 @@ class Report:
     left: int
     newly_paused: int
     older_failures: int
+    unfinished_calls: tuple[UnfinishedCall, ...] = ()
 
     @property
     def runs(self) -> int:
@@ -157,6 +162,9 @@ class Report:
             self._left_in_words(),
             _runs_in_words(self.waiting_for_retry, "waits for a retry", "wait for a retry"),
             _runs_in_words(self.newly_paused, "was paused", "were paused"),
+            f"{counted(len(self.unfinished_calls), 'call')} didn't return"
+            if self.unfinished_calls
+            else "",
         ]
         return "; ".join(part for part in parts if part)
 
@@ -181,6 +189,10 @@ class Report:
             (
                 ("step", "from", "runs", "seconds", "runs/s", "outcomes"),
                 [_step_row(step) for step in self.steps if step.runs],
+            ),
+            (
+                ("unfinished call", "from", "run", "runs", "since", "process"),
+                [_call_row(call) for call in self.unfinished_calls],
             ),
             (
                 ("failures", "error", "sample"),
@@ -210,6 +222,17 @@ def _step_row(step: StepReport) -> Cells:
         f"{step.seconds:.2f}",
         f"{step.runs_per_second:,.0f}",
         outcomes,
+    )
+
+
+def _call_row(call: UnfinishedCall) -> Cells:
+    return (
+        f"{call.workflow}.{call.step}",
+        call.status,
+        "" if call.run_id is None else str(call.run_id),
+        f"{call.runs:,}",
+        f"{call.since:%Y-%m-%d %H:%M:%S %Z}",
+        "" if call.worker is None else str(call.worker),
     )
 
 

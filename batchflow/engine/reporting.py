@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from batchflow.coordinator import Ending
 from batchflow.definition import Outcome
 from batchflow.engine.report import EndedBy, FailureReport, Report, StatusCount, StepReport
-from batchflow.errors import InvalidObject, InvalidOutcome, StepTimeout, WorkerDied
+from batchflow.errors import InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied
 from batchflow.store.query.queries import count_errors_before, counts, errors
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ _FAILURES_SHOWN: Final = 10
 # The messages of these are batchflow's own, and show values only with log_values.
 _WITHOUT_VALUES: Final = frozenset(
     {
-        *(kind.__name__ for kind in (InvalidObject, InvalidOutcome, StepTimeout, WorkerDied)),
+        *(
+            kind.__name__
+            for kind in (InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied)
+        ),
         *("ConversionException", "OutOfRangeException", "ConstraintException"),
     }
 )
@@ -60,6 +63,7 @@ class Reporting:
             waiting_for_retry=sum(_waiting(each, tally.ending) for each in work),
             ended_by=_ended_by(tally.ending),
             left=0 if tally.ending is Ending.IDLE else sum(each.due for each in work),
+            unfinished_calls=tuple(tally.unfinished_calls),
             # Some may have been resumed since.
             newly_paused=min(tally.paused, paused),
             older_failures=sum(self._failures_before(flow, since) for flow in self.workflows),

@@ -10,9 +10,17 @@ from batchflow.chunk import Chunk, ChunkResult
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
 from batchflow.executor.choice import Inline, ProcessPool, chosen_executor
 from batchflow.executor.context import ExecutorContext
-from batchflow.executor.protocol import Capability, Executor, ExecutorFactory, LostChunk
+from batchflow.executor.protocol import (
+    CallUnderWay,
+    Capability,
+    Executor,
+    ExecutorFactory,
+    LostChunk,
+    WatchedExecutor,
+)
 
 __all__ = [
+    "CallUnderWay",
     "Capability",
     "Chunk",
     "ChunkResult",
@@ -22,6 +30,7 @@ __all__ = [
     "Inline",
     "LostChunk",
     "ProcessPool",
+    "WatchedExecutor",
     "chosen_executor",
     "read_chunk",
     "read_result",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from batchflow.executor.protocol import CallUnderWay
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.execution import Execution
 
@@ -17,24 +19,27 @@ if TYPE_CHECKING:
 
 
 class InlineControl:
-    """Reports a requested stop to the steps; calls aren't watched, as nothing could end them."""
+    """Reports a requested stop to the steps, and the call under way to other threads."""
 
     def __init__(self) -> None:
         self.stop = False
         self.interrupted = False
         self.current_row = [NO_ROW]
+        self.rows = 1
 
     def stopping(self) -> bool:
         """Return whether a stop was requested."""
         return self.stop
 
-    def enter(self, _row: int, _deadline: float | None, _rows: int = 1) -> None:
-        """Raise KeyboardInterrupt instead of another call after an interrupted one."""
+    def enter(self, row: int, _deadline: float | None, rows: int = 1) -> None:
+        """Record a call, or raise KeyboardInterrupt instead after an interrupted one."""
         if self.interrupted:
             raise KeyboardInterrupt
+        self.current_row[0], self.rows = row, rows
 
     def leave(self) -> None:
-        """Do nothing: inline calls aren't watched."""
+        """Record that no call is under way."""
+        self.current_row[0] = NO_ROW
 
     def out_of_memory(self, _error: BaseException) -> None:
         """Do nothing: this process is the user's own, and its memory isn't limited here."""
@@ -54,6 +59,7 @@ class InlineExecutor:
         # Unlike an event, it accepts a put from a signal handler that interrupts its reader.
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._executing = False
+        self._chunk_id = -1
 
     @property
     def slots(self) -> int:
@@ -73,7 +79,7 @@ class InlineExecutor:
         """Execute the chunk now."""
         self.start()
         assert self._execution is not None
-        self._executing = True
+        self._executing, self._chunk_id = True, chunk.chunk_id
         try:
             result = self._execution.execute(chunk)
         finally:
@@ -104,6 +110,17 @@ class InlineExecutor:
         if self._executing:
             self._control.interrupted = True
             raise KeyboardInterrupt
+
+    def calls(self) -> Sequence[CallUnderWay]:
+        """Return the call under way; callable from any thread."""
+        row = self._control.current_row[0]
+        if row < 0:
+            return ()
+        rows = range(row, row + self._control.rows)
+        return (CallUnderWay(self._chunk_id, rows, os.getpid()),)
+
+    def request_surrender(self) -> None:
+        """Do nothing: each call returns before `submit` does."""
 
     def abandon(self) -> None:
         """Drop the results, and close the resources."""

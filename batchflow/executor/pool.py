@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from batchflow.chunk import Chunk, ChunkResult
     from batchflow.executor.context import ExecutorContext
-    from batchflow.executor.protocol import LostChunk
+    from batchflow.executor.protocol import CallUnderWay, LostChunk
 
 log = logging.getLogger("batchflow")
 
@@ -127,6 +127,16 @@ class WorkerPool:
     def interrupt(self) -> None:
         """Do nothing: `abandon` ends a step in another process."""
 
+    def calls(self) -> Sequence[CallUnderWay]:
+        """Return the calls under way; callable from any thread."""
+        return [call for worker in self._all() if (call := worker.call) is not None]
+
+    def request_surrender(self) -> None:
+        """Request what is done of the chunks whose call hasn't returned."""
+        for worker in self._all():
+            if worker.call is not None:
+                worker.request_surrender()
+
     def abandon(self) -> None:
         """End idle workers gracefully and the others at once; `start` begins anew."""
         workers = self._all()
@@ -213,7 +223,7 @@ class WorkerPool:
         (self._isolated if isolated else self._shared).remove(worker)
         cause, lost = worker.account_for_end()
         _log_end(worker, cause, lost)
-        if not isolated:
+        if not isolated and not self._stop:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
         if not worker.ready:
             self._count_failed_start(cause)

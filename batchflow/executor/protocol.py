@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -46,6 +46,21 @@ class LostChunk:
     cause: str
     exhausted: bool = False
     used: bool = False
+
+
+@dataclass(frozen=True)
+class CallUnderWay:
+    """A call of a step that hasn't returned.
+
+    Attributes:
+        chunk_id: The id of its chunk.
+        rows: The rows that it is for, or that are called at the same time.
+        worker: The id of the process that executes it.
+    """
+
+    chunk_id: int
+    rows: range
+    worker: int
 
 
 class Executor(Protocol):
@@ -129,6 +144,25 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End all workers for good, as `abandon` does; a second call does nothing."""
+
+
+@runtime_checkable
+class WatchedExecutor(Executor, Protocol):
+    """An executor that knows the calls under way; the others don't have these methods.
+
+    The engine logs the calls that take long, and names those that don't return before a drain
+    ends.
+    """
+
+    def calls(self) -> Sequence[CallUnderWay]:
+        """Return the calls under way. May be called from any thread."""
+
+    def request_surrender(self) -> None:
+        """Request the results of chunks whose call hasn't returned; `abandon` will follow.
+
+        If `completed` returns such a chunk, the calls that have returned have their outcomes, and
+        those under way have failed with a StepAbandoned.
+        """
 
 
 class ExecutorFactory(Protocol):

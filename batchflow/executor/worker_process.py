@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from batchflow.chunk.serialization import write_chunk
 from batchflow.executor.fork_server import ForkServer
-from batchflow.executor.protocol import LostChunk
+from batchflow.executor.protocol import CallUnderWay, LostChunk
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY
@@ -90,6 +90,17 @@ class WorkerProcess:
     def request_stop(self, *, stop: bool) -> None:
         """Have its step return the runs that it hasn't started, or withdraw that request."""
         self._page.request_stop(stop=stop)
+
+    @property
+    def call(self) -> CallUnderWay | None:
+        """The call of a step that is under way."""
+        executing, rows = self._page.executing, self._page.rows
+        return None if executing is None or not rows else CallUnderWay(executing, rows, self.pid)
+
+    def request_surrender(self) -> None:
+        """Have it send what is done of the chunk whose call is under way, and end."""
+        with contextlib.suppress(OSError):
+            os.write(self._lifeline, b"s")
 
     def enforce_deadline(self) -> float | None:
         """End a call that is past its time; return in how many seconds to check again."""

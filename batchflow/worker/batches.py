@@ -25,7 +25,7 @@ from batchflow.view.batch import Batch, marks_of, written_by
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control
-from batchflow.worker.failure import FailureRecorder
+from batchflow.worker.failure import FailureRecorder, abandoned
 from batchflow.worker.result_builder import ResultBuilder, WrittenField
 from batchflow.worker.shape_errors import is_of_the_whole
 from batchflow.worker.timing import Slice
@@ -56,6 +56,7 @@ class BatchSession:
         self._builder = ResultBuilder(batch_step.step, batch_step.recorder, batch_step.log_values)
         self._verdict = Verdict.of(context.chunk.num_rows, Outcome.RETURNED)
         self._written: dict[str, list[tuple[int, WrittenColumn]]] = {}
+        self._under_way: range | None = None
 
     def execute(self) -> ChunkResult:
         """Call the step for each part of the chunk, and for smaller parts where it fails."""
@@ -86,9 +87,33 @@ class BatchSession:
         deadline = None if timeout is None else time.monotonic() + timeout
         batch = Batch[Any, Any](self._part(start, stop), self._batch_step.fields, deadline)
         self._control.enter(start, deadline, stop - start)
-        answer = self._batch_step.function(batch)
+        self._under_way = range(start, stop)
+        try:
+            answer = self._batch_step.function(batch)
+        finally:
+            self._under_way = None
         verdict = self._batch_step.answers.judge(answer, marks_of(batch))
         self._keep(start, batch, verdict, written_by(batch))
+
+    def surrendered(self) -> ChunkResult | None:
+        """Return the results of the calls that have returned; the call under way failed.
+
+        It is called by another thread than the step's. None if the call returned meanwhile.
+        """
+        rows = self._under_way
+        if rows is None:
+            return None
+        verdict = dataclasses.replace(
+            self._verdict,
+            outcomes=self._verdict.outcomes.copy(),
+            to_codes=self._verdict.to_codes.copy(),
+        )
+        for row in rows:
+            verdict.fail(row)
+        self._builder.failed(rows, abandoned(self._batch_step.step))
+        chunk_id, seconds = self._context.chunk.chunk_id, self._slice.seconds
+        result = self._builder.build(chunk_id, verdict, self._whole_columns(), seconds)
+        return result if self._under_way is rows else None
 
     def _part(self, start: int, stop: int) -> ChunkContext:
         whole = self._context

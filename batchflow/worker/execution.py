@@ -46,6 +46,7 @@ class Execution:
         self._threads = Threads()
         self._resources = Resources(self._loop, log_values=log_values)
         self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
+        self._session: RowSession | BatchSession | None = None
 
     def execute(self, chunk: Chunk) -> ChunkResult:
         """Call the chunk's step for its runs, and return the results.
@@ -60,12 +61,22 @@ class Execution:
         try:
             with calling(self._call(prepared, context)):
                 if isinstance(prepared, BatchStep):
-                    return BatchSession(prepared, context, self._control).execute()
-                return self._execute_rows(RowSession(prepared, context, self._control))
+                    self._session = batches = BatchSession(prepared, context, self._control)
+                    return batches.execute()
+                self._session = rows = RowSession(prepared, context, self._control)
+                return self._execute_rows(rows)
         except ColumnTooLargeError:
             return self._execute_half(chunk)
         finally:
             self._control.leave()
+
+    def surrendered(self) -> ChunkResult | None:
+        """Return what is done of the chunk under way, and its calls under way as failed.
+
+        It is called by another thread than `execute`; None if no call is under way.
+        """
+        session = self._session
+        return None if session is None else session.surrendered()
 
     def _execute_half(self, chunk: Chunk) -> ChunkResult:
         """Execute the first half of the runs anew, and return the others unstarted."""

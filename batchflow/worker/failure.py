@@ -16,6 +16,8 @@ from typing import Final
 
 from batchflow.columns.class_names import qualified_class_name, storable
 from batchflow.definition.retry import Retry
+from batchflow.definition.step import Step
+from batchflow.errors import StepAbandoned
 
 MESSAGE_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 16_000
@@ -269,3 +271,11 @@ def _short(text: str) -> str:
 def _end_of(text: str, characters: int) -> str:
     """Return the end of the text, cut at the front: the last frames matter most."""
     return "…" + text[len(text) - characters + 1 :] if len(text) > characters else text
+
+
+def abandoned(step: Step) -> StepAbandoned:
+    """Return the error of a call that is under way when the time for a stop is over."""
+    return StepAbandoned(
+        f"Step {step.name!r} was still executing when the time for the stop was over. Find out "
+        "where it hangs, give it a timeout_seconds, or have it check stopping."
+    )

@@ -19,6 +19,7 @@ from batchflow.worker.log_forwarding import LogForwarding
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
 from batchflow.worker.parent import end_with_writer
+from batchflow.worker.surrender import Surrender
 from batchflow.worker.transport import Message, MessageKind, receive, send
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def main(
     memory_limit_bytes: int,
 ) -> None:
     """Serve chunks over the inherited socket until it closes or a message requests the end."""
-    end_with_writer(lifeline_descriptor)
     channel = socket.socket(fileno=channel_descriptor)
+    surrender = Surrender(channel)
+    end_with_writer(lifeline_descriptor, surrender)
     channel.settimeout(None)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
@@ -57,7 +59,8 @@ def main(
     send(channel, MessageKind.READY, os.getpid())
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
-        _serve(channel, page, execution, forwarding)
+        surrender.watch(execution)
+        _serve(channel, page, execution, forwarding, surrender)
 
 
 def _next_after_levels(channel: socket.socket) -> Message | None:
@@ -81,7 +84,11 @@ def _send_text(channel: socket.socket, kind: MessageKind, text: str) -> None:
 
 
 def _serve(
-    channel: socket.socket, page: ControlPage, execution: Execution, forwarding: LogForwarding
+    channel: socket.socket,
+    page: ControlPage,
+    execution: Execution,
+    forwarding: LogForwarding,
+    surrender: Surrender,
 ) -> None:
     while (message := _next_after_levels(channel)) is not None:
         if message.kind is not MessageKind.CHUNK:
@@ -102,7 +109,8 @@ def _serve(
             page.end()
         forwarding.flush()
         try:
-            send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
+            with surrender.sending:
+                send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
         except DiskFullError:
             # No run is to blame, and other runs would fail too, so this ends the drain.
             send(channel, MessageKind.NO_ROOM, chunk.chunk_id)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 
@@ -24,15 +25,16 @@ def end_with_parent(parent: int) -> None:
         os._exit(0)
 
 
-def end_with_writer(lifeline: int) -> None:
+def end_with_writer(lifeline: int, when_written: Callable[[], None]) -> None:
     """End this process when no process holds the other end of the pipe ``lifeline`` any more.
 
-    Linux kills the process without it. This thread can't run while native code keeps the
-    interpreter's lock.
+    Linux kills the process without it. ``when_written`` is called whenever a byte arrives instead.
+    This thread can't run while native code keeps the interpreter's lock.
     """
-    threading.Thread(target=_exit_at_end_of, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=_exit_at_end_of, args=(lifeline, when_written), daemon=True).start()
 
 
-def _exit_at_end_of(lifeline: int) -> None:
-    os.read(lifeline, 1)
+def _exit_at_end_of(lifeline: int, when_written: Callable[[], None]) -> None:
+    while os.read(lifeline, 1):
+        when_written()
     os._exit(0)

@@ -92,6 +92,13 @@ class ResultBuilder:
         )
 
 
+def without_other_failures(result: ChunkResult) -> ChunkResult:
+    """Return the result with the failures only of those runs whose outcome is a failure."""
+    rows = result.failures["row"].to_numpy()
+    failed = pa.array(result.outcomes[rows] == Outcome.FAILED)
+    return dataclasses.replace(result, failures=result.failures.filter(failed))
+
+
 def with_returned(result: ChunkResult, rows: int) -> ChunkResult:
     """Return the result with `rows` more runs at its end, which weren't executed."""
     outcomes = np.full(rows, Outcome.RETURNED, np.int8)

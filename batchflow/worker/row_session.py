@@ -18,10 +18,10 @@ from batchflow.view.row_columns import RowColumns
 from batchflow.view.run import Run
 from batchflow.worker.attribute_hints import AttributeHints
 from batchflow.worker.control import Control
-from batchflow.worker.failure import FailureRecorder
-from batchflow.worker.result_builder import ResultBuilder
+from batchflow.worker.failure import FailureRecorder, abandoned
+from batchflow.worker.result_builder import ResultBuilder, without_other_failures
 from batchflow.worker.timing import Slice
-from batchflow.worker.verdict import NOT_EXECUTED, RAISED, judge
+from batchflow.worker.verdict import NOT_EXECUTED, RAISED, UNDER_WAY, judge
 
 
 class RowStep:
@@ -84,6 +84,7 @@ class RowSession:
 
     def begin(self, row: int, deadline: float | None) -> Run[Any, Any]:
         """Return the run at `row`, for the step; raise what the object's class raises."""
+        self.answers[row] = UNDER_WAY
         return Run(self._object(row), self.context, row, deadline)
 
     def end(self, row: int, given: Any, run: Run[Any, Any], answer: Any) -> None:
@@ -114,6 +115,30 @@ class RowSession:
         seconds = self.slice.seconds
         chunk_id = self.context.chunk.chunk_id
         return self._builder.build(chunk_id, verdict, self.columns.written(), seconds)
+
+    def surrendered(self) -> ChunkResult | None:
+        """Return the results of the calls that have returned; the calls under way failed.
+
+        It is called by another thread than the step's. None if a call returned meanwhile.
+        """
+        answers = list(self.answers)
+        under_way = self._under_way(answers)
+        verdict = judge(answers, self.row_step.step)
+        for row in under_way:
+            verdict.fail(row)
+        self._builder.failed(under_way, abandoned(self.row_step.step))
+        chunk_id, seconds = self.context.chunk.chunk_id, self.slice.seconds
+        result = self._builder.build(chunk_id, verdict, self.columns.written(), seconds)
+        if any(self.answers[row] is not answers[row] for row in under_way):
+            return None
+        return without_other_failures(result)
+
+    def _under_way(self, answers: list[Any]) -> list[int]:
+        step = self.row_step.step
+        if step.is_async or step.options.threads > 1:
+            return [row for row, answer in enumerate(answers) if answer is UNDER_WAY]
+        row = self.control.current_row[0]
+        return [row] if row >= 0 and answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
 
     def _take_over(self, row: int, left: Any) -> None:
         object_type = self.row_step.object_type

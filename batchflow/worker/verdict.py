@@ -23,13 +23,14 @@ from batchflow.worker.identity import Identities
 
 
 class NoAnswer:
-    """Mark a run without an answer: it wasn't executed, or its step raised."""
+    """Mark a run without an answer: it wasn't executed, its step raised, or is still called."""
 
     __slots__ = ()
 
 
 NOT_EXECUTED: Final = NoAnswer()
 RAISED: Final = NoAnswer()
+UNDER_WAY: Final = NoAnswer()
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +111,7 @@ def _advance(answers: Sequence[Any], step: Step, verdict: Verdict) -> npt.NDArra
 
 
 def _judge_one(row: int, answer: Any, step: Step, verdict: Verdict) -> None:
-    if answer is NOT_EXECUTED:
+    if answer is NOT_EXECUTED or answer is UNDER_WAY:
         verdict.outcomes[row] = Outcome.RETURNED
     elif type(answer) is Answer:
         _take_answer(row, answer, step, verdict)
