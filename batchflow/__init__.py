@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batchflow.engine import Engine as Engine
     from batchflow.engine import EngineConfig as EngineConfig
     from batchflow.engine import Report as Report
+    from batchflow.engine import engines as engines
     from batchflow.errors import BatchflowError as BatchflowError
     from batchflow.errors import CommitError as CommitError
     from batchflow.errors import ConflictError as ConflictError
@@ -72,7 +73,7 @@ _HOMES = {
     "batchflow.clock": ("Clock", "SystemClock"),
     "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
-    "batchflow.engine": ("Engine", "EngineConfig", "Report"),
+    "batchflow.engine": ("engines", "Engine", "EngineConfig", "Report"),
     "batchflow.errors": (
         "BatchflowError",
         "CommitError",
@@ -169,6 +170,7 @@ __all__ = [
     "Workflow",
     "WorkflowNotFoundError",
     "connect",
+    "engines",
 ]
 
 

@@ -57,9 +57,15 @@ class StatusSet(Generic[StatusT]):
         name = status.name if isinstance(status, self.type) else status
         code = self._codes.get(name) if isinstance(name, str) else None
         if code is None:
+            again = (
+                f" {self.type.__name__} was defined again: run the code that defines the workflow "
+                "again, then open the engine again."
+                if type(status).__qualname__ == self.type.__qualname__
+                else ""
+            )
             raise DefinitionError(
                 f"{described(status)} is not a status of {self.type.__name__}. "
-                f"The statuses are {', '.join(self.names)}."
+                f"The statuses are {', '.join(self.names)}.{again}"
             )
         return code
 

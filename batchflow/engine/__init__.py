@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.engine import Engine
+from batchflow.engine.open_engines import engines
 from batchflow.engine.report import FailureReport, Report, StatusCount, StepReport
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "Report",
     "StatusCount",
     "StepReport",
+    "engines",
 ]

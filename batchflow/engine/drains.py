@@ -137,6 +137,11 @@ class Drains:
         return running
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no drain is running."""
+        return not self._running.locked()
+
+    @property
     def progress(self) -> Progress | None:
         """How far the drain that is running is; None where none is running."""
         return self._forecast.progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, cast
 
 from batchflow.clock import Clock, SystemClock
@@ -12,6 +13,8 @@ from batchflow.engine.checked_workflows import checked_workflows
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.drains import Drains
 from batchflow.engine.news import CommitNews
+from batchflow.engine.open_engines import close_replaced, forget, is_top_level, keep_open, remember
+from batchflow.engine.redefinition import Redefinitions
 from batchflow.engine.serving import Serving
 from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.operation import Operations, Request, ResultT
@@ -65,6 +68,9 @@ class Engine(Operations, Questions):
         config: EngineConfig | None = None,
     ) -> None:
         by_name, chosen = checked_workflows(workflows), chosen_executor(workers, executor)
+        at_top_level = is_top_level(sys._getframe(1))
+        if at_top_level:
+            close_replaced(path)
         self._clock = clock or SystemClock()
         self._config = config or EngineConfig()
         self._store = Store.open(
@@ -101,8 +107,12 @@ class Engine(Operations, Questions):
             opened.close()
             self._store.close()
             raise
+        self._redefinitions = Redefinitions(workflows)
+        drains = self._drains
+        remember(self, lambda: at_top_level and drains.is_idle)
 
     def __enter__(self) -> Engine:
+        keep_open(self)
         return self
 
     def __exit__(
@@ -125,6 +135,7 @@ class Engine(Operations, Questions):
         """
         if self._store.inherited:
             return
+        forget(self)
         self._drains.refuse_more()
         self._serving.close()
         try:
@@ -167,7 +178,8 @@ class Engine(Operations, Questions):
             progress: Show a bar; by default on a terminal and in a notebook.
 
         Raises:
-            EngineStateError: The engine is running already.
+            EngineStateError: The engine is running already, or a class of its workflows was
+                defined again.
             StepCodeError, ResourceError: A step or resource can't be had in the workers.
             StoreClosedError: The engine was closed.
             ForkedStoreError: This is a forked child, and the engine belongs to its parent.
@@ -177,15 +189,18 @@ class Engine(Operations, Questions):
             limit=checked_limit(limit),
             until=checked_until(until),
         )
+        self._redefinitions.check()
         return self._drains.run(options, progress=progress)
 
     def start(self) -> None:
         """Move runs in the background, as they are triggered, until ``stop``.
 
         Raises:
-            EngineStateError: The engine is running already.
+            EngineStateError: The engine is running already, or a class of its workflows was
+                defined again.
             StoreClosedError: The engine was closed.
         """
+        self._redefinitions.check()
         self._drains.start()
 
     def stop(self) -> None:

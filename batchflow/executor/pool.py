@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 from batchflow.chunk.serialization import read_result
 from batchflow.errors import DiskFullError, ResourceError, StepCodeError
 from batchflow.executor.fork_server import ForkServer
-from batchflow.executor.step_code import pickled, unloadable
+from batchflow.executor.step_code import SentCode, unloadable
 from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.transport import Message, MessageKind
@@ -42,7 +42,7 @@ class WorkerPool:
     def __init__(self, context: ExecutorContext, workers: int) -> None:
         self.workers = workers
         self._context = context
-        self._setup = pickled(context.workflows)
+        self._code = SentCode(context.workflows)
         self._shared: list[WorkerProcess] = []
         self._isolated: list[WorkerProcess] = []
         self._fork_server = ForkServer(context.worker_memory_bytes(workers))
@@ -56,17 +56,32 @@ class WorkerPool:
         self._log_levels = LogLevels.of_this_process()
 
     def start(self) -> None:
-        """Start the missing workers, and give all of them the present levels of loggers."""
+        """Start the missing workers."""
+        if self._is_idle():
+            self._update()
+        while len(self._shared) < self.workers:
+            self._shared.append(self._started(_CHUNKS_PER_WORKER))
+
+    def _is_idle(self) -> bool:
+        return all(worker.idle for worker in self._all())
+
+    def _update(self) -> None:
+        """Give workers the levels of loggers and the code of this process, if they have changed."""
         levels = LogLevels.of_this_process()
         if levels != self._log_levels:
             self._log_levels = levels
             for worker in self._all():
                 worker.send_log_levels(levels)
-        self._start_missing()
-
-    def _start_missing(self) -> None:
-        while len(self._shared) < self.workers:
-            self._shared.append(self._started(_CHUNKS_PER_WORKER))
+        redefined = self._code.redefined()
+        if not redefined:
+            return
+        self._code = SentCode(self._context.workflows)
+        self.abandon()
+        log.info(
+            "Workers are started again, because this was redefined: %s.",
+            ", ".join(redefined),
+            extra={"action": "replace_code", "names": redefined},
+        )
 
     @property
     def slots(self) -> int:
@@ -94,7 +109,7 @@ class WorkerPool:
         if suspect:
             worker = self._idle_isolated()
         else:
-            self._start_missing()
+            self.start()
             worker = max(self._shared, key=lambda worker: worker.slots)
         worker.give(chunk, self._context.timeout_seconds(chunk))
 
@@ -106,7 +121,7 @@ class WorkerPool:
                 self._drop_wakes()
             else:
                 done += self._handle_message(key.data)
-        if done and all(worker.idle for worker in self._all()):
+        if done and self._is_idle():
             # A drain may end with this, and its log records belong before its end.
             self._fork_server.logs.catch_up()
         return done
@@ -170,7 +185,7 @@ class WorkerPool:
 
     def _started(self, capacity: int) -> WorkerProcess:
         worker = WorkerProcess(
-            self._fork_server, self._setup, capacity, log_values=self._context.log_values
+            self._fork_server, self._code.data, capacity, log_values=self._context.log_values
         )
         worker.request_stop(stop=self._stop)
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)

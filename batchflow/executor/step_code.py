@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchflow.errors import StepCodeError
 from batchflow.executor.code_pickler import dumped
-from batchflow.executor.used_variables import used_variables
+from batchflow.executor.used_variables import is_redefined, used_variables
 from batchflow.executor.worker_process import WorkerProcess
 from batchflow.worker.transport import MessageKind
 
@@ -16,6 +16,39 @@ if TYPE_CHECKING:
     from batchflow.executor.fork_server import ForkServer
 
 Workflows = Mapping[str, "AnyWorkflow"]
+
+
+class SentCode:
+    """The code of workflows as workers load it, until a notebook redefines what it uses.
+
+    Attributes:
+        data: The code, for workers.
+    """
+
+    def __init__(self, workflows: Workflows) -> None:
+        """Pickle the code.
+
+        Raises:
+            StepCodeError: It can't be sent.
+        """
+        self.data = pickled(workflows)
+        functions = [function for _, _, function in _functions(workflows)]
+        resources = [made for each in workflows.values() for made in each.resources.values()]
+        used = (found for each in [*functions, *resources] for found in used_variables(each))
+        self._variables = [each for each in used if each.namespace is not None]
+        self._classes = {id(each.object_type) for each in workflows.values()}
+        self._classes |= {id(each.status_type) for each in workflows.values()}
+
+    def redefined(self) -> list[str]:
+        """Return the names of the global variables that have other values now.
+
+        It is empty if a workflow's own classes are among them: its steps would then answer with
+        statuses that it doesn't have.
+        """
+        redefined = [each for each in self._variables if is_redefined(each)]
+        if any(id(each.value) in self._classes for each in redefined):
+            return []
+        return sorted({each.name for each in redefined})
 
 
 def pickled(workflows: Workflows) -> bytes:

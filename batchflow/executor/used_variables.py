@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 MAINS: Final = ("__main__", "__mp_main__")
+_CONSTANTS: Final = (int, float, str, bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,24 @@ def used_variables(code: Any) -> Iterator[UsedVariable]:
                 if id(variable.value) not in seen:
                     seen.add(id(variable.value))
                     waiting.append(variable.value)
+
+
+def is_redefined(variable: UsedVariable) -> bool:
+    """Return whether a global variable has another value now, apart from an equal constant.
+
+    A function that was defined again by the same code counts as the same.
+    """
+    before, now = variable.value, (variable.namespace or {}).get(variable.name, variable.value)
+    if now is before or type(now) is not type(before):
+        return now is not before
+    if isinstance(now, types.FunctionType):
+        return not _is_same_code(now, before)
+    return not isinstance(now, _CONSTANTS) or bool(now != before)
+
+
+def _is_same_code(one: types.FunctionType, other: types.FunctionType) -> bool:
+    plain = not (one.__closure__ or one.__defaults__ or one.__kwdefaults__)
+    return plain and one.__code__ == other.__code__
 
 
 def crosses_by_value(value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.own_attributes import require_only_fields
@@ -22,6 +22,12 @@ from batchflow.worker.failure import FailureRecorder, abandoned
 from batchflow.worker.result_builder import ResultBuilder, without_other_failures
 from batchflow.worker.timing import Slice
 from batchflow.worker.verdict import NOT_EXECUTED, RAISED, UNDER_WAY, judge
+
+# What to do about an object of a class with the right name.
+_REDEFINED: Final = (
+    ", which was defined again; run the code that defines the workflow again, then open the engine "
+    "again"
+)
 
 
 class RowStep:
@@ -145,7 +151,8 @@ class RowSession:
         if not isinstance(left, object_type):
             raise InvalidObject(
                 f"Step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
-                f"it must be an instance of {object_type.__name__}."
+                f"it must be an instance of {object_type.__name__}"
+                f"{_REDEFINED if type(left).__qualname__ == object_type.__qualname__ else ''}."
             )
         self._require_only_fields(row, left)
         self.columns.take_over(row, left)

@@ -88,7 +88,10 @@ def describe_answer(answer: Any, step: Step) -> str:
     if kind is status_type:
         return f"{answer.name}, which isn't declared in its 'to'"
     if issubclass(kind, enum.Enum) and kind.__qualname__ == status_type.__qualname__:
-        return f"a member of another {status_type.__name__} than the workflow's; define both anew"
+        return (
+            f"a member of another {status_type.__name__} than the workflow's, which was defined "
+            "again; run the code that defines the workflow again, then open the engine again"
+        )
     return f"a value of type {class_name(answer)}"
 
 

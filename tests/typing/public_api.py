@@ -200,6 +200,10 @@ def show(report: bf.Report) -> None:
         assert_type(status.run_state, str)
 
 
+def open_engines() -> tuple[bf.Engine, ...]:
+    return bf.engines()
+
+
 def in_the_background(engine: bf.Engine) -> None:
     engine.start()
     run_id = engine.trigger("a", Order("a"), at="CREATED", workflow=orders)

@@ -64,6 +64,7 @@ PUBLIC = [
     "Workflow",
     "WorkflowNotFoundError",
     "connect",
+    "engines",
 ]
 
 

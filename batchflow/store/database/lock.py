@@ -154,11 +154,15 @@ def _this_process(now: datetime) -> dict[str, Any]:
 
 def held_error(store_path: Path, holder: Mapping[str, Any]) -> StoreHeldError:
     """Return the error that names the process with the store, and what to do."""
-    process = _described(holder) if holder else "another process"
-    same = holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname()
-    remedy = "close that engine first" if same else "end it or wait for it, then open again"
+    if holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname():
+        held = (
+            "is open in an engine of this process: bf.engines() returns it; use or close that one"
+        )
+    else:
+        process = _described(holder) if holder else "another process"
+        held = f"is held by {process}: end it or wait for it, then open again"
     return StoreHeldError(
-        f"The store {str(store_path)!r} is held by {process}: {remedy}.",
+        f"The store {str(store_path)!r} {held}.",
         path=str(store_path),
         holder=holder,
     )

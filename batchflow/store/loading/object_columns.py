@@ -58,7 +58,14 @@ class ObjectColumns:
     def _reader_for(self, found: type, classes: list[type]) -> ValueReader:
         reader = reader_for(found, self._expected)
         if reader is None:
-            raise UnlikeObjectError(classes.index(found), f"is of type {found.__name__}")
+            problem = f"is of type {found.__name__}"
+            if found.__qualname__ == self._expected.__qualname__:
+                problem = (
+                    f"is of another class {found.__name__}, which was defined again with other "
+                    "fields; run the code that defines the workflow again, then open the engine "
+                    "again"
+                )
+            raise UnlikeObjectError(classes.index(found), problem)
         return reader
 
     def _require_known_keys(self, objects: Iterable[Any], classes: Iterable[type]) -> None:

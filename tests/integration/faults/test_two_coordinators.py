@@ -206,7 +206,7 @@ def test_a_second_engine_in_another_thread_is_refused(
         thread.start()
         thread.join()
         assert errors[0].holder["pid"] == os.getpid()
-        assert "close that engine first" in str(errors[0])
+        assert "bf.engines() returns it" in str(errors[0])
         engine.trigger("one", Order(1))
         engine.run()
     with bf.Engine(store, orders(), workers=0) as again:

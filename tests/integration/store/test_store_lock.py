@@ -73,7 +73,7 @@ def test_a_killed_holder_does_not_block(path: Path) -> None:
 
 def test_a_store_opened_twice_in_one_process_is_held(path: Path) -> None:
     first = open_store(path)
-    with pytest.raises(StoreHeldError, match="close that engine first"):
+    with pytest.raises(StoreHeldError, match=r"of this process: bf.engines\(\)"):
         open_store(path)
     first.close()
 
