@@ -23,7 +23,7 @@ log = logging.getLogger("batchflow")
 
 @dataclass(frozen=True)
 class _Opened:
-    """What is known about an open engine: its place in the order, its process, its use."""
+    """The place of an open engine in the order, its process, and whether another may replace it."""
 
     number: int
     pid: int
