@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from batchflow.access.shared_file import SharedFile
 from batchflow.clock import SystemClock
 from batchflow.operation import Request, ResultT
+from batchflow.operation.parameters import Params
 from batchflow.store import Store
-from batchflow.store.query.source import Columns, Params, Rows
+from batchflow.store.query.source import Columns, Rows
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from batchflow.operation import Request, ResultT
-from batchflow.store.query.source import Columns, Params, Rows
+from batchflow.operation.parameters import Params
+from batchflow.store.query.source import Columns, Rows
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from batchflow.access.socket import is_served, reachable, socket_of
 from batchflow.errors import EngineGoneError, StoreError, StoreHeldError
-from batchflow.store.query.source import Columns, Params, ResultT, Rows
+from batchflow.operation.parameters import Params
+from batchflow.store.query.source import Columns, ResultT, Rows
 
 if TYPE_CHECKING:
     from batchflow.access.file_store import FileStore

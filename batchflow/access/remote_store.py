@@ -18,13 +18,14 @@ from pyarrow import flight
 from batchflow.access.wire import END_OF_ROWS, columns_of, error_of_engine, packed_query
 from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import from_json
+from batchflow.operation.parameters import Params
 from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
 from batchflow.store.database.instance import Cursor, in_memory
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of, translated
 from batchflow.store.loading.trigger import object_row
-from batchflow.store.query.source import Columns, Params, Rows
+from batchflow.store.query.source import Columns, Rows
 from batchflow.store.schema.layout import quote
 
 if TYPE_CHECKING:

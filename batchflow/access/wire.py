@@ -13,7 +13,8 @@ from pyarrow import flight
 
 from batchflow import errors
 from batchflow.errors import BatchflowError, EngineGoneError, QueryError, StoreError
-from batchflow.store.query.source import Columns, Params
+from batchflow.operation.parameters import Params
+from batchflow.store.query.source import Columns
 
 END_OF_ROWS: Final = b"end"
 """Follows the last row of a source; rows without it are incomplete."""

@@ -18,6 +18,7 @@ from batchflow.operation.options import (
     status_name,
     workflow_name,
 )
+from batchflow.operation.parameters import Params, bound_values
 from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request, ResultT
 from batchflow.operation.requests import (
@@ -43,7 +44,8 @@ class Operations(ABC):
     in this process, in the process that has the store open, or by opening the file for the call.
 
     A workflow, or its name, may be left out where there is only one. Where a predicate chooses
-    runs, it is SQL over the columns of ``runs``. With ``dry_run`` runs are counted and not changed.
+    runs, it is SQL over the columns of ``runs``; ``params`` are bound to its ``?`` or ``$name``,
+    also NumPy's scalars and members of enums. With ``dry_run`` runs are counted and not changed.
 
     Raises:
         InvalidOptionError: An option has a value that isn't allowed.
@@ -142,6 +144,7 @@ class Operations(ABC):
     def pause(
         self,
         where: str | None = None,
+        params: Params = None,
         *,
         run_ids: Sequence[UUID | str] | None = None,
         reason: str = "paused by hand",
@@ -149,11 +152,12 @@ class Operations(ABC):
         dry_run: bool = False,
     ) -> ControlReport:
         """Pause the runs that a predicate or a list of run ids chooses."""
-        return self.perform(_control(Pause, where, run_ids, reason, workflow, dry_run))
+        return self.perform(_control(Pause, where, params, run_ids, reason, workflow, dry_run))
 
     def resume(
         self,
         where: str | None = None,
+        params: Params = None,
         *,
         run_ids: Sequence[UUID | str] | None = None,
         reason: str = "resumed by hand",
@@ -161,11 +165,12 @@ class Operations(ABC):
         dry_run: bool = False,
     ) -> ControlReport:
         """Let paused runs continue at their status, on their first attempt and due at once."""
-        return self.perform(_control(Resume, where, run_ids, reason, workflow, dry_run))
+        return self.perform(_control(Resume, where, params, run_ids, reason, workflow, dry_run))
 
     def cancel(
         self,
         where: str | None = None,
+        params: Params = None,
         *,
         run_ids: Sequence[UUID | str] | None = None,
         reason: str = "cancelled by hand",
@@ -173,11 +178,12 @@ class Operations(ABC):
         dry_run: bool = False,
     ) -> ControlReport:
         """End runs at their status, for good."""
-        return self.perform(_control(Cancel, where, run_ids, reason, workflow, dry_run))
+        return self.perform(_control(Cancel, where, params, run_ids, reason, workflow, dry_run))
 
     def edit(
         self,
         where: str | None = None,
+        params: Params = None,
         *,
         set: Mapping[str, str],  # noqa: A002 - SQL's word, as in Workflow.sql_step
         run_ids: Sequence[UUID | str] | None = None,
@@ -191,6 +197,7 @@ class Operations(ABC):
 
         Args:
             where: The predicate that chooses runs.
+            params: The values of the predicate's parameters.
             set: For each field, the SQL expression of its value over the columns of ``runs``, like
                 ``{"country": "upper(country)"}``. All of them read the values before the edit.
             run_ids: The ids of the runs, instead of ``where``.
@@ -206,6 +213,7 @@ class Operations(ABC):
         return self.perform(
             Edit(
                 where=where,
+                params=bound_values(params),
                 set=set,
                 run_ids=run_ids_of(run_ids),
                 reason=reason_text(reason),
@@ -218,6 +226,7 @@ class Operations(ABC):
         self,
         finished_before: timedelta | datetime,
         where: str | None = None,
+        params: Params = None,
         *,
         workflow: AnyWorkflow | str | None = None,
         forget: bool = False,
@@ -234,6 +243,7 @@ class Operations(ABC):
             finished_before: Remove the runs that finished before this moment (without a time zone:
                 in local time), or at least so long ago.
             where: Of these, remove those that a predicate chooses.
+            params: The values of the predicate's parameters.
             workflow: The workflow; all by default. With ``where`` it may be left out only where
                 there is one workflow.
             forget: Whether nothing stays of the runs' foreign ids. By default a hash of 16 bytes
@@ -247,6 +257,7 @@ class Operations(ABC):
         request = Prune(
             finished_before=aware_moment(finished_before, "finished_before"),
             where=where,
+            params=bound_values(params),
             workflow=workflow_name(workflow),
             forget=forget,
             dry_run=dry_run,
@@ -265,6 +276,7 @@ class Operations(ABC):
 def _control(
     kind: type[ControlT],
     where: str | None,
+    params: Params,
     run_ids: Sequence[UUID | str] | None,
     reason: str,
     workflow: AnyWorkflow | str | None,
@@ -272,6 +284,7 @@ def _control(
 ) -> ControlT:
     return kind(
         where=where,
+        params=bound_values(params),
         run_ids=run_ids_of(run_ids),
         reason=reason_text(reason),
         workflow=workflow_name(workflow),

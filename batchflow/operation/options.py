@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -99,8 +99,10 @@ def require_one_choice_of_runs(where: object, run_ids: object) -> None:
         )
 
 
-def require_predicate(where: object) -> None:
-    """Raise InvalidOptionError unless a predicate is SQL text."""
+def require_predicate(where: object, params: Sized = ()) -> None:
+    """Raise InvalidOptionError unless a predicate is SQL text, or missing without parameters."""
+    if where is None and params:
+        raise InvalidOptionError("params are given without a predicate.", option="params")
     if where is not None and not isinstance(where, str):
         raise InvalidOptionError(
             f"where is of type {type(where).__name__}; give an SQL predicate over the columns of "

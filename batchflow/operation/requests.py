@@ -12,6 +12,7 @@ from batchflow.errors import InvalidOptionError
 from batchflow.operation import options
 from batchflow.operation.json_form import TRAVELS_APART
 from batchflow.operation.load_report import LoadReport
+from batchflow.operation.parameters import BoundValue
 from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request
 
@@ -57,6 +58,7 @@ class ControlRuns(Request[ControlReport]):
     """Change the runs that a predicate or a list of run ids chooses, for a reason."""
 
     where: str | None = None
+    params: tuple[BoundValue, ...] = ()
     run_ids: tuple[UUID, ...] | None = None
     reason: str
     workflow: str | None = None
@@ -64,7 +66,7 @@ class ControlRuns(Request[ControlReport]):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        options.require_predicate(self.where)
+        options.require_predicate(self.where, self.params)
         options.require_one_choice_of_runs(self.where, self.run_ids)
         options.require_flag(self.dry_run, "dry_run")
 
@@ -102,13 +104,14 @@ class Prune(Request[PruneReport], name="prune", result=PruneReport):
 
     finished_before: timedelta | datetime
     where: str | None = None
+    params: tuple[BoundValue, ...] = ()
     workflow: str | None = None
     forget: bool = False
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
-        options.require_predicate(self.where)
+        options.require_predicate(self.where, self.params)
         options.require_flag(self.forget, "forget")
         options.require_flag(self.dry_run, "dry_run")
 

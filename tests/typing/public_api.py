@@ -217,7 +217,7 @@ def in_the_background(engine: bf.Engine) -> None:
 
 
 def hold(engine: bf.Engine, run_id: UUID) -> None:
-    assert_type(engine.pause("total > 1", reason="why", workflow=orders), bf.ControlReport)
+    assert_type(engine.pause("total > ?", [1], reason="why", workflow=orders), bf.ControlReport)
     assert_type(engine.resume(run_ids=[run_id]).changed, int)
     assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
 
@@ -234,6 +234,7 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
     engine.sql("SELECT ?", [1]).show()
     engine.sql("SELECT $number", {"number": 1}).fetchall()
     engine.runs("total > 1", workflow=orders).fetchall()
+    engine.runs("total > $least", {"least": 1}).filter("total < ?", [9]).fetchall()
     engine.counts(workflow=refunds).fetchall()
     engine.errors(workflow="orders").fetchall()
     engine.history(run_id).fetchall()

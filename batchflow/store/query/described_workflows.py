@@ -12,6 +12,7 @@ from batchflow.store.schema.tables import StoredTables
 # The definition is read from the row's JSON, as files of an older format lack the column.
 DESCRIBED_WORKFLOWS: Final = """
     SELECT w.name, w.run_id_base::VARCHAR, list(c.column_name ORDER BY c.column_index),
+           list(c.data_type ORDER BY c.column_index),
            any_value(to_json(w) ->> 'definition')
     FROM batchflow.workflows AS w
     JOIN duckdb_columns() AS c ON c.schema_name = w.name AND c.table_name = 'runs'
@@ -36,6 +37,10 @@ class DescribedWorkflow:
 def described_workflows(source: Source) -> dict[str, DescribedWorkflow]:
     """Return every workflow in a store, by name."""
     return {
-        name: DescribedWorkflow(StoredTables(name, int(base), tuple(columns)), definition)
-        for name, base, columns, definition in Relation(source, DESCRIBED_WORKFLOWS).fetchall()
+        name: DescribedWorkflow(
+            StoredTables(name, int(base), tuple(columns), tuple(types)), definition
+        )
+        for name, base, columns, types, definition in Relation(
+            source, DESCRIBED_WORKFLOWS
+        ).fetchall()
     }

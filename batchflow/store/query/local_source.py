@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from batchflow.errors import QueryError
+from batchflow.operation.parameters import Params
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.query.parse_tree import ONLY_READS
 from batchflow.store.query.permission import require_reading
-from batchflow.store.query.source import Columns, Params, ResultT, Rows
+from batchflow.store.query.source import Columns, ResultT, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

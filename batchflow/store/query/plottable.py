@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from batchflow.operation.parameters import Params
 from batchflow.store.query.relation import Question, Relation
-from batchflow.store.query.source import Params, Source
+from batchflow.store.query.source import Source
 
 if TYPE_CHECKING:
     from batchflow.chart import Chart, Plot

@@ -7,8 +7,10 @@ from typing import Final
 
 from batchflow.chart import COUNTS
 from batchflow.definition.run_state import RunState
-from batchflow.errors import QueryError
+from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.catalog import FoundRun
+from batchflow.store.query.known_names import members_of, members_of_log, unknown_name
 from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS
 from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
@@ -97,22 +99,24 @@ ERRORS_BEFORE = """
     WHERE {before} AND seq IN (SELECT seq FROM {runs} WHERE run_state IN ({unfinished}))"""
 
 
-def runs(source: Source, tables: Tables, where: str | None) -> Relation:
+def runs(source: Source, tables: Tables, where: str | None, params: Params = None) -> Relation:
     """Return the runs that a predicate over their columns chooses, or all."""
     query = f"SELECT * FROM {tables.runs}"
+    bound = plain_params(params)
+    members = members_of(tables)
     if where is None:
-        return Relation(source, query)
-    require_text(where, "predicate")
-    query = f"{query} WHERE {condition(where)}"
-    try:
-        require_one_condition(where)
-    except QueryError as error:
-        raise refused_predicate(tables, where, error.found) from error.__cause__
+        if bound:
+            raise InvalidOptionError(
+                "params are given without a predicate; give one.", option="params"
+            )
+        return Relation(source, query, members=members)
+    query = f"{query} WHERE {predicate(tables, where, bound)}"
 
     def explain(error: QueryError) -> QueryError:
         return refused_predicate(tables, where, error.found)
 
-    return Relation(source, query, question=Question(query, explain))
+    question = Question(query, explain, bound)
+    return Relation(source, query, bound, question, members=members)
 
 
 def counts(source: Source, tables: Tables) -> PlottableRelation:
@@ -176,7 +180,7 @@ def history(source: Source, run: FoundRun) -> Relation:
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
     reason = _reason(tables.name, *reasons)
     text = query.format(transitions=tables.transitions, errors=tables.errors, reason=reason)
-    return Relation(source, text, {"seq": seq})
+    return Relation(source, text, {"seq": seq}, members=members_of_log(tables))
 
 
 def _reason(workflow: str, in_transitions: bool, in_operations: bool) -> str:
@@ -193,13 +197,20 @@ def has_transitions(source: Source, tables: Tables) -> bool:
     return bool(Relation(source, HAS_TRANSITIONS, [tables.name]).fetchall())
 
 
-def predicate(tables: Tables, where: str) -> str:
-    """Return a user's predicate as one condition, or raise QueryError."""
+def predicate(tables: Tables, where: str, params: Params = None) -> str:
+    """Return a user's predicate as one condition.
+
+    Raises:
+        QueryError: It is something else, or compares a status or another ENUM with an unknown name.
+    """
     require_text(where, "predicate")
     try:
         require_one_condition(where)
     except QueryError as error:
         raise refused_predicate(tables, where, error.found) from error.__cause__
+    found = unknown_name(where, tables, params)
+    if found is not None:
+        raise refused_predicate(tables, where, found)
     return condition(where)
 
 

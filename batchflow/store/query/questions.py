@@ -9,12 +9,13 @@ from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.operation.options import workflow_name
+from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query import analysis, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
-from batchflow.store.query.source import Params, Source
+from batchflow.store.query.source import Source
 from batchflow.store.query.status_picture import pictures
 from batchflow.store.query.stored_run import StoredRun, read_run
 from batchflow.store.query.waiting import News, wait_for_status
@@ -55,13 +56,25 @@ class Questions(ABC):
             QueryError: It isn't one statement that reads.
         """
         require_reading(query)
-        return Relation(self._source, query, params)
+        return Relation(self._source, query, plain_params(params))
 
     def runs(
-        self, where: str | None = None, *, workflow: AnyWorkflow | str | None = None
+        self,
+        where: str | None = None,
+        params: Params = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
     ) -> Relation:
-        """Return the runs that an SQL predicate over their columns chooses, or all."""
-        return queries.runs(self._source, self._tables(workflow), where)
+        """Return the runs that an SQL predicate over their columns chooses, or all.
+
+        Args:
+            where: The predicate. A name that its status, run state or other ENUM can't have is
+                refused.
+            params: The values of its parameters, ``?`` or ``$name``: also NumPy's scalars and
+                members of enums.
+            workflow: The workflow; may be left out where there is only one.
+        """
+        return queries.runs(self._source, self._tables(workflow), where, params)
 
     def counts(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Return how many runs are at each status, in each run state."""

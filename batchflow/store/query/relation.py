@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import duckdb
 
 from batchflow.errors import BatchflowError, QueryError
+from batchflow.operation.parameters import Params, plain_params
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
-from batchflow.store.query.source import Columns, Params, ResultT, Rows, Source
+from batchflow.store.query.known_names import Members, unknown_in
+from batchflow.store.query.permission import require_text
+from batchflow.store.query.source import Columns, ResultT, Rows, Source
 from batchflow.store.schema.layout import quote
 
 if TYPE_CHECKING:
@@ -42,10 +45,12 @@ class Question:
     Attributes:
         query: The query before anything was applied to it.
         explain: Returns the error to raise where DuckDB refuses that query itself.
+        params: The values of its parameters.
     """
 
     query: str
     explain: Callable[[QueryError], BatchflowError]
+    params: Params = None
 
 
 class Relation:
@@ -60,12 +65,20 @@ class Relation:
     """
 
     def __init__(
-        self, source: Source, query: str, params: Params = None, question: Question | None = None
+        self,
+        source: Source,
+        query: str,
+        params: Params = None,
+        question: Question | None = None,
+        *,
+        members: Members | None = None,
     ) -> None:
         self._source = source
         self._query = query
         self._params = params
         self._question = question
+        # The names that columns can have, to find typos in a filter.
+        self._members = members or {}
 
     @property
     def columns(self) -> list[str]:
@@ -86,9 +99,20 @@ class Relation:
 
     # Narrowing it.
 
-    def filter(self, condition: str) -> Self:
-        """Keep the rows that an SQL condition chooses."""
-        return self._narrowed(f"WHERE (\n{condition}\n)")
+    def filter(self, condition: str, params: Params = None) -> Self:
+        """Keep the rows that an SQL condition chooses; ``params`` are bound to ``?`` or ``$name``.
+
+        Raises:
+            QueryError: The condition is empty, or compares a status of runs with an unknown name.
+        """
+        require_text(condition, "condition")
+        bound = plain_params(params)
+        found = unknown_in(condition, self._members, bound) if self._members else None
+        if found is not None:
+            raise QueryError(f"The condition {condition!r} can't be executed: {found}", found=found)
+        narrowed = self._narrowed(f"WHERE (\n{condition}\n)")
+        narrowed._params = _both(self._params, bound)
+        return narrowed
 
     def select(self, *expressions: str) -> Relation:
         """Compute columns: names, or SQL expressions like ``"total * 2 AS twice"``."""
@@ -240,7 +264,7 @@ class Relation:
         if self._question is None:
             return error
         try:
-            self._source.describe(self._question.query, self._params)
+            self._source.describe(self._question.query, self._question.params)
         except QueryError as refused:
             return self._question.explain(refused)
         return error
@@ -249,6 +273,20 @@ class Relation:
     def has_namesakes(self) -> bool:
         """Whether two columns have the same name, but for upper and lower case."""
         return _have_namesakes(self.columns)
+
+
+def _both(first: Params, second: Params) -> Params:
+    """Return the parameters of a query and of what surrounds it."""
+    if not first or not second:
+        return first or second
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        repeated = [name for name in second if name in first and first[name] != second[name]]
+        if not repeated:
+            return {**first, **second}
+        raise QueryError(f"The parameter {repeated[0]!r} has two values; use another name.")
+    if isinstance(first, Mapping) or isinstance(second, Mapping):
+        raise QueryError("Some parameters have names and others don't; name all of them.")
+    return [*first, *second]
 
 
 def _have_namesakes(names: Sequence[str]) -> bool:

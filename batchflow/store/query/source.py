@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from batchflow.operation.parameters import Params
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 ResultT = TypeVar("ResultT")
-
-Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState, sources_of
 from batchflow.errors import RunNotFoundError
 from batchflow.operation import ControlReport
+from batchflow.operation.parameters import Params, params_of
 from batchflow.operation.requests import Cancel, ControlRuns, Pause, Resume
 from batchflow.short_form import counted
 from batchflow.store.database.connection import Connection
@@ -163,17 +164,19 @@ def _choose(
     states = ", ".join(literal(state.name) for state in sources)
     query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {tables.runs} AS r'
     if chosen.where is not None:
-        found = _found_where(cursor, tables, query, chosen.where)
+        found = _found_where(cursor, tables, query, chosen.where, params_of(chosen.params))
     else:
         found = _found_by_id(cursor, tables, query, chosen.run_ids or ())
     allowed = found.filter(found["allowed"]).select(["#seq"])
     return allowed, found.num_rows - allowed.num_rows
 
 
-def _found_where(cursor: Cursor, tables: Tables, query: str, where: str) -> pa.Table:
-    condition = predicate(tables, where)
+def _found_where(
+    cursor: Cursor, tables: Tables, query: str, where: str, params: Params
+) -> pa.Table:
+    condition = predicate(tables, where, params)
     try:
-        return fetch(cursor.sql(f"{query} WHERE {condition}"))
+        return fetch(cursor.sql(f"{query} WHERE {condition}", params=params))
     except duckdb.Error as error:
         if store_error_of(error) is not None:
             raise

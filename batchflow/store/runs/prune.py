@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import duckdb
@@ -13,6 +13,7 @@ from batchflow import crash_point
 from batchflow.definition.run_state import RunState
 from batchflow.errors import CommitError, InvalidOptionError
 from batchflow.operation import PruneReport
+from batchflow.operation.parameters import params_of
 from batchflow.operation.requests import Prune
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
@@ -89,7 +90,7 @@ def _moment_before(request: Prune, now: datetime) -> datetime:
 
 def _prune(connection: Connection, tables: Tables, request: Prune, before: datetime) -> _Counts:
     with connection.write() as cursor, _refusing():
-        _choose(cursor, tables, request.where, before)
+        _choose(cursor, tables, request, before)
         verb = _COUNT if request.dry_run else _DELETE
         # A predicate is over the columns of runs, so it chooses no rejected row.
         rejected = _rejected(cursor, verb, tables, before) if request.where is None else 0
@@ -108,16 +109,19 @@ def _rejected(cursor: Cursor, verb: str, tables: Tables, before: datetime) -> in
     return int(rows)
 
 
-def _choose(cursor: Cursor, tables: Tables, where: str | None, before: datetime) -> None:
+def _choose(cursor: Cursor, tables: Tables, request: Prune, before: datetime) -> None:
     """Store the seqs of the runs first, as a predicate may read what is removed."""
-    condition = "true" if where is None else predicate(tables, where)
+    where, params = request.where, params_of(request.params)
+    condition = "true" if where is None else predicate(tables, where, params)
     states = ", ".join(literal(state.name) for state in PRUNABLE)
+    # No parameter, as those of the predicate may have no names.
+    moment = f"TIMESTAMPTZ {literal(before.astimezone(UTC).isoformat())}"
     statement = (
         f"CREATE TEMP TABLE {CHOSEN} AS SELECT seq FROM {tables.runs} "
-        f"WHERE run_state IN ({states}) AND updated_at < $before AND {condition}"
+        f"WHERE run_state IN ({states}) AND updated_at < {moment} AND {condition}"
     )
     try:
-        cursor.execute(statement, {"before": before}).fetchall()
+        cursor.execute(statement, params).fetchall()
     except duckdb.Error as error:
         lacks_memory = isinstance(error, duckdb.OutOfMemoryException)
         if where is None or lacks_memory or store_error_of(error) is not None:

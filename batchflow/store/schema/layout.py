@@ -143,6 +143,12 @@ class Layout:
         return (seq, "run_id", *engine, *(field.column for field in self.fields))
 
     @property
+    def column_types(self) -> tuple[str, ...]:
+        """Return the SQL types of the columns of ``runs``."""
+        seq, *engine = (column.sql_type for column in self.engine_columns())
+        return (seq, "UUID", *engine, *(field.type.sql for field in self.fields))
+
+    @property
     def fields(self) -> tuple[Field, ...]:
         """Return the object's fields, in the order of their columns."""
         return tuple(self.workflow.fields)

@@ -44,6 +44,10 @@ class Tables(Protocol):
     def column_names(self) -> Sequence[str]:
         """Return the names of the columns of ``runs``."""
 
+    @property
+    def column_types(self) -> Sequence[str]:
+        """Return the SQL types of these columns."""
+
 
 @dataclass(frozen=True)
 class StoredTables:
@@ -52,6 +56,7 @@ class StoredTables:
     name: str
     run_id_base: int
     column_names: tuple[str, ...]
+    column_types: tuple[str, ...]
 
     @property
     def runs(self) -> str:

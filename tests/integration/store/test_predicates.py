@@ -1,0 +1,136 @@
+"""Predicates: parameters of any type, and names that no run can have."""
+
+from __future__ import annotations
+
+import enum
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from store_kit import NOW, Bench, Status
+
+from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.operation.parameters import bound_values, params_of
+from batchflow.operation.request import request_from_json
+from batchflow.operation.requests import Pause
+
+
+class Weight(enum.IntEnum):
+    LIGHT = 1
+
+
+MOMENT = datetime.fromisoformat("2030-01-02T03:04:05.000001")
+NEVER = datetime(2100, 1, 1, tzinfo=UTC)
+
+VALUES: list[Any] = [
+    *(None, True, 7, 1.5, "text", "'; DROP", date(1900, 2, 3), time(1, 2, 3), timedelta(-1, 2, 3)),
+    *(NOW, NOW.replace(tzinfo=None), Decimal("1.10"), UUID(int=5), b"\x00\xff"),
+    [1, [Decimal("0.5")]],
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_each_value_reaches_another_process_as_it_is(value: Any) -> None:
+    request = Pause(where="true", params=bound_values([value]), reason="why")
+    sent = json.loads(json.dumps(request.to_json()))
+
+    assert params_of(request_from_json("pause", sent).params) == [value]
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ([np.int64(3), np.float32(0.5), np.bool_(True), np.str_("x")], [3, 0.5, True, "x"]),
+        (
+            [np.datetime64("2030-01-02T03:04:05.000001234")],
+            [MOMENT],
+        ),
+        ([np.timedelta64(90, "s"), np.datetime64("NaT")], [timedelta(seconds=90), None]),
+        ([Status.DONE, Weight.LIGHT], ["DONE", "LIGHT"]),
+        ({"n": np.array([1, 2])}, {"n": [1, 2]}),
+        ((), None),
+    ],
+)
+def test_numpy_and_enums_are_bound_as_plain_values(given: Any, plain: Any) -> None:
+    assert params_of(bound_values(given)) == plain
+
+
+def test_parameters_that_are_none_are_refused() -> None:
+    for given in ("text", 5, [object()]):
+        with pytest.raises(InvalidOptionError, match="type"):
+            bound_values(given)
+    with pytest.raises(InvalidOptionError, match="without a predicate"):
+        Pause(run_ids=(UUID(int=1),), params=bound_values([1]), reason="why")
+
+
+def test_all_predicates_take_parameters(bench: Bench) -> None:
+    bench.seed(6)
+    runs = bench.questions.runs
+
+    assert len(runs("weight = ?", [np.int64(3)])) == 1
+    assert len(runs("weight < $most AND status = $at", {"most": 3, "at": Status.NEW})) == 3
+    chosen = runs("weight > ?", [1]).filter("weight < ?", [4]).select("weight").order("weight")
+    assert chosen.fetchall() == [(2,), (3,)]
+    assert bench.questions.pause("weight IN (?, ?)", [0, 1]).changed == 2
+    assert bench.questions.resume("weight = $w", {"w": 1}).changed == 1
+    assert bench.questions.edit("weight = ?", [5], set={"label": "'edited'"}).changed == 1
+    assert bench.questions.cancel("label = ?", ["edited"]).changed == 1
+    assert bench.questions.prune(NEVER, "weight = ?", [5], dry_run=True).runs == 1
+    with pytest.raises(QueryError, match="Some parameters"):
+        runs("weight > ?", [1]).filter("weight < $w", {"w": 4})
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("status = 'DNOE'", "did you mean 'DONE'"),
+        ("status = 'done'", "did you mean 'DONE'"),
+        ("STATUS <> 'Nwe'", "did you mean 'NEW'"),
+        ("'DNOE' = status", "did you mean 'DONE'"),
+        ("runs.status::VARCHAR = 'DNOE'", "did you mean 'DONE'"),
+        ("weight > 1 AND NOT (status IN ('NEW', 'DNOE'))", "did you mean 'DONE'"),
+        ("status IN ['DNOE']", "did you mean 'DONE'"),
+        ("CASE status WHEN 'DNOE' THEN true ELSE false END", "did you mean 'DONE'"),
+        ("run_state IS DISTINCT FROM 'PUASED'", "did you mean 'PAUSED'"),
+        ("run_state = 'xyz'", "it has INITIATED"),
+        ("seq IN (SELECT seq FROM parcels.transitions WHERE outcome = 'fialed')", "'failed'"),
+        ("seq IN (SELECT seq FROM parcels.transitions WHERE to_status = 'DNOE')", "'DONE'"),
+    ],
+)
+def test_a_name_that_no_run_can_have_is_refused(bench: Bench, where: str, found: str) -> None:
+    bench.seed(2)
+    calls = [bench.questions.runs, bench.questions.pause, bench.questions.cancel]
+
+    for call in calls:
+        with pytest.raises(QueryError, match=found):
+            call(where)
+    with pytest.raises(QueryError, match=found):
+        bench.questions.prune(timedelta(0), where)
+
+
+def test_a_name_in_a_parameter_or_a_filter_is_refused_too(bench: Bench) -> None:
+    runs = bench.questions.runs
+    with pytest.raises(QueryError, match="did you mean 'DONE'"):
+        runs("status = ?", ["DNOE"])
+    with pytest.raises(QueryError, match="did you mean 'DONE'"):
+        runs("status = $s", {"s": "DNOE"})
+    with pytest.raises(QueryError, match="did you mean 'DONE'"):
+        runs().filter("status = 'DNOE'")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "status = 'NEW' OR status IN ('DONE') OR run_state <> 'PAUSED'",
+        "label = 'DNOE' OR status::VARCHAR LIKE 'D%' OR lower(status::VARCHAR) = 'new'",
+        "status = upper('new') OR status IS NULL",
+        "EXISTS (SELECT 1 FROM (SELECT 'x' AS status) WHERE status = 'x')",
+    ],
+)
+def test_names_that_runs_can_have_are_accepted(bench: Bench, where: str) -> None:
+    bench.seed(2)
+    assert len(bench.questions.runs(where)) == 2
