@@ -65,11 +65,13 @@ if TYPE_CHECKING:
     from batchflow.store import PlottableRelation as PlottableRelation
     from batchflow.store import Relation as Relation
     from batchflow.store import StoredRun as StoredRun
+    from batchflow.view import Answer as Answer
     from batchflow.view import Batch as Batch
     from batchflow.view import Run as Run
+    from batchflow.view import StatusCodes as StatusCodes
 
 _HOMES = {
-    "batchflow.view": ("Batch", "Run"),
+    "batchflow.view": ("Answer", "Batch", "Run", "StatusCodes"),
     "batchflow.clock": ("Clock", "SystemClock"),
     "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
@@ -117,6 +119,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "UTC",
+    "Answer",
     "Batch",
     "BatchflowError",
     "Chunk",
@@ -159,6 +162,7 @@ __all__ = [
     "RunState",
     "RunUnreachableError",
     "SourceError",
+    "StatusCodes",
     "StepCodeError",
     "StoreClient",
     "StoreClosedError",

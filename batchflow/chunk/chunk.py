@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ class Chunk:
     Attributes:
         rows: The engine's columns ``#seq`` (int64), ``#attempt`` (int32), ``#foreign_id`` (string)
             and ``#created_at`` (timestamp[us, UTC]), then the object's columns by field name.
+        now: The time of the engine's clock at which the chunk was submitted.
         slice_seconds: How many seconds the worker may take before it returns the runs that it
             hasn't begun. None is no limit.
         search: The parts that a step for several runs at once is called for, one after the other.
@@ -34,6 +36,7 @@ class Chunk:
     from_code: int
     rows: pa.Table
     run_id_base: int
+    now: datetime
     slice_seconds: float | None = None
     search: Search | None = None
     call_rows: int | None = None

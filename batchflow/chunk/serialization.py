@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, BinaryIO, TypeAlias
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ def write_chunk(chunk: Chunk, sink: Sink) -> None:
         "workflow": chunk.workflow,
         "from_code": chunk.from_code,
         "run_id_base": chunk.run_id_base,
+        "now": chunk.now.isoformat(),
         "slice_seconds": chunk.slice_seconds,
         "call_rows": chunk.call_rows,
         "search": [chunk.search.rows, chunk.search.crashes] if chunk.search else None,
@@ -43,7 +45,8 @@ def read_chunk(buffer: pa.Buffer) -> Chunk:
     table = _read_table(pa.BufferReader(buffer))
     header = _header(table)
     search = Search(*found) if (found := header.pop("search")) else None
-    return Chunk(rows=_without_header(table), search=search, **header)
+    now = datetime.fromisoformat(header.pop("now"))
+    return Chunk(rows=_without_header(table), search=search, now=now, **header)
 
 
 def write_result(result: ChunkResult, sink: Sink) -> None:

@@ -32,6 +32,7 @@ class ChunksInFlight:
     def __init__(self, context: DrainContext, intake: Intake) -> None:
         self._store, self._executor = context.store, context.executor
         self._sizer, self._ids = context.sizer, context.chunk_ids
+        self._clock = context.clock
         self._intake = intake
         self._chunks: dict[int, ClaimedChunk] = {}
 
@@ -67,6 +68,7 @@ class ChunksInFlight:
                 from_code=step.from_code,
                 rows=chunk.rows.drop_columns(_ONLY_FOR_COMMITS),
                 run_id_base=self._store.run_id_base(workflow),
+                now=self._clock.now(),
                 slice_seconds=self._slice_seconds(chunk),
                 search=chunk.search,
                 call_rows=self._sizer.call_rows(workflow.name, step),

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 
+from batchflow.definition.named import NamedEnum
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Outcome(enum.IntEnum):
+class Outcome(NamedEnum, enum.IntEnum):
     """The result of one run in one chunk.
 
     The numbers are sent between processes and are part of no file. The store keeps the names.

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 
+from batchflow.definition.named import NamedEnum
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class RunState(enum.IntEnum):
+class RunState(NamedEnum, enum.IntEnum):
     """The engine's state of a run. The store keeps the names, in this order."""
 
     INITIATED = 0

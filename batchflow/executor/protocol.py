@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from batchflow.definition.named import NamedEnum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from batchflow.executor.context import ExecutorContext
 
 
-class Capability(enum.Enum):
+class Capability(NamedEnum):
     """An optional ability of an executor, beyond the rules that hold for all of them."""
 
     SEPARATE_PROCESSES = "steps are executed in processes that can die or be killed by themselves"

@@ -1,8 +1,9 @@
 """Tools to test your steps and your executors.
 
 Steps:
-    `make_run` makes a run by itself, to call a row step with. `inline_engine` opens an engine
-    without processes, whose `FakeClock` jumps over waits.
+    `make_run` makes a run by itself, to call a row step with, and `make_batch` a batch. `call_step`
+    calls a workflow's step with one, and checks the answer and the values. `inline_engine` opens an
+    engine without processes, whose `FakeClock` jumps over waits.
 
 Faults:
     `with_fault` puts a fault into a step, for the runs of your choice: `raises`, `hangs`, `exits`,
@@ -24,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from batchflow.testing.calling import call_step as call_step
     from batchflow.testing.contract.case import ExecutorContractError as ExecutorContractError
     from batchflow.testing.contract.case import WorkerChanges as WorkerChanges
     from batchflow.testing.contract.executor_contract import ContractCheck as ContractCheck
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from batchflow.testing.faults import segfaults as segfaults
     from batchflow.testing.faulty_step import with_fault as with_fault
     from batchflow.testing.inline import inline_engine as inline_engine
+    from batchflow.testing.making import RunFacts as RunFacts
+    from batchflow.testing.making import make_batch as make_batch
     from batchflow.testing.making import make_run as make_run
 
 _HOME_OF = {
@@ -52,9 +56,11 @@ _HOME_OF = {
     "ExecutorContractError": "contract.case",
     "FakeClock": "fake_clock",
     "Fault": "faults",
+    "RunFacts": "making",
     "WorkerChanges": "contract.case",
     "answers": "faults",
     "arm_crash": "crash",
+    "call_step": "calling",
     "eats_memory": "faults",
     "executor_contract": "contract.executor_contract",
     "exits": "faults",
@@ -62,6 +68,7 @@ _HOME_OF = {
     "inline_engine": "inline",
     "is_killed": "faults",
     "leaves": "faults",
+    "make_batch": "making",
     "make_run": "making",
     "raises": "faults",
     "segfaults": "faults",
@@ -75,9 +82,11 @@ __all__ = [
     "ExecutorContractError",
     "FakeClock",
     "Fault",
+    "RunFacts",
     "WorkerChanges",
     "answers",
     "arm_crash",
+    "call_step",
     "eats_memory",
     "executor_contract",
     "exits",
@@ -85,6 +94,7 @@ __all__ = [
     "inline_engine",
     "is_killed",
     "leaves",
+    "make_batch",
     "make_run",
     "raises",
     "segfaults",

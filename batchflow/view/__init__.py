@@ -6,7 +6,9 @@ reads the fields on demand and collects the changes, and `view_type` creates the
 
 from __future__ import annotations
 
+from batchflow.view.answer import Answer
 from batchflow.view.batch import Batch
 from batchflow.view.run import Run
+from batchflow.view.status_codes import StatusCodes
 
-__all__ = ["Batch", "Run"]
+__all__ = ["Answer", "Batch", "Run", "StatusCodes"]

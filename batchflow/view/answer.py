@@ -9,7 +9,12 @@ from batchflow.definition.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer for a run that doesn't move; `Run` creates it, and the step returns it."""
+    """The answer for a run that doesn't move; `Run` creates it, and the step returns it.
+
+    Attributes:
+        outcome: What becomes of the run.
+        reason: Why it is paused or cancelled.
+    """
 
     outcome: Outcome
     reason: str | None = None

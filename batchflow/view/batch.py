@@ -156,6 +156,14 @@ class Batch(Generic[ObjectT, StatusT]):
         return cast(StatusT, self._context.status)
 
     @property
+    def now(self) -> datetime.datetime:
+        """The time of the engine's clock when it submitted the run, in UTC; ``$now`` in SQL.
+
+        It is the same for all runs of a chunk, and stands still during a step.
+        """
+        return self._context.chunk.now
+
+    @property
     def resources(self) -> Mapping[str, Any]:
         """The workflow's `resources` that this worker opened, by name."""
         return self._context.resources

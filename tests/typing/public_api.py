@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, assert_type
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 import batchflow as bf
@@ -71,24 +72,31 @@ assert_type(orders, bf.Workflow[Order, OrderStatus])
 
 
 @orders.step(OrderStatus.CREATED, to=[OrderStatus.PAID, OrderStatus.LOST], threads=4)
-def pay(run: bf.Run[Order, OrderStatus]) -> OrderStatus | bf.Outcome:
+def pay(run: bf.Run[Order, OrderStatus]) -> OrderStatus | bf.Answer:
     assert_type(run.object, Order)
     assert_type(run.run_id, UUID)
     assert_type(run.foreign_id, str)
     assert_type(run.status, OrderStatus)
     assert_type(run.attempt, int)
     assert_type(run.created_at, datetime)
+    assert_type(run.now, datetime)
     assert_type(run.stopping, bool)
     run.object = Order(run.foreign_id)
     run.resources["db"].execute("SELECT 1")
-    return OrderStatus.PAID
+    if run.attempt > 3:
+        return run.pause("why")
+    if run.attempt > 2:
+        return run.skip()
+    if run.attempt > 1:
+        return run.repeat()
+    return run.cancel("why") if run.stopping else OrderStatus.PAID
 
 
 async def send(run: bf.Run[Order, OrderStatus]) -> OrderStatus:
     return OrderStatus.SENT
 
 
-def answers(run: bf.Run[Order, OrderStatus]) -> list[object]:
+def answers(run: bf.Run[Order, OrderStatus]) -> list[bf.Answer]:
     return [run.skip(), run.repeat(), run.pause("why"), run.cancel("why")]
 
 
@@ -117,6 +125,16 @@ refunds.sql_step(
 orders.add_step(OrderStatus.PAID, send, OrderStatus.SENT, concurrency=100)
 orders.check()
 assert_type(orders.mermaid(), str)
+
+
+def choose(batch: bf.Batch[Order, OrderStatus]) -> npt.NDArray[Any]:
+    assert_type(batch.now, datetime)
+    return batch.where(batch["total"] > 1, OrderStatus.PAID, OrderStatus.LOST)
+
+
+def code(batch: bf.Batch[Order, OrderStatus]) -> bf.StatusCodes:
+    return batch.codes(np.where(batch["total"] > 1, 1, 3))
+
 
 # An engine, with every option.
 
@@ -210,6 +228,8 @@ def in_the_background(engine: bf.Engine) -> None:
     assert_type(run_id, UUID)
     run = engine.wait(run_id, OrderStatus.SENT, timeout_seconds=1.0)
     assert_type(run, bf.StoredRun[Any, Any])
+    engine.wait(run_id, [OrderStatus.SENT, "LOST"])
+    assert_type(engine.wait(run_id, workflow=orders), bf.StoredRun[Order, OrderStatus])
     assert_type(run.run_state, bf.RunState)
     assert_type(run.next_attempt_at, datetime | None)
     engine.stop()
@@ -239,6 +259,7 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
     engine.errors(workflow="orders").fetchall()
     engine.history(run_id).fetchall()
     assert_type(engine.get(str(run_id)), bf.StoredRun[Any, Any])
+    assert_type(engine.get(run_id, workflow=orders).object, Order)
     assert_type(engine.path, str)
 
 
@@ -287,7 +308,13 @@ def a_step_by_itself() -> None:
         stopping=True,
         resources={"db": None},
     )
-    assert_type(pay(run), OrderStatus | bf.Outcome)
+    assert_type(pay(run), OrderStatus | bf.Answer)
+    checked = make_run(Order("a"), workflow=orders, run_id=UUID(int=1), now=datetime.now(UTC))
+    assert_type(checked, bf.Run[Order, Any])
+    assert_type(testing.call_step(orders, checked), enum.Enum | bf.Answer)
+    batch = testing.make_batch([Order("a")], workflow=orders, foreign_ids=["a"], attempt=2)
+    assert_type(batch, bf.Batch[Order, Any])
+    testing.call_step(orders, batch)
     fake = FakeClock(datetime.now(UTC))
     fake.advance(3600.0)
     with inline_engine(orders, path=":memory:", clock=fake, seed=1) as engine:
@@ -310,7 +337,7 @@ def what_goes_wrong() -> None:
     ]
     for fault in faults:
         step = testing.with_fault(pay, fault, when=lambda run: run.object.total > 7.0)
-        assert_type(step(make_run(Order("a"))), OrderStatus | bf.Outcome)
+        assert_type(step(make_run(Order("a"))), OrderStatus | bf.Answer)
         fragile.add_step(OrderStatus.CREATED, step, OrderStatus.PAID)
     testing.arm_crash("within_commit", nth=3, delay_seconds=0.002)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from batchflow.testing import make_run
+import batchflow as bf
+from batchflow.errors import InvalidObject, InvalidOutcome
+from batchflow.testing import call_step, make_batch, make_run
 from kit.things import Stage
 
 
@@ -46,3 +49,72 @@ def test_answers_can_be_compared(way: str) -> None:
     run = make_run(Thing(1))
     assert getattr(run, way)("late") == getattr(make_run(Thing(2)), way)("late")
     assert run.skip() != run.repeat()
+
+
+NOW = datetime(2024, 5, 7, tzinfo=UTC)
+RUN_ID = UUID("00000000-0000-8000-8000-000000000007")
+
+
+def workflow_of(step: Any, *, batch: bool = False) -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.add_step(Stage.NEW, step, Stage.DONE, batch=batch)
+    return workflow
+
+
+def test_a_run_may_have_an_id_and_the_time_of_a_clock() -> None:
+    run = make_run(Thing(1), run_id=str(RUN_ID), now=NOW)
+    assert (run.run_id, run.now) == (RUN_ID, NOW)
+
+
+def test_a_batch_has_the_columns_and_facts_that_it_is_made_with() -> None:
+    batch = make_batch([Thing(1), Thing(2)], run_id=RUN_ID, now=NOW, attempt=3, stopping=True)
+    assert batch["number"].tolist() == [1, 2]
+    assert batch.run_id.tolist() == [RUN_ID, UUID(int=RUN_ID.int + 1)]
+    assert batch.foreign_id.tolist() == ["test-0", "test-1"]
+    assert (batch.now, batch.attempt.tolist(), batch.stopping) == (NOW, [3, 3], True)
+
+
+def test_a_step_is_called_for_a_run_at_the_starting_point() -> None:
+    def step(run: Any) -> Stage:
+        run.object.number += 1
+        return Stage.DONE
+
+    thing, workflow = Thing(1), workflow_of(step)
+    assert call_step(workflow, make_run(thing, workflow=workflow)) is Stage.DONE
+    assert thing == Thing(2)
+
+
+def test_an_answer_or_a_value_that_an_engine_would_refuse_is_refused() -> None:
+    def step(run: Any) -> Any:
+        run.object.number = "one" if run.foreign_id == "text" else 1
+        return Stage.NEW if run.foreign_id == "undeclared" else Stage.DONE
+
+    workflow = workflow_of(step)
+    with pytest.raises(InvalidOutcome, match="NEW, which isn't declared"):
+        call_step(workflow, make_run(Thing(1), workflow=workflow, foreign_id="undeclared"))
+    with pytest.raises(InvalidObject, match="a str in field 'number'; it takes int"):
+        call_step(workflow, make_run(Thing(1), workflow=workflow, foreign_id="text"))
+
+
+def test_a_made_run_fits_its_workflow() -> None:
+    workflow = workflow_of(lambda run: Stage.DONE)
+    with pytest.raises(InvalidObject, match="a str in field 'number'; it takes int"):
+        make_run(Thing("one"), workflow=workflow)  # type: ignore[arg-type]
+    with pytest.raises(InvalidObject, match="carries objects of Thing"):
+        make_run(Stage.NEW, workflow=workflow)  # type: ignore[misc]
+    with pytest.raises(ValueError, match="No step takes the runs at DONE"):
+        make_run(Thing(1), workflow=workflow, status=Stage.DONE)
+
+
+def test_a_batch_step_is_called_and_checked() -> None:
+    def step(batch: Any) -> Any:
+        batch.skip(batch["number"] == 1)
+        batch["number"] = batch["number"] * (0.25 if 7 in batch["number"] else 2)
+        return Stage.DONE
+
+    workflow = workflow_of(step, batch=True)
+    batch = make_batch([Thing(1), Thing(2)], workflow=workflow)
+    assert call_step(workflow, batch).tolist() == [bf.Outcome.SKIPPED, Stage.DONE]
+    assert batch["number"].tolist() == [2, 4]
+    with pytest.raises(InvalidObject, match="Run 0 has a float64 that int64 can't hold"):
+        call_step(workflow, make_batch([Thing(7)], workflow=workflow))

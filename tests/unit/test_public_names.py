@@ -11,6 +11,7 @@ import batchflow as bf
 
 PUBLIC = [
     "UTC",
+    "Answer",
     "Batch",
     "BatchflowError",
     "Chunk",
@@ -53,6 +54,7 @@ PUBLIC = [
     "RunState",
     "RunUnreachableError",
     "SourceError",
+    "StatusCodes",
     "StepCodeError",
     "StoreClient",
     "StoreClosedError",

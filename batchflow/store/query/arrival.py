@@ -18,8 +18,8 @@ class Arrival:
     """The place of a run, for callers that wait for it.
 
     Attributes:
-        reached: Whether it is, or has been, at the status; where transitions aren't recorded,
-            whether it is.
+        reached: Whether it is, or has been, at one of the statuses; where transitions aren't
+            recorded, whether it is.
         status: The name of the status that it is at.
         run_state: Its run state.
         reason: Why it is paused or cancelled, if a reason was given.
@@ -31,17 +31,19 @@ class Arrival:
     reason: str | None
 
 
-def arrival(source: Source, workflow: AnyWorkflow, run: FoundRun, status: str) -> Arrival:
-    """Return where a run is, and whether it is or has been at a status.
+def arrival(
+    source: Source, workflow: AnyWorkflow, run: FoundRun, statuses: tuple[str, ...]
+) -> Arrival:
+    """Return where a run is, and whether it is or has been at one of the statuses.
 
     Raises:
         RunNotFoundError: There is no such run.
     """
-    wanted = literal(status)
+    wanted = ", ".join(map(literal, statuses))
     been = (
         f"EXISTS (FROM {run.tables.transitions} AS t WHERE t.seq = $seq "
-        f"AND (t.from_status = {wanted} OR t.to_status = {wanted}))"
-        if workflow.record_transitions
+        f"AND (t.from_status IN ({wanted}) OR t.to_status IN ({wanted})))"
+        if workflow.record_transitions and statuses
         else "false"
     )
     query = (
@@ -52,4 +54,4 @@ def arrival(source: Source, workflow: AnyWorkflow, run: FoundRun, status: str) -
     if not rows:
         raise run_not_found(run.run_id)
     [(present, run_state, reason, has_been)] = rows
-    return Arrival(has_been or present == status, present, RunState[run_state], reason)
+    return Arrival(has_been or present in statuses, present, RunState[run_state], reason)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
-from batchflow.definition.workflow import AnyWorkflow
+from batchflow.definition.workflow import AnyWorkflow, Workflow
 from batchflow.operation.options import workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query import analysis, queries
@@ -17,8 +16,8 @@ from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
 from batchflow.store.query.status_picture import pictures
-from batchflow.store.query.stored_run import StoredRun, read_run
-from batchflow.store.query.waiting import News, wait_for_status
+from batchflow.store.query.stored_run import ObjectT, StatusT, StoredRun, read_run
+from batchflow.store.query.waiting import Awaited, News, awaited_statuses, wait_for_status
 
 if TYPE_CHECKING:
     from batchflow.store.schema.tables import Tables
@@ -98,6 +97,14 @@ class Questions(ABC):
         """Return the ``workflow`` and the ``run_id`` of a run."""
         return find_run(self._source, self._catalog, run, workflow_name(workflow))
 
+    @overload
+    def get(
+        self, run: UUID | str, *, workflow: Workflow[ObjectT, StatusT]
+    ) -> StoredRun[ObjectT, StatusT]: ...
+
+    @overload
+    def get(self, run: UUID | str, *, workflow: str | None = None) -> StoredRun[Any, Any]: ...
+
     def get(
         self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None
     ) -> StoredRun[Any, Any]:
@@ -114,15 +121,42 @@ class Questions(ABC):
         """Return the transitions of one run in their order, with the error of each that failed."""
         return queries.history(self._source, self.find(run, workflow=workflow))
 
+    @overload
     def wait(
         self,
         run: UUID | str,
-        status: enum.Enum | str,
+        status: Awaited = None,
+        *,
+        timeout_seconds: float | None = None,
+        workflow: Workflow[ObjectT, StatusT],
+    ) -> StoredRun[ObjectT, StatusT]: ...
+
+    @overload
+    def wait(
+        self,
+        run: UUID | str,
+        status: Awaited = None,
+        *,
+        timeout_seconds: float | None = None,
+        workflow: str | None = None,
+    ) -> StoredRun[Any, Any]: ...
+
+    def wait(
+        self,
+        run: UUID | str,
+        status: Awaited = None,
         *,
         timeout_seconds: float | None = None,
         workflow: AnyWorkflow | str | None = None,
     ) -> StoredRun[Any, Any]:
         """Wait until a run is, or has been, at a status; return it as it is then.
+
+        Args:
+            run: The run id, or the foreign id.
+            status: The status, or several of which one is enough. Default: None, which waits
+                until the run is finished, that is completed or cancelled.
+            timeout_seconds: The longest wait. Default: None, which is no limit.
+            workflow: The workflow; may be left out where there is only one.
 
         Raises:
             TimeoutError: It didn't reach the status in time.
@@ -130,8 +164,7 @@ class Questions(ABC):
         """
         found = self.find(run, workflow=workflow)
         definition = self._catalog.definition(found.tables.name)
-        name = status.name if isinstance(status, enum.Enum) else status
-        wanted = definition.status_names[definition.code_of(name)]
+        wanted = awaited_statuses(definition, status)
         wait_for_status(self._source, definition, found, wanted, self._news, timeout_seconds)
         return read_run(self._source, definition, found)
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from batchflow.executor import Capability, Executor, ExecutorContext, ExecutorFa
 from batchflow.testing.contract.probe import Act, ProbeStatus, probe_workflows, workflow_of
 
 _POLL_SECONDS = 0.5
+_NOW = datetime(2000, 1, 1, tzinfo=UTC)
 _LATER_SECONDS = 0.3
 
 News = ChunkResult | LostChunk
@@ -106,6 +108,7 @@ class ExecutorCase:
             from_code=list(ProbeStatus).index(status),
             rows=pa.table(columns),
             run_id_base=0,
+            now=_NOW,
             call_rows=call_rows,
         )
 

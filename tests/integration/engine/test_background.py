@@ -74,6 +74,29 @@ def test_waiting_ends_at_once_where_the_run_is_paused_and_says_why(engine: bf.En
     assert caught.value.run_state == "PAUSED"
 
 
+def test_one_of_several_statuses_is_enough(engine: bf.Engine) -> None:
+    engine.start()
+    run_id = engine.trigger("a", Thing(100))
+    run = engine.wait(run_id, [Stage.DONE, "WRONG"], timeout_seconds=30)
+    assert run.status is Stage.WRONG
+    with pytest.raises(bf.RunUnreachableError, match="can't reach DONE or READY any more"):
+        engine.wait(engine.trigger("b", Thing(-1)), (Stage.DONE, Stage.READY), timeout_seconds=30)
+    with pytest.raises(bf.InvalidOptionError, match="status is empty"):
+        engine.wait(run_id, [])
+
+
+def test_the_end_of_a_run_can_be_awaited(engine: bf.Engine) -> None:
+    lost, good = engine.trigger("lost", Thing(1)), engine.trigger("good", Thing(1))
+    engine.cancel(run_ids=[lost])
+    assert engine.wait(lost, timeout_seconds=0).run_state is bf.RunState.CANCELLED
+    with pytest.raises(TimeoutError, match="didn't finish in time"):
+        engine.wait(good, timeout_seconds=0)
+    engine.start()
+    assert engine.wait(good, timeout_seconds=30).run_state is bf.RunState.COMPLETED
+    with pytest.raises(bf.RunUnreachableError, match=r"can't finish any more: .* resume it first"):
+        engine.wait(engine.trigger("bad", Thing(-1)), timeout_seconds=30)
+
+
 def test_waiting_has_an_end(engine: bf.Engine) -> None:
     with pytest.raises(TimeoutError, match="NEW"):
         engine.wait(engine.trigger("a", Thing(1)), Stage.DONE, timeout_seconds=0.05)

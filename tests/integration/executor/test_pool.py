@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ def chunk_of(numbers: list[int], chunk_id: int = 0, **calls: Any) -> Chunk:
         from_code=0,
         rows=rows,
         run_id_base=0,
+        now=datetime(2000, 1, 1, tzinfo=UTC),
         **calls,
     )
 

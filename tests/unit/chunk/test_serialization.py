@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,12 @@ from batchflow.chunk import Change, Chunk, ChunkResult
 from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
 
+NOW = datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+
 
 def make_chunk(rows: pa.Table, **changes: object) -> Chunk:
     facts = {"chunk_id": 7, "workflow": "orders", "from_code": 2, "run_id_base": 2**127 + 5}
+    facts |= {"now": NOW}
     return Chunk(**{**facts, "rows": rows, "slice_seconds": 0.5, **changes})
 
 
@@ -41,6 +45,7 @@ def test_a_chunk_arrives_as_it_was_sent(rows: pa.Table) -> None:
     assert arrived.rows.to_pydict() == rows.to_pydict()
     assert arrived.rows.schema == rows.schema
     assert (arrived.chunk_id, arrived.workflow, arrived.from_code) == (7, "orders", 2)
+    assert arrived.now == NOW
     assert (arrived.run_id_base, arrived.slice_seconds) == (2**127 + 5, 0.5)
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from batchflow.definition import ALLOWED, Outcome, RunState, sources_of
+from batchflow.executor import Capability
 from batchflow.view import Batch, Run
 
 
@@ -79,3 +82,12 @@ def test_only_advancing_and_repeating_keep_what_the_step_changed() -> None:
         "ADVANCED",
         "REPEATED",
     ]
+
+
+@pytest.mark.parametrize("shown", [str, format, "{}".format, "{:}".format])
+@pytest.mark.parametrize(
+    "member", [RunState.PAUSED, Outcome.ADVANCED, Capability.NAMES_CALLS], ids=repr
+)
+def test_members_of_public_enums_are_shown_by_their_names(shown: Any, member: Any) -> None:
+    assert shown(member) == member.name
+    assert f"{member:>14}" == member.name.rjust(14)

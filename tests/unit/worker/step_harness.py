@@ -16,6 +16,7 @@ from batchflow.columns.value_writing import write_values
 from batchflow.definition import Outcome, fields_of
 
 RUN_ID_BASE = 2**100
+NOW = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
 
 
 class Status(enum.Enum):
@@ -49,6 +50,7 @@ def make_chunk(objects: Sequence[Any], object_type: type, **facts: Any) -> Chunk
     for one in fields_of(object_type):
         columns[one.name] = write_values([getattr(o, one.name) for o in objects], one.type).array
     chunk = {"chunk_id": 1, "workflow": "things", "from_code": 0, "run_id_base": RUN_ID_BASE}
+    chunk |= {"now": NOW}
     return Chunk(**{**chunk, "rows": pa.table(columns), **facts})
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import types
@@ -14,9 +15,8 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from step_harness import RUN_ID_BASE, Execute, Item, Status, items, make_chunk
+from step_harness import NOW, RUN_ID_BASE, Execute, Item, Status, items, make_chunk
 
-from batchflow.chunk import Chunk
 from batchflow.definition import Outcome, Workflow
 from batchflow.worker.control import NullControl
 from batchflow.worker.execution import Execution
@@ -415,6 +415,7 @@ def test_a_batch_knows_the_ids_status_attempts_and_times_of_its_runs(execute: Ex
         assert batch.attempt.tolist() == [2, 2]
         assert batch.created_at[0] == np.datetime64("2024-01-01")
         assert batch.status is Status.NEW
+        assert batch.now == NOW
         assert not batch.stopping
         return DONE
 
@@ -449,7 +450,7 @@ def test_fields_outside_columns_can_be_written_and_missing_fields_can_not() -> N
     chunk = make_chunk(items(2), Item)
     rows = chunk.rows.select(["#seq", "#attempt", "#foreign_id", "#created_at", "name"])
     execution = Execution({"things": workflow}, NullControl())
-    result = execution.execute(Chunk(1, "things", 0, rows, 0))
+    result = execution.execute(dataclasses.replace(chunk, rows=rows))
     assert result.outcomes.tolist() == [Outcome.ADVANCED] * 2
     assert result.changes["count"].values.to_pylist() == [5, 5]
 
