@@ -27,7 +27,7 @@ _CREATED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class RunFacts(TypedDict, total=False):
-    """What a made run, or each run of a made batch, has besides its object.
+    """The facts of a made run, or of each run of a made batch, besides its object.
 
     Attributes:
         status: The status of the run. Default: with a workflow, its only starting point.
@@ -64,7 +64,7 @@ def make_run(
         workflow: The workflow that the run belongs to. With it, the object's values and the status
             are checked. Default: None.
         foreign_id: The key of the record.
-        **facts: What else the run has; see `RunFacts`.
+        **facts: The run's other facts; see `RunFacts`.
 
     Raises:
         InvalidObject: A value doesn't fit its field.
@@ -90,7 +90,7 @@ def make_batch(
         objects: The objects, at least one.
         workflow: The workflow that the runs belong to. With it, the status is checked.
         foreign_ids: The keys of the records. Default: ``test-0``, ``test-1`` and so on.
-        **facts: What else the runs have; see `RunFacts`.
+        **facts: The runs' other facts; see `RunFacts`.
 
     Raises:
         InvalidObject: A value doesn't fit its field.
