@@ -12,6 +12,7 @@ from batchflow.cli.encoding import write_in_any_encoding
 from batchflow.cli.exit_code import ExitCode
 from batchflow.cli.group import batchflow
 from batchflow.cli.interruption import Interruption
+from batchflow.cli.option_names import with_command_line_names
 from batchflow.cli.output import note
 from batchflow.cli.streams import flush_or_discard, is_output_error, open_closed_streams
 from batchflow.cli.target import BrokenModuleError
@@ -58,7 +59,7 @@ def _exit_code_of(error: BaseException) -> int:
         case SystemExit():
             return error.code if isinstance(error.code, int) else ExitCode.FAILED
         case StoreHeldError():
-            note(f"batchflow: {error}")
+            note(_message_of(error))
             return ExitCode.HELD
         case _:
             # Python's own exit code would be 1, which has another meaning here.
@@ -69,7 +70,7 @@ def _exit_code_of(error: BaseException) -> int:
 def _message_of(error: BaseException) -> str:
     match error:
         case BatchflowError():
-            return f"batchflow: {error}"
+            return f"batchflow: {with_command_line_names(str(error))}"
         case BrokenModuleError():
             return str(error)
         case OSError() if is_output_error(error):

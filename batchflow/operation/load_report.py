@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from batchflow.picture import html_table
 from batchflow.short_form import counted
 
 _SHOWN: Final = 5
@@ -159,6 +160,19 @@ class LoadReport:
         if self.skipped_conflicts:
             yield self._conflicts()
         yield from (f"  left out: {column}" for column in self.invalid)
+
+    def _repr_html_(self) -> str:
+        counts = [
+            (f"runs loaded at {self.status}", self.loaded),
+            ("runs updated", self.updated),
+            ("files loaded", len(self.files)),
+            ("files skipped: already loaded", len(self.skipped_files)),
+            ("rows skipped: foreign id loaded before", self.skipped_loaded),
+            ("rows left out: foreign id conflicts", self.skipped_conflicts),
+            *((f"rows left out: column {each.column!r}", each.count) for each in self.invalid),
+        ]
+        rows = [(name, f"{count:,}") for at, (name, count) in enumerate(counts) if count or not at]
+        return html_table((self.workflow, "number"), rows, numbers={1})
 
     def _conflicts(self) -> str:
         more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""

@@ -19,6 +19,7 @@ from batchflow.operation.options import (
     workflow_name,
 )
 from batchflow.operation.parameters import Params, bound_values
+from batchflow.operation.public_methods import names_its_methods
 from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request, ResultT
 from batchflow.operation.requests import (
@@ -37,6 +38,7 @@ from batchflow.operation.requests import (
 ControlT = TypeVar("ControlT", bound=ControlRuns)
 
 
+@names_its_methods
 class Operations(ABC):
     """The operations on the runs of a store, wherever it is open.
 

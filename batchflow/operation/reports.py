@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchflow.picture import html_table
 from batchflow.short_form import counted
 
 
@@ -29,6 +30,10 @@ class ControlReport:
     def __str__(self) -> str:
         refused = f", {counted(self.refused, 'run')} refused" if self.refused else ""
         return f"{counted(self.changed, 'run')} {self.action}{refused}"
+
+    def _repr_html_(self) -> str:
+        rows = [(self.action, f"{self.changed:,}"), ("refused", f"{self.refused:,}")]
+        return html_table(("", "runs"), rows, numbers={1})
 
 
 @dataclass(frozen=True)
@@ -57,3 +62,10 @@ class PruneReport:
             f"{counted(self.runs, 'run')}, {counted(self.transitions, 'transition')} and "
             f"{counted(self.errors, 'error')}{rejected}"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name.replace("_", " "), f"{getattr(self, name):,}")
+            for name in ("runs", "transitions", "errors", "rejected", "bytes_before", "bytes_after")
+        ]
+        return html_table(("removed", "number"), rows, numbers={1})

@@ -20,6 +20,8 @@ from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.tables import Tables
 
+_SHOWN_CHARACTERS: Final = 200
+
 UNFINISHED_STATES: Final = ", ".join(
     literal(state.name) for state in RunState if not state.finished
 )
@@ -233,7 +235,14 @@ def condition(where: str) -> str:
 def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
     """Build the error that says what DuckDB found, and which columns there are."""
     return QueryError(
-        f"The predicate {where!r} can't be executed: {found}. The runs of "
+        f"The predicate {_shown(where)!r} can't be executed: {found}. The runs of "
         f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
         found=found,
     )
+
+
+def _shown(where: str) -> str:
+    """Return a predicate as a message shows it: a list of ten thousand ids isn't read."""
+    if len(where) <= _SHOWN_CHARACTERS:
+        return where
+    return f"{where[: _SHOWN_CHARACTERS // 2]} … {where[-_SHOWN_CHARACTERS // 2 :]}"

@@ -9,6 +9,7 @@ from uuid import UUID
 from batchflow.definition.workflow import AnyWorkflow, Workflow
 from batchflow.operation.options import workflow_name
 from batchflow.operation.parameters import Params, plain_params
+from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.query import analysis, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
 from batchflow.store.query.permission import require_reading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from batchflow.store.schema.tables import Tables
 
 
+@names_its_methods
 class Questions(ABC):
     """The questions about the runs of a store, wherever it is open; nothing is changed.
 
