@@ -13,6 +13,7 @@ from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
 from batchflow.cli.commands.export import export
+from batchflow.cli.commands.load import load
 from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.questions import (
     ages,
@@ -42,7 +43,7 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 """
 
 _SECTIONS: dict[str, Sequence[click.Command]] = {
-    "Run": (run, demo),
+    "Run": (run, load, demo),
     "Look": (status, counts, runs, show, errors, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages),
     "Control": (pause, resume, cancel, edit, stop),
@@ -86,8 +87,9 @@ def batchflow() -> None:
     DuckDB file that has all runs, their transitions and their errors. A run has a status, which
     your steps change, and a run state: INITIATED, RUNNING, PAUSED, COMPLETED or CANCELLED.
 
-    Only run and diagram need the workflow's code. All other commands need only the store. They also
-    work while an engine, such as a batchflow run, has the store open: the engine executes them.
+    Only run and diagram need the workflow's code; load can use it. All other commands need only the
+    store. They also work while an engine, such as a batchflow run, has the store open: the engine
+    executes them.
 
     "batchflow COMMAND --help" explains a command and its options.
     """

@@ -48,6 +48,7 @@ class FileReport:
     Attributes:
         path: The file.
         load_id: Its entry in the ledger ``batchflow.loads``.
+        rows: The number of its rows: the sum of the next four.
         inserted: The number of runs that were started.
         updated: The number of runs whose object was replaced.
         skipped: The number of rows that were skipped because their foreign id was loaded before.
@@ -58,16 +59,12 @@ class FileReport:
 
     path: str
     load_id: int
+    rows: int
     inserted: int
     updated: int
     skipped: int
     rejected: int
     changed_since: datetime | None = None
-
-    @property
-    def rows(self) -> int:
-        """The number of rows of the file."""
-        return self.inserted + self.updated + self.skipped + self.rejected
 
 
 @dataclass(frozen=True)

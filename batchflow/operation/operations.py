@@ -13,6 +13,7 @@ from batchflow.definition.workflow import AnyWorkflow
 from batchflow.operation.load_report import LoadReport
 from batchflow.operation.options import (
     aware_moment,
+    foreign_id_text,
     reason_text,
     run_ids_of,
     status_name,
@@ -24,6 +25,7 @@ from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request, ResultT
 from batchflow.operation.requests import (
     Cancel,
+    ConflictChoice,
     ControlRuns,
     Edit,
     Pause,
@@ -63,7 +65,7 @@ class Operations(ABC):
 
     def trigger(
         self,
-        foreign_id: str,
+        foreign_id: str | int,
         object: Any,
         *,
         at: enum.Enum | str | None = None,
@@ -72,7 +74,7 @@ class Operations(ABC):
         """Start a run of one record and return its run id.
 
         Args:
-            foreign_id: Your own key of the record.
+            foreign_id: Your own key of the record, a text or an integer; it is stored as text.
             object: An instance of the workflow's object type, or a mapping of its fields' values.
             at: The status to begin at; may be left out where there is one starting point.
             workflow: The workflow; may be left out where the object's type identifies it.
@@ -82,7 +84,7 @@ class Operations(ABC):
             InvalidRowsError: A field's value doesn't fit its type.
         """
         request = Trigger(
-            foreign_id=foreign_id,
+            foreign_id=foreign_id_text(foreign_id),
             object=object,
             at=status_name(at),
             workflow=workflow_name(workflow),
@@ -96,7 +98,7 @@ class Operations(ABC):
         foreign_id: str | None = None,
         at: enum.Enum | str | None = None,
         workflow: AnyWorkflow | str | None = None,
-        on_conflict: SkipOrError = "skip",
+        on_conflict: ConflictChoice = "skip",
         on_invalid: SkipOrError = "error",
         strict: bool = False,
         again: bool = False,
@@ -116,8 +118,9 @@ class Operations(ABC):
             at: The status to begin at; may be left out where there is one starting point.
             workflow: The workflow; may be left out where there is only one.
             on_conflict: What to do with rows whose foreign id has an unfinished run, or comes
-                twice in the source: ``"skip"`` leaves them out and counts them, ``"error"`` loads
-                nothing and raises.
+                twice in the source: ``"skip"`` leaves them out and counts them, ``"update"``
+                replaces the object of a run that is waiting or paused, ``"error"`` loads nothing
+                and raises.
             on_invalid: What to do with rows that don't fit the fields' types: ``"error"`` loads
                 nothing and raises, ``"skip"`` leaves them out and counts them.
             strict: Whether a source with columns that are no fields is refused.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import operator
 from collections.abc import Iterable, Sized
 from datetime import datetime, timedelta
+from typing import Any, SupportsIndex
 from uuid import UUID
 
 from batchflow.definition.reason import checked_reason
@@ -31,6 +33,13 @@ def status_name(status: object) -> str | None:
             f"at is of type {type(status).__name__}; give a status or its name.", option="at"
         )
     return name
+
+
+def foreign_id_text(foreign_id: object) -> Any:
+    """Return a foreign id as text if it is an integer, also one of NumPy's."""
+    if isinstance(foreign_id, SupportsIndex) and not isinstance(foreign_id, bool):
+        return str(operator.index(foreign_id))
+    return foreign_id
 
 
 def reason_text(reason: object) -> str:

@@ -17,6 +17,7 @@ from batchflow.operation.reports import ControlReport, PruneReport
 from batchflow.operation.request import Request
 
 SkipOrError: TypeAlias = Literal["skip", "error"]
+ConflictChoice: TypeAlias = Literal["skip", "update", "error"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
     foreign_id: str | None = None
     at: str | None = None
     workflow: str | None = None
-    on_conflict: SkipOrError = "skip"
+    on_conflict: ConflictChoice = "skip"
     on_invalid: SkipOrError = "error"
     strict: bool = False
     again: bool = False
@@ -46,11 +47,16 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
     def __post_init__(self) -> None:
         """Check the options."""
         options.require_column_name(self.foreign_id, "foreign_id")
-        options.require_choice(self.on_conflict, ("skip", "error"), "on_conflict")
+        options.require_choice(self.on_conflict, ("skip", "update", "error"), "on_conflict")
         options.require_choice(self.on_invalid, ("skip", "error"), "on_invalid")
         options.require_flag(self.strict, "strict")
         options.require_flag(self.again, "again")
         options.require_flag(self.once, "once")
+        if self.once and self.on_conflict == "update":
+            raise InvalidOptionError(
+                'once skips the rows that on_conflict="update" needs. Give one of the two.',
+                option="once",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,8 @@ def _trigger_many(store: OpenStore, request: TriggerMany, now: datetime) -> Load
     if report.loaded:
         added = RunsAdded(layout.name, report.code, report.first_seq, report.last_seq)
         store.report(added)
+    if report.updated:
+        store.report(RunsChanged(layout.name))
     return report
 
 

@@ -183,6 +183,9 @@ def load_and_run() -> None:
             )
             assert_type(loaded, bf.LoadReport)
             assert_type(loaded.loaded, int)
+        engine.trigger_many("orders-*.csv", foreign_id="order_id", again=True, once=True)
+        engine.trigger_many("orders.csv", foreign_id="order_id", on_conflict="update")
+        assert_type(engine.rejected(workflow=orders).fetchall(), list[tuple[Any, ...]])
         assert_type(engine.last_report, bf.Report | None)
         report = engine.run(
             wait_for_retries=True,
@@ -245,6 +248,7 @@ def hold(engine: bf.Engine, run_id: UUID) -> None:
 def prune(engine: bf.Engine) -> None:
     assert_type(engine.prune(timedelta(days=30)), bf.PruneReport)
     engine.prune(datetime.now(UTC), "total > 1", workflow=orders, dry_run=True)
+    engine.prune(timedelta(days=30), forget=True)
     pruned = engine.prune(timedelta(0), where="total > 1", workflow="orders")
     removed: int = pruned.runs + pruned.transitions + pruned.errors
     assert_type(pruned.bytes_before - pruned.bytes_after + removed, int)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchflow.cli.drain import exit_code_of, run_until_idle
+from batchflow.cli.load_options import LoadOptions, load_options, require_source
 from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import (
     json_option,
@@ -19,14 +20,13 @@ from batchflow.cli.options import (
     verbose_option,
     workers_option,
 )
-from batchflow.cli.output import note, prints_to_stderr, write, write_document
+from batchflow.cli.output import note, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 from batchflow.cli.time_options import TimeType
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
     from batchflow.operation import LoadReport
-    from batchflow.operation.requests import SkipOrError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,35 +35,21 @@ class LoadChoices:
 
     source: str | None
     workflow: str | None
-    foreign_id: str | None
-    at: str | None
-    on_conflict: SkipOrError
-    on_invalid: SkipOrError
-    strict: bool
-    again: bool
-    once: bool
+    options: LoadOptions
 
     def __post_init__(self) -> None:
-        if self.source is None and (self.workflow or self.foreign_id or self.at or self.strict):
-            raise click.UsageError("--foreign-id, --at, --strict and --load-into need --load.")
+        if self.source is not None:
+            require_source(self.source, "--load")
+        elif self.workflow or self.options.any_needs_source:
+            raise click.UsageError(
+                "--foreign-id, --at, --strict, --again, --once and --load-into need --load."
+            )
 
     def load(self, engine: Engine) -> LoadReport | None:
         """Load the source, if there is one."""
         if self.source is None:
             return None
-        # This may start workers, and they inherit the stdout of this moment.
-        with prints_to_stderr():
-            return engine.trigger_many(
-                self.source,
-                foreign_id=self.foreign_id,
-                at=self.at,
-                workflow=self.workflow,
-                on_conflict=self.on_conflict,
-                on_invalid=self.on_invalid,
-                strict=self.strict,
-                again=self.again,
-                once=self.once,
-            )
+        return self.options.load(engine, self.source, self.workflow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,33 +83,7 @@ Example:
     metavar="NAME",
     help="The workflow to load, if several.",
 )
-@click.option(
-    "--foreign-id",
-    metavar="COLUMN",
-    help="The source's column that has your own key.  [default: foreign_id]",
-)
-@click.option("--at", metavar="STATUS", help="The status where loaded runs begin.")
-@click.option(
-    "--on-conflict",
-    type=click.Choice(["skip", "error"]),
-    default="skip",
-    show_default=True,
-    help="Rows whose foreign id has an unfinished run: skip the rows, or load nothing and fail.",
-)
-@click.option(
-    "--on-invalid",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="Rows that don't fit the fields: load nothing and fail, or skip the rows.",
-)
-@click.option("--strict", is_flag=True, help="Fail if the source has columns that are no fields.")
-@click.option("--again", is_flag=True, help="Load files even if they were loaded before.")
-@click.option(
-    "--once",
-    is_flag=True,
-    help="Skip rows whose foreign id was ever loaded, also if its run has finished.",
-)
+@load_options
 @workers_option
 @click.option(
     "--wait-for-retries/--no-wait-for-retries",
@@ -156,7 +116,11 @@ def run(target: Target, **options: Any) -> int:
     left, with 3 if the load or the engine failed, and with 75 if another process has the store
     open. Runs that were paused before don't change the exit code.
     """
-    choices = LoadChoices(**{name: options.pop(name) for name in LoadChoices.__annotations__})
+    choices = LoadChoices(
+        source=options.pop("source"),
+        workflow=options.pop("workflow"),
+        options=LoadOptions.taken_from(options),
+    )
     return _run(target, choices, RunOptions(**options))
 
 

@@ -10,6 +10,7 @@ from batchflow.errors import ConflictError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.load_checks import SAMPLE_ROWS, STAGE, VALID, Load, Profile
 from batchflow.store.loading.load_plan import STAGED_ID
+from batchflow.store.loading.updates import UPDATES, find_updates, waiting
 from batchflow.store.runs.loaded_ids import has_loaded, is_loaded
 from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
 from batchflow.store.schema.layout import literal
@@ -47,24 +48,29 @@ class Conflicts:
     Attributes:
         rejected: Those that conflict with a run or with an earlier row.
         loaded: Those whose foreign id was loaded before, if ``once`` is set.
+        updated: Those that replace the object of a run, if ``on_conflict`` is "update".
         sample: A few foreign ids of the rejected ones.
     """
 
     rejected: int = 0
     loaded: int = 0
+    updated: int = 0
     sample: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.rejected or self.loaded or self.updated)
 
 
 def source_conflicts(cursor: Cursor, load: Load) -> bool:
     """Return whether any row of a source that can be read twice conflicts with a run."""
-    taken = list(_taken(cursor, load, load.columns[0].value))
-    if not taken:
+    condition = _any_reason(cursor, load, load.columns[0].value)
+    if condition is None:
         return False
     with load.source.tables(cursor, [load.columns[0].column]) as tables:
         return any(
             cursor.execute(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1").fetchall()
             for table in tables
-            for _, condition in taken
         )
 
 
@@ -77,7 +83,7 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
     parts = [
         f'SELECT rowid AS "row", {literal(reason)} AS reason FROM {STAGE} '
         f"WHERE {VALID} AND {condition}"
-        for reason, condition in _taken(cursor, load, STAGED_ID)
+        for reason, condition in _reasons(cursor, load, STAGED_ID)
     ]
     if profile.distinct < profile.valid:
         parts.append(_REPEATED)
@@ -92,17 +98,39 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
         f"count(*) FILTER (reason <> {literal(LOADED)}) FROM {CONFLICTS}"
     ).fetchall()
     sample = _sample(cursor, load, rejected) if rejected else ()
-    return Conflicts(rejected, loaded, sample)
+    may_update = load.options.on_conflict == "update"
+    updated = find_updates(cursor, load, CONFLICTS) if may_update else 0
+    return Conflicts(rejected, loaded, updated, sample)
 
 
-def _taken(cursor: Cursor, load: Load, key: str) -> Iterator[tuple[str, str]]:
-    """Yield why a foreign id can't start a run, and the condition over it in SQL."""
-    runs = load.layout.runs
+def _any_reason(cursor: Cursor, load: Load, key: str) -> str | None:
+    """Return the condition that a foreign id can't simply start a run; None if each can."""
+    if load.options.once or load.options.on_conflict == "update":
+        return is_loaded(load.layout, key) if has_loaded(cursor, load.layout) else None
+    return _in_unfinished(load, key) if has_unfinished(cursor, load.layout) else None
+
+
+def _reasons(cursor: Cursor, load: Load, key: str) -> Iterator[tuple[str, str]]:
+    """Yield why a foreign id starts no run, and updates none, each with its condition in SQL."""
+    condition = _any_reason(cursor, load, key)
+    if condition is None:
+        return
     if load.options.once:
-        if has_loaded(cursor, load.layout):
-            yield LOADED, is_loaded(load.layout, key)
-    elif has_unfinished(cursor, load.layout):
-        yield UNFINISHED_RUN, f"{key} IN (SELECT foreign_id FROM {runs} WHERE {UNFINISHED})"
+        yield LOADED, condition
+    elif load.options.on_conflict == "update":
+        unfinished = _in_unfinished(load, key)
+        yield RUNNING, f"{unfinished} AND NOT {_in_runs(load, key, waiting(load))}"
+        yield FINISHED, f"{condition} AND NOT {unfinished}"
+    else:
+        yield UNFINISHED_RUN, condition
+
+
+def _in_unfinished(load: Load, key: str) -> str:
+    return _in_runs(load, key, UNFINISHED)
+
+
+def _in_runs(load: Load, key: str, where: str) -> str:
+    return f"{key} IN (SELECT foreign_id FROM {load.layout.runs} WHERE {where})"
 
 
 def _sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
@@ -126,16 +154,17 @@ def _sample(cursor: Cursor, load: Load, count: int) -> tuple[str, ...]:
     return sample
 
 
-def kept_rows(cursor: Cursor) -> str:
+def kept_rows(cursor: Cursor, found: Conflicts) -> str:
     """Copy the staged rows that start a run to a table, and return its name."""
+    updates = f"ANTI JOIN {UPDATES} u ON s.rowid = u.row " if found.updated else ""
     cursor.execute(
         f"CREATE TEMP TABLE {KEPT} AS SELECT s.* FROM {STAGE} s "
-        f"ANTI JOIN {CONFLICTS} c ON s.rowid = c.row WHERE {VALID}"
+        f"ANTI JOIN {CONFLICTS} c ON s.rowid = c.row {updates}WHERE {VALID}"
     )
     return KEPT
 
 
 def drop_stages(cursor: Cursor) -> None:
     """Drop the temporary tables."""
-    for table in (STAGE, CONFLICTS, KEPT):
+    for table in (STAGE, CONFLICTS, UPDATES, KEPT):
         cursor.execute(f"DROP TABLE IF EXISTS {table}")

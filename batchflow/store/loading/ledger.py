@@ -130,13 +130,15 @@ class Ledger:
         self, load_id: int, file: SourceFile, report: LoadReport, now: datetime
     ) -> FileReport:
         """Enter a file that was loaded in this transaction, and return its part of the report."""
+        rejected = report.skipped_conflicts + report.skipped_invalid
         entry = FileReport(
             path=file.name,
             load_id=load_id,
+            rows=report.loaded + report.updated + report.skipped_loaded + rejected,
             inserted=report.loaded,
             updated=report.updated,
             skipped=report.skipped_loaded,
-            rejected=report.skipped_conflicts + report.skipped_invalid,
+            rejected=rejected,
             changed_since=self.changed_since(file),
         )
         values: Sequence[Any] = (

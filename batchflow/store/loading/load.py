@@ -42,6 +42,7 @@ from batchflow.store.loading.rejected import keep_rejected
 from batchflow.store.loading.source_instance import OutsideRows
 from batchflow.store.loading.sources import open_source
 from batchflow.store.loading.starting_point import starting_code
+from batchflow.store.loading.updates import update_runs
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
 
@@ -169,10 +170,12 @@ def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
     wrong = profile.rows - profile.valid
     invalid = load_checks.check_valid(cursor, load, profile) if wrong else ()
     conflicts = find_conflicts(cursor, load, profile)
-    left_out = wrong or conflicts.rejected or conflicts.loaded
-    if left_out:
+    if conflicts.updated:
+        update_runs(cursor, load, conflicts.updated, conflicts.rejected)
+    if wrong or conflicts.rejected:
         keep_rejected(cursor, load, profile)
-    report = _insert_staged(cursor, load, kept_rows(cursor) if left_out else STAGE)
+    table = kept_rows(cursor, conflicts) if wrong or conflicts else STAGE
+    report = _insert_staged(cursor, load, table)
     drop_stages(cursor)
     return replace(
         report,
@@ -181,6 +184,7 @@ def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
         skipped_invalid=wrong,
         invalid=invalid,
         skipped_loaded=conflicts.loaded,
+        updated=conflicts.updated,
     )
 
 

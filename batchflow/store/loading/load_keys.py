@@ -11,11 +11,11 @@ from batchflow.store.loading.source_instance import OutsideRows
 
 
 class UncleanKeysError(Exception):
-    """A foreign id is missing, or may occur twice. The load rolls back, and stages the rows."""
+    """A foreign id is missing or empty, or may occur twice. The load stages the rows instead."""
 
 
 class ForeignIdCheck:
-    """Raise UncleanKeysError if a foreign id is missing or may occur twice.
+    """Raise UncleanKeysError if a foreign id is missing or empty, or may occur twice.
 
     Foreign ids that ascend from row to row are distinct, and most files are sorted like that; the
     check costs 3 ms for a million rows. At the first foreign id that doesn't ascend, the source's
@@ -35,7 +35,7 @@ class ForeignIdCheck:
     def __call__(self, table: pa.Table) -> None:
         """Check the next rows."""
         keys = table[self._key.column]
-        if keys.null_count:
+        if keys.null_count or _any_empty(keys):
             raise UncleanKeysError
         if self._rows is None and not self._ascend(keys):
             self._rows = self._distinct_rows()
@@ -68,3 +68,7 @@ class ForeignIdCheck:
         if rows != distinct:
             raise UncleanKeysError
         return int(rows)
+
+
+def _any_empty(keys: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(keys.type) and bool(pc.any(pc.equal(keys, "")).as_py())

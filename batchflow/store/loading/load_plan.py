@@ -27,9 +27,11 @@ STAGED_ID: Final = quote(FOREIGN_ID)
 FIRST_VERSION: Final = 1
 FIRST_ATTEMPT: Final = 1
 
+_TEXT_TYPES: Final = frozenset({"varchar", "enum"})
 _FOREIGN_ID_TYPES: Final = frozenset(
     {
-        *("varchar", "enum", "uuid", "tinyint", "smallint", "integer", "bigint", "hugeint"),
+        *_TEXT_TYPES,
+        *("uuid", "tinyint", "smallint", "integer", "bigint", "hugeint"),
         *("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"),
     }
 )
@@ -81,8 +83,10 @@ def _foreign_id(source: LoadSource, column: str, problems: list[str]) -> LoadedC
         problems.append(f"{column!r} is {found}, but a foreign id is a text or an integer")
     value = quote(column)
     text = value if str(found) == "VARCHAR" else f"CAST({value} AS VARCHAR)"
-    # NULL is a misfit, because the table has no constraint that refuses it.
-    return LoadedColumn(column, STAGED_ID, "a foreign id", text, f"{value} IS NULL", checked=False)
+    # NULL and an empty text are misfits, because the table has no constraint that refuses them.
+    empty = f" OR {text} = ''" if found.id in _TEXT_TYPES else ""
+    misfit = f"{value} IS NULL{empty}"
+    return LoadedColumn(column, STAGED_ID, "a foreign id", text, misfit, checked=False)
 
 
 def _planned(

@@ -86,6 +86,8 @@ def files_table(
 
 
 def _found(cursor: Cursor, path: str) -> list[str]:
+    if not path.strip():
+        raise SourceError("The source is an empty text. Give the path or glob of files, or SQL.")
     if "://" not in path and Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"
         raise SourceError(f"{path!r} is a folder. Give its files, like {example!r}.")

@@ -127,6 +127,8 @@ def _text(foreign_id: object) -> pa.Array:
     written = write_values([foreign_id], SCALARS[str])
     if written.problems:
         raise LoadError(f"The foreign id is {written.problems[0]}. Give a text.")
+    if foreign_id == "":
+        raise LoadError("The foreign id is an empty text. Give your own key of the record.")
     return written.array
 
 

@@ -93,6 +93,25 @@ def test_every_operation_is_among_those_that_are_tried() -> None:
 def test_every_operation_has_a_result_of_its_type(way: str, tmp_path: Path) -> None:
     with reached(way, tmp_path) as store:
         check_results(way, store)
+        check_loads(store, tmp_path)
+
+
+def check_loads(store: Store, folder: Path) -> None:
+    """Load files and rows twice: a file and an integer key are the same in each of the ways."""
+    file = folder / "things.csv"
+    file.write_text("number\n50\n51\n50\n")
+    first, second = (
+        store.trigger_many(folder / "*.csv", foreign_id="number", once=True) for _ in range(2)
+    )
+    assert (first.loaded, [each.rejected for each in first.files]) == (2, [1])
+    assert (second.loaded, [each.loaded_path for each in second.skipped_files]) == (0, [str(file)])
+    assert store.rejected().select("source", "source_row", "reason").fetchall() == [
+        (str(file), 3, "duplicate")
+    ]
+    store.trigger(60, Thing(60))
+    changed = store.trigger_many([Thing(60, doubled=1)], foreign_id="number", on_conflict="update")
+    assert (changed.updated, store.get("60").object.doubled) == (1, 1)
+    assert store.history("60").select("outcome").fetchall() == [("edited",)]
 
 
 def check_results(way: str, store: Store) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from loading_kit import Loader
 
@@ -81,3 +84,20 @@ def test_a_missing_foreign_id_at_the_end_loads_nothing(loader: Loader, tmp_path:
         loader.load(written(tmp_path, missing))
 
     assert loader.column("seq") == []
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "table"])
+def test_an_empty_text_is_no_foreign_id(loader: Loader, tmp_path: Path, suffix: str) -> None:
+    table = pa.table({"name": ["", "a", "b"], "price": [1.0, 2.0, 3.0]})
+    source: Any = table
+    if suffix == "parquet":
+        source = tmp_path / "a.parquet"
+        pq.write_table(table, source)
+    elif suffix == "csv":
+        source = tmp_path / "a.csv"
+        source.write_text('name,price\n"",1\na,2\nb,3\n')
+
+    report = loader.load(source, on_invalid="skip")
+
+    assert (report.loaded, report.skipped_invalid) == (2, 1)
+    assert loader.column("foreign_id") == ["a", "b"]

@@ -1,0 +1,84 @@
+"""``batchflow load``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchflow.cli.load_options import LoadOptions, load_options, require_source
+from batchflow.cli.options import json_option, new_store_option
+from batchflow.cli.output import write, write_document
+from batchflow.cli.target import TargetType, load_workflows
+from batchflow.errors import StoreHeldError
+
+if TYPE_CHECKING:
+    from batchflow.definition import AnyWorkflow
+    from batchflow.operation import LoadReport
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  batchflow load 'orders-*.parquet' orders --store orders.duckdb --foreign-id order_id
+  batchflow load monday.csv tuesday.csv pipeline.py:orders --store orders.duckdb
+""",
+)
+@click.argument("sources", metavar="FILES|SQL...", nargs=-1, required=True)
+@click.argument("workflow", metavar="WORKFLOW|MODULE_OR_FILE:WORKFLOW")
+@new_store_option
+@load_options
+@json_option
+def load(
+    sources: tuple[str, ...], workflow: str, store: Path, *, as_json: bool, **options: Any
+) -> None:
+    """Load files into a workflow, and execute no steps.
+
+    Each row of the source becomes a run, all of them in one transaction. If an engine is running,
+    it loads the files and executes the runs; otherwise the next "batchflow run" does. A file is
+    loaded once: if its content was loaded before, it is skipped.
+
+    WORKFLOW is the name of a workflow of the store. FILE.py:NAME or MODULE:NAME also creates the
+    store, and computes defaults that only your code can. The source is files, globs, or one SQL
+    query.
+
+    Prints the number of runs, and the files and rows that were skipped or left out; "batchflow
+    rejected" lists these rows. Exits with 3, and loads nothing, if the source doesn't fit.
+    """
+    for source in sources:
+        require_source(source, "A source")
+    given = sources[0] if len(sources) == 1 else list(sources)
+    report = _load(given, workflow, store, LoadOptions.taken_from(options))
+    if as_json:
+        write_document(asdict(report))
+    else:
+        write(f"{report}\n")
+
+
+def _load(source: str | list[str], workflow: str, store: Path, options: LoadOptions) -> LoadReport:
+    definition = _definition(workflow)
+    if definition is not None:
+        from batchflow.engine import Engine
+
+        try:
+            with Engine(store, definition, workers=0) as engine:
+                return options.load(engine, source, definition.name)
+        except StoreHeldError:
+            # An engine is running, and loads it.
+            workflow = definition.name
+    from batchflow.access import connect
+
+    with connect(store) as client:
+        return options.load(client, source, workflow)
+
+
+def _definition(workflow: str) -> AnyWorkflow | None:
+    """Return the workflow that a module or file defines; None for a name of the store's."""
+    if ":" not in workflow:
+        return None
+    workflows = load_workflows(TargetType()(workflow))
+    if len(workflows) > 1:
+        raise click.UsageError("Name only one workflow, because a load fills one.")
+    return workflows[0]

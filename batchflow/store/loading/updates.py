@@ -1,0 +1,88 @@
+"""Let rows of a source replace the objects of runs that are waiting or paused."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from batchflow import crash_point
+from batchflow.definition.run_state import RunState
+from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.load_checks import STAGE, VALID, Load
+from batchflow.store.loading.load_plan import STAGED_ID
+from batchflow.store.query.queries import HAS_TRANSITIONS
+from batchflow.store.runs.moving import TRANSITION_COLUMNS
+from batchflow.store.runs.unfinished import UNFINISHED
+from batchflow.store.schema.layout import EDITED, literal
+
+UPDATES: Final = "temp.batchflow_updates"
+
+_WAITING: Final = ", ".join(literal(s.name) for s in (RunState.INITIATED, RunState.PAUSED))
+
+
+def waiting(load: Load) -> str:
+    """Return the condition that a run is unfinished, and isn't being executed."""
+    retried = f"next_attempt_at > {literal(load.now.isoformat())}::TIMESTAMPTZ"
+    return f"{UNFINISHED} AND (run_state IN ({_WAITING}) OR {retried})"
+
+
+def find_updates(cursor: Cursor, load: Load, conflicts: str) -> int:
+    """List the valid rows that replace the object of a run, in a temporary table; count them.
+
+    Args:
+        cursor: The transaction's cursor.
+        load: The load.
+        conflicts: The table of the rows that don't, because of their foreign ids.
+    """
+    cursor.execute(
+        f'CREATE TEMP TABLE {UPDATES} AS SELECT s.rowid AS "row", r.seq '
+        f"FROM {STAGE} s JOIN {load.layout.runs} r ON r.foreign_id = s.{STAGED_ID} "
+        f"WHERE {VALID} AND {waiting(load)} "
+        f'AND s.rowid NOT IN (SELECT "row" FROM {conflicts})'
+    )
+    [(count,)] = cursor.execute(f"SELECT count(*) FROM {UPDATES}").fetchall()
+    return int(count)
+
+
+def update_runs(cursor: Cursor, load: Load, count: int, refused: int) -> None:
+    """Replace the objects of the listed runs, and record that as an edit.
+
+    Their status, run state and attempts stay. Columns that the source lacks stay as well.
+
+    Args:
+        cursor: The transaction's cursor.
+        load: The load.
+        count: The number of listed runs.
+        refused: The number of rows that conflict.
+    """
+    runs = load.layout.runs
+    reason = f"updated from {load.source_name}"
+    [(first, last)] = cursor.execute(f"SELECT min(seq), max(seq) FROM {UPDATES}").fetchall()
+    chosen = f"r.seq = u.seq AND r.seq BETWEEN {first} AND {last}"
+    if cursor.execute(HAS_TRANSITIONS, [load.layout.name]).fetchall():
+        cursor.execute(
+            f"INSERT INTO {load.layout.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
+            f"SELECT r.seq, status, status, {literal(EDITED)}, run_state, attempt, version + 1, "
+            f"$now, $reason FROM {runs} AS r, {UPDATES} AS u WHERE {chosen}",
+            {"now": load.now, "reason": reason},
+        ).fetchall()
+    crash_point.reached("within_control")
+    values = ", ".join(f"{c.into} = s.{c.into}" for c in load.columns if c.into != STAGED_ID)
+    cursor.execute(
+        f"UPDATE {runs} AS r SET version = version + 1, updated_at = $now"
+        f"{', ' if values else ''}{values} FROM {UPDATES} AS u, {STAGE} AS s "
+        f'WHERE {chosen} AND s.rowid = u."row"',
+        {"now": load.now},
+    ).fetchall()
+    _log(cursor, load, reason, count, refused)
+
+
+def _log(cursor: Cursor, load: Load, reason: str, count: int, refused: int) -> None:
+    options = json.dumps(load.options.to_json())
+    cursor.execute(
+        "INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            *(load.now, load.layout.name, load.options.name, EDITED, reason),
+            *(count, refused, options),
+        ],
+    ).fetchall()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from command_line import (
+    PARCELS,
+    Command,
+    call,
+    call_process,
+    document,
+    load_parcels,
+    parcels_csv,
+    run_parcels,
+)
+
+LOAD = ("--foreign-id", "parcel_id", "--json")
+
+
+def test_a_load_executes_no_step_and_the_next_run_does(tmp_path: Path) -> None:
+    (tmp_path / "parcel_pipeline.py").write_text(PARCELS)
+    parcels_csv(tmp_path, [1, 2, 3])
+    arguments = ("load", "parcels.csv", "parcel_pipeline.py:parcels", "--store", "parcels.duckdb")
+
+    loaded = call_process(tmp_path, *arguments, *LOAD)
+    again = call_process(tmp_path, *arguments, "--foreign-id", "parcel_id")
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert (document(loaded)["loaded"], document(loaded)["files"][0]["inserted"]) == (3, 3)
+    assert "0 runs loaded" in again.stdout
+    assert "skipped: 1 file, already loaded ('parcels.csv' on " in again.stdout
+    assert document(run_parcels(tmp_path, "--json"))["report"]["runs"] == 6
+
+
+def test_several_files_are_loaded_by_the_name_of_the_workflow(
+    tmp_path: Path, on_own_store: Command
+) -> None:
+    for name, weight in (("x", 4), ("y", -5)):
+        (tmp_path / f"{name}.csv").write_text(f"parcel_id,weight\n{name},{weight}\n{name},9\n")
+
+    loaded = on_own_store("load", "x.csv", "y.csv", "parcels", *LOAD)
+    rejected = on_own_store("rejected", "--json")
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert [file["rows"] for file in document(loaded)["files"]] == [2, 2]
+    assert {(row["foreign_id"], row["source_row"]) for row in document(rejected)} == {
+        ("x", 2),
+        ("y", 2),
+    }
+
+
+def test_the_same_command_continues_and_executes_nothing_twice(tmp_path: Path) -> None:
+    first = load_parcels(tmp_path, [1] * 9, "--limit", 3, "--json")
+    second = load_parcels(tmp_path, [1] * 9, "--json")
+    third = load_parcels(tmp_path, [1] * 9, "--json")
+
+    assert first.returncode == 4
+    assert [document(each)["load"]["loaded"] for each in (first, second, third)] == [9, 0, 0]
+    executed = [document(each)["report"]["runs"] for each in (first, second, third)]
+    assert (sum(executed), executed[2]) == (18, 0)
+
+
+def test_an_empty_source_is_a_usage_error(tmp_path: Path, own_parcels: Path) -> None:
+    store = ("--store", own_parcels)
+    loaded = call(tmp_path, "load", "", "parcels", *store)
+    (tmp_path / "parcel_pipeline.py").write_text(PARCELS)
+    run = call_process(tmp_path, "run", "parcel_pipeline.py:parcels", *store, "--load", "")
+
+    assert (loaded.returncode, run.returncode) == (2, 2)
+    assert "A source is empty. Give the path or glob of files, or SQL." in loaded.stderr
+    assert "--load is empty. Give the path or glob of files, or SQL." in run.stderr
