@@ -169,7 +169,10 @@ def _converted(value: Any, field_type: FieldType) -> Any:
 
 def _require_time_zone(value: Any, field_type: FieldType) -> None:
     if field_type.kind is Kind.DATETIME and value.tzinfo is not None:
-        raise UnfitError("a datetime with a time zone instead of a naive one")
+        raise UnfitError(
+            "a datetime with a time zone instead of a naive one (annotate the field as "
+            "Annotated[datetime, bf.UTC] to store points in time)"
+        )
     if field_type.kind is Kind.DATETIME_UTC and value.utcoffset() is None:
         raise UnfitError("a naive datetime instead of one with a time zone")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import collections.abc
 import dataclasses
 import datetime as dt
 import decimal
@@ -42,6 +43,8 @@ SUPPORTED: Final = ", ".join(
 )
 """The supported types, as messages list them."""
 
+_UNORDERED: Final = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
+
 Markers = tuple[Any, ...]
 Within = tuple[type[Any], ...]
 
@@ -78,6 +81,24 @@ def _resolve(annotation: Any, markers: Markers, within: Within) -> FieldType:
     raise _unsupported(annotation)
 
 
+def _alternative(annotation: Any) -> str | None:
+    """Return what to write instead of a type that can't be a column; None if nothing is close."""
+    kind = typing.get_origin(annotation) or annotation
+    if kind in _UNORDERED:
+        return "Use list[X], because a column has an order"
+    if kind is tuple:
+        return "Use list[X] for items of one type, or a dataclass for items of several types"
+    if kind in (list, dict):
+        return f"Name its items' type: {'list[X]' if kind is list else 'dict[str, X]'}"
+    if kind is typing.Literal:
+        return "Use an Enum with these values"
+    if kind is typing.Any or kind is object:
+        return "Use a dataclass with a field for each part, or a str that contains JSON"
+    if kind in (typing.Union, types.UnionType):
+        return "Use one type, or a dataclass with an optional field for each"
+    return None
+
+
 def _optional(annotation: Any, markers: Markers, within: Within) -> FieldType:
     options = [option for option in typing.get_args(annotation) if option is not types.NoneType]
     if len(options) != 1:
@@ -97,8 +118,9 @@ def _map(annotation: Any, within: Within) -> FieldType:
 def _class(python: type[Any], markers: Markers, within: Within) -> FieldType:
     if python is decimal.Decimal:
         return _decimal(markers)
-    if python is dt.datetime and _is_utc(markers):
-        return UTC_DATETIME
+    if python is dt.datetime:
+        _require_no_other_zone(markers)
+        return UTC_DATETIME if _is_utc(markers) else SCALARS[python]
     if python in SCALARS:
         return SCALARS[python]
     if issubclass(python, enum.Enum):
@@ -246,13 +268,29 @@ def _require_no_misplaced_marker(annotation: Any, markers: Markers) -> None:
         )
 
 
+def _require_no_other_zone(markers: Markers) -> None:
+    """Raise an error for a zone that would be ignored, so that the field would be naive."""
+    for marker in markers:
+        if marker is not UTC and _is_zone(marker):
+            raise DefinitionError(
+                f"has type datetime with the zone {marker}. Write Annotated[datetime, bf.UTC]: "
+                "points in time are stored in UTC, and may be assigned in any zone."
+            )
+
+
+def _is_zone(marker: Any) -> bool:
+    return isinstance(marker, dt.tzinfo) or (isinstance(marker, str) and marker.upper() == "UTC")
+
+
 def _is_utc(markers: Markers) -> bool:
     return any(marker is UTC for marker in markers)
 
 
 def _unsupported(annotation: Any) -> DefinitionError:
+    alternative = _alternative(annotation)
+    advice = f" {alternative}." if alternative else ""
     return DefinitionError(
-        f"has type {shown(annotation)}, which can't be a column. "
+        f"has type {shown(annotation)}, which can't be a column.{advice} "
         f"The supported types are {SUPPORTED}."
     )
 

@@ -252,6 +252,17 @@ def test_another_type_is_an_error_that_lists_the_supported_types(
         (Empty, "without members"),
         (Annotated[int, Precision(3)], "type int with a Precision"),
         (Annotated[dt.date, UTC], "type date with UTC"),
+        (Annotated[dt.datetime, "utc"], r"Write Annotated\[datetime, bf.UTC\]"),
+        (Annotated[dt.datetime, dt.timezone(dt.timedelta(hours=1))], "zone UTC.01:00"),
+        (set[str], r"Use list\[X\]"),
+        (frozenset[str], r"Use list\[X\]"),
+        (tuple[str, int], "or a dataclass"),
+        (tuple, "or a dataclass"),
+        (Literal["a", "b"], "Use an Enum with these values"),
+        (dict[str, Any], "Use a dataclass .* or a str that contains JSON"),
+        (list, r"Name its items' type: list\[X\]"),
+        (dict, r"Name its items' type: dict\[str, X\]"),
+        (int | str, "Use one type"),
     ],
 )
 def test_a_nearly_valid_type_is_an_error_with_the_solution(annotation, expected) -> None:

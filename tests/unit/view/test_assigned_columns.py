@@ -200,6 +200,15 @@ def test_a_column_of_the_fields_type_is_accepted(
         ("at", np.array([1, 1_000], "datetime64[ns]"), [0], "datetime64[ns]"),
         ("at", np.array(["NaT", "2020-01-01"], "datetime64[us]"), [0], "None"),
         ("at", pd.Series(TIMES).dt.tz_localize("UTC"), [0, 1], "a"),
+        (
+            "at",
+            [MOMENT.replace(tzinfo=UTC)] * 2,
+            [0, 1],
+            (
+                "a datetime with a time zone instead of "
+                "a naive one (annotate the field as Annotated[datetime, bf.UTC]"
+            ),
+        ),
         ("colour", np.array(["RED", "BLUE"]), [0, 1], "a str"),
         ("colour", pa.array(["RED", "BLUE"]), [1], "a str"),
         ("part", pa.array([{"sku": "x"}] * 2), [0, 1], "a dict"),
