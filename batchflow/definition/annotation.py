@@ -43,7 +43,24 @@ SUPPORTED: Final = ", ".join(
 )
 """The supported types, as messages list them."""
 
-_UNORDERED: Final = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
+_ALTERNATIVES: Final[tuple[tuple[tuple[Any, ...], str], ...]] = (
+    (
+        (set, frozenset, collections.abc.Set, collections.abc.MutableSet),
+        "Use list[X], because a column has an order",
+    ),
+    ((tuple,), "Use list[X] for items of one type, or a dataclass for items of several types"),
+    ((list,), "Name its items' type: list[X]"),
+    ((dict,), "Name its items' type: dict[str, X]"),
+    ((typing.Literal,), "Use an Enum with these values"),
+    (
+        (typing.Any, object),
+        "Use a dataclass with a field for each part, or a str that contains JSON",
+    ),
+    (
+        (typing.Union, types.UnionType),
+        "Use one type, or a dataclass with an optional field for each",
+    ),
+)
 
 Markers = tuple[Any, ...]
 Within = tuple[type[Any], ...]
@@ -84,19 +101,7 @@ def _resolve(annotation: Any, markers: Markers, within: Within) -> FieldType:
 def _alternative(annotation: Any) -> str | None:
     """Return what to write instead of a type that can't be a column; None if nothing is close."""
     kind = typing.get_origin(annotation) or annotation
-    if kind in _UNORDERED:
-        return "Use list[X], because a column has an order"
-    if kind is tuple:
-        return "Use list[X] for items of one type, or a dataclass for items of several types"
-    if kind in (list, dict):
-        return f"Name its items' type: {'list[X]' if kind is list else 'dict[str, X]'}"
-    if kind is typing.Literal:
-        return "Use an Enum with these values"
-    if kind is typing.Any or kind is object:
-        return "Use a dataclass with a field for each part, or a str that contains JSON"
-    if kind in (typing.Union, types.UnionType):
-        return "Use one type, or a dataclass with an optional field for each"
-    return None
+    return next((advice for kinds, advice in _ALTERNATIVES if kind in kinds), None)
 
 
 def _optional(annotation: Any, markers: Markers, within: Within) -> FieldType:
