@@ -13,7 +13,7 @@ import click
 from batchflow.cli.interruption import Interruption
 from batchflow.cli.store_snapshot import StoreSnapshot, take_snapshot
 from batchflow.definition import RunState
-from batchflow.short_form import short_moment, short_number
+from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -109,7 +109,7 @@ def _table(
             state.lower().replace("_", " "), justify="right", style=_STYLES.get(state, "")
         )
     if steps is not None:
-        for heading in ("left at most", "per second", "done by"):
+        for heading in ("left at most", "per second", "failed", "to retry"):
             table.add_column(heading, justify="right", no_wrap=True)
     for status, runs in counts.items():
         numbers = [f"{runs[state]:,}" if state in runs else "" for state in states]
@@ -121,7 +121,8 @@ def _forecast(steps: Mapping[str, StepProgress] | None, status: str) -> tuple[st
     if steps is None:
         return ()
     step = steps.get(status)
-    if step is None or not step.left:
-        return "", "", ""
-    done_by = "" if step.done_by is None else short_moment(step.done_by, step.at)
-    return short_number(step.left), short_number(step.per_second), done_by
+    if step is None:
+        return "", "", "", ""
+    left = (short_number(step.left), short_number(step.per_second)) if step.left else ("", "")
+    trouble = (f"{count:,}" if count else "" for count in (step.failed, step.retrying))
+    return *left, *trouble

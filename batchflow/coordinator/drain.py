@@ -63,7 +63,8 @@ class Drain:
     def _begin(self) -> None:
         self._calls.start()
         self._executor.request_stop(stop=self._stop.requested)
-        self._intake.adapt_to(self._executor.workers)
+        self._adapt()
+        self._tally.awaits_retries = self._options.wait_for_retries or self._options.forever
         self._recount()
         self._results.notify_listeners()
 
@@ -116,7 +117,12 @@ class Drain:
         if not self._results.writing:
             # During a commit, the store's counts may include its changes or not.
             self._intake.refresh_due(self._clock.now())
-        self._intake.adapt_to(self._executor.workers)
+        self._adapt()
+
+    def _adapt(self) -> None:
+        workers = self._executor.workers
+        self._intake.adapt_to(workers)
+        self._tally.workers = max(1, workers)
 
     def _commit(self) -> None:
         self._results.begin_write(in_store=not self._stopping)

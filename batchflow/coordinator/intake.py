@@ -78,6 +78,12 @@ class Intake:
         self._out: Counter[tuple[str, int]] = Counter()
         self._bytes = 0
         self._bytes_per_row: dict[tuple[str, int], float] = {}
+        self._untried = {
+            (workflow.name, code)
+            for workflow in workflows
+            for code, step in workflow.steps.items()
+            if not step.kind.in_store
+        }
 
     def adapt_to(self, workers: int) -> None:
         """Follow the number of workers, which may change at any time."""
@@ -89,7 +95,7 @@ class Intake:
 
     def next_chunk(self, now: datetime, demand: Demand) -> ClaimedChunk | None:
         """Take the next part of a claim, or of a new one; None if there is no work."""
-        claim = self._workable_claim(now, demand)
+        claim = self._untried_claim(now) or self._workable_claim(now, demand)
         return None if claim is None else self._taken(claim)
 
     def next_suspect(self) -> ClaimedChunk | None:
@@ -198,6 +204,25 @@ class Intake:
                 return claim
         return None
 
+    def _untried_claim(self, now: datetime) -> Claim | None:
+        """Open a claim for a step that this drain hasn't executed yet, whatever else is open.
+
+        So its cost is known early, and errors in it are found early.
+        """
+        if not self._untried or not self._claims:
+            return None
+        for queue in self.queues.values():
+            span = queue.next_span(partial(self._room_untried, queue), may_turn=False)
+            claim = None if span is None else queue.claim(span, now)
+            if claim is not None and self._opened(queue, claim).pending and self._may_run(claim):
+                return claim
+        return None
+
+    def _room_untried(self, queue: RunQueue, step: Step) -> Room:
+        if (queue.workflow.name, step.from_code) not in self._untried:
+            return Room(0)
+        return replace(self._room(queue, Demand(), step), enough=1)
+
     def _open_claim(self, demand: Demand) -> Claim | None:
         claims = (claim for claim in self._claims if claim.pending and self._may_run(claim))
         if demand.ahead:
@@ -291,6 +316,7 @@ class Intake:
 
     def _taken(self, claim: Claim) -> ClaimedChunk:
         chunk = ClaimedChunk(claim, claim.take(self._chunk_rows(claim)))
+        self._untried.discard(_key(claim))
         self._out[_key(claim)] += 1
         return chunk
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from batchflow.picture import escaped, html_table
-from batchflow.short_form import short_moment, short_number
+from batchflow.short_form import counted, short_moment, short_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,13 @@ class StepProgress:
         to_statuses: The statuses that they may move to.
         left: The number of runs at its status, and at each status from which a forward path leads
             there. The step has no more to do than that, unless runs move backward.
+        failed: Its failures since the drain began; a run that fails again counts again.
+        retrying: The runs at its status that wait for a retry, which isn't due yet.
         per_second: The runs that it advanced per second over the last half minute; 0 if that isn't
             known yet.
-        at: The time (aware) of these figures.
+        done_by: The estimated time (local) at which it is done. That is the end of the drain while
+            it has remaining work, because runs at later statuses are executed first. None if it
+            isn't known.
     """
 
     workflow: str
@@ -29,22 +33,16 @@ class StepProgress:
     from_status: str
     to_statuses: tuple[str, ...]
     left: int
+    failed: int
+    retrying: int
     per_second: float
-    at: datetime
-
-    @property
-    def done_by(self) -> datetime | None:
-        """The estimated time (local) at which it is done; None if it isn't known."""
-        if not self.left:
-            return self.at
-        if not self.per_second:
-            return None
-        return self.at + timedelta(seconds=self.left / self.per_second)
+    done_by: datetime | None
 
     def __str__(self) -> str:
         path = f"{self.from_status} → {' | '.join(self.to_statuses)}"
         rate = f"{short_number(self.per_second)} a second"
-        return f"{path}: {short_number(self.left)} left at most, {rate}{_by(self.done_by, self.at)}"
+        failed = f", {counted(self.failed, 'failure')}" if self.failed else ""
+        return f"{path}: {short_number(self.left)} left at most, {rate}{failed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +55,17 @@ class Progress:
         left: The runs that wait for a step, or are being executed.
         paused: The runs that were paused since the drain began.
         failed: The failures since the drain began; a run that fails again counts again.
+        retrying: The runs that wait for a retry, which isn't due yet.
+        next_retry_at: The time at which the first of them is due; None without one.
         executed: How many times a step was executed for a run.
         per_second: The same per second, over the last half minute.
         advanced: How many times a step advanced a run.
         steps_left: The most steps that the runs still need, unless some move backward.
+        done_by: The estimated time (local) at which the drain is done. None if it isn't known,
+            because a step that runs still need wasn't executed yet.
+        earliest: The beginning of the range that probably contains the true time. The range is wide
+            after the first chunks, and equal to `done_by` when the estimate is good.
+        latest: The end of that range.
         status_counts: The number of these runs by workflow and status, in the order of the
             definition.
         steps: The remaining work of each step, by workflow, earlier steps first.
@@ -71,29 +76,53 @@ class Progress:
     left: int
     paused: int
     failed: int
+    retrying: int
+    next_retry_at: datetime | None
     executed: int
     per_second: float
     advanced: int
     steps_left: int
+    done_by: datetime | None
+    earliest: datetime | None
+    latest: datetime | None
     status_counts: Mapping[str, Mapping[str, int]] = field(repr=False)
     steps: tuple[StepProgress, ...] = field(repr=False)
 
     @property
-    def done_by(self) -> datetime | None:
-        """The estimated time (local) at which all steps are done; None if it isn't known."""
-        moments = [step.done_by for step in self.steps if step.left]
-        known = [moment for moment in moments if moment is not None]
-        if len(known) < len(moments):
-            return None
-        return max(known, default=self.at)
+    def end(self) -> str:
+        """The estimated end, for people; a range while little is known; empty if nothing is."""
+        if self.done_by is None or self.earliest is None or self.latest is None:
+            return ""
+        first, last = (short_moment(each, self.at) for each in (self.earliest, self.latest))
+        if first == last:
+            return f"done by {short_moment(self.done_by, self.at)}"
+        return f"done between {first} and {last}"
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """The counts of runs that don't advance, for people; those that are zero are left out."""
+        if self.next_retry_at is None:
+            due = ""
+        else:
+            due = f", the next at {self.next_retry_at.astimezone(self.at.tzinfo):%H:%M:%S}"
+        verb = "waits" if self.retrying == 1 else "wait"
+        counts = (
+            (self.paused, f"{self.paused:,} paused"),
+            (self.failed, counted(self.failed, "failure")),
+            (self.retrying, f"{self.retrying:,} {verb} for a retry{due}"),
+        )
+        return tuple(text for count, text in counts if count)
 
     @property
     def summary(self) -> str:
         """One line about all steps together."""
-        paused = f"; {self.paused:,} paused" if self.paused else ""
-        return (
-            f"{self.finished:,} of {self.finished + self.left:,} runs finished{paused}; "
-            f"{self.executed:,} steps, {self.per_second:,.0f} a second{_by(self.done_by, self.at)}"
+        end = f", {self.end}" if self.end else ""
+        return "; ".join(
+            [
+                f"{self.finished:,} of {self.finished + self.left:,} runs finished",
+                *self.trouble,
+                f"{self.executed:,} steps, {self.per_second:,.0f} a second{end}",
+            ]
         )
 
     @property
@@ -110,7 +139,7 @@ class Progress:
         return "\n".join([self.summary, *(line for _, line in self.lines)])
 
     def _repr_html_(self) -> str:
-        heading = ("workflow", "step", "from", "left at most", "a second", "done by")
+        heading = ("workflow", "step", "from", "left at most", "a second", "failed")
         rows = [
             (
                 step.workflow,
@@ -118,12 +147,8 @@ class Progress:
                 step.from_status,
                 f"{step.left:,}",
                 f"{step.per_second:,.0f}",
-                "" if step.done_by is None else short_moment(step.done_by, step.at),
+                f"{step.failed:,}",
             )
             for step in self.steps
         ]
-        return f"<div><p>{escaped(self.summary)}</p>{html_table(heading, rows, {3, 4})}</div>"
-
-
-def _by(moment: datetime | None, now: datetime) -> str:
-    return "" if moment is None else f", done by {short_moment(moment, now)}"
+        return f"<div><p>{escaped(self.summary)}</p>{html_table(heading, rows, {3, 4, 5})}</div>"

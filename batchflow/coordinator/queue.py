@@ -72,7 +72,7 @@ class RunQueue:
         """Count the waiting runs in the store, and find out when the next retry is due."""
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
-        self.status_counts.replace_waiting(self._backlog.waiting)
+        self.status_counts.replace_waiting(self._backlog.waiting, counted)
         self.due_at = _with_slack(counted.next_attempt_at)
         self._outdated = False
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from batchflow.definition import Outcome
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from numpy.typing import NDArray
 
     from batchflow.definition import AnyWorkflow, Step
-    from batchflow.store import SqlStepResult, StepCommit
+    from batchflow.store import BacklogCounts, SqlStepResult, StepCommit
+
+# By default a run has ten.
+ATTEMPTS: Final = 10
 
 
 class StatusCounts:
@@ -20,11 +27,29 @@ class StatusCounts:
         runs: The number of runs at each status, int64 of shape (statuses,): those that wait or are
             being executed there, and at a terminal status those that reached it in this drain.
         paused: The number of runs that were paused since the drain began.
+        retrying: The number of runs at each status that wait for a retry, which isn't due yet.
+        next_retry_at: The time at which the first of them is due; None without one.
+        last_retry_at: The time at which the last of them is due.
+        executed: How often a step was executed for a run at each status since the drain began.
+        moved: How many of these executions moved the run from one status to another, int64 of
+            shape (statuses, statuses), indexed [from, to].
+        retried: How many of them failed, so that the run is tried again.
+        by_attempt: `executed` by attempt, int64 of shape (statuses, ATTEMPTS); the last column has
+            all later attempts.
+        retried_by_attempt: `retried` by attempt, likewise.
     """
 
     def __init__(self, workflow: AnyWorkflow) -> None:
         self.runs: NDArray[np.int64] = np.zeros(len(workflow.statuses), np.int64)
         self.paused = 0
+        self.retrying = np.zeros_like(self.runs)
+        self.next_retry_at: datetime | None = None
+        self.last_retry_at: datetime | None = None
+        self.executed = np.zeros_like(self.runs)
+        self.moved = np.zeros((len(self.runs), len(self.runs)), np.int64)
+        self.retried = np.zeros_like(self.runs)
+        self.by_attempt = np.zeros((len(self.runs), ATTEMPTS), np.int64)
+        self.retried_by_attempt = np.zeros_like(self.by_attempt)
         self._with_step = list(workflow.steps)
 
     @property
@@ -32,9 +57,13 @@ class StatusCounts:
         """`runs`, but 0 instead of less; a load that was counted too early or twice leaves that."""
         return np.maximum(self.runs, 0)
 
-    def replace_waiting(self, waiting: NDArray[np.int64]) -> None:
-        """Replace the number of runs that wait or are being executed at each status."""
+    def replace_waiting(self, waiting: NDArray[np.int64], counted: BacklogCounts) -> None:
+        """Replace the number of runs that wait or are being executed, and of those to retry."""
         self.runs[self._with_step] = waiting[self._with_step]
+        self.retrying[:] = 0
+        self.retrying[counted.retrying["status"].to_numpy()] = counted.retrying["rows"].to_numpy()
+        self.next_retry_at = counted.next_attempt_at
+        self.last_retry_at = counted.last_attempt_at
 
     def add_loaded(self, code: int, runs: int) -> None:
         """Add new runs."""
@@ -43,12 +72,21 @@ class StatusCounts:
     def remove(self, code: int, runs: int) -> None:
         """Remove runs that no step is executed for any more in this drain."""
         self.runs[code] -= runs
+        self.executed[code] += runs
 
     def add_commit(self, commit: StepCommit, arrived: NDArray[np.int64]) -> None:
         """Apply a commit that moved ``arrived[code]`` runs to each status."""
-        self.runs[commit.step.from_code] -= commit.num_rows
+        code = commit.step.from_code
+        self.runs[code] -= commit.num_rows
         self.runs += arrived
         self.paused += commit.paused
+        self.executed[code] += commit.num_rows
+        self.moved[code] += arrived
+        self.by_attempt[code] += _counted(commit.attempts)
+        self.retried_by_attempt[code] += _counted(commit.retried_attempts)
+        self._add_retries(
+            code, len(commit.retried_attempts), commit.next_attempt_at, commit.last_attempt_at
+        )
 
     def add_sql_step(self, step: Step, result: SqlStepResult) -> None:
         """Apply the result of a step that was executed in the store."""
@@ -56,3 +94,22 @@ class StatusCounts:
         self.runs[step.from_code] -= result.runs
         np.add.at(self.runs, moved["to"].to_numpy(), moved["rows"].to_numpy())
         self.paused += result.paused
+        self.executed[step.from_code] += result.runs
+        np.add.at(self.moved[step.from_code], moved["to"].to_numpy(), moved["rows"].to_numpy())
+        retried = int(result.counts[Outcome.FAILED]) - result.paused
+        moment = result.next_attempt_at
+        self._add_retries(step.from_code, max(0, retried), moment, moment)
+
+    def _add_retries(
+        self, code: int, runs: int, first: datetime | None, last: datetime | None
+    ) -> None:
+        if first is None or last is None:
+            return
+        self.retrying[code] += runs
+        self.retried[code] += runs
+        self.next_retry_at = min(first, self.next_retry_at or first)
+        self.last_retry_at = max(last, self.last_retry_at or last)
+
+
+def _counted(attempts: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.bincount(np.clip(attempts, 1, ATTEMPTS) - 1, minlength=ATTEMPTS)

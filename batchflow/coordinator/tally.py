@@ -36,6 +36,7 @@ class StepTally:
         counts: The committed runs by outcome, int64 of shape (len(Outcome),).
         seconds: The time in the step's code, summed over the workers.
         refused: The number of results that were dropped because their runs had changed since.
+        chunks: The number of chunks, or of parts of the runs that the store executed it for.
     """
 
     workflow: str
@@ -44,6 +45,7 @@ class StepTally:
     counts: np.ndarray = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
     seconds: float = 0.0
     refused: int = 0
+    chunks: int = 0
 
     @property
     def runs(self) -> int:
@@ -60,6 +62,8 @@ class Tally:
         ending: Why the drain ended.
         unfinished_calls: The calls of steps that hadn't returned when the drain ended.
         failures_since: The time of the earliest commit that stored a failure; None without one.
+        workers: The number of workers.
+        awaits_retries: Whether the drain waits for runs that are due for a retry later.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class Tally:
         self.ending = Ending.IDLE
         self.unfinished_calls: Sequence[UnfinishedCall] = ()
         self.failures_since: datetime | None = None
+        self.workers = 1
+        self.awaits_retries = False
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:
         """Add the outcomes of a chunk or a span."""
         entry = self.steps[workflow.name, step.from_code]
         entry.counts += counts
         entry.seconds += seconds
+        entry.chunks += 1
 
     def add_seconds(self, workflow: AnyWorkflow, step: Step, seconds: float) -> None:
         """Add time in a step's code."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("batchflow")
 
 _LINES_EVERY_SECONDS = 10.0
-# Short, as the counts beside it say more.
-_FORMAT: Final = "{percentage:3.0f}%|{bar:10}| [{elapsed}<{remaining}, {rate_fmt}]{postfix}"
+# Short, because the counts beside it show more. The bar's own estimate of the remaining time isn't
+# shown: it knows neither the rates of the steps nor the retries.
+_FORMAT: Final = "{percentage:3.0f}%|{bar:10}| [{elapsed}, {rate_fmt}]{postfix}"
 
 
 class Display(Protocol):
@@ -133,6 +134,8 @@ class Lines:
                 "finished": progress.finished,
                 "left": progress.left,
                 "paused": progress.paused,
+                "failed": progress.failed,
+                "retrying": progress.retrying,
                 "executed": progress.executed,
                 "per_second": progress.per_second,
                 "done_by": progress.done_by,
@@ -147,8 +150,8 @@ class Lines:
                     "workflow": step.workflow,
                     "step": step.step,
                     "left": step.left,
+                    "failed": step.failed,
                     "per_second": step.per_second,
-                    "done_by": step.done_by,
                 },
             )
 
@@ -157,15 +160,15 @@ class Lines:
 
 
 def runs_line(progress: Progress) -> str:
-    """Return the counts of runs by status in one line; paused runs come first."""
-    paused = [f"{short_number(progress.paused)} paused"] if progress.paused else []
+    """Return the end and the counts of runs by status in one line; those in trouble come first."""
+    end = [progress.end] if progress.end and progress.left else []
     by_status = [
         f"{status} {short_number(runs)}"
         for counts in progress.status_counts.values()
         for status, runs in counts.items()
         if runs
     ]
-    return " · ".join([*paused, *by_status])
+    return " · ".join([*progress.trouble, *end, *by_status])
 
 
 def _bar(total: int) -> Any:

@@ -38,11 +38,15 @@ class BacklogCounts:
     Attributes:
         waiting: The runs that are due now: ``status`` (uint8, its code), ``bucket`` (int64, 16,384
             seqs each), ``rows`` (int64).
-        next_attempt_at: The time at which the first of the other runs is due.
+        retrying: The number of the other runs, which wait for a retry: ``status``, ``rows``.
+        next_attempt_at: The time at which the first of these is due; None without one.
+        last_attempt_at: The time at which the last of these is due.
     """
 
     waiting: pa.Table
+    retrying: pa.Table
     next_attempt_at: datetime | None
+    last_attempt_at: datetime | None
 
 
 def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCounts:
@@ -52,14 +56,23 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCount
     query = f"""
         SELECT enum_code(status) AS status, seq >> {BUCKET_BITS} AS bucket,
                count(*) FILTER ({due}) AS rows,
-               min(next_attempt_at) FILTER (NOT {due}) AS later
+               count(*) FILTER (NOT {due}) AS retries,
+               min(next_attempt_at) FILTER (NOT {due}) AS later,
+               max(next_attempt_at) FILTER (NOT {due}) AS latest
         FROM {layout.runs}
         WHERE status IN ({statuses}) AND {IS_RUNNABLE}
         GROUP BY ALL"""
     counted = fetch(cursor.sql(query, params={"now": now}))
     waiting = counted.filter(pc.greater(counted["rows"], 0))
     columns = {name: waiting[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
-    return BacklogCounts(pa.table(columns), pc.min(counted["later"]).as_py())
+    retries = counted.filter(pc.greater(counted["retries"], 0))
+    retrying = retries.group_by("status").aggregate([("retries", "sum")])
+    return BacklogCounts(
+        pa.table(columns),
+        retrying.rename_columns({"retries_sum": "rows"}),
+        pc.min(counted["later"]).as_py(),
+        pc.max(counted["latest"]).as_py(),
+    )
 
 
 def count_work_left(cursor: Cursor, layout: Layout, now: datetime) -> WorkLeft:

@@ -63,6 +63,23 @@ class StepCommit:
         return int((self.unmoved["#run_state"].to_numpy() == RunState.PAUSED).sum())
 
     @property
+    def attempts(self) -> NDArray[np.int32]:
+        """The number of each run's attempt, from 1, in no order."""
+        return np.concatenate([t["#attempt"].to_numpy() for t in (self.moved, self.unmoved)])
+
+    @property
+    def retried_attempts(self) -> NDArray[np.int32]:
+        """The same of the runs that failed, and are tried again."""
+        is_retried = self.unmoved["#next_attempt_at"].is_valid()
+        return np.asarray(self.unmoved["#attempt"].filter(is_retried).to_numpy(), np.int32)
+
+    @property
+    def last_attempt_at(self) -> datetime | None:
+        """The time at which the last of the failed runs is due again."""
+        moment: datetime | None = pc.max(self.unmoved["#next_attempt_at"]).as_py()
+        return moment
+
+    @property
     def next_attempt_at(self) -> datetime | None:
         """Return the time at which the first of the failed runs is due again."""
         moment: datetime | None = pc.min(self.unmoved["#next_attempt_at"]).as_py()
