@@ -14,11 +14,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from batchflow.executor.import_path import import_path
 from batchflow.executor.launcher import Launcher
 from batchflow.executor.worker_logs import WorkerLog, WorkerLogs
 from batchflow.worker.fork_server_main import ENDED, STARTED
+from batchflow.worker.leftovers import end_group
 from batchflow.worker.transport import socket_pair
 
 _BOOTSTRAP = (
@@ -28,17 +30,24 @@ _BOOTSTRAP = (
     "from batchflow.worker.fork_server_main import main; main(*numbers)"
 )
 _EXIT_GRACE_SECONDS = 2.0
+_UNANSWERED_SECONDS = 0.25
+_MOST_STARTS = 3
 
 
 class ForkedWorker:
     """A process forked by the fork server, which reports its id and its exit code through a pipe.
 
     If the pipe closes without a report, the fork server has ended, and its workers with it.
+
+    Attributes:
+        reports: The pipe; it is readable when there is news of the process.
+        orphaned: Whether the fork server is known to have ended before the process.
     """
 
-    def __init__(self, reports: int, logs: WorkerLogs, log: WorkerLog) -> None:
-        self._reports = reports
-        self._logs = logs
+    def __init__(self, reports: int, fork_server: ForkServer, log: WorkerLog) -> None:
+        self.reports = reports
+        self.orphaned = False
+        self._fork_server = fork_server
         self._log = log
         self._pid: int | None = None
         self._exit_code: int | None = None
@@ -49,8 +58,10 @@ class ForkedWorker:
 
         ``None`` if the fork server ended before the fork. Waits for the fork server to start.
         """
-        if self._pid is None and self._reports >= 0:
-            report = os.read(self._reports, STARTED.size)
+        if self._pid is None and self.reports >= 0:
+            while not self._reports_within(_UNANSWERED_SECONDS):
+                self._fork_server.keep_running()
+            report = os.read(self.reports, STARTED.size)
             self._pid = STARTED.unpack(report)[0] if report else None
         return self._pid
 
@@ -59,11 +70,14 @@ class ForkedWorker:
 
         The exit code is as in `subprocess`: a negative number is a signal.
         """
-        if self._exit_code is None and self._reports_within(timeout_seconds):
+        if self._exit_code is None and self._ends_within(timeout_seconds):
             pid = self.pid
-            report = os.read(self._reports, ENDED.size) if pid is not None and pid > 0 else b""
-            # Without the fork server, Linux has killed the worker.
+            report = os.read(self.reports, ENDED.size) if pid is not None and pid > 0 else b""
             self._exit_code = ENDED.unpack(report)[0] if report else -signal.SIGKILL
+            self.orphaned = not report and (pid is None or pid > 0)
+            if self.orphaned and pid is not None:
+                # Linux kills the worker with the fork server, but not what the worker started.
+                end_group(pid)
         return self._exit_code
 
     def signal(self, number: signal.Signals) -> None:
@@ -75,17 +89,27 @@ class ForkedWorker:
 
     def close(self) -> None:
         """Handle the last log records of the process, and close the pipes."""
-        self._logs.remove(self._log)
-        if self._reports >= 0:
-            os.close(self._reports)
-            self._reports = -1
+        self._fork_server.logs.remove(self._log)
+        if self.reports >= 0:
+            os.close(self.reports)
+            self.reports = -1
 
-    def _reports_within(self, seconds: float) -> bool:
+    def _ends_within(self, seconds: float) -> bool:
         # The process id is the first report, and it comes at once.
         pid = self.pid
         if pid is None or pid < 0:
             return True
-        return bool(select.select([self._reports], [], [], max(0.0, seconds))[0])
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > _UNANSWERED_SECONDS:
+            if self._reports_within(_UNANSWERED_SECONDS):
+                return True
+            self._fork_server.keep_running()
+        return self._reports_within(left)
+
+    def _reports_within(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self.reports, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1_000))
 
 
 class ForkServer:
@@ -106,18 +130,20 @@ class ForkServer:
         """Request a worker that serves these descriptors, without waiting for it."""
         reports, report_to = os.pipe()
         log, log_to = self.logs.open()
-        descriptors = [channel, page, lifeline, log_to, report_to]
         try:
-            try:
-                self._request(descriptors)
-            except (BrokenPipeError, ConnectionResetError):
-                # The fork server has closed its files and is about to end.
-                self._end()
-                self._request(descriptors)
+            # If all of these end, so does the worker's pipe, as if it had ended by itself.
+            for _ in range(_MOST_STARTS):
+                if self._requested([channel, page, lifeline, log_to, report_to]):
+                    break
         finally:
             os.close(report_to)
             os.close(log_to)
-        return ForkedWorker(reports, self.logs, log)
+        return ForkedWorker(reports, self, log)
+
+    def keep_running(self) -> None:
+        """Continue the process if a signal has stopped it; nothing else would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
@@ -136,10 +162,16 @@ class ForkServer:
             arguments = json.dumps([import_path(), sys.argv, os.getpid(), numbers])
             self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 
-    def _request(self, descriptors: list[int]) -> None:
+    def _requested(self, descriptors: list[int]) -> bool:
         self._start()
         assert self._requests is not None
-        socket.send_fds(self._requests, [b"\0"], descriptors)
+        try:
+            socket.send_fds(self._requests, [b"\0"], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            # The fork server has closed its files and is about to end.
+            self._end()
+            return False
+        return True
 
     def _end(self) -> None:
         if self._process is None or self._requests is None:
@@ -148,6 +180,7 @@ class ForkServer:
         with contextlib.suppress(OSError):
             self._requests.shutdown(socket.SHUT_RDWR)
         self._requests.close()
+        self.keep_running()
         try:
             self._process.wait(_EXIT_GRACE_SECONDS)
         except subprocess.TimeoutExpired:

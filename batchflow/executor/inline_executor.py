@@ -84,6 +84,7 @@ class InlineExecutor:
             result = self._execution.execute(chunk)
         finally:
             self._executing = False
+            self._control.leave()
         if self._control.interrupted:
             # The interrupt was recorded as an exception of the step, so the result is void.
             self._control.interrupted = False

@@ -1,8 +1,11 @@
 """A pool of worker processes that loses nothing when one of them dies.
 
-Each worker has its own socket, so no lock is shared. The end of a socket shows at once which worker
+Each worker has its own socket, so no lock is shared. The fork server reports at once which worker
 died, and a shared page shows what it was executing. The pools of multiprocessing and
 concurrent.futures, and loky, break as a whole when one worker dies.
+
+Steps share their process with the worker, so whatever arrives from it is checked like input from
+outside. A worker that sends something else is ended, and its step blamed.
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ import socket
 import time
 from typing import TYPE_CHECKING, assert_never
 
+from batchflow.chunk.result_check import InvalidResultError, check_result
 from batchflow.chunk.serialization import read_result
 from batchflow.errors import DiskFullError, ResourceError, StepCodeError
+from batchflow.executor.ends import Ends
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.step_code import SentCode, unloadable
-from batchflow.executor.worker_process import WorkerProcess
+from batchflow.executor.worker_process import WorkerEnd, WorkerProcess
 from batchflow.worker.log_levels import LogLevels
-from batchflow.worker.transport import Message, MessageKind
+from batchflow.worker.transport import InvalidMessageError, Message, MessageKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +39,8 @@ log = logging.getLogger("batchflow")
 _CHUNKS_PER_WORKER = 2
 _FAILED_STARTS_ALLOWED = 3
 _EXIT_GRACE_SECONDS = 2.0
+# How often the pool looks after workers that are silent, while they have chunks.
+_LOOK_SECONDS = 1.0
 
 
 class WorkerPool:
@@ -51,7 +58,8 @@ class WorkerPool:
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
         self._selector.register(self._wake_receiver, selectors.EVENT_READ, None)
-        self._failed_starts = 0
+        self._ends = Ends()
+        self._looked_at = 0.0
         self._stop = False
         self._log_levels = LogLevels.of_this_process()
 
@@ -86,6 +94,8 @@ class WorkerPool:
     @property
     def slots(self) -> int:
         """How many more chunks the shared workers take."""
+        if self._ends.one_chunk_at_a_time:
+            return int(self._is_idle())
         unstarted = self.workers - len(self._shared)
         return sum(worker.slots for worker in self._shared) + unstarted * _CHUNKS_PER_WORKER
 
@@ -97,6 +107,8 @@ class WorkerPool:
     @property
     def suspect_slots(self) -> int:
         """How many more suspect chunks are taken: one for each isolated worker."""
+        if self._ends.one_suspect_at_a_time:
+            return int(self._is_idle())
         return self.workers - sum(not worker.idle for worker in self._isolated)
 
     @property
@@ -119,8 +131,9 @@ class WorkerPool:
         for key, _ in self._selector.select(self._longest_wait(timeout_seconds)):
             if key.data is None:
                 self._drop_wakes()
-            else:
-                done += self._handle_message(key.data)
+            elif key.data in self._all():
+                done += self._news_of(key.data)
+        self._look_after_silent_workers()
         if done and self._is_idle():
             # A drain may end with this, and its log records belong before its end.
             self._fork_server.logs.catch_up()
@@ -156,7 +169,7 @@ class WorkerPool:
         """End idle workers gracefully and the others at once; `start` begins anew."""
         workers = self._all()
         for worker in workers:
-            self._selector.unregister(worker.channel)
+            self._unregister(worker)
             worker.end()
         deadline = time.monotonic() + _EXIT_GRACE_SECONDS
         for worker in workers:
@@ -188,11 +201,17 @@ class WorkerPool:
             self._fork_server, self._code.data, capacity, log_values=self._context.log_values
         )
         worker.request_stop(stop=self._stop)
-        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        for source in (worker.channel, worker.reports):
+            self._selector.register(source, selectors.EVENT_READ, worker)
         return worker
+
+    def _unregister(self, worker: WorkerProcess) -> None:
+        for source in (worker.channel, worker.reports):
+            self._selector.unregister(source)
 
     def _longest_wait(self, timeout_seconds: float | None) -> float | None:
         waits = [worker.enforce_deadline() for worker in self._all()]
+        waits.append(None if self._is_idle() else _LOOK_SECONDS)
         known = [wait for wait in [timeout_seconds, *waits] if wait is not None]
         return min(known, default=None)
 
@@ -203,16 +222,36 @@ class WorkerPool:
         except BlockingIOError:
             return
 
-    def _handle_message(self, worker: WorkerProcess) -> Sequence[ChunkResult | LostChunk]:
-        message = worker.receive()
-        if message is None:
-            return self._replace(worker)
+    def _look_after_silent_workers(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        self._fork_server.keep_running()
+        for worker in self._all():
+            worker.end_if_silent()
+
+    def _news_of(self, worker: WorkerProcess) -> Sequence[ChunkResult | LostChunk]:
+        done: list[ChunkResult | LostChunk] = []
+        # All that an ended worker has sent is in its socket, so its end is looked for first.
+        ended = worker.ended
+        try:
+            while (message := worker.receive()) is not None:
+                done += self._handle_message(worker, message)
+        except InvalidMessageError as error:
+            worker.end_for(f"its worker was ended because it sent {error}")
+            ended = True
+        if ended or worker.ended:
+            done += self._replace(worker)
+        return done
+
+    def _handle_message(self, worker: WorkerProcess, message: Message) -> Sequence[ChunkResult]:
         match message.kind:
             case MessageKind.READY:
-                worker.ready, self._failed_starts = True, 0
+                worker.ready = True
+                self._ends.started()
             case MessageKind.RESULT:
-                assert message.payload is not None
-                return [read_result(message.payload)]
+                return [self._result(worker, message)]
             case MessageKind.RESOURCE_FAILED:
                 raise ResourceError(_text(message))
             case MessageKind.NO_ROOM:
@@ -227,49 +266,65 @@ class WorkerPool:
                     f"does on import, or the path that it is imported from:\n{_text(message)}"
                 )
             case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP | MessageKind.LOG_LEVELS:
-                raise AssertionError(f"A worker never sends {message.kind.name}.")
+                raise InvalidMessageError(f"a message of the kind {message.kind.name}")
             case _:
                 assert_never(message.kind)
         return []
 
+    def _result(self, worker: WorkerProcess, message: Message) -> ChunkResult:
+        chunk = worker.due
+        if chunk is None or message.payload is None:
+            raise InvalidMessageError("a result without a chunk")
+        try:
+            result = read_result(message.payload)
+            check_result(result, chunk, self._context.workflows[chunk.workflow])
+        except InvalidResultError as error:
+            raise InvalidMessageError(f"a result that doesn't fit its chunk: {error}") from error
+        except Exception as error:
+            # Arrow, NumPy and JSON have errors of many classes for data that they can't read.
+            raise InvalidMessageError("a result that can't be read") from error
+        worker.take_result()
+        self._ends.result()
+        return result
+
     def _replace(self, worker: WorkerProcess) -> Sequence[LostChunk]:
-        self._selector.unregister(worker.channel)
+        self._unregister(worker)
         isolated = worker in self._isolated
         (self._isolated if isolated else self._shared).remove(worker)
-        cause, lost = worker.account_for_end()
-        _log_end(worker, cause, lost)
+        end = worker.account_for_end(alone=self._is_idle())
+        _log_end(worker, end)
         if not isolated and not self._stop:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
-        if not worker.ready:
-            self._count_failed_start(cause)
-        return lost
+        self._ends.ended(worker, end)
+        if self._ends.failed_starts >= _FAILED_STARTS_ALLOWED:
+            self._require_loadable(end)
+        self._ends.require_few()
+        return end.lost
 
-    def _count_failed_start(self, cause: str) -> None:
-        self._failed_starts += 1
-        if self._failed_starts < _FAILED_STARTS_ALLOWED:
-            return
+    def _require_loadable(self, end: WorkerEnd) -> None:
+        attempts = self._ends.failed_starts
         culprit = unloadable(self._context.workflows, self._fork_server)
         if culprit is not None:
             raise StepCodeError(
-                f"No worker started in {self._failed_starts} attempts: {cause} while it loaded "
+                f"No worker started in {attempts} attempts: {end.cause} while it loaded "
                 f"the code of {culprit}; look at what its module does on import."
             )
-        self._failed_starts = 0
+        self._ends.started()
 
 
-def _log_end(worker: WorkerProcess, cause: str, lost: Sequence[LostChunk]) -> None:
+def _log_end(worker: WorkerProcess, end: WorkerEnd) -> None:
     log.warning(
         "A worker (pid %d) is replaced: %s.",
         worker.pid,
-        cause,
+        end.cause,
         extra={
             "action": "replace_worker",
             "pid": worker.pid,
-            "cause": cause,
-            "lost_chunks": len(lost),
+            "cause": end.cause,
+            "lost_chunks": len(end.lost),
         },
     )
 
 
 def _text(message: Message) -> str:
-    return message.payload.to_pybytes().decode() if message.payload else ""
+    return message.payload.to_pybytes().decode("utf-8", "replace") if message.payload else ""

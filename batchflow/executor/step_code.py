@@ -9,11 +9,13 @@ from batchflow.errors import StepCodeError
 from batchflow.executor.code_pickler import dumped
 from batchflow.executor.used_variables import is_redefined, used_variables
 from batchflow.executor.worker_process import WorkerProcess
-from batchflow.worker.transport import MessageKind
+from batchflow.worker.transport import InvalidMessageError, MessageKind
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.executor.fork_server import ForkServer
+
+_MOST_TRIES = 3
 
 Workflows = Mapping[str, "AnyWorkflow"]
 
@@ -114,7 +116,17 @@ def _can_be_dumped(function: Callable[..., Any]) -> bool:
 
 
 def _can_be_loaded(code: object, fork_server: ForkServer) -> bool:
-    worker = WorkerProcess(fork_server, dumped(code), capacity=0)
-    message = worker.receive()
-    worker.kill()
-    return message is not None and message.kind is MessageKind.READY
+    for _ in range(_MOST_TRIES):
+        worker = WorkerProcess(fork_server, dumped(code), capacity=0)
+        try:
+            message = worker.await_message()
+        except InvalidMessageError:
+            return False
+        finally:
+            worker.kill()
+        if message is not None:
+            return message.kind is MessageKind.READY
+        if not worker.ended_with_fork_server:
+            return False
+    # Something else ends the fork server, again and again.
+    return True

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchflow.chunk.serialization import write_chunk
@@ -15,10 +16,10 @@ from batchflow.worker.control_page import ControlPage
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY
 from batchflow.worker.transport import (
+    Inlet,
     Message,
     MessageKind,
     anonymous_file,
-    receive,
     send,
     socket_pair,
 )
@@ -32,6 +33,31 @@ if TYPE_CHECKING:
 _TIMEOUT_GRACE_SECONDS = 0.5
 _TERMINATE_GRACE_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 2.0
+# A worker begins its next chunk within microseconds, unless the machine is overloaded.
+_SILENCE_SECONDS = 2.0
+_LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class WorkerEnd:
+    """The end of a worker.
+
+    Attributes:
+        cause: How it ended, as a clause.
+        lost: Its chunks; at most one of them is blamed.
+        called: Whether a call of a step had begun in the chunk that it was executing.
+        with_fork_server: Whether the fork server ended, and the worker with it.
+    """
+
+    cause: str
+    lost: tuple[LostChunk, ...]
+    called: bool
+    with_fork_server: bool
+
+    @property
+    def blames(self) -> bool:
+        """Whether a chunk is blamed for it."""
+        return any(chunk.blamed for chunk in self.lost)
 
 
 class WorkerProcess:
@@ -44,9 +70,12 @@ class WorkerProcess:
         self.ready = False
         self._used = False
         self._capacity = capacity
-        self._timeouts: dict[int, float | None] = {}
+        self._given: dict[int, tuple[Chunk, float | None]] = {}
         self._overdue_since: float | None = None
+        self._ended_for: str | None = None
+        self._silent_since: tuple[int, float] | None = None
         self.channel, theirs = socket_pair()
+        self._inlet = Inlet(self.channel)
         lifeline, self._lifeline = os.pipe()
         with anonymous_file("batchflow-control") as page, theirs:
             self._page = ControlPage(page)
@@ -61,27 +90,60 @@ class WorkerProcess:
         return max(0, self._process.pid or 0)
 
     @property
+    def reports(self) -> int:
+        """The descriptor that is readable once the process has started, and once it has ended."""
+        return self._process.reports
+
+    @property
     def slots(self) -> int:
         """How many more chunks it takes."""
-        return self._capacity - len(self._timeouts)
+        return self._capacity - len(self._given)
 
     @property
     def idle(self) -> bool:
         """Whether it has no chunk."""
-        return not self._timeouts
+        return not self._given
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, or no process can send in its place any more.
+
+        A process that a step started may hold the socket longer than the worker lives, so the end
+        of the socket alone doesn't show the worker's.
+        """
+        return self._process.exit_code(0.0) is not None or self._inlet.ended
 
     def give(self, chunk: Chunk, timeout_seconds: float | None) -> None:
         """Queue one chunk; a call of its step may take ``timeout_seconds``."""
-        self._timeouts[chunk.chunk_id] = timeout_seconds
+        self._given[chunk.chunk_id] = chunk, timeout_seconds
         self._send(MessageKind.CHUNK, chunk.chunk_id, lambda file: write_chunk(chunk, file))
 
     def receive(self) -> Message | None:
-        """Take the next message off the socket; ``None`` if the worker has ended."""
-        message = receive(self.channel)
-        if message is not None and message.kind is MessageKind.RESULT:
-            del self._timeouts[message.number]
-            self._used = True
-        return message
+        """Take the next message off the socket; ``None`` if none has arrived.
+
+        Raises:
+            InvalidMessageError: The worker sent something else.
+        """
+        return self._inlet.next()
+
+    def await_message(self) -> Message | None:
+        """Wait for the next message; ``None`` if the worker ends without one."""
+        ended = False
+        while not ended:
+            ended = self._process.exit_code(_LOOK_SECONDS) is not None or self._inlet.ended
+            if (message := self.receive()) is not None:
+                return message
+        return None
+
+    @property
+    def due(self) -> Chunk | None:
+        """The chunk whose result it sends next."""
+        return next((chunk for chunk, _ in self._given.values()), None)
+
+    def take_result(self) -> None:
+        """Record that it has sent the result that is due."""
+        del self._given[next(iter(self._given))]
+        self._used = True
 
     def send_log_levels(self, levels: LogLevels) -> None:
         """Let it make the log records that the loggers of this process take."""
@@ -94,8 +156,9 @@ class WorkerProcess:
     @property
     def call(self) -> CallUnderWay | None:
         """The call of a step that is under way."""
-        executing, rows = self._page.executing, self._page.rows
-        return None if executing is None or not rows else CallUnderWay(executing, rows, self.pid)
+        executing = self._page.executing
+        rows = None if executing is None else self._rows_within(executing)
+        return CallUnderWay(executing, rows, self.pid) if executing is not None and rows else None
 
     def request_surrender(self) -> None:
         """Have it send what is done of the chunk whose call is under way, and end."""
@@ -111,33 +174,41 @@ class WorkerProcess:
             return _TERMINATE_GRACE_SECONDS
         if left is None:
             # No call has a deadline now; one that begins now can't be overdue before this.
-            return min((limit for limit in self._timeouts.values() if limit), default=None)
+            return min((limit for _, limit in self._given.values() if limit), default=None)
         if left > -_TIMEOUT_GRACE_SECONDS:
             return left + _TIMEOUT_GRACE_SECONDS
         self._overdue_since = time.monotonic()
         self._process.signal(signal.SIGTERM)
         return _TERMINATE_GRACE_SECONDS
 
-    def account_for_end(self) -> tuple[str, list[LostChunk]]:
-        """Release what is left of an ended worker; return the cause and the lost chunks."""
+    def end_if_silent(self) -> None:
+        """End it if it is executing nothing although it has chunks, such as with another socket."""
+        due = self.due
+        if due is None or not (self.ready and self._page.between_chunks):
+            self._silent_since = None
+        elif self._silent_since is None or self._silent_since[0] != due.chunk_id:
+            self._silent_since = due.chunk_id, time.monotonic()
+        elif time.monotonic() - self._silent_since[1] > _SILENCE_SECONDS:
+            self.end_for("its worker sent no result and took no other chunk, and was ended")
+
+    def end_for(self, cause: str) -> None:
+        """End it now; its end is accounted for later, with this cause."""
+        self._ended_for = cause
+        self._process.signal(signal.SIGKILL)
+
+    def account_for_end(self, *, alone: bool) -> WorkerEnd:
+        """Release what is left of an ended worker, and find out which call may have ended it.
+
+        Args:
+            alone: Whether no other worker had a chunk. Only then a call can be blamed for the end
+                of the fork server, with which all workers end.
+        """
         cause = self._cause_of_end()
-        exhausted = self._exit_code() == OUT_OF_MEMORY
-        executing, rows = self._page.executing, self._page.rows
-        timed_out = self._overdue_since is not None
-        lost = [
-            LostChunk(
-                chunk_id=chunk_id,
-                blamed=chunk_id == executing,
-                rows=rows if chunk_id == executing else None,
-                error_type="StepTimeout" if timed_out else "WorkerDied",
-                cause=cause,
-                exhausted=exhausted,
-                used=self._used,
-            )
-            for chunk_id in self._timeouts
-        ]
+        with_fork_server = self._process.orphaned
+        blamed = self._begun() if self._page.called and (alone or not with_fork_server) else None
+        lost = tuple(self._lost(chunk_id, cause, blamed) for chunk_id in self._given)
         self._close_descriptors()
-        return cause, lost
+        return WorkerEnd(cause, lost, self._page.called, with_fork_server)
 
     def end(self) -> None:
         """Ask it to end after the chunk under way."""
@@ -156,6 +227,35 @@ class WorkerProcess:
             return False
         self._close_descriptors()
         return True
+
+    @property
+    def ended_with_fork_server(self) -> bool:
+        """Whether it is known that the fork server ended, and the worker with it."""
+        return self._process.orphaned
+
+    def _begun(self) -> int | None:
+        """Return the id of the first chunk that it has begun and not answered."""
+        begun = self._page.executing in self._given
+        return next(iter(self._given)) if begun else None
+
+    def _lost(self, chunk_id: int, cause: str, blamed: int | None) -> LostChunk:
+        # If it has gone on to the next chunk, the rows are those of the next chunk.
+        knows_rows = chunk_id == blamed == self._page.executing
+        return LostChunk(
+            chunk_id=chunk_id,
+            blamed=chunk_id == blamed,
+            rows=self._rows_within(chunk_id) if knows_rows else None,
+            error_type="StepTimeout" if self._overdue_since is not None else "WorkerDied",
+            cause=cause,
+            exhausted=self._exit_code() == OUT_OF_MEMORY,
+            used=self._used,
+        )
+
+    def _rows_within(self, chunk_id: int) -> range | None:
+        rows, given = self._page.rows, self._given.get(chunk_id)
+        if rows is None or given is None or rows.stop > given[0].num_rows:
+            return None
+        return rows
 
     def _send(
         self, kind: MessageKind, number: int, write_payload: Callable[[BinaryIO], None]
@@ -178,18 +278,33 @@ class WorkerProcess:
             return "the step was still running past its timeout_seconds, and its worker was ended"
         if pid is not None and pid < 0:
             return f"its worker couldn't be forked ({os.strerror(-pid)})"
-        if code == OUT_OF_MEMORY:
-            return "its worker ran out of the memory that worker_memory_limit allows"
-        if code < 0:
-            return f"its worker was ended by signal {-code} ({signal.Signals(-code).name})"
-        return f"its worker ended with exit code {code}"
+        if self._process.orphaned:
+            return "the fork server, the process that starts workers, ended, and its worker with it"
+        return self._ended_for or _cause_of(code, self._page.failure)
 
     def _close_descriptors(self) -> None:
+        self._inlet.close()
         self.channel.close()
         self._process.close()
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+
+def _cause_of(code: int, failure: str) -> str:
+    if code == OUT_OF_MEMORY:
+        return "its worker ran out of the memory that worker_memory_limit allows"
+    if code < 0:
+        return f"its worker was ended by signal {-code} ({_signal_name(-code)})"
+    reason = f" ({failure}), because its step broke something that it needs" if failure else ""
+    return f"its worker ended with exit code {code}{reason}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "a real-time signal"
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

@@ -5,25 +5,37 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Callable
-from typing import BinaryIO
+from os import _exit, write
+from typing import BinaryIO, Final, NoReturn
 
-_STOP, _CHUNK, _ROW, _ROWS, _DEADLINE = range(5)
+from batchflow.worker.transport import fix_size
+
+_STOP, _CHUNK, _SENT, _ROW, _ROWS, _DEADLINE, _TEXT_BYTES = range(7)
+_CELLS: Final = 32
+_TEXT_AT: Final = _CELLS * 8
+_MOST_TEXT_BYTES: Final = 1_000
 _NANOSECONDS = 1_000_000_000
+_NO_CALL_YET: Final = -2
+_STDERR: Final = 2
 
 
 class ControlPage:
     """The shared cells of one worker; each has exactly one writer.
 
-    The coordinator writes ``stop``. The worker writes the rest: the chunk that it executes, the
-    first row of the call under way (-1: none), the number of its rows, and its deadline on the
-    system-wide monotonic clock.
+    The coordinator writes ``stop``. The worker writes the rest: the chunk that it executes, which
+    stays there until the next one begins; the last chunk whose result it has sent; the first row of
+    the call under way (-1: none or unknown, -2: none has begun), the number of its rows, and its
+    deadline on the system-wide monotonic clock; and the reason why it can't go on, as text.
+
+    The coordinator believes none of these numbers without checking them.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         """Map the page; ``file`` may be closed afterwards."""
         file.truncate(mmap.PAGESIZE)
+        fix_size(file)
         self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-        self._cells = memoryview(self._memory).cast("q")
+        self._cells = memoryview(self._memory)[:_TEXT_AT].cast("q")
         self.current_row = self._cells[_ROW : _ROW + 1]
         self.out_of_memory: Callable[[BaseException], None] = _do_nothing
 
@@ -35,21 +47,38 @@ class ControlPage:
 
     @property
     def executing(self) -> int | None:
-        """The id of the chunk that is executed; ``None`` between chunks."""
+        """The id of the chunk that was begun last; ``None`` if there was none."""
         number = self._cells[_CHUNK]
         return number - 1 if number else None
 
     @property
+    def between_chunks(self) -> bool:
+        """Whether the worker has sent the result of the chunk that it began last."""
+        return bool(self._cells[_SENT] == self._cells[_CHUNK])
+
+    @property
+    def called(self) -> bool:
+        """Whether a call has begun since the chunk was begun."""
+        return self._cells[_ROW] != _NO_CALL_YET
+
+    @property
     def rows(self) -> range | None:
         """The rows of the call under way; ``None`` if there is none or the rows are unknown."""
-        row = self._cells[_ROW]
-        return range(row, row + self._cells[_ROWS]) if row >= 0 else None
+        row, rows = self._cells[_ROW], self._cells[_ROWS]
+        return range(row, row + rows) if row >= 0 and rows > 0 else None
 
     @property
     def seconds_to_deadline(self) -> float | None:
         """The seconds left for the call under way, negative if overdue; ``None``: no limit."""
         deadline = self._cells[_DEADLINE]
         return (deadline - time.monotonic_ns()) / _NANOSECONDS if deadline else None
+
+    @property
+    def failure(self) -> str:
+        """The reason that the worker gave for its end, if it could."""
+        size = min(max(0, self._cells[_TEXT_BYTES]), _MOST_TEXT_BYTES)
+        text = self._memory[_TEXT_AT : _TEXT_AT + size].decode("utf-8", "replace")
+        return "".join(filter(str.isprintable, text))
 
     # The worker's side.
 
@@ -59,14 +88,13 @@ class ControlPage:
 
     def begin(self, chunk_id: int) -> None:
         """Record that a chunk is executed from now on."""
-        self._cells[_ROW] = -1
+        self._cells[_ROW] = _NO_CALL_YET
         self._cells[_DEADLINE] = 0
         self._cells[_CHUNK] = chunk_id + 1
 
-    def end(self) -> None:
-        """Record that no chunk is executed."""
-        self._cells[_CHUNK] = 0
-        self._cells[_DEADLINE] = 0
+    def sent(self, chunk_id: int) -> None:
+        """Record that the result of the chunk was sent."""
+        self._cells[_SENT] = chunk_id + 1
 
     def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Record a call for ``rows`` rows from ``row`` on, and its ``deadline`` in seconds."""
@@ -79,6 +107,26 @@ class ControlPage:
         self._cells[_DEADLINE] = 0
         self._cells[_ROW] = -1
 
+    def fail(self, reason: str) -> None:
+        """Record why the worker can't go on."""
+        text = reason.encode("utf-8", "replace")[:_MOST_TEXT_BYTES]
+        self._memory[_TEXT_AT : _TEXT_AT + len(text)] = text
+        self._cells[_TEXT_BYTES] = len(text)
+
+    def disown(self) -> None:
+        """Leave the page to the worker, in a process that a step has forked from it.
+
+        If the step returns in that process too, it ends there, at the next thing it would record.
+        """
+        self.current_row.release()
+        for name in ("begin", "sent", "enter", "leave", "fail"):
+            setattr(self, name, _end_copy)
+
 
 def _do_nothing(_error: BaseException) -> None:
     """Do nothing: the worker has no memory limit."""
+
+
+def _end_copy(*_: object) -> NoReturn:
+    write(_STDERR, b"batchflow: A step returned in a process that it forked; this process ends.\n")
+    _exit(1)

@@ -51,7 +51,8 @@ class Execution:
     def execute(self, chunk: Chunk) -> ChunkResult:
         """Call the chunk's step for its runs, and return the results.
 
-        An exception of the step becomes a failure of its run, never an exception of this call.
+        An exception of the step becomes a failure of its run, never an exception of this call. If
+        a step breaks what this needs, the call that was under way stays recorded as such.
 
         Raises:
             ResourceError: A resource of the workflow didn't open.
@@ -67,8 +68,6 @@ class Execution:
                 return self._execute_rows(rows)
         except ColumnTooLargeError:
             return self._execute_half(chunk)
-        finally:
-            self._control.leave()
 
     def surrendered(self) -> ChunkResult | None:
         """Return what is done of the chunk under way, and its calls under way as failed.

@@ -19,18 +19,24 @@ import signal
 import socket
 import struct
 import sys
+import time
 import warnings
 
 import numpy.ma  # noqa: F401 - NumPy imports it at first use, and so each worker would
 import pyarrow as pa
 
 from batchflow.worker import main as worker
-from batchflow.worker.parent import end_with_parent
+from batchflow.worker.leftovers import end_group, end_orphans
+from batchflow.worker.parent import adopt_orphans, end_with_parent
+from batchflow.worker.transport import received
 
 # The two reports of a worker: its process id (or a negative errno), later its exit code.
 STARTED = struct.Struct("<q")
 ENDED = struct.Struct("<i")
 DESCRIPTORS_PER_WORKER = 5
+# Looking for orphans reads all of /proc, so it doesn't delay the worker that replaces an ended one.
+_ORPHANS_WAIT_SECONDS = 0.02
+_MOST_LOOKS = 50
 
 
 def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
@@ -46,8 +52,12 @@ def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
     # The first conversion imports pandas if it is installed, which takes longer than all else.
     pa.array([0])
     pa.set_cpu_count(1)
-    descriptors = _ForkLoop(socket.socket(fileno=requests_descriptor)).serve()
-    if descriptors is not None:
+    os.set_inheritable(requests_descriptor, False)
+    loop = _ForkLoop(socket.socket(fileno=requests_descriptor))
+    descriptors = loop.serve()
+    if descriptors is None:
+        loop.close()
+    else:
         worker.main(*descriptors, memory_limit_bytes)
 
 
@@ -56,6 +66,7 @@ class _ForkLoop:
         self._requests = requests
         self._pid = os.getpid()
         self._reports: dict[int, int] = {}
+        self._may_have_orphans = False
         # The end of a child interrupts the wait for requests.
         self._ends, wakeup = os.pipe()
         os.set_blocking(self._ends, False)
@@ -63,18 +74,31 @@ class _ForkLoop:
         self._wakeup = wakeup
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        adopt_orphans()
+        # It has to end what its workers leave behind, so it isn't killed like them.
+        signal.signal(signal.SIGTERM, _end)
+        end_with_parent(os.getppid(), by=signal.SIGTERM)
         # Memory that the collector never touches again stays shared with the workers.
         gc.collect()
         gc.freeze()
 
     def serve(self) -> tuple[int, int, int, int] | None:
         """Serve requests; return the descriptors in a forked worker, ``None`` at the end."""
+        with contextlib.suppress(_CoordinatorEnded):
+            return self._serve()
+        return None
+
+    def _serve(self) -> tuple[int, int, int, int] | None:
         while True:
-            readable, _, _ = select.select([self._requests.fileno(), self._ends], [], [])
+            patience = _ORPHANS_WAIT_SECONDS if self._may_have_orphans else None
+            sources = [self._requests.fileno(), self._ends]
+            readable, _, _ = select.select(sources, [], [], patience)
+            if not readable:
+                self._may_have_orphans = end_orphans(self._reports)
             if self._ends in readable:
                 self._report_ends()
             if self._requests.fileno() in readable:
-                request, given, _, _ = socket.recv_fds(self._requests, 1, DESCRIPTORS_PER_WORKER)
+                request, given = received(self._requests, 1, DESCRIPTORS_PER_WORKER)
                 if not request:
                     return None
                 if len(given) < DESCRIPTORS_PER_WORKER:
@@ -103,22 +127,54 @@ class _ForkLoop:
     def _become_worker(self, reports: int) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._requests.close()
         _close(self._ends, self._wakeup, reports, *self._reports.values())
-        # A step that signals its process group reaches no other process.
-        os.setpgid(0, 0)
+        # A step that signals its process group reaches no other process, and no terminal stops it.
+        os.setsid()
         _draw_own_numbers()
         end_with_parent(self._pid)
 
+    def close(self) -> None:
+        """End all workers, and all that they left behind."""
+        for pid in self._reports:
+            end_group(pid)
+        self._reports.clear()
+        for _ in range(_MOST_LOOKS):
+            if not end_orphans(self._reports):
+                break
+            time.sleep(_ORPHANS_WAIT_SECONDS)
+            self._reap()
+
     def _report_ends(self) -> None:
-        os.read(self._ends, 4096)
-        while self._reports:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._ends, 4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        # An adopted process may have ended as well.
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
+                self._reaped(*ended)
+
+    def _reaped(self, pid: int, status: int) -> None:
+        if os.WIFSTOPPED(status):
+            # A step, or a terminal, has stopped it, and nothing else would continue it.
+            os.kill(pid, signal.SIGCONT)
+        elif pid in self._reports:
+            end_group(pid)
             reports = self._reports.pop(pid)
             _report(reports, ENDED.pack(os.waitstatus_to_exitcode(status)))
             _close(reports)
+            self._may_have_orphans = True
+
+
+class _CoordinatorEnded(BaseException):
+    """The process that this one works for has ended."""
+
+
+def _end(_signal: int, _frame: object) -> None:
+    raise _CoordinatorEnded
 
 
 def _draw_own_numbers() -> None:

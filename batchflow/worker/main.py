@@ -7,7 +7,9 @@ import os
 import socket
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from os import _exit
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchflow.chunk.serialization import read_chunk, write_result
@@ -15,6 +17,7 @@ from batchflow.errors import DiskFullError, ResourceError
 from batchflow.worker.code_loading import unpickled_workflows
 from batchflow.worker.control_page import ControlPage
 from batchflow.worker.execution import Execution
+from batchflow.worker.file_size_limit import FileSizeLimit
 from batchflow.worker.log_forwarding import LogForwarding
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.memory import OUT_OF_MEMORY, MemoryLimit
@@ -23,6 +26,7 @@ from batchflow.worker.surrender import Surrender
 from batchflow.worker.transport import Message, MessageKind, receive, send
 
 if TYPE_CHECKING:
+    from batchflow.chunk import ChunkResult
     from batchflow.definition import AnyWorkflow
 
 
@@ -40,6 +44,8 @@ def main(
     channel.settimeout(None)
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
+    _disown_in_forks(channel, page)
+    files = FileSizeLimit()
     forwarding = LogForwarding(log_descriptor)
     forwarding.install()
     setup = _next_after_levels(channel)
@@ -60,7 +66,18 @@ def main(
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
         surrender.watch(execution)
-        _serve(channel, page, execution, forwarding, surrender)
+        _serve(_Connection(channel, page, forwarding, surrender, files), execution)
+
+
+@dataclass(frozen=True)
+class _Connection:
+    """What a worker needs beside its steps, to answer."""
+
+    channel: socket.socket
+    page: ControlPage
+    forwarding: LogForwarding
+    surrender: Surrender
+    files: FileSizeLimit
 
 
 def _next_after_levels(channel: socket.socket) -> Message | None:
@@ -69,6 +86,16 @@ def _next_after_levels(channel: socket.socket) -> Message | None:
         assert message.payload is not None
         LogLevels.from_bytes(message.payload.to_pybytes()).apply()
     return message
+
+
+def _disown_in_forks(channel: socket.socket, page: ControlPage) -> None:
+    """Keep the processes that steps fork from answering in the worker's place."""
+
+    def disown() -> None:
+        page.disown()
+        channel.close()
+
+    os.register_at_fork(after_in_child=disown)
 
 
 def _load_workflows(setup: Message) -> Mapping[str, AnyWorkflow]:
@@ -83,35 +110,55 @@ def _send_text(channel: socket.socket, kind: MessageKind, text: str) -> None:
     send(channel, kind, 0, write)
 
 
-def _serve(
-    channel: socket.socket,
-    page: ControlPage,
-    execution: Execution,
-    forwarding: LogForwarding,
-    surrender: Surrender,
-) -> None:
-    while (message := _next_after_levels(channel)) is not None:
-        if message.kind is not MessageKind.CHUNK:
-            return
-        assert message.payload is not None
-        chunk = read_chunk(message.payload)
-        forwarding.install()
-        page.begin(chunk.chunk_id)
-        try:
+def _serve(connection: _Connection, execution: Execution) -> None:
+    channel, page = connection.channel, connection.page
+    try:
+        while (message := _next_after_levels(channel)) is not None:
+            if message.kind is not MessageKind.CHUNK:
+                return
+            page.begin(message.number)
+            assert message.payload is not None
+            chunk = read_chunk(message.payload)
+            connection.forwarding.install()
             result = execution.execute(chunk)
-        except ResourceError as error:
-            _send_text(channel, MessageKind.RESOURCE_FAILED, str(error))
-            return
-        except MemoryError:
-            # It was raised outside the step. The run that takes so much is found as one that died.
-            os._exit(OUT_OF_MEMORY)
-        finally:
-            page.end()
-        forwarding.flush()
+            connection.forwarding.flush()
+            _send_result(connection, result)
+            page.sent(message.number)
+    except ResourceError as error:
+        _send_text(channel, MessageKind.RESOURCE_FAILED, str(error))
+    except DiskFullError:
+        # No run is to blame, and other runs would fail too, so this ends the drain.
+        send(channel, MessageKind.NO_ROOM)
+    except MemoryError:
+        # It was raised outside the step. The run that takes so much is found as one that died.
+        _exit(OUT_OF_MEMORY)
+    except BaseException as error:
+        # A step has broken what the worker needs. Nothing in this process can be relied upon, not
+        # even the end of the interpreter.
+        page.fail(_named(error))
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+        _exit(1)
+
+
+def _send_result(connection: _Connection, result: ChunkResult) -> None:
+    send_it = partial(
+        send,
+        connection.channel,
+        MessageKind.RESULT,
+        result.chunk_id,
+        partial(write_result, result),
+    )
+    with connection.surrender.sending:
         try:
-            with surrender.sending:
-                send(channel, MessageKind.RESULT, chunk.chunk_id, partial(write_result, result))
+            send_it()
         except DiskFullError:
-            # No run is to blame, and other runs would fail too, so this ends the drain.
-            send(channel, MessageKind.NO_ROOM, chunk.chunk_id)
-            return
+            if not connection.files.restored():
+                raise
+            send_it()
+
+
+def _named(error: BaseException) -> str:
+    """Return the error's class, and for an OSError what the system reports, but no values."""
+    name = type(error).__qualname__
+    return f"{name}: {error.strerror}" if isinstance(error, OSError) else name

@@ -10,19 +10,27 @@ import threading
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
-def end_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process with the thread that started it, and ignore Ctrl-C.
+def end_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Ask Linux to send this process a signal when the thread that started it ends.
 
-    A terminal sends Ctrl-C to a whole group; only the coordinator handles it.
+    Ctrl-C is ignored from now on: a terminal sends it to a whole group, and only the coordinator
+    handles it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:
         # The parent died before the request took effect.
         os._exit(0)
+
+
+def adopt_orphans() -> None:
+    """Ask Linux to make this process the parent of all its descendants whose parent ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_with_writer(lifeline: int, when_written: Callable[[], None]) -> None:
