@@ -147,14 +147,14 @@ class ForkServer:
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
-        self._end()
+        self.end()
         self._launcher.close()
         self.logs.close()
 
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
-        self._end()
+        self.end()
         self._requests, theirs = socket_pair()
         with theirs:
             descriptor = theirs.fileno()
@@ -169,11 +169,12 @@ class ForkServer:
             socket.send_fds(self._requests, [b"\0"], descriptors)
         except (BrokenPipeError, ConnectionResetError):
             # The fork server has closed its files and is about to end.
-            self._end()
+            self.end()
             return False
         return True
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the process, and with it its workers; the next fork starts another one."""
         if self._process is None or self._requests is None:
             return
         # A process that was forked meanwhile from this one holds the socket too.

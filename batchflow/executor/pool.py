@@ -255,6 +255,8 @@ class WorkerPool:
             case MessageKind.RESOURCE_FAILED:
                 raise ResourceError(_text(message))
             case MessageKind.NO_ROOM:
+                # The next workers have the limits that this process has then.
+                self._fork_server.end()
                 raise DiskFullError(
                     "A worker has no room left for its results. Make room in memory, or raise the "
                     "limit on the size of files, then run again; nothing was lost."

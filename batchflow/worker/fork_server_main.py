@@ -137,6 +137,7 @@ class _ForkLoop:
 
     def close(self) -> None:
         """End all workers, and all that they left behind."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for pid in self._reports:
             end_group(pid)
         self._reports.clear()

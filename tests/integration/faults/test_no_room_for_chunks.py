@@ -12,6 +12,7 @@ from orders_kit import Order, Stage
 from own_process import in_own_process
 
 import batchflow as bf
+from kit.kept_executor import KeptExecutor
 
 ROWS = 2_000
 
@@ -27,13 +28,13 @@ def small_files(most_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def labelling(tight: Path) -> bf.Workflow[Order, Stage]:
+def labelling(step_limits_files: bool = False) -> bf.Workflow[Order, Stage]:
     workflow = bf.Workflow("orders", Order, Stage)
 
     @workflow.batch_step(Stage.NEW, to=Stage.SENT)
     def label(batch: bf.Batch[Order, Stage]) -> Stage:
-        limit = 50_000 if tight.exists() else resource.RLIM_INFINITY
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        if step_limits_files:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
         batch["label"] = [f"{number:>0200d}" for number in batch["number"]]
         return Stage.SENT
 
@@ -52,9 +53,9 @@ def assert_all_sent_once(engine: bf.Engine) -> None:
     assert once.fetchall() == [(ROWS, ROWS)]
 
 
-def coordinator_has_no_room(folder: Path) -> None:
+def coordinator_has_no_room(_folder: Path) -> None:
     # The store is in memory, so that none of its files exceeds the limit.
-    with bf.Engine(":memory:", labelling(folder / "tight"), workers=1) as engine:
+    with bf.Engine(":memory:", labelling(), workers=1) as engine:
         load(engine)
         with small_files(50_000), pytest.raises(bf.DiskFullError, match="room left for a chunk"):
             engine.run()
@@ -64,19 +65,22 @@ def coordinator_has_no_room(folder: Path) -> None:
 
 
 def worker_has_no_room(folder: Path) -> None:
-    (folder / "tight").touch()
-    with bf.Engine(folder / "orders.duckdb", labelling(folder / "tight"), workers=2) as engine:
+    executor = KeptExecutor(bf.ProcessPool(2))
+    with bf.Engine(folder / "orders.duckdb", labelling(), executor=executor) as engine:
+        with small_files(50_000):
+            # Workers inherit the limit of the process that starts them.
+            executor.opened.start()
+            assert all(executor.pids)
         load(engine)
         with pytest.raises(bf.DiskFullError, match="worker has no room"):
             engine.run()
         assert engine.errors().fetchall() == []
-        (folder / "tight").unlink()
         engine.run()
         assert_all_sent_once(engine)
 
 
 def store_meets_a_limit_on_file_sizes(folder: Path) -> None:
-    with bf.Engine(folder / "orders.duckdb", labelling(folder / "tight"), workers=0) as engine:
+    with bf.Engine(folder / "orders.duckdb", labelling(), workers=0) as engine:
         load(engine)
         size = (folder / "orders.duckdb.wal").stat().st_size
         with small_files(size), pytest.raises(bf.DiskFullError, match="File too large"):
@@ -90,3 +94,10 @@ def store_meets_a_limit_on_file_sizes(folder: Path) -> None:
 )
 def test_a_limit_on_file_sizes_stops_the_drain_until_it_is_raised(scenario, tmp_path: Path) -> None:
     in_own_process(scenario, tmp_path)
+
+
+def test_a_step_that_limits_the_size_of_files_does_not_keep_its_results_from_being_sent() -> None:
+    with bf.Engine(":memory:", labelling(step_limits_files=True), workers=1) as engine:
+        load(engine)
+        engine.run()
+        assert_all_sent_once(engine)
