@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 from batchflow.executor.import_path import import_path
@@ -47,6 +48,7 @@ class ForkedWorker:
     def __init__(self, reports: int, fork_server: ForkServer, log: WorkerLog) -> None:
         self.reports = reports
         self.orphaned = False
+        self._lock = threading.Lock()
         self._fork_server = fork_server
         self._log = log
         self._pid: int | None = None
@@ -58,12 +60,14 @@ class ForkedWorker:
 
         ``None`` if the fork server ended before the fork. Waits for the fork server to start.
         """
-        if self._pid is None and self.reports >= 0:
-            while not self._reports_within(_UNANSWERED_SECONDS):
-                self._fork_server.keep_running()
-            report = os.read(self.reports, STARTED.size)
-            self._pid = STARTED.unpack(report)[0] if report else None
-        return self._pid
+        # Other threads ask for the process id as well.
+        with self._lock:
+            if self._pid is None and self.reports >= 0:
+                while not self._reports_within(_UNANSWERED_SECONDS):
+                    self._fork_server.keep_running()
+                report = os.read(self.reports, STARTED.size)
+                self._pid = STARTED.unpack(report)[0] if report else None
+            return self._pid
 
     def exit_code(self, timeout_seconds: float) -> int | None:
         """Wait for the process to end; return its exit code, or None if it is still running.
