@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -14,14 +15,17 @@ from batchflow.coordinator.writing import (
     write_results,
 )
 from batchflow.definition import Outcome
+from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.chunk import ChunkResult
-    from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.coordinator.claim import Claim, ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.intake import Intake
     from batchflow.coordinator.tally import Tally
     from batchflow.errors import CommitError
+
+log = logging.getLogger("batchflow")
 
 
 class Results:
@@ -62,6 +66,7 @@ class Results:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
         queue = self._intake.queues[claim.workflow.name]
         queue.record_skipped(claim.step.from_code, settled.skipped)
+        _log_skipped(claim, settled.skipped.num_rows)
         self._intake.give_back(chunk, settled.returned)
         if settled.commit is None:
             self._complete(settled)
@@ -142,3 +147,19 @@ class Results:
             self.refusal = written.error
         else:
             queue.release(written.span.span)
+
+
+def _log_skipped(claim: Claim, rows: int) -> None:
+    if rows:
+        log.info(
+            "Workflow %s: step %s skipped %s.",
+            claim.workflow.name,
+            claim.step.name,
+            counted(rows, "run"),
+            extra={
+                "action": "skip_runs",
+                "workflow": claim.workflow.name,
+                "step": claim.step.name,
+                "runs": rows,
+            },
+        )

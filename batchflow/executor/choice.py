@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Final
 
 from batchflow.errors import DefinitionError
 from batchflow.executor.inline_executor import InlineExecutor
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from batchflow.executor.protocol import Executor, ExecutorFactory
 
 
+_OF_POOL: Final = frozenset(
+    {
+        Capability.SEPARATE_PROCESSES,
+        Capability.NAMES_CALLS,
+        Capability.ENFORCES_TIMEOUTS,
+        # Only Linux enforces the limit.
+        *([Capability.LIMITS_MEMORY] if sys.platform == "linux" else []),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Inline:
     """Execute steps in the engine's own process and thread, one chunk at a time.
@@ -26,7 +37,10 @@ class Inline:
     It has no time limits and no memory limits, and a step that ends the process ends the engine.
     """
 
-    capabilities: ClassVar[Set[Capability]] = frozenset({Capability.INTERRUPTS})
+    @property
+    def capabilities(self) -> Set[Capability]:
+        """The abilities of the executor."""
+        return frozenset({Capability.INTERRUPTS})
 
     def open(self, context: ExecutorContext) -> Executor:
         """Open the executor."""
@@ -43,15 +57,10 @@ class ProcessPool:
 
     workers: int | None = None
 
-    capabilities: ClassVar[Set[Capability]] = frozenset(
-        {
-            Capability.SEPARATE_PROCESSES,
-            Capability.NAMES_CALLS,
-            Capability.ENFORCES_TIMEOUTS,
-            # Only Linux enforces the limit.
-            *([Capability.LIMITS_MEMORY] if sys.platform == "linux" else []),
-        }
-    )
+    @property
+    def capabilities(self) -> Set[Capability]:
+        """The abilities of the executor."""
+        return _OF_POOL
 
     def __post_init__(self) -> None:
         if self.workers is not None and not _is_count(self.workers, least=1):

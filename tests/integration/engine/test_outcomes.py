@@ -385,3 +385,14 @@ def test_a_million_failures_are_one_line_of_the_report() -> None:
 
     assert [failure.count for failure in report.failures] == [500]
     assert "ValueError" in str(report)
+
+
+def test_runs_that_a_step_skips_are_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    workflow = workflow_of(
+        lambda batch: batch.where(batch["number"] > 1, Stage.DONE, None), batch=True
+    )
+    with inline_engine(workflow) as engine, caplog.at_level("INFO", logger="batchflow"):
+        engine.trigger_many([Thing(number) for number in range(5)], foreign_id="number")
+        report = engine.run()
+    assert report.outcome("skipped") == 2
+    assert "skipped 2 runs." in caplog.text
