@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,11 @@ class FileStore:
         """Execute a query; see `Source`."""
         with SharedFile.at(self._path).reading() as store, store.source.rows(query, params) as rows:
             yield rows
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute a query and return what `action` makes of its rows; see `Source`."""
+        with SharedFile.at(self._path).reading() as store:
+            return store.source.read(query, params, action)
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,6 +20,9 @@ class ReachedStore(Protocol):
 
     def rows(self, query: str, params: Params) -> AbstractContextManager[Rows]:
         """Execute a query; see `Source`."""
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute a query and return what `action` makes of its rows; see `Source`."""
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""

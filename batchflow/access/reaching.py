@@ -128,12 +128,7 @@ class ReachedSource:
 
     def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
         """Execute a query and read its rows, once more where the engine ends meanwhile."""
-
-        def read_once(store: ReachedStore) -> ResultT:
-            with store.rows(query, params) as rows:
-                return action(rows)
-
-        return self._reach.call(read_once)
+        return self._reach.call(lambda store: store.read(query, params, action))
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query."""

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import duckdb
@@ -25,6 +25,7 @@ from batchflow.store.database.instance import Cursor, in_memory
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of, translated
 from batchflow.store.loading.trigger import object_row
+from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.source import Columns, Rows
 from batchflow.store.schema.layout import quote
 
@@ -64,13 +65,34 @@ class RemoteStore:
     @contextmanager
     def rows(self, query: str, params: Params) -> Iterator[Rows]:
         """Execute a query; see `Source`."""
+        with self._rows(query, params, _new_name()) as rows:
+            yield rows
+
+    def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
+        """Execute a query and return what `action` makes of its rows; see `Source`."""
+        name = _new_name()
+
+        def read() -> ResultT:
+            with self._rows(query, params, name) as rows:
+                return action(rows)
+
+        return interruptible(read, partial(self._action, "cancel", name))
+
+    @contextmanager
+    def _rows(self, query: str, params: Params, name: bytes) -> Iterator[Rows]:
         with self._connected() as client:
-            ticket = flight.Ticket(packed_query(query, params, _new_name()))
-            yield RemoteRows(client.do_get(ticket, self._options), self._instance)
+            ticket = flight.Ticket(packed_query(query, params, name))
+            cancel = partial(self._action, "cancel", name)
+            stream = interruptible(partial(client.do_get, ticket, self._options), cancel)
+            yield RemoteRows(stream, self._instance, cancel)
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""
-        described = self._action("describe", packed_query(query, params, _new_name()))
+        name = _new_name()
+        packed = packed_query(query, params, name)
+        described = interruptible(
+            partial(self._action, "describe", packed), partial(self._action, "cancel", name)
+        )
         return Columns(tuple(described["names"]), tuple(described["types"]))
 
     def perform(self, request: Request[ResultT], catalog: Catalog) -> ResultT:
@@ -151,9 +173,16 @@ class RemoteStore:
 class RemoteRows:
     """The rows of a query that an engine executes."""
 
-    def __init__(self, stream: flight.FlightStreamReader, instance: Cursor) -> None:
+    def __init__(
+        self, stream: flight.FlightStreamReader, instance: Cursor, cancel: Callable[[], None]
+    ) -> None:
         self._stream = stream
         self._instance = instance
+        self._cancel = cancel
+
+    def interrupt(self) -> None:
+        """End the query's execution in the engine."""
+        self._cancel()
 
     @cached_property
     def columns(self) -> Columns:

@@ -13,6 +13,7 @@ from batchflow.operation.parameters import Params
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
+from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.parse_tree import ONLY_READS
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.source import Columns, ResultT, Rows
@@ -30,15 +31,21 @@ class LocalSource:
     @contextmanager
     def rows(self, query: str, params: Params) -> Iterator[LocalRows]:
         """Execute one query that only reads; see `Source`."""
-        yield self.bind(query, params)
+        yield self._read(query, params, lambda rows: rows)
 
     def read(self, query: str, params: Params, action: Callable[[Rows], ResultT]) -> ResultT:
         """Execute one query and return what `action` makes of its rows; see `Source`."""
-        return action(self.bind(query, params))
+        return self._read(query, params, action)
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""
-        return self.bind(query, params).columns
+        return self._read(query, params, lambda rows: rows.columns)
+
+    def _read(self, query: str, params: Params, action: Callable[[LocalRows], ResultT]) -> ResultT:
+        cursor = self._connection.reader()
+        return interruptible(
+            lambda: action(LocalRows(cursor, bound(cursor, query, params))), cursor.interrupt
+        )
 
     def bind(
         self, query: str, params: Params, begun: Callable[[Cursor], None] = lambda _: None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import duckdb
@@ -18,6 +18,8 @@ from batchflow.operation.parameters import Params, plain_params
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
+from batchflow.store.query.frames import pandas_frame, polars_frame
+from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.known_names import Members, unknown_in
 from batchflow.store.query.permission import require_text
 from batchflow.store.query.source import Columns, ResultT, Rows, Source
@@ -156,16 +158,12 @@ class Relation:
         return self._read(lambda rows: rows.tuples())
 
     def df(self) -> pd.DataFrame:
-        """Return all rows as a pandas frame."""
-        return self._read(lambda rows: rows.relation().df())
+        """Return all rows as a pandas frame; docs/queries.md lists the dtypes."""
+        return self._read(pandas_frame)
 
     def pl(self) -> pl.DataFrame:
-        """Return all rows as a Polars frame."""
-        import polars
-
-        frame = polars.from_arrow(self.to_arrow_table())
-        assert isinstance(frame, polars.DataFrame)
-        return frame
+        """Return all rows as a Polars frame; UUIDs are text, as Polars has no type for them."""
+        return self._read(polars_frame)
 
     def arrow(self) -> pa.Table:
         """Return all rows as an Arrow table."""
@@ -189,9 +187,12 @@ class Relation:
     def _streamed(self, batch_rows: int) -> Iterator[Any]:
         """Yield the schema, then the record batches."""
         with self._rows() as rows:
-            reader = plain_batches(rows.reader(batch_rows))
+            sent = partial(rows.reader, batch_rows)
+            reader = plain_batches(interruptible(sent, rows.interrupt))
             yield reader.schema
-            yield from reader
+            following = partial(next, reader, None)
+            while (batch := interruptible(following, rows.interrupt)) is not None:
+                yield batch
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -224,16 +225,20 @@ class Relation:
             return self._plan()
         return self.limit(SHOWN_ROWS).text(max_width=100)
 
-    def _repr_html_(self) -> str:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Return all forms in which a notebook may show the rows, from one execution."""
         if _EXPLAIN.match(self._query):
-            return f"<pre>{escaped(self._plan())}</pre>"
+            plan = self._plan()
+            return {"text/plain": plan, "text/html": f"<pre>{escaped(plan)}</pre>"}
         columns, cells = self.limit(SHOWN_ROWS + 1)._read(
             lambda rows: (rows.columns, _as_texts(rows).fetchall())
         )
-        numbers = {at for at, kind in enumerate(columns.types) if _NUMBERS.fullmatch(kind)}
-        table = html_table(columns.names, cells[:SHOWN_ROWS], numbers)
-        more = f"<p>The first {SHOWN_ROWS} rows; there are more.</p>"
-        return f"<div>{table}{more if len(cells) > SHOWN_ROWS else ''}</div>"
+        lines = [columns.names, *(map(str, row) for row in cells[:SHOWN_ROWS])]
+        text = "\n".join("\t".join(line) for line in lines)
+        return {"text/plain": text, "text/html": _html(columns, cells)}
+
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
 
     def _plan(self) -> str:
         """Return the output of EXPLAIN, which can't be part of another query."""
@@ -273,6 +278,13 @@ class Relation:
     def has_namesakes(self) -> bool:
         """Whether two columns have the same name, but for upper and lower case."""
         return _have_namesakes(self.columns)
+
+
+def _html(columns: Columns, cells: Sequence[tuple[Any, ...]]) -> str:
+    numbers = {at for at, kind in enumerate(columns.types) if _NUMBERS.fullmatch(kind)}
+    table = html_table(columns.names, cells[:SHOWN_ROWS], numbers)
+    more = f"<p>The first {SHOWN_ROWS} rows; there are more.</p>"
+    return f"<div>{table}{more if len(cells) > SHOWN_ROWS else ''}</div>"
 
 
 def _both(first: Params, second: Params) -> Params:

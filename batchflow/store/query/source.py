@@ -45,6 +45,9 @@ class Rows(Protocol):
     def reader(self, batch_rows: int) -> pa.RecordBatchReader:
         """Return the rows as a stream of record batches."""
 
+    def interrupt(self) -> None:
+        """End the query's execution, from any thread."""
+
 
 class Source(Protocol):
     """A store that executes queries: open in this process, in another one, or in none."""
