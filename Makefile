@@ -1,6 +1,7 @@
 # make demo        set up and run the demo: a million orders through a workflow
-# make test        set up and run the tests
-# make check       lint, types and import contracts
+# make test        set up and run the tests of the code
+# make check       lint, types, import contracts, and the tests of the documentation and of its types
+# make crash-test  kill thirty coordinators and sixty workers, and check that nothing is lost
 # make wheel-test  build the wheel and run the tests against it, outside the source tree
 #                  (TESTS=tests/unit for some of them)
 # make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
@@ -21,22 +22,29 @@ BENCH ?=
 NIGHTS ?=
 SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
+CODE_TESTS := tests/unit tests/integration tests/cli tests/fuzz
+PARALLEL := --numprocesses=2 --dist=worksteal
 BENCH_VENV := .venv-bench
 
-.PHONY: demo test check wheel-test bench nights soak clean
+.PHONY: demo test check crash-test wheel-test bench nights soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest --numprocesses=2 --dist=worksteal -m "not alone"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest $(PARALLEL) -m "not alone" $(CODE_TESTS)
+	$(BIN)/pytest -m alone $(CODE_TESTS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest $(PARALLEL) tests/docs tests/typing
+
+crash-test: $(VENV)/.ready-dev
+	$(BIN)/pytest $(PARALLEL) -m "not alone" tests/crash
+	$(BIN)/pytest -m alone tests/crash
 
 # What is measured is what a user gets: in an environment with the core dependencies alone, since
 # PyArrow imports pandas wherever it finds it, in each worker.
