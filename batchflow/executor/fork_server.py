@@ -132,16 +132,18 @@ class ForkServer:
 
     def fork(self, channel: int, page: int, lifeline: int) -> ForkedWorker:
         """Request a worker that serves these descriptors, without waiting for it."""
-        reports, report_to = os.pipe()
-        log, log_to = self.logs.open()
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as given:
+            log, log_to = self.logs.open()
+            ours.callback(self.logs.remove, log)
+            given.callback(os.close, log_to)
+            reports, report_to = os.pipe()
+            ours.callback(os.close, reports)
+            given.callback(os.close, report_to)
             # If all of these end, so does the worker's pipe, as if it had ended by itself.
             for _ in range(_MOST_STARTS):
                 if self._requested([channel, page, lifeline, log_to, report_to]):
                     break
-        finally:
-            os.close(report_to)
-            os.close(log_to)
+            ours.pop_all()
         return ForkedWorker(reports, self, log)
 
     def keep_running(self) -> None:

@@ -10,6 +10,7 @@ outside. A worker that sends something else is ended, and its step blamed.
 
 from __future__ import annotations
 
+import errno
 import logging
 import selectors
 import socket
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from batchflow.chunk.result_check import InvalidResultError, check_result
 from batchflow.chunk.serialization import read_result
-from batchflow.errors import DiskFullError, ResourceError, StepCodeError
+from batchflow.errors import DiskFullError, EngineStateError, ResourceError, StepCodeError
 from batchflow.executor.ends import Ends
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.step_code import SentCode, unloadable
@@ -38,6 +39,8 @@ log = logging.getLogger("batchflow")
 # One chunk is under way and one waits in the worker's socket, so the worker never idles.
 _CHUNKS_PER_WORKER = 2
 _FAILED_STARTS_ALLOWED = 3
+# The errors of limits on open files and memory.
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _EXIT_GRACE_SECONDS = 2.0
 # How often the pool looks after workers that are silent, while they have chunks.
 _LOOK_SECONDS = 1.0
@@ -197,9 +200,17 @@ class WorkerPool:
         return idle
 
     def _started(self, capacity: int) -> WorkerProcess:
-        worker = WorkerProcess(
-            self._fork_server, self._code.data, capacity, log_values=self._context.log_values
-        )
+        try:
+            worker = WorkerProcess(
+                self._fork_server, self._code.data, capacity, log_values=self._context.log_values
+            )
+        except OSError as error:
+            if error.errno not in _LIMITS:
+                raise
+            raise EngineStateError(
+                f"A worker can't be started: {error.strerror}. Raise this limit of the process "
+                '(see "ulimit -a"), or use fewer workers.'
+            ) from error
         worker.request_stop(stop=self._stop)
         for source in (worker.channel, worker.reports):
             self._selector.register(source, selectors.EVENT_READ, worker)
@@ -299,9 +310,17 @@ class WorkerPool:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
         self._ends.ended(worker, end)
         if self._ends.failed_starts >= _FAILED_STARTS_ALLOWED:
+            self._require_forks(worker, end)
             self._require_loadable(end)
         self._ends.require_few()
         return end.lost
+
+    def _require_forks(self, worker: WorkerProcess, end: WorkerEnd) -> None:
+        if worker.fork_failed:
+            raise EngineStateError(
+                f"No worker started in {self._ends.failed_starts} attempts: {end.cause}. Raise the "
+                'limit on processes or memory (see "ulimit -a"), or use fewer workers.'
+            )
 
     def _require_loadable(self, end: WorkerEnd) -> None:
         attempts = self._ends.failed_starts

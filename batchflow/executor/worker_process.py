@@ -74,13 +74,18 @@ class WorkerProcess:
         self._overdue_since: float | None = None
         self._ended_for: str | None = None
         self._silent_since: tuple[int, float] | None = None
-        self.channel, theirs = socket_pair()
-        self._inlet = Inlet(self.channel)
-        lifeline, self._lifeline = os.pipe()
-        with anonymous_file("batchflow-control") as page, theirs:
+        # Where a limit on open files is met on the way, what was opened is closed.
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as given:
+            self.channel, theirs = map(ours.enter_context, socket_pair())
+            given.enter_context(theirs)
+            self._inlet = Inlet(self.channel)
+            lifeline, self._lifeline = os.pipe()
+            given.callback(os.close, lifeline)
+            ours.callback(os.close, self._lifeline)
+            page = given.enter_context(anonymous_file("batchflow-control"))
             self._page = ControlPage(page)
             self._process = fork_server.fork(theirs.fileno(), page.fileno(), lifeline)
-        os.close(lifeline)
+            ours.pop_all()
         self.send_log_levels(LogLevels.of_this_process())
         self._send(MessageKind.SETUP, int(log_values), lambda file: _write(file, setup))
 
@@ -93,6 +98,12 @@ class WorkerProcess:
     def reports(self) -> int:
         """The descriptor that is readable once the process has started, and once it has ended."""
         return self._process.reports
+
+    @property
+    def fork_failed(self) -> bool:
+        """Whether the process couldn't be created."""
+        pid = self._process.pid
+        return pid is not None and pid < 0
 
     @property
     def slots(self) -> int:
