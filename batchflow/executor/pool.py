@@ -83,16 +83,14 @@ class WorkerPool:
             self._log_levels = levels
             for worker in self._all():
                 worker.send_log_levels(levels)
-        redefined = self._code.redefined()
-        if not redefined:
-            return
-        self._code = SentCode(self._context.workflows)
-        self.abandon()
-        log.info(
-            "Workers are started again, because this was redefined: %s.",
-            ", ".join(redefined),
-            extra={"action": "replace_code", "names": redefined},
-        )
+        if redefined := self._code.redefined():
+            self._code = SentCode(self._context.workflows)
+            self.abandon()
+            log.info(
+                "Workers are started again, because this was redefined: %s.",
+                ", ".join(redefined),
+                extra={"action": "replace_code", "names": redefined},
+            )
 
     @property
     def slots(self) -> int:
