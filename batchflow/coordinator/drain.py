@@ -28,6 +28,7 @@ class Drain:
     def __init__(self, context: DrainContext, options: DrainOptions) -> None:
         self._executor, self._stop = context.executor, context.stop
         self._clock, self._inbox = context.clock, context.inbox
+        self._claimed = context.store.claimed
         self._grace_seconds = context.config.grace_seconds
         self._options = options
         self._reached_until = False
@@ -91,6 +92,7 @@ class Drain:
             if self._flight:
                 # After an error or the grace time, the chunks under way are abandoned.
                 self._executor.abandon()
+            self._claimed.clear()
             self._executor.request_stop(stop=False)
 
     def _cycle(self) -> bool:

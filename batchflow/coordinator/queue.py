@@ -114,6 +114,7 @@ class RunQueue:
         self._backlog.claim(span)
         rows = self._without_deferred(span, self._select(span, step, now))
         if rows.num_rows:
+            self._store.claimed.add(self.workflow.name, span, rows["#seq"])
             return Claim(self.workflow, step, span, rows)
         self._backlog.release(span)
         return None
@@ -126,6 +127,7 @@ class RunQueue:
     def release(self, span: Span) -> None:
         """Make a span claimable again, after all of it was committed or returned."""
         self._backlog.release(span)
+        self._store.claimed.remove(self.workflow.name, span)
 
     def record_skipped(self, code: int, rows: pa.Table) -> None:
         """Leave these runs alone until something changes them."""

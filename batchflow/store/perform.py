@@ -29,6 +29,7 @@ from batchflow.store.database.ctrl_c import CtrlC
 from batchflow.store.loading.load import load
 from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.query.catalog import tables_with
+from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.control import (
     RunChange,
     cancel_change,
@@ -51,6 +52,7 @@ class OpenStore:
         tables: Where the tables of each workflow are.
         layouts: The same, of the workflows whose definition is known.
         triggers: Start single runs of these workflows.
+        claimed: The runs that a drain has claimed.
         report: Called with each change after it was committed.
     """
 
@@ -58,6 +60,7 @@ class OpenStore:
     tables: Mapping[str, Tables]
     layouts: Mapping[str, Layout]
     triggers: Mapping[str, SingleTrigger]
+    claimed: ClaimedRuns
     report: Callable[[StoreChange], None]
 
 
@@ -78,7 +81,7 @@ def _trigger(store: OpenStore, request: Trigger, now: datetime) -> UUID:
 
 def _trigger_many(store: OpenStore, request: TriggerMany, now: datetime) -> LoadReport:
     layout = store.layouts[chosen_workflow(store.layouts, request.workflow)]
-    report = load(store.connection, layout, request, now)
+    report = load(store.connection, layout, request, now, store.claimed)
     if report.loaded:
         added = RunsAdded(layout.name, report.code, report.first_seq, report.last_seq)
         store.report(added)

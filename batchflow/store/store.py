@@ -32,6 +32,7 @@ from batchflow.store.runs.backlog_counts import (
     count_work_left,
 )
 from batchflow.store.runs.claimable import claim_runs
+from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
@@ -52,6 +53,7 @@ class Store:
     Attributes:
         path: The file, as an absolute path without symlinks; ``":memory:"`` if there is none.
         connection: The connection to DuckDB that all of its methods use.
+        claimed: The runs that a drain has claimed.
         listeners: They are called with each change that an operation makes.
     """
 
@@ -69,11 +71,13 @@ class Store:
         self._layouts = layouts
         self._source = LocalSource(connection)
         self.listeners: list[Callable[[StoreChange], None]] = []
+        self.claimed = ClaimedRuns()
         self._open = OpenStore(
             connection=connection,
             tables=layouts if tables is None else tables,
             layouts=layouts,
             triggers={name: SingleTrigger(connection, each) for name, each in layouts.items()},
+            claimed=self.claimed,
             report=self._report,
         )
 

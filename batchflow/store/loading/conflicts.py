@@ -10,7 +10,13 @@ from batchflow.errors import ConflictError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.load_checks import SAMPLE_ROWS, STAGE, VALID, Load, Profile
 from batchflow.store.loading.load_plan import STAGED_ID
-from batchflow.store.loading.updates import UPDATES, find_updates, waiting
+from batchflow.store.loading.updates import (
+    CLAIMED,
+    UPDATES,
+    find_updates,
+    stage_claimed,
+    waiting,
+)
 from batchflow.store.runs.loaded_ids import has_loaded, is_loaded
 from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
 from batchflow.store.schema.layout import literal
@@ -80,6 +86,9 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
     Raises:
         ConflictError: There are some, and ``on_conflict`` is "error".
     """
+    may_update = load.options.on_conflict == "update"
+    if may_update:
+        stage_claimed(cursor, load)
     parts = [
         f'SELECT rowid AS "row", {literal(reason)} AS reason FROM {STAGE} '
         f"WHERE {VALID} AND {condition}"
@@ -98,7 +107,6 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
         f"count(*) FILTER (reason <> {literal(LOADED)}) FROM {CONFLICTS}"
     ).fetchall()
     sample = _sample(cursor, load, rejected) if rejected else ()
-    may_update = load.options.on_conflict == "update"
     updated = find_updates(cursor, load, CONFLICTS) if may_update else 0
     return Conflicts(rejected, loaded, updated, sample)
 
@@ -166,5 +174,5 @@ def kept_rows(cursor: Cursor, found: Conflicts) -> str:
 
 def drop_stages(cursor: Cursor) -> None:
     """Drop the temporary tables."""
-    for table in (STAGE, CONFLICTS, UPDATES, KEPT):
+    for table in (STAGE, CONFLICTS, CLAIMED, UPDATES, KEPT):
         cursor.execute(f"DROP TABLE IF EXISTS {table}")

@@ -43,6 +43,7 @@ from batchflow.store.loading.source_instance import OutsideRows
 from batchflow.store.loading.sources import open_source
 from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.loading.updates import update_runs
+from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
 
@@ -55,13 +56,20 @@ class _Call:
     request: TriggerMany
     code: int
     now: datetime
+    claimed: ClaimedRuns
 
 
 class _NotDirectError(Exception):
     """A row conflicts, so that the rows have to be staged."""
 
 
-def load(connection: Connection, layout: Layout, request: TriggerMany, now: datetime) -> LoadReport:
+def load(
+    connection: Connection,
+    layout: Layout,
+    request: TriggerMany,
+    now: datetime,
+    claimed: ClaimedRuns | None = None,
+) -> LoadReport:
     """Start a run for each row of a source: all, or none.
 
     Each file is loaded with its own columns and types, and entered in the ledger in the same
@@ -75,6 +83,7 @@ def load(connection: Connection, layout: Layout, request: TriggerMany, now: date
         layout: Where the runs of the workflow are stored.
         request: The source, what to do with rows that can't be loaded, and where the runs begin.
         now: The time of the runs' creation.
+        claimed: The runs that a drain has claimed, which ``on_conflict="update"`` leaves alone.
 
     Raises:
         SourceError: The source can't be read, lacks columns, or has columns of other types.
@@ -84,7 +93,8 @@ def load(connection: Connection, layout: Layout, request: TriggerMany, now: date
         LoadError: The status where the runs begin is not clear, or a default doesn't fit its
             field.
     """
-    call = _Call(connection, layout, request, starting_code(layout.workflow, request.at), now)
+    code = starting_code(layout.workflow, request.at)
+    call = _Call(connection, layout, request, code, now, claimed or ClaimedRuns())
     files = source_files(connection.cursor(), request.source)
     if not files:
         with _opened(call, request.source) as load, connection.write() as cursor:
@@ -140,7 +150,11 @@ def _opened(call: _Call, given: Any) -> Iterator[Load]:
         columns = plan_columns(source, match, layout)
         missing = [field for field in layout.fields if field.name not in match.columns]
         with defaults(cursor, missing) as values:
-            yield Load(layout, source, columns, values, request, call.code, call.now, log_values)
+            yield Load(
+                *(layout, source, columns, values, request, call.code, call.now),
+                claimed=call.claimed,
+                log_values=log_values,
+            )
 
 
 def _nothing_loaded(cursor: Cursor, call: _Call) -> LoadReport:

@@ -14,6 +14,7 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.ledger import SourceFile
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.sources import LoadSource
+from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.schema.layout import Layout, literal, quote
 
 STAGE: Final = "temp.batchflow_stage"
@@ -38,6 +39,7 @@ class Load:
         options: The options of the load.
         code: The status where the runs begin.
         now: The time of the runs' creation.
+        claimed: The runs that a drain has claimed.
         log_values: Whether messages may show values that don't fit.
         file: The file that is the source, if it is one.
         load_id: The file's entry in the ledger.
@@ -50,6 +52,7 @@ class Load:
     options: TriggerMany
     code: int
     now: datetime
+    claimed: ClaimedRuns
     log_values: bool = False
     file: SourceFile | None = None
     load_id: int | None = None

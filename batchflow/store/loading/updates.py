@@ -8,6 +8,7 @@ from typing import Final
 from batchflow import crash_point
 from batchflow.definition.run_state import RunState
 from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.loading.load_checks import STAGE, VALID, Load
 from batchflow.store.loading.load_plan import STAGED_ID
 from batchflow.store.query.queries import HAS_TRANSITIONS
@@ -16,14 +17,23 @@ from batchflow.store.runs.unfinished import UNFINISHED
 from batchflow.store.schema.layout import EDITED, literal
 
 UPDATES: Final = "temp.batchflow_updates"
+CLAIMED: Final = "temp.batchflow_claimed"
 
 _WAITING: Final = ", ".join(literal(s.name) for s in (RunState.INITIATED, RunState.PAUSED))
 
 
 def waiting(load: Load) -> str:
     """Return the condition that a run is unfinished, and isn't being executed."""
+    # The commit of a run that is being executed would be refused, and its step executed again.
+    idle = f"seq NOT IN (SELECT seq FROM {CLAIMED})"
     retried = f"next_attempt_at > {literal(load.now.isoformat())}::TIMESTAMPTZ"
-    return f"{UNFINISHED} AND (run_state IN ({_WAITING}) OR {retried})"
+    return f"{UNFINISHED} AND (run_state IN ({_WAITING}) OR {retried}) AND {idle}"
+
+
+def stage_claimed(cursor: Cursor, load: Load) -> None:
+    """Copy the seqs of the runs that a drain has claimed to a temporary table."""
+    with staged(cursor, load.claimed.of(load.layout.name)):
+        cursor.execute(f"CREATE TEMP TABLE {CLAIMED} AS FROM {STAGED}").fetchall()
 
 
 def find_updates(cursor: Cursor, load: Load, conflicts: str) -> int:
