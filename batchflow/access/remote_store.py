@@ -22,8 +22,9 @@ from batchflow.operation.parameters import Params
 from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
 from batchflow.store.database.instance import Cursor, in_memory
+from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_objects import ObjectStream
-from batchflow.store.loading.sources import is_sql, iterable_of, paths_of, translated
+from batchflow.store.loading.sources import is_sql, iterable_of, paths_of
 from batchflow.store.loading.trigger import object_row
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.source import Columns, Rows

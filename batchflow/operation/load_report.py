@@ -83,6 +83,22 @@ class SkippedFile:
 
 
 @dataclass(frozen=True)
+class FilledColumns:
+    """A file without columns for some fields, whose rows took the fields' defaults.
+
+    Attributes:
+        path: The file.
+        columns: The fields.
+    """
+
+    path: str
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.columns)} in {self.path!r}"
+
+
+@dataclass(frozen=True)
 class LoadReport:
     """The number of runs that a load started, and the rows and files that it left out.
 
@@ -104,6 +120,7 @@ class LoadReport:
         updated: The number of runs whose object was replaced.
         files: The files that were loaded.
         skipped_files: The files that were skipped, because their content was loaded before.
+        filled: The files that lack columns, and the fields that took their defaults.
     """
 
     workflow: str
@@ -120,6 +137,7 @@ class LoadReport:
     updated: int = 0
     files: tuple[FileReport, ...] = ()
     skipped_files: tuple[SkippedFile, ...] = ()
+    filled: tuple[FilledColumns, ...] = ()
 
     def __add__(self, later: LoadReport) -> LoadReport:
         """Return the report of two sources, of which `later` was loaded next."""
@@ -134,6 +152,7 @@ class LoadReport:
             skipped_loaded=self.skipped_loaded + later.skipped_loaded,
             updated=self.updated + later.updated,
             files=(*self.files, *later.files),
+            filled=(*self.filled, *later.filled),
         )
 
     def __str__(self) -> str:
@@ -151,6 +170,8 @@ class LoadReport:
         changed = [_changed(each) for each in self.files if each.changed_since is not None]
         if changed:
             yield f"  changed: {counted(len(changed), 'file')} ({_listed(changed)})"
+        if self.filled:
+            yield f"  filled with defaults: {_listed([str(each) for each in self.filled])}"
         if self.skipped_loaded:
             their = "its foreign id was" if self.skipped_loaded == 1 else "their foreign ids were"
             yield f"  skipped: {counted(self.skipped_loaded, 'row')}, because {their} loaded before"

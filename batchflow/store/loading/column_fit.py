@@ -7,50 +7,35 @@ is checked, or the pair is refused.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
 
-from batchflow.columns.times import LONGEST_MICROSECONDS
 from batchflow.definition.fields import FieldType, Kind
+from batchflow.store.loading.exact_cast import (
+    Fit,
+    Fitting,
+    castable,
+    exact,
+    no_match,
+    round_trip,
+    without_empty,
+)
+from batchflow.store.loading.json_text import with_quoted_numbers
+from batchflow.store.loading.time_fit import fit_date, fit_duration, fit_naive, fit_utc
 from batchflow.store.schema.layout import literal, quote
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The SQL that converts a source's values to a field's type.
-
-    Attributes:
-        value: The converted value; NULL if it doesn't fit.
-        misfit: A condition: true if a value that isn't NULL doesn't fit, else NULL or false. None
-            if every value fits.
-    """
-
-    value: str
-    misfit: str | None = None
-
-
-Fitting = Callable[[DuckDBPyType, FieldType, str], Fit | None]
 
 _SMALL_INTEGERS: Final = frozenset(
     {"tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger"}
 )
 _INTEGERS: Final = _SMALL_INTEGERS | {"bigint", "ubigint", "hugeint", "uhugeint"}
 _FLOATS: Final = frozenset({"float", "double"})
-_COARSE_TIMESTAMPS: Final = frozenset({"timestamp", "timestamp_s", "timestamp_ms"})
-_TIMESTAMPS: Final = _COARSE_TIMESTAMPS | {"timestamp_ns"}
 _TEXTS: Final = frozenset({"varchar", "enum"})
 
 _INTEGER_TEXT: Final = r"\s*[+-]?\d+(\.0*)?\s*"
-_TIME_TEXT: Final = r"\s*[+-]?\d+-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?"
-_NAIVE_TEXT: Final = _TIME_TEXT + r")?\s*"
-_UTC_TEXT: Final = _TIME_TEXT + r"\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*"
 _INFINITY_TEXT: Final = r"\s*[+-]?inf(inity)?\s*"
-
-_DAY_MICROSECONDS: Final = 86_400_000_000
 
 
 def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -63,7 +48,9 @@ def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     """
     if source.id == "null":
         return Fit(f"CAST(NULL AS {field_type.sql})")
-    if field_type.kind.nested and str(source) in ("VARCHAR", "JSON"):
+    if str(source) == "JSON":
+        return _from_json(field_type, value)
+    if field_type.kind.nested and str(source) == "VARCHAR":
         return _from_text(field_type, value)
     return _FITTINGS[field_type.kind](source, field_type, value)
 
@@ -83,173 +70,147 @@ def unfit(source: DuckDBPyType, field_type: FieldType, value: str) -> tuple[str,
     return fitting.value, " OR ".join(conditions) or None
 
 
-def text_type(field_type: FieldType) -> str:
-    """Return the field's type in SQL with text in place of each scalar, as in text files."""
-    children = [text_type(child) for _, child in field_type.children]
-    if field_type.kind is Kind.LIST:
-        return f"{children[0]}[]"
-    if field_type.kind is Kind.MAP:
-        return f"MAP(VARCHAR, {children[1]})"
-    if field_type.kind is Kind.STRUCT:
-        names = (quote(name) for name, _ in field_type.children)
-        parts = (f"{name} {child}" for name, child in zip(names, children, strict=True))
-        return f"STRUCT({', '.join(parts)})"
-    return "VARCHAR"
-
-
-def _exact(value: str, field_type: FieldType) -> Fit:
-    return Fit(f"CAST({value} AS {field_type.sql})")
-
-
-def _round_trip(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit:
-    """Accept a value if it is the same after a cast to the field's type and back."""
-    cast = f"TRY_CAST({value} AS {field_type.sql})"
-    return Fit(cast, f"{value} IS DISTINCT FROM TRY_CAST({cast} AS {source})")
-
-
-def _castable(value: str, field_type: FieldType, *also: str) -> Fit:
-    """Accept a value if it can be cast, and none of the other conditions is true."""
-    cast = f"TRY_CAST({value} AS {field_type.sql})"
-    misfits = " OR ".join([f"{cast} IS NULL", *also])
-    return Fit(cast, f"{value} IS NOT NULL AND ({misfits})")
-
-
-def _without_empty(value: str) -> str:
-    # A quoted empty cell of a CSV file is an empty text. Other fields read it as no value.
-    return f"nullif({value}, '')"
-
-
-def _no_match(value: str, pattern: str) -> str:
-    return f"NOT regexp_full_match({value}, {literal(pattern)})"
-
-
 def _integer(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id in _SMALL_INTEGERS or source.id == "bigint":
-        return _exact(value, field_type)
+        return exact(value, field_type)
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
-        return _round_trip(source, field_type, value)
+        return round_trip(source, field_type, value)
     if source.id == "varchar":
-        return _castable(_without_empty(value), field_type, _no_match(value, _INTEGER_TEXT))
+        return castable(without_empty(value), field_type, no_match(value, _INTEGER_TEXT))
     return None
 
 
 def _float(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id in _FLOATS or source.id in _SMALL_INTEGERS:
-        return _exact(value, field_type)
+        return exact(value, field_type)
     if source.id in _INTEGERS or source.id == "decimal":
-        return _round_trip(source, field_type, value)
+        return round_trip(source, field_type, value)
     if source.id == "varchar":
         infinite = f"isinf(TRY_CAST({value} AS DOUBLE))"
-        named = _no_match(f"lower({value})", _INFINITY_TEXT)
-        return _castable(_without_empty(value), field_type, f"({infinite} AND {named})")
+        named = no_match(f"lower({value})", _INFINITY_TEXT)
+        return castable(without_empty(value), field_type, f"({infinite} AND {named})")
     return None
 
 
 def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
         if str(source) == field_type.sql.replace(", ", ","):
-            return _exact(value, field_type)
-        return _round_trip(source, field_type, value)
+            return exact(value, field_type)
+        return round_trip(source, field_type, value)
     if source.id == "varchar":
         # A cast would round further digits away.
         pattern = rf"\s*[+-]?\d*(\.\d{{0,{field_type.arrow.scale}}}0*)?\s*"
-        return _castable(_without_empty(value), field_type, _no_match(value, pattern))
+        return castable(without_empty(value), field_type, no_match(value, pattern))
     return None
 
 
 def _boolean(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "boolean":
-        return _exact(value, field_type)
+        return exact(value, field_type)
     if source.id in _INTEGERS:
-        return _round_trip(source, field_type, value)
-    return _castable(_without_empty(value), field_type) if source.id == "varchar" else None
+        return round_trip(source, field_type, value)
+    return castable(without_empty(value), field_type) if source.id == "varchar" else None
 
 
 def _text(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     kept = source.id in _TEXTS or source.id in _INTEGERS or source.id == "uuid"
-    return _exact(value, field_type) if kept else None
+    return exact(value, field_type) if kept else None
 
 
 def _bytes(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "varchar":
         return Fit(f"encode({value})")
-    return _exact(value, field_type) if source.id == "blob" else None
-
-
-def _date(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id == "date":
-        return _exact(value, field_type)
-    if source.id in _TIMESTAMPS:
-        return _round_trip(source, field_type, value)
-    if source.id == "varchar":
-        midnight = f"CAST(TRY_CAST({value} AS DATE) AS TIMESTAMP)"
-        cut = f"TRY_CAST({value} AS TIMESTAMP) IS DISTINCT FROM {midnight}"
-        return _castable(_without_empty(value), field_type, _no_match(value, _NAIVE_TEXT), cut)
-    return None
-
-
-def _naive(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    return _point_in_time(source, field_type, value, _NAIVE_TEXT)
-
-
-def _utc(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id == "timestamp with time zone":
-        return _exact(value, field_type)
-    return _point_in_time(source, field_type, value, _UTC_TEXT)
-
-
-def _point_in_time(
-    source: DuckDBPyType, field_type: FieldType, value: str, pattern: str
-) -> Fit | None:
-    if source.id in _COARSE_TIMESTAMPS or source.id == "date":
-        return _castable(value, field_type)
-    if source.id == "timestamp_ns":
-        return _round_trip(source, field_type, value)
-    if source.id == "varchar":
-        return _castable(_without_empty(value), field_type, _no_match(value, pattern))
-    return None
-
-
-def _duration(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id not in ("interval", "varchar"):
-        return None
-    # A month has no fixed length.
-    interval = f"TRY_CAST({value} AS INTERVAL)"
-    months = f"datepart('year', {interval}) <> 0 OR datepart('month', {interval}) <> 0"
-    total = f"epoch_us({interval})"
-    within_days = f"{total} - {_DAY_MICROSECONDS} * datepart('day', {interval})"
-    beyond = " OR ".join(f"NOT {_is_readable(each)}" for each in (total, within_days))
-    return _castable(
-        _without_empty(value) if source.id == "varchar" else value, field_type, months, beyond
-    )
-
-
-def _is_readable(microseconds: str) -> str:
-    longest = LONGEST_MICROSECONDS
-    return f"coalesce(TRY({microseconds}) BETWEEN -{longest} AND {longest}, false)"
+    return exact(value, field_type) if source.id == "blob" else None
 
 
 def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "uuid":
-        return _exact(value, field_type)
-    return _castable(_without_empty(value), field_type) if source.id == "varchar" else None
+        return exact(value, field_type)
+    return castable(without_empty(value), field_type) if source.id == "varchar" else None
 
 
 def _enum(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id not in _TEXTS:
         return None
-    return _castable(f"CAST({value} AS VARCHAR)", field_type)
+    return castable(f"CAST({value} AS VARCHAR)", field_type)
 
 
 def _from_text(field_type: FieldType, value: str) -> Fit | None:
-    """Parse text or JSON into the field's structure, with text for its scalars, and fit that."""
-    shape = text_type(field_type)
-    read = f"TRY_CAST({value} AS {shape})"
-    inner = fit(DuckDBPyType(shape), field_type, read)
+    """Parse JSON, or DuckDB's own text of nested values, and fit that."""
+    document = _variable(value)
+    as_json = _from_json(field_type, f"CAST({document} AS JSON)")
+    as_text = _parsed(field_type, document, f"TRY_CAST({document} AS {_shape(field_type)})")
+    if as_json is None or as_text is None:
+        return None
+    is_json = f"json_valid({document})"
+    both = Fit(
+        f"CASE WHEN {is_json} THEN {as_json.value} ELSE {as_text.value} END",
+        f"CASE WHEN {is_json} THEN {as_json.misfit} ELSE {as_text.misfit} END",
+    )
+    # DuckDB would change long numbers, and the spelling of those with a fraction.
+    numbers = f"regexp_matches({value}, '[0-9][.eE]|[0-9]{{16}}') AND json_valid({value})"
+    text = f"CASE WHEN {numbers} THEN {with_quoted_numbers(value)} ELSE {value} END"
+    return _computed_once(text, document, both)
+
+
+def _from_json(field_type: FieldType, value: str) -> Fit | None:
+    """Fit a value of the type JSON."""
+    if field_type.kind.nested:
+        item = _variable(value)
+        inner = _parsed(field_type, item, _json_parts(field_type, item))
+        return None if inner is None else _computed_once(value, item, inner)
+    is_text = f"left(CAST({value} AS VARCHAR), 1) = '\"'"
+    text = f"CASE WHEN {is_text} THEN {value} ->> '$' ELSE CAST({value} AS VARCHAR) END"
+    item = _variable(value)
+    inner = fit(DuckDBPyType("VARCHAR"), field_type, item)
+    if inner is None:
+        return None
+    fitted = _computed_once(f"({text})", item, Fit(inner.value, inner.misfit or "false"))
+    if field_type.kind is not Kind.STR:
+        return fitted
+    # DuckDB doesn't keep how a number with a fraction is written.
+    fraction = f"regexp_matches(CAST({value} AS VARCHAR), '^-?[0-9]+[.eE]')"
+    return Fit(fitted.value, f"({fitted.misfit}) OR {fraction}")
+
+
+def _parsed(field_type: FieldType, given: str, read: str) -> Fit | None:
+    """Fit what is read of a text one level deep; deeper levels are still text, or JSON."""
+    child = "JSON" if "JSON" in read else "VARCHAR"
+    inner = fit(DuckDBPyType(_shape(field_type, child)), field_type, read)
     if inner is None:
         return None
     misfits = [f"{read} IS NULL", *([inner.misfit] if inner.misfit else [])]
-    return Fit(inner.value, f"{value} IS NOT NULL AND (({') OR ('.join(misfits)}))")
+    return Fit(inner.value, f"{given} IS NOT NULL AND (({') OR ('.join(misfits)}))")
+
+
+def _json_parts(field_type: FieldType, value: str) -> str:
+    """Return the SQL of the parts of a JSON value; NULL if it isn't of the field's kind."""
+    if field_type.kind is Kind.MAP:
+        return f"TRY_CAST({value} AS MAP(VARCHAR, JSON))"
+    is_list = field_type.kind is Kind.LIST
+    names = [name for name, _ in field_type.children]
+    structure = json.dumps(["JSON"] if is_list else dict.fromkeys(names, "JSON"))
+    expected = "ARRAY" if is_list else "OBJECT"
+    return (
+        f"CASE WHEN json_type({value}) = '{expected}' "
+        f"THEN from_json({value}, {literal(structure)}) END"
+    )
+
+
+def _shape(field_type: FieldType, child: str = "VARCHAR") -> str:
+    """Return the field's type in SQL with `child` in place of what it contains."""
+    if field_type.kind is Kind.LIST:
+        return f"{child}[]"
+    if field_type.kind is Kind.MAP:
+        return f"MAP(VARCHAR, {child})"
+    return f"STRUCT({', '.join(f'{quote(name)} {child}' for name, _ in field_type.children)})"
+
+
+def _computed_once(value: str, name: str, inner: Fit) -> Fit:
+    """Return a fit of `value` that uses it as `name`, so that long SQL isn't repeated."""
+    pair = f"{{'fitted': {inner.value}, 'misfit': {inner.misfit}}}"
+    both = f"list_extract(list_transform([{value}], lambda {name}: {pair}), 1)"
+    return Fit(f"struct_extract({both}, 'fitted')", f"struct_extract({both}, 'misfit')")
 
 
 def _list(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -332,10 +293,10 @@ _FITTINGS: Final[dict[Kind, Fitting]] = {
     Kind.DECIMAL: _decimal,
     Kind.STR: _text,
     Kind.BYTES: _bytes,
-    Kind.DATE: _date,
-    Kind.DATETIME: _naive,
-    Kind.DATETIME_UTC: _utc,
-    Kind.TIMEDELTA: _duration,
+    Kind.DATE: fit_date,
+    Kind.DATETIME: fit_naive,
+    Kind.DATETIME_UTC: fit_utc,
+    Kind.TIMEDELTA: fit_duration,
     Kind.UUID: _uuid,
     Kind.ENUM: _enum,
     Kind.STRUCT: _struct,

@@ -22,25 +22,31 @@ from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.loading import load_checks
-from batchflow.store.loading.column_match import match_columns, refuse_alike
+from batchflow.store.loading.column_match import ColumnMatch, match_columns, refuse_alike
 from batchflow.store.loading.conflicts import (
     drop_stages,
     find_conflicts,
     kept_rows,
     source_conflicts,
 )
+from batchflow.store.loading.field_defaults import (
+    RUN_DEFAULTS,
+    defaults,
+    is_made_per_run,
+    stage_run_defaults,
+)
+from batchflow.store.loading.fitted_table import MISFIT, Wanted
 from batchflow.store.loading.ledger import Ledger, SourceFile, source_files
 from batchflow.store.loading.load_checks import STAGE, Load
 from batchflow.store.loading.load_keys import ForeignIdCheck, UncleanKeysError
 from batchflow.store.loading.load_plan import (
     STAGED_ID,
-    defaults,
     engine_values,
     plan_columns,
 )
 from batchflow.store.loading.rejected import keep_rejected
-from batchflow.store.loading.source_instance import OutsideRows
-from batchflow.store.loading.sources import open_source
+from batchflow.store.loading.source_instance import POSITION, OutsideRows
+from batchflow.store.loading.sources import LoadSource, open_source
 from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.loading.updates import update_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
@@ -76,7 +82,7 @@ def load(
     transaction. A file whose content is in the ledger is skipped. A foreign id with an unfinished
     run isn't started again. Values are converted to their fields' types if that loses nothing. For
     columns that the source lacks, the runs get their fields' defaults; a default factory is called
-    once for each file.
+    once for each run.
 
     Args:
         connection: The connection to the store; the load waits for its write lock.
@@ -141,20 +147,27 @@ def _opened(call: _Call, given: Any) -> Iterator[Load]:
     """Open a source, and plan how its columns are loaded."""
     layout, request = call.layout, call.request
     cursor, log_values = call.connection.cursor(), call.connection.log_values
-    with open_source(cursor, layout.workflow, given, request.foreign_id, log_values) as source:
-        refuse_alike(source.label, source.written, layout.fields, request.foreign_id)
-        names = list(source.columns)
-        match = match_columns(
-            source.label, names, layout.fields, request.foreign_id, request.strict
-        )
-        columns = plan_columns(source, match, layout)
-        missing = [field for field in layout.fields if field.name not in match.columns]
-        with defaults(cursor, missing) as values:
+    wanted = Wanted(layout.fields, request.foreign_id, request.strict, log_values)
+    with open_source(cursor, layout.workflow, given, wanted) as source:
+        columns = plan_columns(source, _match(source, wanted), layout)
+        loaded = {column.into for column in columns}
+        missing = [field for field in layout.fields if quote(field.column) not in loaded]
+        constant = [field for field in missing if not is_made_per_run(field)]
+        with defaults(cursor, constant) as values:
             yield Load(
                 *(layout, source, columns, values, request, call.code, call.now),
                 claimed=call.claimed,
                 log_values=log_values,
+                missing=missing,
             )
+
+
+def _match(source: LoadSource, wanted: Wanted) -> ColumnMatch:
+    if source.fitted is not None:
+        return source.fitted.match
+    refuse_alike(source.label, source.written, wanted.fields, wanted.foreign_id)
+    names = list(source.columns)
+    return match_columns(source.label, names, wanted.fields, wanted.foreign_id, wanted.strict)
 
 
 def _nothing_loaded(cursor: Cursor, call: _Call) -> LoadReport:
@@ -173,8 +186,8 @@ def _load_directly(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadRepo
 def _insert_from_source(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:
     values = {column.into: column.value for column in load.columns}
     watch = ForeignIdCheck(outside, load.columns[0])
-    with load.source.tables(cursor, load.source_columns, watch) as tables:
-        report = _insert(cursor, load, values, quote(outside.position), tables)
+    with load.source.tables(cursor, [*load.source_columns, MISFIT], watch) as tables:
+        report = _insert(cursor, load, values, quote(POSITION), tables)
     watch.check_rows(report.loaded, load.source.label)
     return report
 
@@ -205,6 +218,8 @@ def _load_staged(cursor: Cursor, load: Load) -> LoadReport:
 def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
     values = {column.into: column.into for column in load.columns}
     position = load_checks.staged_position(cursor, table)
+    if load.made_per_run:
+        table, position = _with_run_defaults(cursor, load, table, position)
     try:
         return _insert(cursor, load, values, position, [table])
     except duckdb.Error as error:
@@ -215,6 +230,14 @@ def _insert_staged(cursor: Cursor, load: Load, table: str) -> LoadReport:
         ) from cause(error)
 
 
+def _with_run_defaults(cursor: Cursor, load: Load, table: str, position: str) -> tuple[str, str]:
+    """Return the SQL of the rows with their own defaults, and of their position."""
+    [(rows,)] = cursor.execute(f"SELECT count(*) FROM {table}").fetchall()
+    stage_run_defaults(cursor, load.made_per_run, rows)
+    placed = f"(SELECT *, {position} AS {quote(POSITION)} FROM {table})"
+    return f"{placed} POSITIONAL JOIN {RUN_DEFAULTS}", quote(POSITION)
+
+
 def _insert(
     cursor: Cursor, load: Load, values: dict[str, str], position: str, tables: Iterable[str]
 ) -> LoadReport:
@@ -222,6 +245,7 @@ def _insert(
     layout = load.layout
     first = next_seq(cursor, layout.name)
     of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
+    of_runs.update({quote(field.column): quote(field.column) for field in load.made_per_run})
     of_runs["foreign_id"] = of_runs.pop(STAGED_ID)
     loaded = 0
     for table in tables:
@@ -241,6 +265,7 @@ def _report(load: Load, first_seq: int, loaded: int) -> LoadReport:
         status=load.layout.workflow.status_names[load.code],
         code=load.code,
         loaded=loaded,
+        filled=load.filled,
         first_seq=first_seq,
         last_seq=first_seq + loaded - 1,
     )

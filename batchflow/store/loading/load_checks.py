@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from batchflow.definition.fields import Field
 from batchflow.errors import InvalidRowsError
-from batchflow.operation.load_report import InvalidColumn
+from batchflow.operation.load_report import FilledColumns, InvalidColumn
 from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.field_defaults import is_made_per_run
+from batchflow.store.loading.fitted_table import FOUND, MISFIT, RECORD, SHOWN_CHARACTERS
 from batchflow.store.loading.ledger import SourceFile
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.sources import LoadSource
@@ -20,10 +23,9 @@ from batchflow.store.schema.layout import Layout, literal, quote
 STAGE: Final = "temp.batchflow_stage"
 SAMPLE_ROWS: Final = 5
 
-_MISFIT: Final = quote("#misfit")
-_FOUND: Final = quote("#found")
-STAGED_RECORD: Final = quote("#record")
-_SHOWN_CHARACTERS: Final = 100
+_MISFIT: Final = quote(MISFIT)
+_FOUND: Final = quote(FOUND)
+STAGED_RECORD: Final = quote(RECORD)
 VALID: Final = f"{_MISFIT} IS NULL"
 
 
@@ -43,6 +45,7 @@ class Load:
         log_values: Whether messages may show values that don't fit.
         file: The file that is the source, if it is one.
         load_id: The file's entry in the ledger.
+        missing: The fields that the source has no column for.
     """
 
     layout: Layout
@@ -56,6 +59,7 @@ class Load:
     log_values: bool = False
     file: SourceFile | None = None
     load_id: int | None = None
+    missing: Sequence[Field] = ()
 
     @property
     def source_name(self) -> str:
@@ -66,6 +70,18 @@ class Load:
     def source_columns(self) -> list[str]:
         """Return the columns of the source that are read."""
         return [column.column for column in self.columns]
+
+    @property
+    def made_per_run(self) -> list[Field]:
+        """Return the missing fields whose default a factory makes for each run."""
+        return [field for field in self.missing if is_made_per_run(field)]
+
+    @property
+    def filled(self) -> tuple[FilledColumns, ...]:
+        """Return the file with the fields that take their defaults, if it has any."""
+        if self.file is None or not self.missing:
+            return ()
+        return (FilledColumns(self.file.name, tuple(field.name for field in self.missing)),)
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,8 @@ def stage(cursor: Cursor, load: Load) -> Profile:
     """Read the source once, into a temporary table with the values in their fields' types."""
     values = ", ".join(f"{column.value} AS {column.into}" for column in load.columns)
     into = f"CREATE TEMP TABLE {STAGE} AS"
-    with load.source.tables(cursor, load.source_columns) as tables:
+    marks = [] if load.source.fitted is None else [MISFIT, FOUND, RECORD]
+    with load.source.tables(cursor, [*load.source_columns, *marks]) as tables:
         for table in tables:
             query = (
                 f"SELECT {values}, {_misfit(load)} AS {_MISFIT}, {_found(load)} AS {_FOUND}, "
@@ -137,16 +154,19 @@ def _misfit(load: Load) -> str:
     ]
     if load.source.misfit is not None:
         # Objects have all fields, in the order of the columns after the foreign id.
+        before = 1 if load.source.fitted is None else 0
         found = quote(load.source.misfit)
-        cases.insert(0, f"WHEN {found} IS NOT NULL THEN {found} + 1")
+        cases.insert(0, f"WHEN {found} IS NOT NULL THEN {found} + {before}")
     return f"CAST(CASE {' '.join(cases)} END AS SMALLINT)"
 
 
 def _found(load: Load) -> str:
     """Return the SQL for the text of the value that doesn't fit; NULL if it may not be shown."""
+    if load.source.fitted is not None:
+        return quote(FOUND)
     cases = [
         f"WHEN {column.misfit} THEN left(CAST({quote(column.column)} AS VARCHAR), "
-        f"{_SHOWN_CHARACTERS})"
+        f"{SHOWN_CHARACTERS})"
         for column in load.columns
         if column.misfit is not None
     ]
@@ -156,6 +176,8 @@ def _found(load: Load) -> str:
 
 def _record(load: Load) -> str:
     """Return the SQL for a row that doesn't fit, as JSON; NULL if it fits."""
+    if load.source.fitted is not None:
+        return quote(RECORD)
     values = {column.column: quote(column.column) for column in load.columns}
     return f"CASE WHEN {_MISFIT} IS NOT NULL THEN {as_json(values)} END"
 
@@ -196,7 +218,7 @@ def _invalid_column(
     column: LoadedColumn, count: int, sample: list[dict[str, object]]
 ) -> InvalidColumn:
     shown = tuple(_shown(**found) for found in sample)
-    return InvalidColumn(column.column, column.expected, count, shown)
+    return InvalidColumn(column.name, column.expected, count, shown)
 
 
 def _shown(row: object, foreign_id: object, found: object) -> str:
@@ -207,13 +229,13 @@ def _shown(row: object, foreign_id: object, found: object) -> str:
 def is_repeatable(load: Load) -> bool:
     """Return whether the source's rows can be stored without staging them."""
     exact = not any(column.checked for column in load.columns)
-    return exact and load.source.repeatable
+    return exact and load.source.repeatable and not load.made_per_run
 
 
 def misfit_details(load: Load) -> str:
     """Return the SQL for the text of what doesn't fit in a staged row, without its value."""
     cases = " ".join(
-        f"WHEN {at} THEN {literal(f'column {column.column!r} does not fit {column.expected}')}"
+        f"WHEN {at} THEN {literal(f'column {column.name!r} does not fit {column.expected}')}"
         for at, column in enumerate(load.columns)
     )
     return f"CASE {_MISFIT} {cases} END"

@@ -1,76 +1,149 @@
-"""CSV files as a source, read as text: a value gets its type where it can be checked."""
+"""CSV files as a source, read as text: a value gets its type where it can be checked.
+
+Nothing is detected but the delimiter, and that from the header alone. DuckDB would choose quotes,
+escapes, comments, and rows to skip from the first rows, and so drop or change some.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+import csv
+import io
+import re
+from collections.abc import Iterable
 from typing import Final
 
-from batchflow.store.database.instance import Cursor
+import pyarrow as pa
+
+from batchflow.errors import SourceError
 from batchflow.store.loading.column_match import refuse_twice
-from batchflow.store.schema.layout import literal
+from batchflow.store.schema.layout import literal, quote
 
-# As text, '0005' stays as it is. Without `skip`, DuckDB drops all lines before one that doesn't fit
-# the header.
-_TEXT: Final = "skip = 0, all_varchar = true, allow_quoted_nulls = false, strict_mode = true"
-_NONE: Final = "(empty)"
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """The characters that separate the cells of a file; "" means none for quote and escape."""
-
-    delimiter: str
-    quote: str
-    escape: str
-
-    @property
-    def options(self) -> str:
-        return (
-            f"delim = {literal(self.delimiter)}, quote = {literal(self.quote)}, "
-            f"escape = {literal(self.escape)}"
-        )
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_TEXT: Final = (
+    "auto_detect = false, header = true, quote = '\"', escape = '\"', comment = '', "
+    "allow_quoted_nulls = false, null_padding = false, strict_mode = true, "
+    "hive_partitioning = false"
+)
+_HEADER_BYTES: Final = 1 << 20
+_MARKS: Final = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_UTF_8_MARK: Final = "\ufeff"
+_LINE: Final = re.compile(r"on Line: (\d+)")
+_CELLS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
-def csv_table(cursor: Cursor, patterns: Sequence[str]) -> str:
-    """Return the SQL of the files' rows.
+def csv_table(path: str, pattern: str, wanted: Iterable[str]) -> str:
+    """Return the SQL of a file's rows.
 
     Args:
-        cursor: A cursor of an instance that may read files.
-        patterns: A glob for each file, which matches only this file.
+        path: The file.
+        pattern: A glob that matches only this file.
+        wanted: The names of columns that the file may have, from which its delimiter is known.
 
     Raises:
-        SourceError: A header names a column twice.
+        SourceError: The file has no header, or it names a column twice, or isn't UTF-8.
     """
-    dialects = {pattern: _sniffed(cursor, pattern) for pattern in patterns}
-    for pattern, dialect in dialects.items():
-        _check_header(cursor, pattern, dialect)
-    alike = groupby(patterns, dialects.__getitem__)
-    tables = [_table(list(files), dialect, len(patterns) > 1) for dialect, files in alike]
-    if len(tables) == 1:
-        return tables[0]
-    return f"({' UNION ALL BY NAME '.join(f'FROM {table}' for table in tables)})"
+    text = _beginning(path)
+    blank, rest = _without_blank_lines(path, text)
+    delimiter = _delimiter(rest, set(map(str.lower, wanted)))
+    names = _cells(rest, delimiter)
+    if not names:
+        raise SourceError(f"The file {path!r} has no header, so its columns have no names.")
+    refuse_twice(path, [name for name in names if name])
+    columns = _unique(names)
+    shapes = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+    table = (
+        f"read_csv({literal(pattern)}, columns = {{{shapes}}}, delim = {literal(delimiter)}, "
+        f"skip = {blank}, {_TEXT})"
+    )
+    if len(columns) == 1:
+        # Elsewhere DuckDB skips empty lines. An empty text in quotes isn't NULL.
+        table = f"(FROM {table} WHERE {quote(columns[0])} IS NOT NULL)"
+    return table
 
 
-def _table(patterns: Sequence[str], dialect: _Dialect, by_name: bool) -> str:
-    files = ", ".join(map(literal, patterns))
-    union = ", union_by_name = true" if by_name else ""
-    return f"read_csv([{files}], header = true, {_TEXT}, {dialect.options}{union})"
+def csv_problem(error: Exception) -> str | None:
+    """Return what is wrong with a CSV file; None if DuckDB doesn't state it."""
+    text = str(error)
+    line = _LINE.search(text)
+    where = f"line {int(line[1]):,}" if line else "a line"
+    cells = _CELLS.search(text)
+    if cells:
+        return f"{where} has {_counted(int(cells[2]))}, but the header has {cells[1]}"
+    if "unterminated quote" in text:
+        return (
+            f"the quote of a value that begins in {where} isn't closed, or text follows it; a "
+            'quote within a value has to be doubled ("")'
+        )
+    if "invalid state" in text:
+        return (
+            "its line ends differ (CRLF, LF and CR), or a value with a line end isn't quoted; use "
+            "one kind of line end"
+        )
+    if "not utf-8 encoded" in text:
+        return f"{where} isn't encoded in UTF-8; convert the file to utf-8 first"
+    return None
 
 
-def _sniffed(cursor: Cursor, pattern: str) -> _Dialect:
-    """Detect the dialect of a file from its first rows."""
-    query = f"SELECT Delimiter, Quote, Escape FROM sniff_csv({literal(pattern)}, {_TEXT})"
-    [(delimiter, quote, escape)] = cursor.execute(query).fetchall()
-    # If DuckDB finds no quotes, or one that is never closed, it would later read quotes as text.
-    if quote == _NONE:
-        return _Dialect(delimiter, '"', '"')
-    return _Dialect(delimiter, quote, quote if escape == _NONE else escape)
+def _counted(cells: int) -> str:
+    return "1 cell" if cells == 1 else f"{cells} cells"
 
 
-def _check_header(cursor: Cursor, pattern: str, dialect: _Dialect) -> None:
-    table = f"read_csv({literal(pattern)}, header = false, {_TEXT}, {dialect.options})"
-    # DuckDB would rename the second of two equal columns.
-    for cells in cursor.execute(f"FROM {table} LIMIT 1").fetchall():
-        refuse_twice(pattern, [cell for cell in cells if cell])
+def _beginning(path: str) -> str:
+    """Return the text at the beginning of a file, without the mark of UTF-8."""
+    compression = {"gz": "gzip", "zst": "zstd"}.get(path.lower().rpartition(".")[2])
+    with pa.input_stream(path, compression=compression) as stream:
+        read = bytes(stream.read(_HEADER_BYTES))
+    encoding = next((name for mark, name in _MARKS.items() if read.startswith(mark)), None)
+    encoding = encoding or ("UTF-16" if b"\x00" in read.partition(b"\n")[0] else None)
+    if encoding is not None:
+        raise SourceError(
+            f"The file {path!r} is encoded in {encoding}, not in UTF-8. Convert it to utf-8 first."
+        )
+    # A character that is cut in two at the end is no error.
+    return read.decode("utf-8", errors="replace").removeprefix(_UTF_8_MARK)
+
+
+def _without_blank_lines(path: str, text: str) -> tuple[int, str]:
+    """Return the number of empty lines at the beginning, and the text after them."""
+    rest = text.lstrip(" \t\r\n")
+    before = text[: len(text) - len(rest)]
+    # The header may begin with an empty name in a file with tabs.
+    before = before[: max(before.rfind("\n"), before.rfind("\r")) + 1]
+    ends = set(re.findall(r"\r\n|\n|\r", before)) | set(re.findall(r"\r\n|\n|\r", rest)[:1])
+    if before and len(ends) > 1:
+        raise SourceError(
+            f"The file {path!r} can't be read: its line ends differ (CRLF, LF and CR); use one "
+            "kind of line end."
+        )
+    blank = len(re.findall(r"\r\n|\n|\r", before))
+    return blank, text[len(before) :]
+
+
+def _delimiter(text: str, wanted: set[str]) -> str:
+    """Return the delimiter with which the header has the most columns that are wanted."""
+
+    def fitting(delimiter: str) -> tuple[int, int]:
+        names = _cells(text, delimiter)
+        return sum(name.lower() in wanted for name in names), len(names)
+
+    return max(_DELIMITERS, key=fitting)
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """Return the cells of the first row."""
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return the names, with others in place of empty ones."""
+    taken = set(map(str.lower, names))
+    free = (name for n in range(2 * len(names) + 1) if (name := f"column{n}") not in taken)
+    return [name or next(free) for name in names]

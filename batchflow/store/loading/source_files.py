@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
+from urllib.parse import unquote
 
-from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
+from batchflow.store.database.duckdb_message import in_short
 from batchflow.store.database.instance import Cursor
-from batchflow.store.loading.column_fit import text_type
-from batchflow.store.loading.column_match import matched_fields, refuse_twice
-from batchflow.store.loading.source_csv import csv_table
-from batchflow.store.schema.layout import literal, quote
+from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.fitted_table import ReadTable, Wanted
+from batchflow.store.loading.source_csv import csv_problem, csv_table
+from batchflow.store.loading.source_json import json_table
+from batchflow.store.loading.source_parquet import parquet_table
 
 
 class FileFormat(enum.Enum):
@@ -36,9 +38,8 @@ _FORMATS: Final = {
 }
 _COMPRESSIONS: Final = (".gz", ".zst")
 _GLOB_CHARACTERS: Final = "*?["
-
-# All rows are examined, because a key may first occur at the end.
-_JSON_DETECTION: Final = "sample_size = -1, maximum_depth = 1, map_inference_threshold = -1"
+# Hive's name of a folder for NULL.
+_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 FilePath = str | os.PathLike[str]
 
@@ -55,34 +56,58 @@ def matching_files(cursor: Cursor, paths: Sequence[FilePath]) -> dict[str, str]:
         given = os.fspath(path)
         for name in _found(cursor, given):
             found.setdefault(name, given)
-    _format_of_all(found)
+    file_format, *others = {_format(name) for name in found}
+    if others:
+        names = (each.value for each in (file_format, *others))
+        raise SourceError(
+            f"The source has {' and '.join(sorted(names))} files. Load one format at a time."
+        )
     return found
 
 
-def files_table(
-    cursor: Cursor, paths: Sequence[FilePath], fields: Sequence[Field]
-) -> tuple[str, bool]:
-    """Return the SQL of the files' rows, and whether these are cheap to read more than once.
+def read_file(cursor: Cursor, label: str, path: str, wanted: Wanted) -> tuple[ReadTable, bool]:
+    """Return a file as a table, and whether its rows are cheap to read more than once.
 
     Raises:
-        SourceError: There is no file at a path, the files have several formats or an unknown one,
-            or a file has a column twice.
+        SourceError: The file can't be read, or has a column twice.
     """
-    found = matching_files(cursor, paths)
-    file_format = _format_of_all(found)
-    patterns = [_escaped(name) for name in found]
-    files = f"[{', '.join(map(literal, patterns))}]"
-    by_name = ", union_by_name = true" if len(found) > 1 else ""
+    pattern = _escaped(path)
+    key = wanted.foreign_id or FOREIGN_ID_COLUMN
+    file_format = _format(path)
     match file_format:
         case FileFormat.PARQUET:
-            _check_columns(cursor, files)
-            return f"read_parquet({files}{by_name})", True
+            table = parquet_table(cursor, path, pattern)
         case FileFormat.CSV:
-            return csv_table(cursor, patterns), False
+            table = csv_table(path, pattern, (*(field.name for field in wanted.fields), key))
         case FileFormat.JSON:
-            return _json_table(cursor, f"{files}{by_name}", fields), False
+            table = json_table(cursor, path, pattern, wanted.fields, key)
         case _:
             assert_never(file_format)
+    relation = cursor.sql(f"FROM {table}")
+    columns = dict(zip(relation.columns, relation.types, strict=True))
+    folders = _folders(path, columns, wanted)
+    return ReadTable(label, table, columns, folders), file_format is FileFormat.PARQUET
+
+
+def problem_of_file(error: Exception) -> str:
+    """Return what is wrong with a file, without its content."""
+    return csv_problem(error) or in_short(error)
+
+
+def _folders(path: str, columns: Iterable[str], wanted: Wanted) -> dict[str, str | None]:
+    """Return the texts of the fields that only a folder named ``field=value`` states."""
+    own = set(map(str.lower, columns))
+    found = {}
+    for part in Path(path).parts[:-1]:
+        name, equals, value = part.partition("=")
+        if equals:
+            text = unquote(value)
+            found[unquote(name).lower()] = None if text == _NO_VALUE else text
+    return {
+        field.name: found[field.name.lower()]
+        for field in wanted.fields
+        if field.name.lower() in found.keys() - own
+    }
 
 
 def _found(cursor: Cursor, path: str) -> list[str]:
@@ -111,16 +136,6 @@ def _escaped(path: str) -> str:
     return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
 
 
-def _format_of_all(names: Iterable[str]) -> FileFormat:
-    file_format, *others = {_format(name) for name in names}
-    if others:
-        found = (each.value for each in (file_format, *others))
-        raise SourceError(
-            f"The source has {' and '.join(sorted(found))} files. Load one format at a time."
-        )
-    return file_format
-
-
 def _format(name: str) -> FileFormat:
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     if suffixes and suffixes[-1] in _COMPRESSIONS:
@@ -133,28 +148,3 @@ def _format(name: str) -> FileFormat:
             "that reads it."
         )
     return found
-
-
-def _check_columns(cursor: Cursor, files: str) -> None:
-    """Raise SourceError if a Parquet file has a column twice; DuckDB would rename one."""
-    query = f"SELECT file_name, name, coalesce(num_children, 0) FROM parquet_schema({files})"
-    # Row by row, because a file's columns are a tree with the root first. They are few.
-    rows = iter(cursor.execute(query).fetchall())
-    for name, _, columns in rows:
-        refuse_twice(name, [_column(rows) for _ in range(columns)])
-
-
-def _column(rows: Iterator[tuple[str, str, int]]) -> str:
-    """Consume the next column and all that is nested in it, and return its name."""
-    _, name, children = next(rows)
-    for _ in range(children):
-        _column(rows)
-    return name
-
-
-def _json_table(cursor: Cursor, files: str, fields: Sequence[Field]) -> str:
-    names = cursor.sql(f"FROM read_json({files}, {_JSON_DETECTION})").columns
-    matched = matched_fields(names, fields)
-    shapes = (text_type(matched[n].type) if n in matched else "VARCHAR" for n in names)
-    pairs = (f"{quote(n)}: {literal(s)}" for n, s in zip(names, shapes, strict=True))
-    return f"read_json({files}, columns = {{{', '.join(pairs)}}})"

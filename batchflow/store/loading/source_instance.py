@@ -25,8 +25,8 @@ _BATCHES: Final = 4
 # Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 10_240
 
-_POSITION: Final = "#position"
-_INTERVAL: Final = str(pa.month_day_nano_interval())
+POSITION: Final = "#position"
+"""The column of a row's place among all rows, from 0."""
 
 
 @contextmanager
@@ -36,6 +36,8 @@ def source_instance(store: Cursor) -> Iterator[Cursor]:
     [(memory_limit, temp_directory)] = store.execute(settings).fetchall()
     config: dict[str, str | bool | int | float | list[str]] = {
         **NO_EXTENSIONS,
+        # PyArrow can't put the lossless types of booleans and UUIDs into other types.
+        "arrow_lossless_conversion": "false",
         "memory_limit": memory_limit,
         "temp_directory": temp_directory,
         "python_enable_replacements": "false",
@@ -57,50 +59,43 @@ class OutsideRows:
     """
 
     def __init__(self, cursor: Cursor, table: str) -> None:
-        self.cursor = cursor
-        schema = _schema(cursor, table)
-        intervals = [quote(field.name) for field in schema if _INTERVAL in str(field.type)]
-        if intervals:
-            table = _with_texts(table, intervals)
-            schema = _schema(cursor, table)
-        self.table = table
-        self.sample: pa.Table = schema.empty_table()
-        taken = set(map(str.lower, schema.names))
-        marks = (_POSITION + "#" * extra for extra in range(len(taken) + 1))
-        self.position: str = next(name for name in marks if name not in taken)
+        self._cursor = cursor
+        self._table = table
+        self.sample: pa.Table = cursor.sql(f"FROM {table}").limit(0).to_arrow_table()
 
     @contextmanager
     def tables(self, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
         """Yield the rows in order, as tables of at most about 64 MB; one empty table for no rows.
 
-        After `columns` each table has ``position``: int64, the row's place among all, from 0.
+        After `columns` each table has POSITION: int64.
         """
         chosen = ", ".join(map(quote, dict.fromkeys(columns)))
         with ThreadPoolExecutor(1, "batchflow-source") as thread:
             try:
-                rows = self.cursor.sql(f"SELECT {chosen} FROM {self.table}")
+                rows = self._cursor.sql(f"SELECT {chosen} FROM {self._table}")
                 reader = rows.to_arrow_reader(_FETCHED_ROWS)
-                yield _prefetched(thread, self._tables(reader))
+                yield _prefetched(thread, _numbered(reader))
             except BaseException:
-                self.cursor.interrupt()
+                self._cursor.interrupt()
                 raise
 
-    def _tables(self, reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
-        start = 0
-        for table in _in_pieces(reader):
-            places = pa.array(np.arange(start, start + table.num_rows))
-            start += table.num_rows
-            yield table.append_column(self.position, places)
+    def count_keys(self, key: str) -> tuple[int, int]:
+        """Return the number of all rows, and of the distinct hashes of a column."""
+        # DuckDB groups hashes of 8 bytes faster than texts. A collision only costs time.
+        hashes = f"SELECT DISTINCT hash({key}) FROM {self._table} WHERE {key} IS NOT NULL"
+        query = f"SELECT (SELECT count(*) FROM {self._table}), (SELECT count(*) FROM ({hashes}))"
+        # The source's own cursor is still reading the rows.
+        with self._cursor.cursor() as cursor:
+            [(rows, distinct)] = cursor.execute(query).fetchall()
+        return int(rows), int(distinct)
 
 
-def _schema(cursor: Cursor, table: str) -> pa.Schema:
-    return cursor.sql(f"FROM {table}").limit(0).to_arrow_table().schema
-
-
-def _with_texts(table: str, intervals: Iterable[str]) -> str:
-    # Arrow's intervals count nanoseconds, so those above 292 years would overflow.
-    texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in intervals)
-    return f"(SELECT * REPLACE ({texts}) FROM {table})"
+def _numbered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    start = 0
+    for table in _in_pieces(reader):
+        places = pa.array(np.arange(start, start + table.num_rows))
+        start += table.num_rows
+        yield table.append_column(POSITION, places)
 
 
 def _prefetched(thread: ThreadPoolExecutor, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

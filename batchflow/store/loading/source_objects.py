@@ -17,11 +17,9 @@ from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.errors import BatchflowError, SourceError
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.fitted_table import MISFIT
 from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
 from batchflow.store.schema.layout import AnyWorkflow
-
-MISFIT: Final = "#misfit"
-"""The column of the position of a row's first field whose value doesn't fit, or null."""
 
 _BATCH_ROWS: Final = 16_384
 _LABEL: Final = b"batchflow.objects"

@@ -17,9 +17,17 @@ from batchflow.errors import QueryError, SourceError
 from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
-from batchflow.store.loading.source_files import files_table, is_file
+from batchflow.store.loading.fitted_table import (
+    MISFIT,
+    FittedTable,
+    ReadTable,
+    Wanted,
+    fit_table,
+)
+from batchflow.store.loading.source_errors import translated
+from batchflow.store.loading.source_files import is_file, problem_of_file, read_file
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
-from batchflow.store.loading.source_objects import MISFIT, ObjectStream, label_of_objects
+from batchflow.store.loading.source_objects import ObjectStream, label_of_objects
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import SOURCE
 from batchflow.store.schema.layout import AnyWorkflow
@@ -47,6 +55,7 @@ class LoadSource:
         repeatable: Whether the rows are cheap to read more than once.
         misfit: The column with the position of the first field that doesn't fit, if the source
             was checked already.
+        fitted: How the source was fitted to the fields already, if it was.
         written: The columns' names in the source, if they are known. DuckDB renames columns that
             differ only in case.
     """
@@ -57,6 +66,7 @@ class LoadSource:
     outside: OutsideRows | None = None
     repeatable: bool = False
     misfit: str | None = None
+    fitted: FittedTable | None = None
     written: tuple[str, ...] = ()
 
     @contextmanager
@@ -80,60 +90,30 @@ class LoadSource:
 
 @contextmanager
 def open_source(
-    cursor: Cursor,
-    workflow: AnyWorkflow,
-    given: Any,
-    foreign_id: str | None = None,
-    log_values: bool = False,
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, wanted: Wanted
 ) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor until the end of the block.
 
     Args:
         cursor: A cursor of the store.
         workflow: The workflow whose runs are loaded.
-        given: The source.
-        foreign_id: The column with the foreign ids, if it was named.
-        log_values: Whether messages show values of the source.
+        given: The source; of several files, one after the other.
+        wanted: What is read of it.
 
     Raises:
         SourceError: It is not a source, or reading it failed, also within the block.
     """
     paths = paths_of(given)
     if is_sql(given):
-        opened = _sql(cursor, given, log_values)
+        opened = _sql(cursor, given, wanted)
     elif paths:
-        opened = _files(cursor, workflow, paths)
+        opened = _file(cursor, paths[0], wanted)
     elif hasattr(given, "__arrow_c_stream__"):
-        opened = _arrow_rows(cursor, given, log_values)
+        opened = _arrow_rows(cursor, given, wanted)
     else:
-        opened = _objects(cursor, workflow, given, foreign_id, log_values)
+        opened = _objects(cursor, workflow, given, wanted)
     with opened as source:
         yield source
-
-
-@contextmanager
-def translated(
-    label: str,
-    message: Callable[[Exception], str] = in_short,
-    failure: Callable[[], BaseException | None] = lambda: None,
-) -> Iterator[None]:
-    """Raise errors of DuckDB and Arrow as SourceError, without the source's values.
-
-    Args:
-        label: What messages call the source.
-        message: Returns the message of an error.
-        failure: Returns the error that the source itself raised, if it did.
-    """
-    try:
-        yield
-    except duckdb.ConstraintException:
-        raise
-    # PyArrow's reader raises DuckDB's errors about files as OSError.
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        cause = failure()
-        if cause is None:
-            raise SourceError(f"{label} can't be read: {message(error)}") from None
-        raise cause from cause.__cause__
 
 
 def is_sql(given: Any) -> bool:
@@ -162,16 +142,18 @@ def _query(text: str) -> str:
 
 
 @contextmanager
-def _sql(cursor: Cursor, given: str, log_values: bool) -> Iterator[LoadSource]:
+def _sql(cursor: Cursor, given: str, wanted: Wanted) -> Iterator[LoadSource]:
     label = "The SQL"
-    with translated(label, partial(message_of, values=log_values)):
+    message = partial(message_of, values=wanted.log_values)
+    with translated(label, message):
         query = _query(given)
         source = _within_store(cursor, label, query)
         if source is not None:
             yield source
             return
         with source_instance(cursor) as instance, _unregistered(cursor):
-            yield _outside(cursor, label, _beyond_store(instance, query))
+            table = ReadTable(label, query, _columns_beyond_store(instance, query))
+            yield _fitted(cursor, instance, table, wanted)
 
 
 def _within_store(cursor: Cursor, label: str, query: str) -> LoadSource | None:
@@ -182,9 +164,9 @@ def _within_store(cursor: Cursor, label: str, query: str) -> LoadSource | None:
         return None
 
 
-def _beyond_store(instance: Cursor, query: str) -> OutsideRows:
+def _columns_beyond_store(instance: Cursor, query: str) -> dict[str, DuckDBPyType]:
     try:
-        return OutsideRows(instance, query)
+        return _columns(instance, query)
     except duckdb.CatalogException as error:
         raise SourceError(
             f"The SQL reads files, so it can't also read the store's tables: {in_short(error)} "
@@ -193,19 +175,21 @@ def _beyond_store(instance: Cursor, query: str) -> OutsideRows:
 
 
 @contextmanager
-def _files(
-    cursor: Cursor, workflow: AnyWorkflow, paths: Sequence[str | os.PathLike[str]]
-) -> Iterator[LoadSource]:
-    label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
-    with translated(label), source_instance(cursor) as instance, _unregistered(cursor):
-        table, repeatable = files_table(instance, paths, workflow.fields)
-        source = _outside(cursor, label, OutsideRows(instance, table))
-        yield replace(source, repeatable=repeatable)
+def _file(cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted) -> Iterator[LoadSource]:
+    label = f"The source {str(path)!r}"
+    with translated(label, problem_of_file), source_instance(cursor) as instance:
+        table, repeatable = read_file(instance, label, os.fspath(path), wanted)
+        with _unregistered(cursor):
+            source = _fitted(cursor, instance, table, wanted)
+            yield replace(source, repeatable=repeatable)
 
 
-def _outside(cursor: Cursor, label: str, outside: OutsideRows) -> LoadSource:
-    described = _described(cursor, label, _register(cursor, outside.sample))
-    return replace(described, table=None, outside=outside)
+def _fitted(cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted) -> LoadSource:
+    """Return a table of a source instance as a source that is fitted to the fields."""
+    fitted = fit_table(table, wanted)
+    outside = OutsideRows(instance, fitted.table)
+    columns = _columns(cursor, _register(cursor, outside.sample))
+    return LoadSource(table.label, columns, outside=outside, misfit=MISFIT, fitted=fitted)
 
 
 def _watched(store: Cursor, table: pa.Table, watch: Callable[[pa.Table], None]) -> str:
@@ -227,8 +211,12 @@ def _unregistered(cursor: Cursor) -> Iterator[None]:
 
 
 def _described(cursor: Cursor, label: str, table: str) -> LoadSource:
+    return LoadSource(label, _columns(cursor, table), table)
+
+
+def _columns(cursor: Cursor, table: str) -> dict[str, DuckDBPyType]:
     relation = cursor.sql(f"FROM {table}")
-    return LoadSource(label, dict(zip(relation.columns, relation.types, strict=True)), table)
+    return dict(zip(relation.columns, relation.types, strict=True))
 
 
 def _checked(source: LoadSource) -> LoadSource:
@@ -237,8 +225,8 @@ def _checked(source: LoadSource) -> LoadSource:
 
 
 @contextmanager
-def _arrow_rows(cursor: Cursor, given: Any, log_values: bool) -> Iterator[LoadSource]:
-    message = partial(message_of, values=log_values)
+def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSource]:
+    message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
     with translated(label, message):
         arrow = _arrow(given)
@@ -255,10 +243,10 @@ def _arrow_rows(cursor: Cursor, given: Any, log_values: bool) -> Iterator[LoadSo
 
 @contextmanager
 def _objects(
-    cursor: Cursor, workflow: AnyWorkflow, given: Any, foreign_id: str | None, log_values: bool
+    cursor: Cursor, workflow: AnyWorkflow, given: Any, wanted: Wanted
 ) -> Iterator[LoadSource]:
-    stream = ObjectStream(workflow, iterable_of(given), foreign_id)
-    message = partial(message_of, values=log_values)
+    stream = ObjectStream(workflow, iterable_of(given), wanted.foreign_id)
+    message = partial(message_of, values=wanted.log_values)
     with _unregistered(cursor), translated(stream.label, message, lambda: stream.failure):
         table = _register(cursor, stream.reader())
         yield _checked(_described(cursor, stream.label, table))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -57,19 +58,27 @@ def test_missing_columns_take_their_defaults() -> None:
     ]
 
 
-def test_a_default_factory_is_called_once_per_load() -> None:
-    calls: list[int] = []
+@dataclass
+class Counted:
+    key: str
+    number: int = field(default_factory=itertools.count(1).__next__)
 
-    @dataclass
-    class Counted:
-        key: str
-        number: int = field(default_factory=lambda: calls.append(1) or len(calls))
 
-    with opened(Counted) as loader:
-        loader.load(pa.table({"key": ["a", "b"]}), foreign_id="key")
-        loader.load(pa.table({"key": ["c"]}), foreign_id="key")
+def test_a_default_factory_is_called_once_per_run(tmp_path: Path) -> None:
+    def numbers(rows: list[str], *files: str) -> list[int]:
+        for name in files:
+            table = pa.table({"key": rows, "number": [0] * len(rows)})
+            columns = ["key"] if "lacks" in name else ["key", "number"]
+            pq.write_table(table.select(columns), tmp_path / name)
+            rows = [f"{key}{key}" for key in rows]
+        source = str(tmp_path / "*.parquet") if files else pa.table({"key": rows})
+        with opened(Counted) as loader:
+            loader.load(source, foreign_id="key", on_conflict="skip")
+            return loader.column("number")
 
-        assert loader.column("number") == [1, 1, 2]
+    first = numbers(["a"])[0]
+    assert numbers(["a", "b", "a"]) == [first + 1, first + 2]
+    assert numbers(["a", "b"], "lacks.parquet", "other.parquet") == [first + 3, first + 4, 0, 0]
 
 
 def test_a_default_that_does_not_fit_its_field_is_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 from loading_kit import Loader, opened
 
 from batchflow.errors import ConflictError, SourceError
-from batchflow.store.loading.source_instance import OutsideRows, source_instance
+from batchflow.store.loading.source_instance import POSITION, OutsideRows, source_instance
 
 MIB = 1024 * 1024
 
@@ -41,7 +41,7 @@ def test_tables_are_bounded_in_rows_and_bytes_and_in_order(loader: Loader) -> No
                     assert table.nbytes <= 160 * MIB
                     expected = range(seen, seen + table.num_rows)
                     assert table["n"].to_pylist() == list(expected)
-                    assert table[outside.position].to_pylist() == list(expected)
+                    assert table[POSITION].to_pylist() == list(expected)
                     seen += table.num_rows
     assert source_threads() == []
 

@@ -1,0 +1,57 @@
+"""Casts in SQL that keep a value, or state that it doesn't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from duckdb.sqltypes import DuckDBPyType
+
+from batchflow.definition.fields import FieldType
+from batchflow.store.schema.layout import literal
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The SQL that converts a source's values to a field's type.
+
+    Attributes:
+        value: The converted value; NULL if it doesn't fit.
+        misfit: A condition: true if a value that isn't NULL doesn't fit, else NULL or false. None
+            if every value fits.
+    """
+
+    value: str
+    misfit: str | None = None
+
+
+Fitting = Callable[[DuckDBPyType, FieldType, str], Fit | None]
+
+
+def exact(value: str, field_type: FieldType) -> Fit:
+    """Accept each value, because the cast loses nothing."""
+    return Fit(f"CAST({value} AS {field_type.sql})")
+
+
+def round_trip(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit:
+    """Accept a value if it is the same after a cast to the field's type and back."""
+    cast = f"TRY_CAST({value} AS {field_type.sql})"
+    return Fit(cast, f"{value} IS DISTINCT FROM TRY_CAST({cast} AS {source})")
+
+
+def castable(value: str, field_type: FieldType, *also: str) -> Fit:
+    """Accept a value if it can be cast, and none of the other conditions is true."""
+    cast = f"TRY_CAST({value} AS {field_type.sql})"
+    misfits = " OR ".join([f"{cast} IS NULL", *also])
+    return Fit(cast, f"{value} IS NOT NULL AND ({misfits})")
+
+
+def without_empty(value: str) -> str:
+    """Return the SQL of a text, with NULL for an empty one."""
+    # A quoted empty cell of a CSV file is an empty text. Other fields read it as no value.
+    return f"nullif({value}, '')"
+
+
+def no_match(value: str, pattern: str) -> str:
+    """Return the condition that a text doesn't match a pattern."""
+    return f"NOT regexp_full_match({value}, {literal(pattern)})"

@@ -1,0 +1,189 @@
+"""Fit a table to a workflow's fields in the DuckDB that reads it.
+
+Only values of the fields' types cross to the store, so a column of another type can't be changed
+on the way, and one that is no field doesn't matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from duckdb.sqltypes import DuckDBPyType
+
+from batchflow.columns.intervals import holds_durations
+from batchflow.definition.fields import Field
+from batchflow.errors import SourceError
+from batchflow.store.loading.column_fit import unfit
+from batchflow.store.loading.column_match import ColumnMatch, match_columns
+from batchflow.store.schema.layout import literal, quote
+
+KEY: Final = "#foreign_id"
+MISFIT: Final = "#misfit"
+"""The column of the position of a row's first field whose value doesn't fit, or null."""
+FOUND: Final = "#found"
+"""The column of the text of the value that doesn't fit, where messages may show it."""
+RECORD: Final = "#record"
+"""The column of a row that doesn't fit, as JSON."""
+
+TEXT_TYPES: Final = frozenset({"varchar", "enum"})
+FOREIGN_ID_TYPES: Final = frozenset(
+    {
+        *TEXT_TYPES,
+        *("uuid", "tinyint", "smallint", "integer", "bigint", "hugeint"),
+        *("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"),
+    }
+)
+SHOWN_CHARACTERS: Final = 100
+# Whole numbers that ascend are recognised as distinct, but not their texts.
+_NUMBERS: Final = frozenset({"INTEGER", "BIGINT"})
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table before it is fitted.
+
+    Attributes:
+        label: What messages call it.
+        table: The SQL that follows FROM.
+        columns: The types by column.
+        folders: The texts of the fields that only the folders of the file state, by field.
+    """
+
+    label: str
+    table: str
+    columns: Mapping[str, DuckDBPyType]
+    folders: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a load reads.
+
+    Attributes:
+        fields: The workflow's fields.
+        foreign_id: The column with the foreign ids, if it was named.
+        strict: Whether other columns are refused.
+        log_values: Whether messages show values.
+    """
+
+    fields: Sequence[Field]
+    foreign_id: str | None = None
+    strict: bool = False
+    log_values: bool = False
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """A table as a load reads it.
+
+    Attributes:
+        table: The SQL that follows FROM: KEY, a column for each field that the table has, and
+            MISFIT, FOUND and RECORD.
+        match: The columns.
+        key_name: What messages call the column of foreign ids.
+    """
+
+    table: str
+    match: ColumnMatch
+    key_name: str
+
+
+def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
+    """Match a table's columns to the fields, and convert their values.
+
+    Raises:
+        SourceError: The table lacks the column of a field without a default, or of the foreign
+            ids, or has columns of types that can't be converted.
+    """
+    inside = [each for each in wanted.fields if each.name not in table.folders]
+    names = list(table.columns)
+    match = match_columns(table.label, names, inside, wanted.foreign_id, wanted.strict)
+    fields = [
+        each for each in wanted.fields if each.name in match.columns or each.name in table.folders
+    ]
+    select = _Fitting(table, match, wanted.log_values).select(fields)
+    own = ColumnMatch(KEY, {each.name: each.name for each in fields})
+    return FittedTable(select, own, match.foreign_id)
+
+
+def require_convertible(label: str, problems: Sequence[str]) -> None:
+    """Raise SourceError if there are problems with the types of columns."""
+    if problems:
+        raise SourceError(f"{label} has columns that can't be converted: {'; '.join(problems)}.")
+
+
+def type_problem(column: str, found: DuckDBPyType, expected: object) -> str:
+    """Return what messages state about a column whose type can't be converted."""
+    return f"{column!r} is {found}, which can't become {expected} without loss (convert it in SQL)"
+
+
+class _Fitting:
+    """The SQL of one table's values."""
+
+    def __init__(self, table: ReadTable, match: ColumnMatch, log_values: bool) -> None:
+        self._table = table
+        self._match = match
+        self._log_values = log_values
+        self._values: list[str] = []
+        self._misfits: list[tuple[str, int, str]] = []
+        self._problems: list[str] = []
+        self._raw: dict[str, str] = {}
+
+    def select(self, fields: Sequence[Field]) -> str:
+        self._add_key()
+        for position, each in enumerate(fields, 1):
+            self._add_field(each, position)
+        require_convertible(self._table.label, self._problems)
+        self._add(f"CAST({self._case('{1}')} AS SMALLINT)", MISFIT)
+        found = f"left(CAST({{2}} AS VARCHAR), {SHOWN_CHARACTERS})" if self._log_values else "NULL"
+        self._add(f"CAST({self._case(found)} AS VARCHAR)", FOUND)
+        parts = ", ".join(f"{quote(name)} := {raw}" for name, raw in self._raw.items())
+        misfit = " OR ".join(f"({misfit})" for misfit, *_ in self._misfits)
+        record = f"CAST(to_json(struct_pack({parts})) AS VARCHAR)"
+        self._add(f"CASE WHEN {misfit} THEN {record} END", RECORD)
+        return f"(SELECT {', '.join(self._values)} FROM {self._table.table})"
+
+    def _add(self, value: str, name: str) -> None:
+        self._values.append(f"{value} AS {quote(name)}")
+
+    def _case(self, then: str) -> str:
+        cases = (f"WHEN {misfit[0]} THEN {then.format(*misfit)}" for misfit in self._misfits)
+        return f"CASE {' '.join(cases)} END"
+
+    def _add_key(self) -> None:
+        column = self._match.foreign_id
+        found = self._table.columns[column]
+        if found.id not in FOREIGN_ID_TYPES:
+            self._problems.append(
+                f"{column!r} is {found}, but a foreign id is a text or an integer"
+            )
+        value = quote(column)
+        self._raw[column] = value
+        empty = f" OR CAST({value} AS VARCHAR) = ''" if found.id in TEXT_TYPES else ""
+        self._misfits.append((f"{value} IS NULL{empty}", 0, value))
+        self._add(value if str(found) in _NUMBERS else f"CAST({value} AS VARCHAR)", KEY)
+
+    def _add_field(self, each: Field, position: int) -> None:
+        column = self._match.columns.get(each.name)
+        if column is None:
+            source, raw = DuckDBPyType("VARCHAR"), _text(self._table.folders[each.name])
+        else:
+            source, raw = self._table.columns[column], quote(column)
+        self._raw[column or each.name] = raw
+        fitting = unfit(source, each.type, raw)
+        if fitting is None:
+            self._problems.append(type_problem(column or each.name, source, each.type))
+            return
+        value, misfit = fitting
+        if misfit is not None:
+            self._misfits.append((misfit, position, raw))
+            # Durations cross in nanoseconds, so those beyond 292 years would overflow.
+            if holds_durations(each.type):
+                value = f"CASE WHEN {misfit} THEN NULL ELSE {value} END"
+        self._add(f"CAST({value} AS {each.type.sql})", each.name)
+
+
+def _text(text: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if text is None else literal(text)

@@ -1,0 +1,82 @@
+"""Parquet files as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from batchflow.errors import SourceError
+from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.column_match import refuse_twice
+from batchflow.store.schema.layout import literal
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+_MICROSECOND: Final = 1_000
+_Element = tuple[str, str | None, int]
+
+
+def parquet_table(cursor: Cursor, path: str, pattern: str) -> str:
+    """Return the SQL of a file's rows.
+
+    Args:
+        cursor: A cursor of an instance that may read files.
+        path: The file.
+        pattern: A glob that matches only this file.
+
+    Raises:
+        SourceError: The file has a column twice, or times of the type INT96 with nanoseconds.
+    """
+    query = f"SELECT name, type, coalesce(num_children, 0) FROM parquet_schema({literal(pattern)})"
+    elements = cursor.execute(query).fetchall()
+    # Row by row, because a file's columns are a tree with the root first. They are few.
+    rows = iter(elements[1:])
+    refuse_twice(path, [_column(rows) for _ in range(elements[0][2])])
+    if any(kind == "INT96" for _, kind, _ in elements):
+        _refuse_nanoseconds(path)
+    return f"read_parquet({literal(pattern)}, hive_partitioning = false)"
+
+
+def _column(rows: Iterator[_Element]) -> str:
+    """Consume the next column and all that is nested in it, and return its name."""
+    name, _, children = next(rows)
+    for _ in range(children):
+        _column(rows)
+    return name
+
+
+def _refuse_nanoseconds(path: str) -> None:
+    """Raise SourceError if a time of the type INT96 has nanoseconds; DuckDB would cut them off."""
+    # Few files have this type, and PyArrow's reader loads many modules.
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        columns = [file.schema.column(at) for at in range(len(file.schema))]
+    for name in (column.path for column in columns if column.physical_type == "INT96"):
+        fine, coarse = (
+            _values(parquet.ParquetFile(path, coerce_int96_timestamp_unit=unit), name)
+            for unit in ("ns", "us")
+        )
+        # Nanoseconds wrap around for years beyond 2262; so do these products, by as much.
+        if np.any(fine != coarse * _MICROSECOND):
+            raise SourceError(
+                f"The file {path!r} has times with nanoseconds in column {name!r}, but a field "
+                "keeps microseconds. Round them first."
+            )
+
+
+def _values(file: ParquetFile, column: str) -> npt.NDArray[np.int64]:
+    with file:
+        table = file.read(columns=[column])
+    values = table.column(0).combine_chunks()
+    while not pa.types.is_timestamp(values.type):
+        # Of nested columns, only this one was read.
+        values = values.flatten()
+        values = values[0] if isinstance(values, list) else values
+    numbers = values.drop_null().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers, np.int64)
