@@ -8,6 +8,7 @@ from typing import Final
 
 from batchflow.errors import ConflictError
 from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.field_defaults import RUN_DEFAULTS
 from batchflow.store.loading.load_checks import SAMPLE_ROWS, STAGE, VALID, Load, Profile
 from batchflow.store.loading.load_plan import STAGED_ID
 from batchflow.store.loading.updates import (
@@ -174,5 +175,5 @@ def kept_rows(cursor: Cursor, found: Conflicts) -> str:
 
 def drop_stages(cursor: Cursor) -> None:
     """Drop the temporary tables."""
-    for table in (STAGE, CONFLICTS, CLAIMED, UPDATES, KEPT):
+    for table in (STAGE, CONFLICTS, CLAIMED, UPDATES, KEPT, RUN_DEFAULTS):
         cursor.execute(f"DROP TABLE IF EXISTS {table}")

@@ -76,7 +76,7 @@ def _keys(cursor: Cursor, path: str, rows: str) -> list[str]:
         raise SourceError(
             f"The file {path!r} has a record with a key that occurs twice. Rename one of the two."
         )
-    keys = list(dict.fromkeys(found or []))
+    keys = sorted(set(found or []))
     refuse_twice(path, keys)
     return keys
 

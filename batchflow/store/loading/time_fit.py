@@ -95,7 +95,7 @@ def _words_of(text: str) -> str:
     words = f"replace(replace({text}, 'P', ''), 'T', '')"
     for letter, unit in _ISO_UNITS.items():
         words = f"replace({words}, '{letter}', ' {unit} ')"
-    plain = f"replace({text}, ',', '')"
+    plain = f"replace(replace({text}, ',', ''), '+', '')"
     return f"(CASE WHEN contains({text}, 'P') THEN {words} ELSE {plain} END)"
 
 

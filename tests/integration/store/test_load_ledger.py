@@ -165,7 +165,8 @@ def test_the_report_states_the_files(loader: Loader, folder: Path) -> None:
     assert shown == (
         "items: 1 run loaded at CREATED from 1 file\n"
         f"  skipped: 1 file, already loaded ('{folder / 'a.csv'}' on {day}); "
-        "again=True or --again overrides"
+        "again=True or --again overrides\n"
+        f"  filled with defaults: count, note in '{folder / 'b.csv'}'"
     )
 
 
