@@ -59,7 +59,7 @@ class ReadTable:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a load reads.
+    """The fields that a load fills, and its options for reading.
 
     Attributes:
         fields: The workflow's fields.

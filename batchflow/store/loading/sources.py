@@ -98,7 +98,7 @@ def open_source(
         cursor: A cursor of the store.
         workflow: The workflow whose runs are loaded.
         given: The source; of several files, one after the other.
-        wanted: What is read of it.
+        wanted: The fields that the load fills.
 
     Raises:
         SourceError: It is not a source, or reading it failed, also within the block.
