@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from batchflow.errors import QueryError
@@ -53,7 +54,9 @@ def parse_tree(query: str) -> Tree:
     return tree
 
 
+@lru_cache(maxsize=256)
 def _serialized(query: str) -> Tree:
+    # Cached, as a caller repeats its predicates; no tree is changed.
     text = _Parser.of_process().serialized(query)
     try:
         parsed: Tree = json.loads(text)
