@@ -11,10 +11,12 @@ from pathlib import Path
 import batchflow
 
 HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
 
 
-def test_a_users_file_passes_a_strict_type_check(tmp_path: Path) -> None:
-    users_file = shutil.copy(HERE / "public_api.py", tmp_path / "public_api.py")
+def test_users_files_pass_a_strict_type_check(tmp_path: Path) -> None:
+    shutil.copy(HERE / "public_api.py", tmp_path)
+    (tmp_path / "readme.py").write_text(first_example_of_the_readme(), encoding="utf-8")
     (tmp_path / "mypy.ini").write_text(
         "[mypy]\nstrict = True\nwarn_unreachable = True\n"
         # These ship no types.
@@ -22,7 +24,7 @@ def test_a_users_file_passes_a_strict_type_check(tmp_path: Path) -> None:
     )
 
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", users_file],
+        [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "."],
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": mypy_path()},
         capture_output=True,
@@ -31,6 +33,11 @@ def test_a_users_file_passes_a_strict_type_check(tmp_path: Path) -> None:
     )
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def first_example_of_the_readme() -> str:
+    text = README.read_text(encoding="utf-8")
+    return text.partition("```python\n")[2].partition("```")[0]
 
 
 def mypy_path() -> str:
