@@ -43,7 +43,7 @@ _FAILED_STARTS_ALLOWED = 3
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _EXIT_GRACE_SECONDS = 2.0
 # How often the pool looks after workers that are silent, while they have chunks.
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 
 
 class WorkerPool:

@@ -34,7 +34,7 @@ _TIMEOUT_GRACE_SECONDS = 0.5
 _TERMINATE_GRACE_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 2.0
 # A worker begins its next chunk within microseconds, unless the machine is overloaded.
-_SILENCE_SECONDS = 2.0
+_SILENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.01
 
 

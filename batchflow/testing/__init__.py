@@ -7,7 +7,8 @@ Steps:
 
 Faults:
     `with_fault` puts a fault into a step, for the runs of your choice: `raises`, `hangs`, `exits`,
-    `is_killed`, `segfaults`, `eats_memory`, `answers`, `leaves`, or a `Fault` of your own.
+    `is_killed`, `segfaults`, `eats_memory`, `answers`, `leaves`, `sabotages`, which breaks the
+    worker's process in one of the ways of `Sabotage`, or a `Fault` of your own.
 
 Crashes:
     `arm_crash` kills the process when its engine comes to one of ``crash_point.CRASH_POINTS``.
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from batchflow.testing.making import RunFacts as RunFacts
     from batchflow.testing.making import make_batch as make_batch
     from batchflow.testing.making import make_run as make_run
+    from batchflow.testing.sabotage import Sabotage as Sabotage
+    from batchflow.testing.sabotage import sabotages as sabotages
 
 _HOME_OF = {
     "ContractCheck": "contract.executor_contract",
@@ -57,6 +60,7 @@ _HOME_OF = {
     "FakeClock": "fake_clock",
     "Fault": "faults",
     "RunFacts": "making",
+    "Sabotage": "sabotage",
     "WorkerChanges": "contract.case",
     "answers": "faults",
     "arm_crash": "crash",
@@ -71,6 +75,7 @@ _HOME_OF = {
     "make_batch": "making",
     "make_run": "making",
     "raises": "faults",
+    "sabotages": "sabotage",
     "segfaults": "faults",
     "with_fault": "faulty_step",
 }
@@ -97,6 +102,7 @@ __all__ = [
     "make_batch",
     "make_run",
     "raises",
+    "sabotages",
     "segfaults",
     "with_fault",
 ]

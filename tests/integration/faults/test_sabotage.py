@@ -1,0 +1,86 @@
+"""Whatever a step does to its process, the drain ends, its neighbours are done, and it is named."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+from sabotage_kit import Job, jobs
+
+import batchflow as bf
+from batchflow.testing import Sabotage
+
+# `make sabotage` sets it.
+ROUNDS = int(os.environ.get("BATCHFLOW_SABOTAGE", "1"))
+NEIGHBOURS = 24
+MOST_SECONDS = 90
+
+# After these, the step's result arrives all the same.
+HARMLESS = {
+    Sabotage.TRUNCATES_FILES,
+    Sabotage.STOPS_WORKER,
+    Sabotage.STOPS_FORK_SERVER,
+    Sabotage.RETURNS_IN_CHILD,
+    Sabotage.EXITS_LATER,
+    Sabotage.LIMITS_FILE_SIZE,
+}
+KINDS = [{}, {"batch": True}, {"threads": 2}]
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_a_drain_ends_whatever_its_steps_do_to_their_workers(seed: int) -> None:
+    hows = [how.name for how in Sabotage] + ["nothing"] * NEIGHBOURS
+    random.Random(seed).shuffle(hows)
+    workflow = jobs(chunk_rows=4, **KINDS[seed % len(KINDS)])
+    began = time.monotonic()
+    with bf.Engine(":memory:", workflow, workers=2) as engine:
+        engine.trigger_many([Job(how, place) for place, how in enumerate(hows)], foreign_id="place")
+        engine.run()
+        left = engine.runs("status <> 'DONE'").select("how, run_state::VARCHAR").fetchall()
+        errors = engine.errors().select("type, count").fetchall()
+
+    expected = {how.name for how in Sabotage} - {how.name for how in HARMLESS}
+    assert sorted(left) == [(how, "PAUSED") for how in sorted(expected)]
+    assert {type_ for type_, _ in errors} == {"WorkerDied"}
+    assert sum(count for _, count in errors) == len(expected)
+    assert time.monotonic() - began < MOST_SECONDS
+
+
+def test_processes_that_a_step_left_behind_end_with_its_worker(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+
+    def step(run: bf.Run[Job, object]) -> object:
+        import subprocess
+
+        if run.object.place == 1:
+            for session in (False, True):
+                child = subprocess.Popen(["sleep", "300"], start_new_session=session)
+                with pids.open("a") as file:
+                    file.write(f"{child.pid}\n")
+            os.system("sleep 300 &")
+            os._exit(1)
+        return stages.SECOND
+
+    import sabotage_kit
+
+    stages = sabotage_kit.Stage
+    workflow = bf.Workflow("jobs", Job, stages, retry=bf.Retry(pause_after=1))
+    workflow.add_step(stages.FIRST, step, stages.SECOND)
+    with bf.Engine(":memory:", workflow, workers=1) as engine:
+        engine.trigger_many([Job("", place) for place in range(3)], foreign_id="place")
+        engine.run()
+        left = engine.runs("status <> 'SECOND'").select("place").fetchall()
+
+    assert left == [(1,)]
+    assert not [pid for pid in pids.read_text().split() if _is_running(pid)]
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
