@@ -8,6 +8,7 @@
 #                  (BENCH=--runs=100000 for a quick look, BENCH=--large for 16M runs too)
 # make nights      simulate thirty nights of a million runs each, pruned after three, and show that
 #                  the file stays level (NIGHTS=--runs=100000 for a quick look)
+# make sabotage    drain with steps that break their workers, in 30 random orders
 # make soak        kill ten thousand coordinators, and check that nothing is lost or duplicated;
 #                  takes hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3
 #                  for the one round with this seed again)
@@ -26,7 +27,7 @@ CODE_TESTS := tests/unit tests/integration tests/cli tests/fuzz
 PARALLEL := --numprocesses=2 --dist=worksteal
 BENCH_VENV := .venv-bench
 
-.PHONY: demo test check crash-test wheel-test bench nights soak clean
+.PHONY: demo test check crash-test wheel-test bench nights sabotage soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
@@ -55,6 +56,9 @@ bench: $(BENCH_VENV)/.ready
 
 nights: $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python benchmarks/nights.py $(NIGHTS)
+
+sabotage: $(VENV)/.ready-dev
+	BATCHFLOW_SABOTAGE=30 $(BIN)/pytest tests/integration/faults/test_sabotage.py
 
 soak: $(VENV)/.ready-dev
 	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)

@@ -10,6 +10,7 @@ outside. A worker that sends something else is ended, and its step blamed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import selectors
@@ -170,7 +171,7 @@ class WorkerPool:
         """End idle workers gracefully and the others at once; `start` begins anew."""
         workers = self._all()
         for worker in workers:
-            self._unregister(worker)
+            self._unregister(worker.channel, worker.reports)
             worker.end()
         deadline = time.monotonic() + _EXIT_GRACE_SECONDS
         for worker in workers:
@@ -214,13 +215,16 @@ class WorkerPool:
             self._selector.register(source, selectors.EVENT_READ, worker)
         return worker
 
-    def _unregister(self, worker: WorkerProcess) -> None:
-        for source in (worker.channel, worker.reports):
-            self._selector.unregister(source)
+    def _unregister(self, *sources: socket.socket | int) -> None:
+        for source in sources:
+            # The channel of a worker that has lost its socket isn't registered any more.
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(source)
 
     def _longest_wait(self, timeout_seconds: float | None) -> float | None:
         waits = [worker.enforce_deadline() for worker in self._all()]
-        waits.append(None if self._is_idle() else _LOOK_SECONDS)
+        if not self._is_idle() or any(worker.lost_socket for worker in self._all()):
+            waits.append(_LOOK_SECONDS)
         known = [wait for wait in [timeout_seconds, *waits] if wait is not None]
         return min(known, default=None)
 
@@ -252,6 +256,9 @@ class WorkerPool:
             ended = True
         if ended or worker.ended:
             done += self._replace(worker)
+        elif worker.lost_socket:
+            # It is about to end, or else it is ended for its silence.
+            self._unregister(worker.channel)
         return done
 
     def _handle_message(self, worker: WorkerProcess, message: Message) -> Sequence[ChunkResult]:
@@ -299,7 +306,7 @@ class WorkerPool:
         return result
 
     def _replace(self, worker: WorkerProcess) -> Sequence[LostChunk]:
-        self._unregister(worker)
+        self._unregister(worker.channel, worker.reports)
         isolated = worker in self._isolated
         (self._isolated if isolated else self._shared).remove(worker)
         end = worker.account_for_end(alone=self._is_idle())

@@ -73,7 +73,7 @@ class WorkerProcess:
         self._given: dict[int, tuple[Chunk, float | None]] = {}
         self._overdue_since: float | None = None
         self._ended_for: str | None = None
-        self._silent_since: tuple[int, float] | None = None
+        self._silent_since: tuple[int | None, float] | None = None
         # Where a limit on open files is met on the way, what was opened is closed.
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as given:
             self.channel, theirs = map(ours.enter_context, socket_pair())
@@ -117,12 +117,17 @@ class WorkerProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended, or no process can send in its place any more.
+        """Whether the process has ended.
 
-        A process that a step started may hold the socket longer than the worker lives, so the end
-        of the socket alone doesn't show the worker's.
+        The end of the socket doesn't show that: a process that a step started may hold it longer,
+        and a step may close it earlier.
         """
-        return self._process.exit_code(0.0) is not None or self._inlet.ended
+        return self._process.exit_code(0.0) is not None
+
+    @property
+    def lost_socket(self) -> bool:
+        """Whether no process holds the other end of the socket any more."""
+        return self._inlet.ended
 
     def give(self, chunk: Chunk, timeout_seconds: float | None) -> None:
         """Queue one chunk; a call of its step may take ``timeout_seconds``."""
@@ -193,14 +198,16 @@ class WorkerProcess:
         return _TERMINATE_GRACE_SECONDS
 
     def end_if_silent(self) -> None:
-        """End it if it is executing nothing although it has chunks, such as with another socket."""
-        due = self.due
-        if due is None or not (self.ready and self._page.between_chunks):
+        """End it if it can't be reached, or executes nothing although it has a chunk."""
+        due = None if self.due is None else self.due.chunk_id
+        is_silent = due is not None and self.ready and self._page.between_chunks
+        if not is_silent and not self.lost_socket:
             self._silent_since = None
-        elif self._silent_since is None or self._silent_since[0] != due.chunk_id:
-            self._silent_since = due.chunk_id, time.monotonic()
+        elif self._silent_since is None or self._silent_since[0] != due:
+            self._silent_since = due, time.monotonic()
         elif time.monotonic() - self._silent_since[1] > _SILENCE_SECONDS:
-            self.end_for("its worker sent no result and took no other chunk, and was ended")
+            what = "closed its socket" if self.lost_socket else "sent no result and took no chunk"
+            self.end_for(f"its worker {what}, so its step broke it, and it was ended")
 
     def end_for(self, cause: str) -> None:
         """End it now; its end is accounted for later, with this cause."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import traceback
@@ -45,6 +46,7 @@ def main(
     with os.fdopen(page_descriptor, "r+b", buffering=0) as file:
         page = ControlPage(file)
     _disown_in_forks(channel, page)
+    identity = os.fstat(channel.fileno())
     files = FileSizeLimit()
     forwarding = LogForwarding(log_descriptor)
     forwarding.install()
@@ -66,14 +68,19 @@ def main(
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:
         surrender.watch(execution)
-        _serve(_Connection(channel, page, forwarding, surrender, files), execution)
+        _serve(_Connection(channel, identity, page, forwarding, surrender, files), execution)
 
 
 @dataclass(frozen=True)
 class _Connection:
-    """What a worker needs beside its steps, to answer."""
+    """The link of a worker with its coordinator.
+
+    Attributes:
+        identity: What the system reports of the channel's descriptor, which a step may replace.
+    """
 
     channel: socket.socket
+    identity: os.stat_result
     page: ControlPage
     forwarding: LogForwarding
     surrender: Surrender
@@ -150,6 +157,8 @@ def _send_result(connection: _Connection, result: ChunkResult) -> None:
         partial(write_result, result),
     )
     with connection.surrender.sending:
+        if not os.path.samestat(connection.identity, os.fstat(connection.channel.fileno())):
+            raise OSError(errno.ENOTCONN, "Its socket was replaced")
         try:
             send_it()
         except DiskFullError:

@@ -338,6 +338,7 @@ def what_goes_wrong() -> None:
         testing.eats_memory(2**33),
         testing.answers("nonsense"),
         testing.leaves(total="nonsense"),
+        testing.sabotages(testing.Sabotage.CLOSES_DESCRIPTORS),
     ]
     for fault in faults:
         step = testing.with_fault(pay, fault, when=lambda run: run.object.total > 7.0)

@@ -350,6 +350,20 @@ def test_a_worker_is_replaced_after_the_fork_server_died(pools: Any) -> None:
     assert len(set(fork_servers)) == 2
 
 
+def test_workers_that_end_before_any_call_are_one_clear_error(pools: Any) -> None:
+    pool = pools(lambda run: Stage.DONE, resources={"line": lambda: os._exit(3)})
+
+    for _ in range(9):
+        pool.submit(chunk_of([1]))
+        lost = next_done(pool)
+        assert isinstance(lost, LostChunk)
+        assert not lost.blamed
+    pool.submit(chunk_of([1]))
+
+    with pytest.raises(bf.EngineStateError, match=r"10 workers ended.*exit code 3\. Look for"):
+        next_done(pool)
+
+
 def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(pools: Any) -> None:
     def step(run: Any) -> Stage:
         kept = step.__dict__.setdefault("kept", [])
