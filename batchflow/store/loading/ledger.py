@@ -13,6 +13,7 @@ from typing import Any, Final
 from batchflow.errors import SourceError
 from batchflow.operation.load_report import FileReport, LoadReport, SkippedFile
 from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_files import matching_files
 from batchflow.store.loading.source_instance import source_instance
 from batchflow.store.loading.sources import is_sql, paths_of
@@ -66,7 +67,8 @@ def source_files(cursor: Cursor, source: Any) -> list[SourceFile]:
     paths = paths_of(source)
     if not paths or is_sql(source):
         return []
-    with source_instance(cursor) as instance:
+    label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
+    with translated(label), source_instance(cursor) as instance:
         found = matching_files(instance, paths)
     return [_hashed(name, given) for name, given in found.items()]
 
