@@ -22,6 +22,7 @@ from batchflow.operation.parameters import Params
 from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
 from batchflow.store.database.instance import Cursor, in_memory
+from batchflow.store.loading.source_arrow import arrow_of
 from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of
@@ -234,7 +235,8 @@ def _new_name() -> bytes:
 def _sendable(request: TriggerMany, catalog: Catalog) -> Iterator[pa.RecordBatchReader]:
     """Provide a source of this process as rows that can be sent."""
     if hasattr(request.source, "__arrow_c_stream__"):
-        yield pa.RecordBatchReader.from_stream(request.source)
+        rows = arrow_of(request.source)
+        yield rows.to_reader() if isinstance(rows, pa.Table) else rows
         return
     name = chosen_workflow(catalog.tables(request.workflow), request.workflow)
     definition = catalog.definition(name)

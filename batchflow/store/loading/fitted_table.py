@@ -16,7 +16,7 @@ from batchflow.columns.intervals import holds_durations
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
 from batchflow.store.loading.column_fit import unfit
-from batchflow.store.loading.column_match import ColumnMatch, match_columns
+from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
 from batchflow.store.schema.layout import literal, quote
 
 KEY: Final = "#foreign_id"
@@ -72,6 +72,12 @@ class Wanted:
     foreign_id: str | None = None
     strict: bool = False
     log_values: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the columns that may be loaded, in lower case."""
+        key = self.foreign_id or FOREIGN_ID_COLUMN
+        return {each.lower() for each in (key, *(field.name for field in self.fields))}
 
 
 @dataclass(frozen=True)

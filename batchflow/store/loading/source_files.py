@@ -112,6 +112,8 @@ def _folders(path: str, columns: Iterable[str], wanted: Wanted) -> dict[str, str
 
 def _found(cursor: Cursor, path: str) -> list[str]:
     if not path.strip():
+        raise SourceError("The path of the source is empty. Give the path or glob of a file.")
+    if not path.strip():
         raise SourceError("The source is an empty text. Give the path or glob of files, or SQL.")
     if "://" not in path and Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"

@@ -17,6 +17,7 @@ from batchflow.errors import QueryError, SourceError
 from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
+from batchflow.store.loading.column_match import refuse_alike
 from batchflow.store.loading.fitted_table import (
     MISFIT,
     FittedTable,
@@ -24,6 +25,7 @@ from batchflow.store.loading.fitted_table import (
     Wanted,
     fit_table,
 )
+from batchflow.store.loading.source_arrow import arrow_of, loadable
 from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_files import is_file, problem_of_file, read_file
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
@@ -40,7 +42,10 @@ SUPPORTED: Final = (
     "frame, a DuckDB relation, SQL text, or an iterable of objects or mappings"
 )
 _VIEW: Final = "batchflow_source"
-_SQL: Final = re.compile(r"[\s(]*(select|from|with|values)\b[\s('\"*\[{]", re.IGNORECASE)
+_SQL: Final = re.compile(
+    r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*(select|from|with|values)\b[\s('\"*\[{]",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -149,11 +154,21 @@ def _sql(cursor: Cursor, given: str, wanted: Wanted) -> Iterator[LoadSource]:
         query = _query(given)
         source = _within_store(cursor, label, query)
         if source is not None:
-            yield source
+            yield replace(source, written=_written(cursor, query))
             return
         with source_instance(cursor) as instance, _unregistered(cursor):
+            refuse_alike(label, _written(instance, query), wanted.fields, wanted.foreign_id)
             table = ReadTable(label, query, _columns_beyond_store(instance, query))
             yield _fitted(cursor, instance, table, wanted)
+
+
+def _written(cursor: Cursor, query: str) -> tuple[str, ...]:
+    """Return the names of the columns as the query gives them, also those that occur twice."""
+    try:
+        described = cursor.execute(f"DESCRIBE {query}").fetchall()
+    except duckdb.CatalogException:
+        return ()
+    return tuple(name for name, *_ in described)
 
 
 def _within_store(cursor: Cursor, label: str, query: str) -> LoadSource | None:
@@ -229,16 +244,17 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
     message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
     with translated(label, message):
-        arrow = _arrow(given)
+        arrow = arrow_of(given)
     # Another process may have sent a stream of objects.
     label_of_stream = label_of_objects(arrow.schema)
     label = label_of_stream or label
     with _unregistered(cursor), translated(label, message):
-        described = _described(cursor, label, _register(cursor, arrow))
-        if label_of_stream is None:
-            yield replace(described, written=tuple(arrow.schema.names))
-        else:
-            yield _checked(described)
+        if label_of_stream is not None:
+            yield _checked(_described(cursor, label, _register(cursor, arrow)))
+            return
+        rows = loadable(label, arrow, wanted.names)
+        described = _described(cursor, label, _register(cursor, rows))
+        yield replace(described, written=tuple(arrow.schema.names))
 
 
 @contextmanager
@@ -250,18 +266,6 @@ def _objects(
     with _unregistered(cursor), translated(stream.label, message, lambda: stream.failure):
         table = _register(cursor, stream.reader())
         yield _checked(_described(cursor, stream.label, table))
-
-
-def _arrow(given: Any) -> pa.Table | pa.RecordBatchReader:
-    if isinstance(given, pa.Table | pa.RecordBatchReader):
-        return given
-    try:
-        return pa.RecordBatchReader.from_stream(given)
-    except pa.ArrowException:
-        raise
-    except ValueError as error:
-        # pandas refuses columns of the same name.
-        raise SourceError(f"The {type(given).__name__} can't be read: {error}.") from None
 
 
 def iterable_of(given: Any) -> Iterable[Any]:
