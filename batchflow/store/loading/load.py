@@ -45,7 +45,7 @@ from batchflow.store.loading.load_plan import (
     plan_columns,
 )
 from batchflow.store.loading.rejected import keep_rejected
-from batchflow.store.loading.source_instance import POSITION, OutsideRows
+from batchflow.store.loading.source_instance import POSITION, OutsideRows, source_instance
 from batchflow.store.loading.sources import LoadSource, open_source
 from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.loading.updates import update_runs
@@ -63,6 +63,7 @@ class _Call:
     code: int
     now: datetime
     claimed: ClaimedRuns
+    reader: Cursor | None = None
 
 
 class _NotDirectError(Exception):
@@ -105,11 +106,13 @@ def load(
     if not files:
         with _opened(call, request.source) as load, connection.write() as cursor:
             return _load_staged(cursor, load)
-    try:
-        return _load_files(call, files, directly=True)
-    except (duckdb.ConstraintException, UncleanKeysError, _NotDirectError):
-        # A third slower than directly from the source, but it finds the rows that don't fit.
-        return _load_files(call, files, directly=False)
+    with source_instance(connection.cursor()) as reader:
+        call = replace(call, reader=reader)
+        try:
+            return _load_files(call, files, directly=True)
+        except (duckdb.ConstraintException, UncleanKeysError, _NotDirectError):
+            # A third slower than directly from the source, but it finds the rows that don't fit.
+            return _load_files(call, files, directly=False)
 
 
 def _load_files(call: _Call, files: Sequence[SourceFile], *, directly: bool) -> LoadReport:
@@ -148,7 +151,7 @@ def _opened(call: _Call, given: Any) -> Iterator[Load]:
     layout, request = call.layout, call.request
     cursor, log_values = call.connection.cursor(), call.connection.log_values
     wanted = Wanted(layout.fields, request.foreign_id, request.strict, log_values)
-    with open_source(cursor, layout.workflow, given, wanted) as source:
+    with open_source(cursor, layout.workflow, given, wanted, call.reader) as source:
         columns = plan_columns(source, _match(source, wanted), layout)
         loaded = {column.into for column in columns}
         missing = [field for field in layout.fields if quote(field.column) not in loaded]

@@ -95,7 +95,11 @@ class LoadSource:
 
 @contextmanager
 def open_source(
-    cursor: Cursor, workflow: AnyWorkflow, given: Any, wanted: Wanted
+    cursor: Cursor,
+    workflow: AnyWorkflow,
+    given: Any,
+    wanted: Wanted,
+    reader: Cursor | None = None,
 ) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor until the end of the block.
 
@@ -104,6 +108,7 @@ def open_source(
         workflow: The workflow whose runs are loaded.
         given: The source; of several files, one after the other.
         wanted: The fields that the load fills.
+        reader: The instance that reads the files of a load; required for a path.
 
     Raises:
         SourceError: It is not a source, or reading it failed, also within the block.
@@ -111,8 +116,8 @@ def open_source(
     paths = paths_of(given)
     if is_sql(given):
         opened = _sql(cursor, given, wanted)
-    elif paths:
-        opened = _file(cursor, paths[0], wanted)
+    elif paths and reader is not None:
+        opened = _file(cursor, paths[0], wanted, reader)
     elif hasattr(given, "__arrow_c_stream__"):
         opened = _arrow_rows(cursor, given, wanted)
     else:
@@ -190,9 +195,12 @@ def _columns_beyond_store(instance: Cursor, query: str) -> dict[str, DuckDBPyTyp
 
 
 @contextmanager
-def _file(cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted) -> Iterator[LoadSource]:
+def _file(
+    cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted, reader: Cursor
+) -> Iterator[LoadSource]:
     label = f"The source {str(path)!r}"
-    with translated(label, problem_of_file), source_instance(cursor) as instance:
+    # A cursor of its own, because one with rows that weren't fetched refuses other work.
+    with translated(label, problem_of_file), reader.cursor() as instance:
         table, repeatable = read_file(instance, label, os.fspath(path), wanted)
         with _unregistered(cursor):
             source = _fitted(cursor, instance, table, wanted)
