@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
 
+from batchflow.definition.redefined import RUN_AGAIN, is_redefined
 from batchflow.errors import DefinitionError
 
 StatusT = TypeVar("StatusT", bound=enum.Enum)
@@ -58,9 +59,8 @@ class StatusSet(Generic[StatusT]):
         code = self._codes.get(name) if isinstance(name, str) else None
         if code is None:
             again = (
-                f" {self.type.__name__} was defined again: run the code that defines the workflow "
-                "again, then open the engine again."
-                if type(status).__qualname__ == self.type.__qualname__
+                f" {self.type.__name__} was defined again: {RUN_AGAIN}."
+                if is_redefined(type(status), self.type)
                 else ""
             )
             raise DefinitionError(

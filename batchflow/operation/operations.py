@@ -16,7 +16,6 @@ from batchflow.operation.options import (
     foreign_id_text,
     reason_text,
     run_ids_of,
-    status_name,
     workflow_name,
 )
 from batchflow.operation.parameters import Params, bound_values
@@ -86,7 +85,7 @@ class Operations(ABC):
         request = Trigger(
             foreign_id=foreign_id_text(foreign_id),
             object=object,
-            at=status_name(at),
+            at=at,
             workflow=workflow_name(workflow),
         )
         return self.perform(request)
@@ -136,7 +135,7 @@ class Operations(ABC):
         request = TriggerMany(
             source=source,
             foreign_id=foreign_id,
-            at=status_name(at),
+            at=at,
             workflow=workflow_name(workflow),
             on_conflict=on_conflict,
             on_invalid=on_invalid,

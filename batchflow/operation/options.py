@@ -25,14 +25,12 @@ def workflow_name(workflow: object) -> str | None:
     return name
 
 
-def status_name(status: object) -> str | None:
-    """Return the name of a status that is given as a member, as its name, or not at all."""
-    name = status.name if isinstance(status, enum.Enum) else status
-    if name is not None and not isinstance(name, str):
+def require_status(status: object) -> None:
+    """Require a status as a member, as its name, or none at all."""
+    if status is not None and not isinstance(status, enum.Enum | str):
         raise InvalidOptionError(
             f"at is of type {type(status).__name__}; give a status or its name.", option="at"
         )
-    return name
 
 
 def foreign_id_text(foreign_id: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,8 +27,12 @@ class Trigger(Request[UUID], name="trigger", result=UUID):
 
     foreign_id: str
     object: Any = field(metadata=TRAVELS_APART)
-    at: str | None = None
+    at: enum.Enum | str | None = None
     workflow: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        options.require_status(self.at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,7 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
 
     source: Any = field(metadata=TRAVELS_APART)
     foreign_id: str | None = None
-    at: str | None = None
+    at: enum.Enum | str | None = None
     workflow: str | None = None
     on_conflict: ConflictChoice = "skip"
     on_invalid: SkipOrError = "error"
@@ -47,6 +52,7 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
     def __post_init__(self) -> None:
         """Check the options."""
         options.require_column_name(self.foreign_id, "foreign_id")
+        options.require_status(self.at)
         options.require_choice(self.on_conflict, ("skip", "update", "error"), "on_conflict")
         options.require_choice(self.on_invalid, ("skip", "error"), "on_invalid")
         options.require_flag(self.strict, "strict")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.own_attributes import require_only_fields
 from batchflow.definition.built_whole import is_built_whole
+from batchflow.definition.redefined import RUN_AGAIN, is_redefined
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject
@@ -22,12 +23,6 @@ from batchflow.worker.failure import FailureRecorder, abandoned
 from batchflow.worker.result_builder import ResultBuilder, without_other_failures
 from batchflow.worker.timing import Slice
 from batchflow.worker.verdict import NOT_EXECUTED, RAISED, UNDER_WAY, judge
-
-# What to do about an object of a class with the right name.
-_REDEFINED: Final = (
-    ", which was defined again; run the code that defines the workflow again, then open the engine "
-    "again"
-)
 
 
 class RowStep:
@@ -149,10 +144,11 @@ class RowSession:
     def _take_over(self, row: int, left: Any) -> None:
         object_type = self.row_step.object_type
         if not isinstance(left, object_type):
+            again = f", which was defined again; {RUN_AGAIN}"
             raise InvalidObject(
                 f"Step {self.row_step.step.name!r} left an object of type {type(left).__name__}; "
                 f"it must be an instance of {object_type.__name__}"
-                f"{_REDEFINED if type(left).__qualname__ == object_type.__qualname__ else ''}."
+                f"{again if is_redefined(type(left), object_type) else ''}."
             )
         self._require_only_fields(row, left)
         self.columns.take_over(row, left)

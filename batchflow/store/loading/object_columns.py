@@ -7,6 +7,7 @@ from typing import Any
 
 from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.fields import Field
+from batchflow.definition.redefined import RUN_AGAIN, is_redefined
 from batchflow.store.loading.object_values import ValueReader, read_attribute, reader_for
 from batchflow.store.schema.layout import AnyWorkflow
 
@@ -56,16 +57,13 @@ class ObjectColumns:
         ]
 
     def _reader_for(self, found: type, classes: list[type]) -> ValueReader:
+        if is_redefined(found, self._expected):
+            # Its fields may fit, but the steps would execute the methods of the former class.
+            problem = f"is of the class {found.__name__}, which was defined again; {RUN_AGAIN}"
+            raise UnlikeObjectError(classes.index(found), problem)
         reader = reader_for(found, self._expected)
         if reader is None:
-            problem = f"is of type {found.__name__}"
-            if found.__qualname__ == self._expected.__qualname__:
-                problem = (
-                    f"is of another class {found.__name__}, which was defined again with other "
-                    "fields; run the code that defines the workflow again, then open the engine "
-                    "again"
-                )
-            raise UnlikeObjectError(classes.index(found), problem)
+            raise UnlikeObjectError(classes.index(found), f"is of type {found.__name__}")
         return reader
 
     def _require_known_keys(self, objects: Iterable[Any], classes: Iterable[type]) -> None:

@@ -123,10 +123,20 @@ def test_redefined_classes_are_one_error_and_no_failed_runs(cell: Cell) -> None:
     assert totals(engine, "b", cell("").Order()) == [2, 2]
 
 
-def test_objects_and_statuses_of_redefined_classes_say_what_to_do(cell: Cell) -> None:
+@pytest.mark.parametrize("other_field", ["", "    price: float = 0.0\n"])
+def test_objects_and_statuses_of_redefined_classes_are_refused(
+    cell: Cell, other_field: str
+) -> None:
     engine = cell(OPEN).engine
-    new = cell(CLASSES + "    price: float = 0.0\n" + "class Status(enum.Enum):\n    OLD = 1")
-    with pytest.raises(bf.LoadError, match=r"another class Order, .* open the engine again"):
+    former = cell("").Order
+    new = cell(CLASSES + other_field)
+    with pytest.raises(bf.LoadError, match=r"Order, which was defined again; .* open the engine"):
         engine.trigger("a", new.Order())
+    with pytest.raises(bf.LoadError, match=r"Order, which was defined again; .* open the engine"):
+        engine.trigger_many([new.Order()], foreign_id="total")
     with pytest.raises(bf.DefinitionError, match=r"Status was defined again: .* open the engine"):
-        new.flow.code_of(new.Status.OLD)
+        engine.trigger("a", former(), at=new.Status.NEW)
+    # A client has only the description of the workflow, so it takes any class of this name.
+    client = bf.connect(new.path)
+    client.trigger("a", former(), at=new.Status.NEW)
+    assert client.get("a").foreign_id == "a"

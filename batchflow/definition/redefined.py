@@ -1,0 +1,17 @@
+"""Recognise a class that was defined again after a workflow was made with the former one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN_AGAIN: Final = "run the code that defines the workflow again, then open the engine again"
+
+
+def is_redefined(found: type, expected: type) -> bool:
+    """Return whether a class is another definition of the one that a workflow has.
+
+    A class that only has the same name, such as one that another process made from a description,
+    is none.
+    """
+    place = (expected.__module__, expected.__qualname__)
+    return found is not expected and (found.__module__, found.__qualname__) == place
