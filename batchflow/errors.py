@@ -43,6 +43,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
+from batchflow.credentials import without_credentials
+
 ErrorT = TypeVar("ErrorT", bound="BatchflowError")
 
 
@@ -50,7 +52,9 @@ class BatchflowError(Exception):
     """Something in batchflow went wrong; the message says what to do."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(_default_message(type(self)) if message is None else message)
+        text = _default_message(type(self)) if message is None else message
+        # Paths, SQL and the errors of other libraries may contain URLs with passwords.
+        super().__init__(without_credentials(text))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with `args`, which breaks (and with it every process pool)
@@ -75,7 +79,7 @@ class DefinitionError(BatchflowError):
     """
 
     def __init__(self, message: str | None = None, *, problems: Iterable[str] = ()) -> None:
-        listed = tuple(problems)
+        listed = tuple(map(without_credentials, problems))
         super().__init__("\n".join([message or "", *listed]).strip() or None)
         self.problems: tuple[str, ...] = listed or (str(self),)
 
@@ -100,7 +104,7 @@ class StoreHeldError(StoreError):
         holder: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.path = path
+        self.path = without_credentials(path)
         self.holder: dict[str, Any] = dict(holder or {})
 
 
@@ -116,7 +120,7 @@ class MigrationError(StoreError):
     """
 
     def __init__(self, message: str | None = None, *, differences: Iterable[str] = ()) -> None:
-        listed = tuple(differences)
+        listed = tuple(map(without_credentials, differences))
         super().__init__("\n".join([message or "", *listed]).strip() or None)
         self.differences: tuple[str, ...] = listed
 

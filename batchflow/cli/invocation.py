@@ -16,6 +16,7 @@ from batchflow.cli.option_names import with_command_line_names
 from batchflow.cli.output import note
 from batchflow.cli.streams import flush_or_discard, is_output_error, open_closed_streams
 from batchflow.cli.target import BrokenModuleError
+from batchflow.credentials import without_credentials
 from batchflow.errors import BatchflowError, StoreHeldError
 
 _SIGINT_EXIT_CODE = 130
@@ -52,6 +53,7 @@ def _executed(arguments: Sequence[str] | None) -> int:
 def _exit_code_of(error: BaseException) -> int:
     match error:
         case click.ClickException():
+            error.message = without_credentials(error.message)
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():

@@ -18,6 +18,7 @@ import click
 from batchflow.cli.column_casts import refuse_duplicate_names
 from batchflow.cli.encoding import encodable_json
 from batchflow.cli.streams import discard_output, discarding_when_closed
+from batchflow.credentials import without_credentials
 
 if TYPE_CHECKING:
     from batchflow.store import Relation
@@ -30,9 +31,9 @@ _TERMINAL_ROWS = 40
 
 
 def note(text: str) -> None:
-    """Write a message to stderr; do nothing if stderr was closed."""
+    """Write a message to stderr, without passwords of URLs; nothing if stderr was closed."""
     with discarding_when_closed(sys.stderr):
-        click.echo(text, err=True)
+        click.echo(without_credentials(text), err=True)
 
 
 def write(text: str, *, flush: bool = True) -> bool:

@@ -15,11 +15,13 @@ from types import CodeType, TracebackType
 from typing import Final
 
 from batchflow.columns.class_names import qualified_class_name, storable
+from batchflow.credentials import without_credentials
 from batchflow.definition.retry import Retry
 from batchflow.definition.step import Step
 from batchflow.errors import StepAbandoned
 
 MESSAGE_CHARACTERS: Final = 2_000
+_SEARCHED_CHARACTERS: Final = 2 * MESSAGE_CHARACTERS
 TRACEBACK_CHARACTERS: Final = 16_000
 _FRAMES_AT_EACH_END: Final = 20
 _MOST_CAUSES: Final = 5
@@ -208,7 +210,8 @@ def _frames_text(error: BaseException) -> str:
         )
         for code, line in places
     ]
-    return "Traceback (most recent call last):\n" + "".join(traceback.format_list(summaries))
+    text = "Traceback (most recent call last):\n" + "".join(traceback.format_list(summaries))
+    return without_credentials(text)
 
 
 def _last_lines(error: BaseException, message: str) -> str:
@@ -221,7 +224,7 @@ def _last_lines(error: BaseException, message: str) -> str:
 def _notes(error: BaseException) -> list[str]:
     try:
         notes = list(itertools.islice(getattr(error, "__notes__", ()), _MOST_NOTES))
-        return [storable(str.__str__(note), MESSAGE_CHARACTERS) for note in notes]
+        return [_shown_text(str.__str__(note)) for note in notes]
     except BaseException:
         # The attribute may be anything, and its class may raise.
         return []
@@ -261,7 +264,12 @@ def _own_message(error: BaseException) -> str:
         text = str.__str__(str(error))
     except BaseException as second:
         return f"<no message: its __str__ raised {qualified_class_name(second)}>"
-    return storable(text, MESSAGE_CHARACTERS)
+    return _shown_text(text)
+
+
+def _shown_text(text: str) -> str:
+    """Return the beginning of a text, without the passwords of URLs, also of one that is cut."""
+    return storable(without_credentials(text[:_SEARCHED_CHARACTERS]), MESSAGE_CHARACTERS)
 
 
 def _short(text: str) -> str:

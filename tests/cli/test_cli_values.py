@@ -49,3 +49,21 @@ def test_the_message_of_a_failed_query_has_no_value(tmp_path: Path) -> None:
     assert outcome.returncode == 3
     assert "can't be converted to INT32" in outcome.stderr
     assert "hunter2" not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--load", "s3://john:hunter2@bucket/a.csv"),
+        ("--load", "a.csv?token=hunter2"),
+        ("--store", "s3://john:hunter2@bucket/a.duckdb"),
+    ],
+)
+def test_passwords_of_urls_are_not_printed(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    load_parcels(tmp_path, [1])
+
+    outcome = run_parcels(tmp_path, *arguments)
+
+    assert outcome.returncode != 0
+    assert "***" in outcome.stderr
+    assert "hunter2" not in outcome.stdout + outcome.stderr

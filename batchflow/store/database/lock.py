@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from batchflow.credentials import without_credentials
 from batchflow.errors import DiskFullError, StoreError, StoreHeldError
 
 HOLDER_BYTES = 65_536
@@ -148,7 +149,7 @@ def _this_process(now: datetime) -> dict[str, Any]:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": now.isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.executable).name, *sys.argv])[:1_000],
+        "command": without_credentials(" ".join([Path(sys.executable).name, *sys.argv]))[:1_000],
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from batchflow.credentials import without_credentials
 from batchflow.errors import SourceError
 from batchflow.operation.load_report import FileReport, LoadReport, SkippedFile
 from batchflow.store.database.instance import Cursor
@@ -27,8 +28,8 @@ class SourceFile:
 
     Attributes:
         name: Its path, relative if it was given so.
-        given: The path or glob that the caller gave for it.
-        path: Its absolute path.
+        given: The path or glob that the caller gave for it, without the passwords of a URL.
+        path: Its absolute path, without the passwords of a URL.
         size: Its size in bytes.
         modified_ns: When it was modified, in nanoseconds since the epoch.
         digest: The SHA-256 of its bytes; None for what can't be read twice, such as a pipe.
@@ -40,6 +41,11 @@ class SourceFile:
     size: int = 0
     modified_ns: int = 0
     digest: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its path without the passwords of a URL, for reports."""
+        return without_credentials(self.name)
 
     @property
     def modified_at(self) -> datetime | None:
@@ -74,7 +80,8 @@ def source_files(cursor: Cursor, source: Any) -> list[SourceFile]:
 
 
 def _hashed(name: str, given: str) -> SourceFile:
-    file = SourceFile(name, given, name if "://" in name else os.path.abspath(name))
+    path = name if "://" in name else os.path.abspath(name)
+    file = SourceFile(name, without_credentials(given), without_credentials(path))
     try:
         before = os.stat(name)
         if not stat.S_ISREG(before.st_mode):
@@ -109,7 +116,7 @@ class Ledger:
             "ORDER BY load_id DESC LIMIT 1",
             [self._workflow, file.digest],
         ).fetchall()
-        return SkippedFile(file.name, *found[0]) if found else None
+        return SkippedFile(file.shown, *found[0]) if found else None
 
     def changed_since(self, file: SourceFile) -> datetime | None:
         """Return when other content was last loaded from the path of a file; None if never."""
@@ -134,7 +141,7 @@ class Ledger:
         """Enter a file that was loaded in this transaction, and return its part of the report."""
         rejected = report.skipped_conflicts + report.skipped_invalid
         entry = FileReport(
-            path=file.name,
+            path=file.shown,
             load_id=load_id,
             rows=report.loaded + report.updated + report.skipped_loaded + rejected,
             inserted=report.loaded,

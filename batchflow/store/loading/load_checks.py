@@ -81,7 +81,7 @@ class Load:
         """Return the file with the fields that take their defaults, if it has any."""
         if self.file is None or not self.missing:
             return ()
-        return (FilledColumns(self.file.name, tuple(field.name for field in self.missing)),)
+        return (FilledColumns(self.file.shown, tuple(field.name for field in self.missing)),)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
             count=invalid[0].count,
             sample=invalid[0].sample,
         )
-    file = None if load.file is None else load.file.name
+    file = None if load.file is None else load.file.shown
     return tuple(replace(column, file=file) for column in invalid)
 
 

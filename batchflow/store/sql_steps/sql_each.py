@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
+from batchflow.credentials import without_credentials
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.retry_decision import FailedAttempts, decide
 from batchflow.definition.run_state import RunState
@@ -92,7 +93,7 @@ def _undeclared(
         yield SqlFailure(row, InvalidOutcome, message)
 
 
-def _part(result: pa.StructArray, name: str) -> pa.Array:
+def _part(result: pa.StructArray | pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray:
     return pc.struct_field(result, [name])
 
 
@@ -133,11 +134,12 @@ def _commit_of(
 
 def _moved(task: SqlTask, evaluated: pa.Table, columns: Columns, moves: pa.Array) -> pa.Table:
     moving = evaluated.filter(moves)
-    result = moving[RESULT].combine_chunks()
+    # Not of the whole struct: Arrow can't make an array of no rows where a field is an extension.
+    statuses = _part(moving[RESULT], STATUS).combine_chunks()
     codes = pa.array(task.destinations, pa.uint8())
     table = {name: moving[name] for name in ("#seq", "#version", "#attempt", "#run_state")}
-    table["#to"] = codes.take(pc.index_in(_part(result, STATUS), pa.array(task.destination_names)))
-    table["#outcome"] = pa.array(np.full(len(result), Outcome.ADVANCED, np.uint8))
+    table["#to"] = codes.take(pc.index_in(statuses, pa.array(task.destination_names)))
+    table["#outcome"] = pa.array(np.full(len(statuses), Outcome.ADVANCED, np.uint8))
     return pa.table(table | {name: column.array.filter(moves) for name, column in columns.items()})
 
 
@@ -177,7 +179,7 @@ def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.T
     texts = {
         "type": [failure.error.__name__ for failure in failures],
         "message": [failure.message[:MESSAGE_CHARACTERS] for failure in failures],
-        "traceback": [f"in {task.step.name}:\n{where}"] * len(failures),
+        "traceback": [without_credentials(f"in {task.step.name}:\n{where}")] * len(failures),
         "fingerprint": [_fingerprint(failure.error, where) for failure in failures],
     }
     columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}

@@ -10,6 +10,8 @@ import batchflow as bf
 from kit.things import Stage
 
 SECRET = "hunter2-of-john@example.org"
+LOCATION = "s3://john:hunter2@bucket/a.csv?sig=hunter2&part=1"
+"""A URL with a password and a signature."""
 
 
 @dataclass
@@ -69,6 +71,16 @@ def answers_with_too_many(batch: bf.Batch[Person, Stage]) -> Any:
 def masks_with_values(batch: bf.Batch[Person, Stage]) -> Any:
     batch.skip(batch["email"])
     return [Stage.DONE] * len(batch)
+
+
+def names_a_location(run: bf.Run[Person, Stage]) -> Stage:
+    error = OSError(f"{LOCATION} can't be reached")
+    error.add_note(f"It was {LOCATION}.")
+    raise error from ValueError(LOCATION)
+
+
+def pauses_for_a_location(run: bf.Run[Person, Stage]) -> Any:
+    return run.pause(f"{LOCATION} can't be reached")
 
 
 ROW_STEPS: list[Callable[..., Any]] = [
