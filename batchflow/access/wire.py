@@ -14,6 +14,7 @@ from pyarrow import flight
 from batchflow import errors
 from batchflow.errors import BatchflowError, EngineGoneError, QueryError, StoreError
 from batchflow.operation.parameters import Params
+from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.query.source import Columns
 
 END_OF_ROWS: Final = b"end"
@@ -51,7 +52,7 @@ def packed_query(query: str, params: Params, name: bytes) -> bytes:
     try:
         columns = [pa.array([value]) for value in given.values()]
     except (pa.ArrowException, OverflowError) as error:
-        raise QueryError(f"A parameter of the query can't be sent: {error}.") from error
+        raise QueryError(f"A parameter of the query can't be sent: {message_of(error)}.") from None
     metadata = {_QUERY: query.encode(), _NAMED: str(int(named)).encode(), _NAME: name}
     fields = [(name, column.type) for name, column in zip(given, columns, strict=True)]
     sink = pa.BufferOutputStream()

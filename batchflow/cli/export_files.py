@@ -42,6 +42,8 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
     import pyarrow as pa
     from pyarrow import dataset
 
+    from batchflow.store.database.duckdb_message import message_of
+
     path.mkdir()
     counted = _CountedBatches(record_batches([relation]))
     try:
@@ -55,7 +57,7 @@ def _write_folder(path: Path, relation: Relation, partition_by: tuple[str, ...])
             existing_data_behavior="overwrite_or_ignore",
         )
     except pa.ArrowInvalid as error:
-        raise QueryError(f"The folders can't be written: {error}.") from error
+        raise QueryError(f"The folders can't be written: {message_of(error)}.") from None
     return counted.rows
 
 

@@ -47,6 +47,8 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from batchflow.store.database.duckdb_message import message_of
+
     rows = 0
     try:
         batches = record_batches(relations)
@@ -57,8 +59,9 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
                 writer.write_batch(batch)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise QueryError(
-            f"Parquet has no type for a column: {error}. Cast it to another type in SQL."
-        ) from error
+            f"Parquet has no type for a column: {message_of(error)}. Cast it to another type "
+            "in SQL."
+        ) from None
     return rows
 
 

@@ -14,7 +14,7 @@ import duckdb
 from batchflow import crash_point
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
 from batchflow.store.database.checkpoint import checkpoint
-from batchflow.store.database.duckdb_message import cause
+from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor
 from batchflow.store.database.store_error import (
@@ -126,7 +126,7 @@ class Connection:
             with self._watched():
                 yield self.cursor()
         except duckdb.Error as error:
-            raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from error
+            raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from cause(error)
 
     def fold_log(self) -> None:
         """Fold the log into the file if that is possible now; if not, it stays in the log.
@@ -140,7 +140,7 @@ class Connection:
             # Everything that was committed is in the log.
             log.warning(
                 "The store's log could not be folded into its file: %s",
-                error,
+                message_of(error),
                 extra={"action": "fold_log", "path": str(self.path or MEMORY)},
             )
 
@@ -206,7 +206,7 @@ class Connection:
             store_error = store_error_of(error)
             if store_error is None:
                 raise
-            raise store_error from error
+            raise store_error from cause(error)
 
     def _open_again(self) -> None:
         with self._writing:

@@ -9,13 +9,13 @@ import duckdb
 import pyarrow as pa
 
 from batchflow.errors import SourceError
-from batchflow.store.database.duckdb_message import in_short
+from batchflow.store.database.duckdb_message import message_of
 
 
 @contextmanager
 def translated(
     label: str,
-    message: Callable[[Exception], str] = in_short,
+    message: Callable[[Exception], str] = message_of,
     failure: Callable[[], BaseException | None] = lambda: None,
 ) -> Iterator[None]:
     """Raise errors of DuckDB and Arrow as SourceError, without the source's values.

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from urllib.parse import unquote
 
 from batchflow.errors import SourceError
-from batchflow.store.database.duckdb_message import in_short
+from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
 from batchflow.store.loading.fitted_table import ReadTable, Wanted
@@ -91,7 +91,7 @@ def read_file(cursor: Cursor, label: str, path: str, wanted: Wanted) -> tuple[Re
 
 def problem_of_file(error: Exception) -> str:
     """Return what is wrong with a file, without its content."""
-    return csv_problem(error) or in_short(error)
+    return csv_problem(error) or message_of(error)
 
 
 def _folders(path: str, columns: Iterable[str], wanted: Wanted) -> dict[str, str | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import duckdb
 import numpy as np
@@ -21,6 +22,7 @@ from batchflow.store.schema.layout import quote
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
 MESSAGES_QUERIED = 200
+_CALLS_ERROR: Final = re.compile(r"\berror\s*\(", re.IGNORECASE)
 Values: TypeAlias = Mapping[str, ExactValue]
 
 RESULT = "#result"
@@ -45,8 +47,10 @@ def evaluate(reader: Cursor, task: SqlTask, values: Values) -> tuple[pa.Table, l
     """
     try:
         evaluated = _evaluated(reader, task, f"TRY({_result(task, values)})")
-    except duckdb.BinderException:
-        # TRY accepts neither volatile functions nor subqueries.
+    except STORAGE_ERRORS:
+        raise
+    except duckdb.Error:
+        # TRY accepts neither volatile functions nor subqueries, and doesn't catch each error.
         return _evaluate_by_halves(reader, task, values)
     rows = np.flatnonzero(evaluated[RESULT].is_null().to_numpy()).tolist()
     return evaluated, list(_raised(reader, task, values, evaluated["#seq"], rows))
@@ -130,4 +134,5 @@ def _failure(task: SqlTask, row: int, error: duckdb.Error) -> SqlFailure:
 
 
 def _raises_itself(task: SqlTask) -> bool:
-    return any("error(" in sql for sql in (task.status, *task.step.set_expressions.values()))
+    expressions = (task.status, *task.step.set_expressions.values())
+    return any(_CALLS_ERROR.search(sql) for sql in expressions)

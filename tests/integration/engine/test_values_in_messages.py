@@ -36,6 +36,7 @@ SQL_STEPS: dict[str, dict[str, Any]] = {
     "a text for a moment": {"set": {"age": "year(strptime(email, '%Y'))::INTEGER"}},
     "a text for JSON": {"set": {"note": "json_extract(email, '$.a')"}},
     "a text for a status": {"status": "email"},
+    "a text for a zone": {"set": {"note": "(now() AT TIME ZONE email)::VARCHAR"}},
     "a pattern": {"set": {"age": "regexp_matches('a', '(' || email)::INTEGER"}},
     "a number that is too large": {"set": {"age": "(age + 9223372036854775807)::INTEGER"}},
 }
@@ -207,6 +208,11 @@ def ragged_csv(folder: Path) -> Any:
     return folder / "a.csv"
 
 
+def csv_with_lines_in_values(folder: Path) -> Any:
+    (folder / "a.csv").write_text(f'email,age\na,1\n"b\n{SECRET}\n",2,3\n')
+    return folder / "a.csv"
+
+
 def json(folder: Path) -> Any:
     (folder / "a.json").write_text(f'{{"email": "a", "age": "{SECRET}"}}\n')
     return folder / "a.json"
@@ -233,15 +239,35 @@ def failing_reader(_: Path) -> Any:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
+def raising_reader(_: Path) -> Any:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"email": ["a"], "age": [1]})
+        raise OwnError(f"no card of {SECRET}")
+
+    schema = pa.schema({"email": pa.string(), "age": pa.int64()})
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
 SOURCES: dict[str, Callable[[Path], Any]] = {
     "csv": csv,
     "ragged csv": ragged_csv,
+    "csv with lines in values": csv_with_lines_in_values,
+    "sql over csv with lines in values": lambda f: (
+        f"FROM read_csv('{csv_with_lines_in_values(f)}')"
+    ),
     "json": json,
     "broken json": broken_json,
     "parquet": parquet,
     "table": lambda _: pa.table({"email": ["a"], "age": [SECRET]}),
     "mixed column of pandas": lambda _: pd.DataFrame({"email": ["a", "b"], "age": [1, SECRET]}),
+    "objects in a column of pandas": lambda _: pd.DataFrame(
+        {"email": ["a", "b"], "age": [1, Person(SECRET)]}
+    ),
+    "quotes in a column of pandas": lambda _: pd.DataFrame(
+        {"email": ["a", "b"], "age": [1, f'\'" it\'s "{SECRET}"']}
+    ),
     "reader that fails": failing_reader,
+    "reader that raises": raising_reader,
     "objects": lambda _: [Person("a", SECRET)],  # type: ignore[arg-type]
     "something else than objects": lambda _: [Person("a"), SECRET],
     "sql": lambda _: f"SELECT 'a' AS email, CAST(x AS INT) AS age FROM (VALUES ('{SECRET}')) t(x)",

@@ -1,0 +1,73 @@
+"""Messages of DuckDB and Arrow are passed on without the values that they quote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from batchflow.store.database.duckdb_message import cause, message_of
+
+SECRET = "hunter2 'x' \"y\""
+
+
+class Shown:
+    def __repr__(self) -> str:
+        return f"<card={SECRET}, with type str>"
+
+
+def conflicting_commits() -> None:
+    with duckdb.connect() as one:
+        one.execute("CREATE TABLE keys (key VARCHAR PRIMARY KEY)")
+        other = one.cursor()
+        for cursor in (one, other):
+            cursor.begin()
+            cursor.execute("INSERT INTO keys VALUES (?)", [SECRET])
+        one.commit()
+        other.commit()
+
+
+def selected(expression: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"SELECT {expression} FROM (VALUES (?)) t(x)", [SECRET]).fetchall()
+
+
+FAILING: dict[str, tuple[Callable[[], object], str]] = {
+    "a key at a commit": (conflicting_commits, "constraint violation"),
+    "a zone": (lambda: selected("now() AT TIME ZONE x"), "Unknown TimeZone"),
+    "a number": (lambda: selected("x::INT"), "a value can't be converted to INT32"),
+    "a list": (lambda: selected("x::INT[]"), "a value can't be converted"),
+    "an object": (lambda: pa.array([1, Shown()]), "Could not convert … with type Shown"),
+    "a text": (lambda: pa.array([1, SECRET]), "tried to convert to int64"),
+    "a cast": (lambda: pa.array([SECRET]).cast(pa.int64()), "as a scalar of type int64"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+def test_a_value_is_not_shown_but_what_is_wrong_with_it(kind: str) -> None:
+    fail, expected = FAILING[kind]
+
+    with pytest.raises((duckdb.Error, pa.ArrowException)) as caught:
+        fail()
+
+    assert "hunter2" in str(caught.value)
+    assert expected in message_of(caught.value)
+    assert "hunter2" not in message_of(caught.value)
+    assert cause(caught.value) is None
+    assert "hunter2" in message_of(caught.value, values=True)
+
+
+def test_errors_about_a_statement_are_shown_whole() -> None:
+    with pytest.raises(duckdb.BinderException) as caught:
+        selected("y")
+
+    assert message_of(caught.value).startswith('Binder Error: Referenced column "y" not found')
+    assert cause(caught.value) is caught.value
+
+
+def test_an_error_of_an_unknown_kind_is_named_only() -> None:
+    assert message_of(duckdb.Error(f"Novel Error: {SECRET}")) == (
+        "a value isn't accepted (Novel Error)"
+    )
