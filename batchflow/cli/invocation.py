@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from batchflow.cli.option_names import with_command_line_names
 from batchflow.cli.output import note
 from batchflow.cli.streams import flush_or_discard, is_output_error, open_closed_streams
 from batchflow.cli.target import BrokenModuleError
-from batchflow.credentials import without_credentials
 from batchflow.errors import BatchflowError, StoreHeldError
 
 _SIGINT_EXIT_CODE = 130
@@ -53,8 +53,9 @@ def _executed(arguments: Sequence[str] | None) -> int:
 def _exit_code_of(error: BaseException) -> int:
     match error:
         case click.ClickException():
-            error.message = without_credentials(error.message)
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            note(shown.getvalue().rstrip("\n"))
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
             return _SIGINT_EXIT_CODE
