@@ -54,7 +54,8 @@ class ReadOnlyStore:
 def _finish_checkpoint(path: Path) -> None:
     """Repair what a process left that was killed during a checkpoint; it can't be read before."""
     if journal_of(path).exists():
-        lock = StoreLock.acquire(path, datetime.now(UTC))
+        # Another reader may be doing the same.
+        lock = StoreLock.acquire(path, datetime.now(UTC), for_one_call=True)
         try:
             repair(path)
         finally:

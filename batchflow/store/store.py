@@ -113,9 +113,11 @@ class Store:
         now = clock()
         with ExitStack() as held:
             opened = _opened(os.fspath(path), settings, now, held, log_values=log_values)
-            with _closed_after_error(opened), opened.write() as cursor:
-                layouts = lay_out(cursor, workflows)
-                sql_step.refuse_unbindable(cursor, layouts.values(), now)
+            with _closed_after_error(opened):
+                with opened.write() as cursor:
+                    layouts = lay_out(cursor, workflows)
+                    sql_step.refuse_unbindable(cursor, layouts.values(), now)
+                opened.fold_log()
             return cls(opened, held, layouts)
 
     @classmethod
@@ -143,6 +145,7 @@ class Store:
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
+                opened.fold_log()
                 stored = described_workflows(LocalSource(opened))
             tables = {each: found.tables for each, found in stored.items()}
             return cls(opened, held, layouts, tables)

@@ -13,55 +13,87 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from batchflow import crash_point
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.log_mark import mark, unmark
+from batchflow.store.database.open_file import OpenFile
 
 HEADER_BYTES: Final = 3 * 4096
 _COUNTS: Final = struct.Struct("<qq")
 _DIGEST_BYTES: Final = 16
 
 
-def checkpoint(cursor: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+def checkpoint(cursor: Cursor, file: OpenFile | None, *, last: bool = False) -> None:
     """Fold the log into the file, unless a query still reads what was there before.
 
     Args:
         cursor: The cursor of the thread that has the write lock.
-        path: The file; None for a store in memory, where a checkpoint frees old values.
+        file: The file; None for a store in memory, where a checkpoint frees old values.
+        last: Whether the file is closed afterwards, and needs no other log.
 
     Raises:
+        StoreError: The file isn't in place.
         duckdb.Error, OSError: The checkpoint failed. What was committed is in the log. The journal
             stays for `repair`, as DuckDB may have stopped in the middle.
     """
-    if path is not None:
-        _write(journal_of(path), _saved(cursor, path))
+    if file is None:
+        _fold(cursor)
+        return
+    file.check()
+    if file.marked:
+        unmark(cursor, file)
+    if not last:
+        mark(cursor, file)
+    _write(journal_of(file.path), _saved(cursor, file.path))
+    folded = _fold(cursor)
+    if not last:
+        unmark(cursor, file)
+    if folded:
+        file.note_folded(new_log=not last)
+    journal_of(file.path).unlink()
+
+
+def _fold(cursor: Cursor) -> bool:
+    """Execute DuckDB's checkpoint; False if a query prevents it."""
     crash_point.reached("at_checkpoint")
-    with suppress(duckdb.TransactionException):
+    try:
         cursor.execute("CHECKPOINT")
-    if path is not None:
-        journal_of(path).unlink()
+    except duckdb.TransactionException:
+        return False
+    return True
 
 
 def repair(path: Path) -> None:
-    """Restore what an unfinished checkpoint overwrote, in a file that no process has open."""
+    """Restore what an unfinished checkpoint overwrote, in a file that no process has open.
+
+    If the checkpoint finished, its journal stays until the next one: it explains why there may be
+    no log.
+    """
     journal = journal_of(path)
     if not journal.exists():
         return
     saved = _read(journal)
-    if saved:
-        with path.open("r+b") as file:
-            # A different header means that the checkpoint finished and only the journal is left.
-            if file.read(HEADER_BYTES) == saved[0]:
-                for offset, block in saved.items():
-                    file.seek(offset)
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
+    if saved and not _restored(path, saved):
+        return
     journal.unlink()
+
+
+def _restored(path: Path, saved: dict[int, bytes]) -> bool:
+    """Write back what was saved; False if the header differs, as the checkpoint finished."""
+    with path.open("r+b") as file:
+        if file.read(HEADER_BYTES) != saved[0]:
+            return False
+        for offset, block in saved.items():
+            file.seek(offset)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
 
 
 def journal_of(path: Path) -> Path:
@@ -69,7 +101,7 @@ def journal_of(path: Path) -> Path:
     return path.with_name(path.name + ".checkpoint")
 
 
-def _saved(cursor: duckdb.DuckDBPyConnection, path: Path) -> dict[int, bytes]:
+def _saved(cursor: Cursor, path: Path) -> dict[int, bytes]:
     """Return the header and the blocks of metadata, by their offset in the file."""
     [(size,)] = cursor.execute(
         "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"
@@ -107,7 +139,9 @@ def _write(journal: Path, saved: dict[int, bytes]) -> None:
     content = b"".join(
         _COUNTS.pack(offset, len(block)) + block for offset, block in sorted(saved.items())
     )
-    descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # Always a new file, so that nothing is written through a link that is in its place.
+    journal.unlink(missing_ok=True)
+    descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(_digest(content) + content)
         file.flush()

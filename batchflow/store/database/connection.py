@@ -17,6 +17,7 @@ from batchflow.store.database.checkpoint import checkpoint
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor
+from batchflow.store.database.open_file import OpenFile
 from batchflow.store.database.store_error import (
     clause_of,
     is_invalidated,
@@ -54,6 +55,7 @@ class Connection:
         self.root = root
         self.log_values = log_values
         self.path = path
+        self._file = None if path is None else OpenFile(path)
         self._reopen = reopen
         self._invalidated = False
         self._settings_locked = False
@@ -88,8 +90,8 @@ class Connection:
         Within another `write` of the same thread, it takes part in that transaction.
 
         Raises:
-            DiskFullError, StoreError: The disk is full, or DuckDB invalidated the database. The
-                transaction is stored completely or not at all.
+            DiskFullError, StoreError: The disk is full, the file isn't in place any more, or DuckDB
+                invalidated the database. The transaction is stored completely or not at all.
             CommitError: DuckDB refused the COMMIT for another reason; nothing was stored.
         """
         # Before the lock: in a forked child, the thread that held it may not exist.
@@ -98,6 +100,7 @@ class Connection:
             if self._depth:
                 yield self.cursor()
                 return
+            self._check_file()
             with self._watched():
                 cursor = self.cursor()
                 cursor.begin()
@@ -111,7 +114,8 @@ class Connection:
                     _commit(cursor)
                 finally:
                     self._depth = 0
-            if self._log_bytes() >= CHECKPOINT_THRESHOLD_BYTES:
+            log_bytes = 0 if self._file is None else self._file.log_bytes()
+            if log_bytes is None or log_bytes >= CHECKPOINT_THRESHOLD_BYTES:
                 self.fold_log()
 
     @contextmanager
@@ -128,14 +132,15 @@ class Connection:
         except duckdb.Error as error:
             raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from cause(error)
 
-    def fold_log(self) -> None:
+    def fold_log(self, *, last: bool = False) -> None:
         """Fold the log into the file if that is possible now; if not, it stays in the log.
 
-        Until then, DuckDB keeps all updated values in memory.
+        Until then, DuckDB keeps all updated values in memory. `last` is for a file that is closed
+        next.
         """
         try:
             with self._writing, self._watched():
-                checkpoint(self.cursor(), self.path)
+                checkpoint(self.cursor(), self._file, last=last)
         except (duckdb.Error, OSError, StoreError) as error:
             # Everything that was committed is in the log.
             log.warning(
@@ -167,20 +172,32 @@ class Connection:
             return
         with self._writing:
             crash_point.reached("at_close")
-            if self._log_bytes() and not self._invalidated:
-                self.fold_log()
+            if self._file is not None and not self._invalidated:
+                self.fold_log(last=True)
             self._closed = True
             self.root.close()
 
     def bytes_on_disk(self) -> int:
         """Return the size of the file and its log; 0 in memory."""
-        return os.stat(self.path).st_size + self._log_bytes() if self.path else 0
-
-    def _log_bytes(self) -> int:
-        try:
-            return os.stat(f"{self.path}.wal").st_size if self.path else 0
-        except FileNotFoundError:
+        if self._file is None:
             return 0
+        self._file.check()
+        return self._file.path.stat().st_size + (self._file.log_bytes() or 0)
+
+    def _check_file(self) -> None:
+        """Make sure that the next commit will be in the file or in a log beside it."""
+        if self._file is None or self._depth:
+            return
+        self._file.check()
+        if self._file.log_bytes() is None:
+            # DuckDB still has everything in memory.
+            self.fold_log()
+        if self._file.log_bytes() is None:
+            raise StoreError(
+                f"Another program removed or replaced the log of the store {str(self.path)!r}, and "
+                "it can't be written into the file now, so nothing more is stored. End all queries "
+                "of the store, then run again."
+            )
 
     def _own_cursor(self) -> Cursor:
         with self._opening:
@@ -220,6 +237,7 @@ class Connection:
             self.root.close()
             self._cursors = {}
             self.root = self._reopen()
+            self._file = None if self.path is None else OpenFile(self.path)
             if self._settings_locked:
                 self.lock_settings()
             self._invalidated = False

@@ -13,10 +13,11 @@ from typing import Final, TypeVar
 import duckdb
 
 from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
-from batchflow.store.database.checkpoint import HEADER_BYTES, repair
+from batchflow.store.database.checkpoint import HEADER_BYTES, journal_of, repair
 from batchflow.store.database.file_format import check_header, create_header, not_a_store
 from batchflow.store.database.instance import Cursor, Settings, connect
 from batchflow.store.database.lock import held_error, holder_by_duckdb
+from batchflow.store.database.log_mark import refuse_lost_log
 from batchflow.store.database.new_file import create_file, log_of, remove_unfinished
 from batchflow.store.database.store_error import clause_of, store_error_of
 
@@ -24,6 +25,7 @@ ResultT = TypeVar("ResultT")
 
 _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
+_LOG_ERROR: Final = "replaying WAL"
 _READER_WAIT_SECONDS: Final = 3.0
 _READER_POLL_SECONDS: Final = 0.02
 
@@ -80,10 +82,18 @@ def _checked(root: Cursor, path: Path) -> Cursor:
         _refuse_log_of_another_name(path)
         _check_length(root, path)
         check_header(root, path)
+        if not _has_log(path):
+            refuse_lost_log(root, path)
     except BaseException:
         root.close()
         raise
     return root
+
+
+def _has_log(path: Path) -> bool:
+    # While the journal exists, a checkpoint has replaced the log, and the next isn't begun.
+    log = log_of(path)
+    return journal_of(path).exists() or (log.exists() and log.stat().st_size > 0)
 
 
 def _created(path: Path, now: datetime, settings: Settings) -> Cursor:
@@ -171,6 +181,8 @@ def _connect(path: Path, settings: Settings) -> Cursor:
                 f"The store {str(path)!r} can't be written ({clause_of(error)}); open it where you "
                 "have write permission, or only read it with connect()."
             ) from error
+        if _LOG_ERROR in str(error):
+            raise _wrong_log(path, error) from error
         if isinstance(error, duckdb.ResourceInUseException):
             raise held_error(path, {"pid": os.getpid(), "host": os.uname().nodename}) from error
         if "lock" in str(error) and isinstance(error, duckdb.IOException):
@@ -178,6 +190,20 @@ def _connect(path: Path, settings: Settings) -> Cursor:
         raise not_a_store(
             path, f"DuckDB {duckdb.__version__} can't read it ({clause_of(error)})"
         ) from error
+
+
+def _wrong_log(path: Path, error: duckdb.Error) -> StoreError:
+    file, log = repr(str(path)), repr(str(log_of(path)))
+    if "does not match" in str(error):
+        return StoreError(
+            f"The log {log} belongs to another file than {file}, or to an older or newer copy of "
+            "it, so neither was changed: put the file and its own log together. If the file needs "
+            "no log, move this one away."
+        )
+    return StoreError(
+        f"The log {log} of the store {file} can't be read ({clause_of(error)}), so neither was "
+        "changed: restore both from a backup."
+    )
 
 
 def _check_length(root: Cursor, path: Path) -> None:

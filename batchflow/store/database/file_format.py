@@ -22,7 +22,7 @@ FORMAT_VERSION: Final = 3
 CREATE_HEADER: Final = """
 CREATE SCHEMA batchflow;
 CREATE TABLE batchflow.store(
-    format_version INTEGER, batchflow_version VARCHAR, created_at TIMESTAMPTZ
+    format_version INTEGER, batchflow_version VARCHAR, created_at TIMESTAMPTZ, log_path VARCHAR
 );
 CREATE TABLE batchflow.workflows(
     name VARCHAR, run_id_base UHUGEINT, next_seq BIGINT, definition VARCHAR
@@ -49,7 +49,7 @@ def create_header(root: Cursor, now: datetime) -> None:
     root.begin()
     root.execute(CREATE_HEADER)
     header = [FORMAT_VERSION, __version__, now]
-    root.execute("INSERT INTO batchflow.store VALUES (?, ?, ?)", header)
+    root.execute("INSERT INTO batchflow.store VALUES (?, ?, ?, NULL)", header)
     root.commit()
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import socket
+import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from batchflow.credentials import without_credentials
 from batchflow.errors import DiskFullError, StoreError, StoreHeldError
 
 HOLDER_BYTES = 65_536
+# Neither follows a symlink, nor waits for the other end of a pipe.
+_OPEN_ALONE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOR_ONE_CALL: Final = "for_one_call"
 _PATIENCE_SECONDS: Final = 5.0
 # Shorter than the gap between two calls of a client that makes one after the other.
@@ -63,7 +66,8 @@ class StoreLock:
         """Remove the file and release the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
-        self._path.unlink(missing_ok=True)
+        if _is_file_at(self._path, self._descriptor):
+            self._path.unlink()
         self.abandon()
 
     def abandon(self) -> None:
@@ -86,6 +90,7 @@ def _path_of(store_path: Path) -> Path:
 def _locked_descriptor(path: Path, store_path: Path) -> int:
     while True:
         descriptor = _open(path)
+        _refuse_file_of_another_program(path, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,8 +103,11 @@ def _locked_descriptor(path: Path, store_path: Path) -> int:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # The umask gives it the permissions of the store.
+        return os.open(path, _OPEN_ALONE | os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
+        if path.is_symlink():
+            raise _not_a_lock(path, "it is a symlink") from error
         if error.errno in DiskFullError.numbers:
             raise DiskFullError(
                 f"No disk space is left for the lock file {str(path)!r} ({error.strerror}); free "
@@ -111,10 +119,40 @@ def _open(path: Path) -> int:
         ) from error
 
 
+def _refuse_file_of_another_program(path: Path, descriptor: int) -> None:
+    """Refuse what batchflow didn't write as a lock file: it would be overwritten, then removed."""
+    reason = _reason_against(descriptor)
+    if reason is not None:
+        os.close(descriptor)
+        raise _not_a_lock(path, reason)
+
+
+def _reason_against(descriptor: int) -> str | None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"
+    if status.st_nlink > 1:
+        return "it is a hard link of another file"
+    written = os.pread(descriptor, HOLDER_BYTES, 0)
+    # The file of a full disk is empty or ends in the middle.
+    holder = _holder_in(written)
+    ours = not written.strip(b"\0") or (written[:1] == b"{" and (not holder or "pid" in holder))
+    if not ours or status.st_size > HOLDER_BYTES:
+        return "its content is of another program"
+    return None
+
+
+def _not_a_lock(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"{str(path)!r} can't be the store's lock file: {reason}, so it was not changed. "
+        "Move it away, then open the store again."
+    )
+
+
 def _is_file_at(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except OSError:
         return False
 
 
@@ -137,7 +175,7 @@ def holder_by_duckdb(store_path: Path, message: str) -> dict[str, Any]:
     """Return what is known about the process that DuckDB names when it refuses its lock."""
     named = re.search(r"\(PID (\d+)\)", message)
     with contextlib.suppress(OSError):
-        written = _holder_in(_path_of(store_path).read_bytes())
+        written = _read_holder(os.open(_path_of(store_path), _OPEN_ALONE | os.O_RDONLY))
         # A killed process leaves its file behind, which describes no other process.
         if named is None or written.get("pid") == int(named[1]):
             return written

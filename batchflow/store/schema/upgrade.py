@@ -78,6 +78,11 @@ def add_loads(cursor: Cursor) -> None:
     cursor.execute("CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT)")
 
 
+def add_log_path(cursor: Cursor) -> None:
+    """Add the path of the log that belongs to the file; see ``database/log_mark.py``."""
+    cursor.execute("ALTER TABLE batchflow.store ADD COLUMN log_path VARCHAR")
+
+
 def split_transitions(cursor: Cursor) -> None:
     """Give each workflow a table of transitions with a reason, and a view of all transitions.
 
@@ -130,7 +135,7 @@ def _move_reasons(cursor: Cursor, workflow: str) -> None:
 
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
-    3: (add_loads, split_transitions),
+    3: (add_loads, split_transitions, add_log_path),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 

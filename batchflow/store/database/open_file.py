@@ -1,0 +1,92 @@
+"""A store's file and its log as this process has them open, and whether they are still in place.
+
+Other programs may move, replace or remove both meanwhile. DuckDB doesn't notice: it continues to
+write to files that no path leads to any more.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+from batchflow.errors import StoreError
+from batchflow.store.database.new_file import log_of
+
+_Identity: TypeAlias = tuple[int, int]
+
+
+class OpenFile:
+    """The file of a store that is open for writing.
+
+    Attributes:
+        path: Where it was opened.
+        marked: Whether the mark of `log_mark` may be set, in the file or in its log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Note what is at the path, right after DuckDB opened it.
+
+        Raises:
+            StoreError: The file isn't there any more.
+        """
+        self.path = path
+        self.marked = True
+        self._log = log_of(path)
+        self._log_identity: _Identity | None = None
+        status = self._status()
+        self._identity, self._bytes = _identity(status), status.st_size
+
+    def check(self) -> None:
+        """Make sure that the file is still in place.
+
+        Raises:
+            StoreError: It was moved, removed, replaced or cut off.
+        """
+        status = self._status()
+        if _identity(status) != self._identity:
+            raise StoreError(
+                f"Another file is at {str(self.path)!r}, where the store was opened, so nothing "
+                f"more is stored: put the store's file back, or close the store. {self._pair()}"
+            )
+        if status.st_size < self._bytes:
+            raise StoreError(
+                f"Another program cut off the store's file {str(self.path)!r} after "
+                f"{status.st_size:,} of {self._bytes:,} bytes, so nothing more is stored: "
+                "restore the file from a backup."
+            )
+
+    def log_bytes(self) -> int | None:
+        """Return the size of the log; None if DuckDB's log isn't at its path any more."""
+        try:
+            status = self._log.stat()
+        except OSError:
+            return 0 if self._log_identity is None else None
+        if self._log_identity is not None and _identity(status) != self._log_identity:
+            return None
+        return status.st_size
+
+    def note_folded(self, *, new_log: bool) -> None:
+        """Note the size of the file and its new log, if there is one, after a checkpoint."""
+        self._bytes = self._status().st_size
+        self._log_identity = _identity(self._log.stat()) if new_log else None
+
+    def _status(self) -> os.stat_result:
+        try:
+            return self.path.stat()
+        except OSError as error:
+            raise StoreError(
+                f"The store's file {str(self.path)!r} was moved or removed while it was open, so "
+                "nothing more is stored: put it back at this path, or close the store. "
+                f"{self._pair()}"
+            ) from error
+
+    def _pair(self) -> str:
+        return (
+            f"The last commits are in its log {str(self._log)!r}: keep it with the file, under the "
+            "file's name and '.wal'."
+        )
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return status.st_dev, status.st_ino
