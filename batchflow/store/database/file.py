@@ -26,6 +26,7 @@ ResultT = TypeVar("ResultT")
 _MAGIC: Final = b"DUCK"
 _MAGIC_OFFSET: Final = 8
 _LOG_ERROR: Final = "replaying WAL"
+_LOG_OF_ANOTHER: Final = ("WAL does not match", "checkpoint iteration does not match")
 _READER_WAIT_SECONDS: Final = 3.0
 _READER_POLL_SECONDS: Final = 0.02
 
@@ -194,7 +195,7 @@ def _connect(path: Path, settings: Settings) -> Cursor:
 
 def _wrong_log(path: Path, error: duckdb.Error) -> StoreError:
     file, log = repr(str(path)), repr(str(log_of(path)))
-    if "does not match" in str(error):
+    if any(reason in str(error) for reason in _LOG_OF_ANOTHER):
         return StoreError(
             f"The log {log} belongs to another file than {file}, or to an older or newer copy of "
             "it, so neither was changed: put the file and its own log together. If the file needs "
