@@ -145,7 +145,7 @@ class Connection:
             # Everything that was committed is in the log.
             log.warning(
                 "The store's log could not be folded into its file: %s",
-                message_of(error),
+                error if isinstance(error, StoreError) else message_of(error),
                 extra={"action": "fold_log", "path": str(self.path or MEMORY)},
             )
 
