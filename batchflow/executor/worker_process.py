@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 _TIMEOUT_GRACE_SECONDS = 0.5
 _TERMINATE_GRACE_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 2.0
-# A worker begins its next chunk within microseconds, unless the machine is overloaded.
-_SILENCE_SECONDS = 1.0
+# A worker begins its next chunk within microseconds, but on an overloaded machine within seconds.
+_SILENCE_SECONDS = 10.0
+_LOST_SOCKET_SECONDS = 1.0
 _LOOK_SECONDS = 0.01
 
 
@@ -205,9 +206,13 @@ class WorkerProcess:
             self._silent_since = None
         elif self._silent_since is None or self._silent_since[0] != due:
             self._silent_since = due, time.monotonic()
-        elif time.monotonic() - self._silent_since[1] > _SILENCE_SECONDS:
+        elif time.monotonic() - self._silent_since[1] > self._most_silence:
             what = "closed its socket" if self.lost_socket else "sent no result and took no chunk"
             self.end_for(f"its worker {what}, so its step broke it, and it was ended")
+
+    @property
+    def _most_silence(self) -> float:
+        return _LOST_SOCKET_SECONDS if self.lost_socket else _SILENCE_SECONDS
 
     def end_for(self, cause: str) -> None:
         """End it now; its end is accounted for later, with this cause."""
