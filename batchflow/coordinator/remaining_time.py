@@ -112,9 +112,7 @@ def expected_attempts(workflow: AnyWorkflow, counts: StatusCounts) -> NDArray[np
         if not counts.executed[code]:
             targets = workflow.graph.edges[code]
             shares[code, list(targets)] = 1.0 / len(targets)
-    rank = workflow.graph.rank
-    # Runs that return for ever would need an infinite time.
-    shares = np.minimum(shares, np.where(rank[None, :] > rank[:, None], 1.0, _MOST_RETURNS))
+    shares = _with_fewer_returns(shares, workflow.graph.rank)
     onward = shares[np.ix_(codes, codes)].T
     due = _retries_by_attempt(counts)[codes]
     retries = due.sum(axis=1)
@@ -126,6 +124,20 @@ def expected_attempts(workflow: AnyWorkflow, counts: StatusCounts) -> NDArray[np
     for attempt in range(1, attempts.shape[1]):
         attempts[:, attempt] = attempts[:, attempt - 1] * fails[:, attempt - 1] + due[:, attempt]
     return attempts
+
+
+def _with_fewer_returns(
+    shares: NDArray[np.float64], rank: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the shares with less of them back, because endless returns need infinite time.
+
+    All ways back from a status count together: of the statuses among which runs stay for ever, the
+    highest leads only back, by one edge or by several.
+    """
+    back = rank[None, :] <= rank[:, None]
+    returning = np.where(back, shares, 0.0).sum(axis=1, keepdims=True)
+    fewer = _MOST_RETURNS / np.maximum(returning, _MOST_RETURNS)
+    return np.where(back, shares * fewer, shares)
 
 
 def trailing_wait_seconds(

@@ -89,6 +89,25 @@ def test_a_step_has_left_all_runs_that_may_reach_its_status(
     assert progress.steps_left == 3 * 100 + 2 * 20 + 3
 
 
+def test_runs_that_return_for_ever_have_an_end_that_is_far_away() -> None:
+    def step(run: Any) -> Stage:
+        return Stage.NEW
+
+    workflow = bf.Workflow("parcels", Thing, Stage)
+    workflow.add_step(Stage.NEW, step, Stage.PRICED)
+    workflow.add_step(Stage.PRICED, step, Stage.PAID)
+    workflow.add_step(Stage.PAID, step, Stage.NEW, Stage.PRICED, Stage.SENT)
+    followed = Followed(workflow)
+    followed.status_counts["parcels"].runs[:] = [100, 100, 100, 0, 0]
+    followed.at(0)
+    for code, to in ((0, 1), (1, 2), (2, 0), (2, 1)):
+        followed.advance(code, to, 10, seconds=1.0)
+    progress = followed.at(10)
+
+    assert progress.done_by is not None
+    assert progress.done_by > NOON + timedelta(minutes=5)
+
+
 def test_without_any_work_done_the_end_is_not_known(followed: Followed) -> None:
     progress = followed.at(0)
 
