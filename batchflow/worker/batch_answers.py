@@ -88,9 +88,7 @@ class BatchAnswers:
             code = codes[row]
             answered = _one_of(answers, row) if code == _INVALID else self._statuses[code]
             found = describe_answer(answered, self._step)
-            if isinstance(answered, int | np.integer) and not isinstance(
-                answered, bool | enum.Enum
-            ):
+            if _is_number(answered):
                 found += _USE_CODES
             verdict.invalid[row] = invalid_outcome(self._step, found)
 
@@ -202,6 +200,12 @@ def _one_of(answers: Any, row: int) -> Any:
     with contextlib.suppress(Exception):
         answer = _unwrapped(answer)
     return answer
+
+
+def _is_number(answer: Any) -> bool:
+    # By its class, because an object may raise when its `__class__` is read.
+    kind = type(answer)
+    return issubclass(kind, int | np.integer) and not issubclass(kind, bool | enum.Enum)
 
 
 def _is_null(answer: Any) -> bool:
