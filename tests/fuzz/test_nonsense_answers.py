@@ -215,8 +215,10 @@ class Becoming:
         self._engine = inline_engine(*workflows)
 
     def _workflow(self, name: str, *, batch: bool) -> bf.Workflow[Thing, Stage]:
+        def step(given: Any) -> Any:
+            return self.step(given)
+
         made = bf.Workflow(name, Thing, Stage, retry=bf.Retry(pause_after=1))
-        step: Step = lambda given: self.step(given)  # noqa: E731 - it is another in each example
         made.add_step(Stage.NEW, step, Stage.DONE, Stage.BAD, batch=batch)
         return made
 

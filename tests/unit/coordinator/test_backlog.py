@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchflow.coordinator.backlog import Backlog, Span
 from batchflow.store.schema.layout import BUCKET_BITS
+from kit.effort import examples
 
 BUCKET = 1 << BUCKET_BITS
 
@@ -119,6 +120,7 @@ def test_a_span_covers_the_sequence_numbers_of_its_buckets(bucket: int) -> None:
     assert span.last_seq - span.first_seq == BUCKET - 1
 
 
+@examples(100)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4 * BUCKET)), max_size=50),
     st.integers(1, 20),

@@ -22,6 +22,7 @@ from batchflow.definition import UTC, AnyWorkflow, Kind, Precision, Workflow
 from batchflow.definition.description import RestoredWorkflow, describe, restore
 from batchflow.errors import DefinitionError, StepCodeError
 from batchflow.store.schema.layout import Layout
+from kit.effort import examples
 
 KEY = uuid.UUID(int=5)
 
@@ -286,6 +287,7 @@ def _can_be_hashed(value: Any) -> bool:
     return type(value).__hash__ is not None
 
 
+@examples(100)
 @given(fields_of_an_object())
 def test_whatever_a_workflow_carries_is_restored_exactly(object_type: type[Any]) -> None:
     assert_restored_exactly(workflow_of(object_type))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchflow.definition import StatusGraph
+from kit.effort import examples
 
 
 @st.composite
@@ -54,6 +55,7 @@ def test_a_chain_longer_than_the_recursion_limit_is_ranked() -> None:
     assert graph.rank[-1] == size - 1
 
 
+@examples(100)
 @given(graphs())
 def test_an_edge_either_leads_forward_or_closes_a_cycle(graph: StatusGraph) -> None:
     for code, to in edges_of(graph):
@@ -61,6 +63,7 @@ def test_an_edge_either_leads_forward_or_closes_a_cycle(graph: StatusGraph) -> N
             assert code in graph.reachable_from(frozenset({to}))
 
 
+@examples(100)
 @given(graphs())
 def test_no_rank_is_left_out_on_the_way_to_the_highest(graph: StatusGraph) -> None:
     ranks = sorted(set(graph.rank.tolist()))
@@ -69,6 +72,7 @@ def test_no_rank_is_left_out_on_the_way_to_the_highest(graph: StatusGraph) -> No
     assert all(after - before == 1 for before, after in pairwise(ranks))
 
 
+@examples(100)
 @given(graphs())
 def test_starting_reachable_and_unreachable_account_for_each_step(graph: StatusGraph) -> None:
     reached = graph.reachable_from(graph.starting)
