@@ -117,7 +117,7 @@ class Store:
                 with opened.write() as cursor:
                     layouts = lay_out(cursor, workflows)
                     sql_step.refuse_unbindable(cursor, layouts.values(), now)
-                opened.fold_log()
+                opened.begin_log()
             return cls(opened, held, layouts)
 
     @classmethod
@@ -145,7 +145,7 @@ class Store:
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
-                opened.fold_log()
+                opened.begin_log()
                 stored = described_workflows(LocalSource(opened))
             tables = {each: found.tables for each, found in stored.items()}
             return cls(opened, held, layouts, tables)

@@ -13,7 +13,7 @@ import duckdb
 
 from batchflow import crash_point
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
-from batchflow.store.database.checkpoint import checkpoint
+from batchflow.store.database.checkpoint import checkpoint, journal_of
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor
@@ -132,6 +132,18 @@ class Connection:
         except duckdb.Error as error:
             raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from cause(error)
 
+    def begin_log(self) -> None:
+        """Have the file marked before the first commit, or now if it was changed while it opened.
+
+        A store that is opened and closed without a change stays as it is, byte by byte.
+        """
+        if self._file is None:
+            return
+        if self._file.log_bytes() or journal_of(self._file.path).exists():
+            self.fold_log()
+        else:
+            self._file.unused = True
+
     def fold_log(self, *, last: bool = False) -> None:
         """Fold the log into the file if that is possible now; if not, it stays in the log.
 
@@ -172,7 +184,7 @@ class Connection:
             return
         with self._writing:
             crash_point.reached("at_close")
-            if self._file is not None and not self._invalidated:
+            if self._file is not None and self._file.is_changed() and not self._invalidated:
                 self.fold_log(last=True)
             self._closed = True
             self.root.close()
@@ -189,7 +201,7 @@ class Connection:
         if self._file is None or self._depth:
             return
         self._file.check()
-        if self._file.log_bytes() is None:
+        if self._file.unused or self._file.log_bytes() is None:
             # DuckDB still has everything in memory.
             self.fold_log()
         if self._file.log_bytes() is None:
@@ -237,7 +249,10 @@ class Connection:
             self.root.close()
             self._cursors = {}
             self.root = self._reopen()
-            self._file = None if self.path is None else OpenFile(self.path)
+            if self._file is not None:
+                unused = self._file.unused
+                self._file = OpenFile(self._file.path)
+                self._file.unused = unused
             if self._settings_locked:
                 self.lock_settings()
             self._invalidated = False

@@ -21,6 +21,7 @@ class OpenFile:
 
     Attributes:
         path: Where it was opened.
+        unused: Whether the file is as it was closed before, and doesn't have the mark yet.
         marked: Whether the mark of `log_mark` may be set, in the file or in its log.
     """
 
@@ -31,6 +32,7 @@ class OpenFile:
             StoreError: The file isn't there any more.
         """
         self.path = path
+        self.unused = False
         self.marked = True
         self._log = log_of(path)
         self._log_identity: _Identity | None = None
@@ -66,8 +68,13 @@ class OpenFile:
             return None
         return status.st_size
 
+    def is_changed(self) -> bool:
+        """Return whether anything was written since the file was closed before."""
+        return not self.unused or self.log_bytes() != 0
+
     def note_folded(self, *, new_log: bool) -> None:
         """Note the size of the file and its new log, if there is one, after a checkpoint."""
+        self.unused = False
         self._bytes = self._status().st_size
         self._log_identity = _identity(self._log.stat()) if new_log else None
 
