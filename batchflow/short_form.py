@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 _Scale: TypeAlias = Sequence[tuple[float, str]]
@@ -35,7 +35,8 @@ def short_seconds(seconds: float) -> str:
 
 
 def short_moment(moment: datetime, now: datetime) -> str:
-    """Return a time as precise as its distance from now needs: ``05:40``, ``24 Dec 05:40``."""
+    """Return a time in UTC, as precise as its distance needs: ``05:40``, ``24 Dec 05:40``."""
+    moment, now = moment.astimezone(UTC), now.astimezone(UTC)
     if moment.date() == now.date():
         return f"{moment:%H:%M}"
     soon = abs(moment - now) < timedelta(days=6)

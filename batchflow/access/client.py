@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from batchflow.access.polling import Polling
 from batchflow.access.reaching import Reach, ReachedSource
 from batchflow.access.stored_catalog import StoredCatalog
+from batchflow.credentials import without_credentials
 from batchflow.operation import Operations, Request, ResultT
 from batchflow.store.query.questions import Questions
 
@@ -46,7 +47,7 @@ class StoreClient(Operations, Questions):
         """Do nothing, as nothing is held."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path!r}>"
+        return f"<{type(self).__name__} {without_credentials(self.path)!r}>"
 
     @property
     def served(self) -> bool:

@@ -27,6 +27,9 @@ store_option = click.option(
     help=_STORE_HELP,
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+traceback_option = click.option(
+    "--traceback", "tracebacks", is_flag=True, help="Include the traceback of each error."
+)
 workflow_option = click.option(
     "--workflow", metavar="NAME", help="Only this workflow.  [default: all workflows of the store]"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,11 +17,14 @@ from batchflow.definition import RunState
 from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
+    from rich.text import Text
 
     from batchflow.coordinator import Progress, StepProgress
 
+_FORECAST: Final = ("left at most", "per second", "failed", "to retry")
+_WIDEST: Final = 10_000
 _STYLES: Final = {"PAUSED": "bold yellow", "COMPLETED": "green", "CANCELLED": "dim"}
 
 
@@ -58,7 +62,7 @@ def screen(store: Path, snapshot: StoreSnapshot) -> RenderableType:
     from rich.text import Text
 
     head = Text.assemble(
-        (str(store), "bold"), f" at {snapshot.at:%H:%M:%S}: {_engine_state(snapshot)}"
+        (str(store), "bold"), f" at {snapshot.at:%H:%M:%S} UTC: {_engine_state(snapshot)}"
     )
     return Group(head, *_overall_progress(snapshot.progress), "", *_tables(snapshot))
 
@@ -76,13 +80,14 @@ def _overall_progress(progress: Progress | None) -> Iterator[RenderableType]:
 
     if progress is not None:
         yield progress.summary
-        yield ProgressBar(max(progress.finished + progress.left, 1), progress.finished, width=60)
+        yield ProgressBar(max(progress.finished + progress.left, 1), progress.finished, width=50)
 
 
-def _tables(snapshot: StoreSnapshot) -> Iterator[Table]:
+def _tables(snapshot: StoreSnapshot) -> Iterator[RenderableType]:
     steps = {} if snapshot.progress is None else _by_status(snapshot.progress)
     for name, counts in snapshot.counts.items():
-        yield _table(name, counts, steps.get(name))
+        of_steps = steps.get(name)
+        yield _Fitting(_table(name, counts, of_steps), _list(name, counts, of_steps))
 
 
 def _by_status(progress: Progress) -> dict[str, dict[str, StepProgress]]:
@@ -90,6 +95,46 @@ def _by_status(progress: Progress) -> dict[str, dict[str, StepProgress]]:
     for step in progress.steps:
         steps.setdefault(step.workflow, {})[step.from_status] = step
     return steps
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A table, or the list that replaces it on a terminal that is too narrow for its columns."""
+
+    table: Table
+    instead: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+
+        wide = options.update(max_width=_WIDEST)
+        needed = Measurement.get(console, wide, self.table).maximum
+        yield self.table if needed <= options.max_width else self.instead
+
+
+def _list(
+    name: str,
+    counts: Mapping[str, Mapping[str, int]],
+    steps: Mapping[str, StepProgress] | None,
+) -> Text:
+    from rich.text import Text
+
+    text = Text.assemble((name, "bold"), overflow="fold")
+    for status, runs in counts.items():
+        numbers = [f"{_words(state)} {runs[state]:,}" for state in _states(counts) if state in runs]
+        forecast = zip(_forecast(steps, status), _FORECAST, strict=False)
+        shown = [*(numbers or ["0"]), *(f"{value} {what}" for value, what in forecast if value)]
+        text.append(f"\n{status}\n    {', '.join(shown)}")
+    return text.append("\n")
+
+
+def _states(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    occurring = {state for runs in counts.values() for state in runs}
+    return [state.name for state in RunState if state.name in occurring]
+
+
+def _words(state: str) -> str:
+    return state.lower().replace("_", " ")
 
 
 def _table(
@@ -100,16 +145,13 @@ def _table(
     from rich import box
     from rich.table import Table
 
-    occurring = {state for runs in counts.values() for state in runs}
-    states = [state.name for state in RunState if state.name in occurring]
+    states = _states(counts)
     table = Table(box=box.SIMPLE_HEAD, title=name, title_justify="left", title_style="bold")
     table.add_column("status", no_wrap=True)
     for state in states:
-        table.add_column(
-            state.lower().replace("_", " "), justify="right", style=_STYLES.get(state, "")
-        )
+        table.add_column(_words(state), justify="right", style=_STYLES.get(state, ""))
     if steps is not None:
-        for heading in ("left at most", "per second", "failed", "to retry"):
+        for heading in _FORECAST:
             table.add_column(heading, justify="right", no_wrap=True)
     for status, runs in counts.items():
         numbers = [f"{runs[state]:,}" if state in runs else "" for state in states]

@@ -22,7 +22,7 @@ class StoreSnapshot:
     """The status of a store at one moment.
 
     Attributes:
-        at: The moment, in local time.
+        at: The moment, in UTC.
         counts: The number of runs by workflow, status and run state.
         served: Whether an engine has the store open, and returned the counts.
         progress: The progress of its drain, or None.
@@ -45,7 +45,7 @@ def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
     """
     from batchflow.access import connect
 
-    now = datetime.now(UTC).astimezone()
+    now = datetime.now(UTC)
     try:
         with connect(store) as reader:
             names = reader.workflows if workflow is None else (workflow,)

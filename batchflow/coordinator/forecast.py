@@ -56,7 +56,7 @@ class Forecast:
 
     def update(self, tally: Tally) -> None:
         """Update the progress; called when a drain begins and after each commit."""
-        self.observe(tally, time.monotonic(), datetime.now(UTC).astimezone())
+        self.observe(tally, time.monotonic(), datetime.now(UTC))
 
     def forget(self) -> None:
         """Remove the progress, because the drain has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from batchflow.picture import escaped, html_table
 from batchflow.short_form import counted, short_moment, short_number
@@ -95,8 +95,8 @@ class Progress:
             return ""
         first, last = (short_moment(each, self.at) for each in (self.earliest, self.latest))
         if first == last:
-            return f"done by {short_moment(self.done_by, self.at)}"
-        return f"done between {first} and {last}"
+            return f"done by {short_moment(self.done_by, self.at)} UTC"
+        return f"done between {first} and {last} UTC"
 
     @property
     def trouble(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ class Progress:
         if self.next_retry_at is None:
             due = ""
         else:
-            due = f", the next at {self.next_retry_at.astimezone(self.at.tzinfo):%H:%M:%S}"
+            due = f", the next at {self.next_retry_at.astimezone(UTC):%H:%M:%S} UTC"
         verb = "waits" if self.retrying == 1 else "wait"
         counts = (
             (self.paused, f"{self.paused:,} paused"),

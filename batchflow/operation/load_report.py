@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from batchflow.picture import html_table
@@ -202,15 +202,15 @@ class LoadReport:
 
 
 def _skipped(file: SkippedFile) -> str:
-    return f"{file.path!r} on {_local(file.loaded_at)}"
+    return f"{file.path!r} on {_utc(file.loaded_at)}"
 
 
 def _changed(file: FileReport) -> str:
-    return f"{file.path!r} had other content on {_local(file.changed_since)}"
+    return f"{file.path!r} had other content on {_utc(file.changed_since)}"
 
 
-def _local(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+def _utc(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _listed(texts: Sequence[str]) -> str:

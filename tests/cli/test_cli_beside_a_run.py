@@ -23,7 +23,7 @@ EXPECTED = [
     (["counts"], "300"),
     (["runs", *ONE], "guest 7"),
     (["show", RUN_ID], "AT_GATE"),
-    (["errors"], "fingerprint"),
+    (["errors"], "No failures are stored."),
     (["sql", "SELECT 1000 + count(*) FROM guests.transitions"], "1300"),
     (["ages"], "age_seconds"),
     (["durations"], "p50_seconds"),

@@ -29,7 +29,7 @@ UNFINISHED_STATES: Final = ", ".join(
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
            t.version, {reason} AS reason,
-           e.step AS failed_step, e.type AS error_type, e.message AS error_message
+           e.step AS failed_step, e.type AS error_type, e.message AS error_message{traceback}
     FROM {transitions} AS t
     LEFT JOIN {errors} AS e
       ON e.seq = t.seq AND e.status = t.from_status AND e.attempt = t.attempt
@@ -42,7 +42,7 @@ FAILURES_OF_RUN = """
     SELECT e.committed_at, e.status AS from_status, e.status AS to_status, 'failed' AS outcome,
            NULL::VARCHAR AS run_state, e.attempt, NULL::INTEGER AS version,
            NULL::VARCHAR AS reason,
-           e.step AS failed_step, e.type AS error_type, e.message AS error_message
+           e.step AS failed_step, e.type AS error_type, e.message AS error_message{traceback}
     FROM {errors} AS e
     WHERE e.seq = $seq
     ORDER BY e.committed_at, e.attempt"""
@@ -90,7 +90,7 @@ ERRORS_BY_FINGERPRINT = """
     SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
            min(committed_at) AS first_seen, max(committed_at) AS last_seen,
            list_sort(list(DISTINCT step)) AS steps, any_value(type) AS type,
-           arg_max(message, committed_at) AS message
+           arg_max(message, committed_at) AS message{traceback}
     FROM {errors}
     WHERE {since}
     GROUP BY fingerprint
@@ -130,15 +130,21 @@ def counts(source: Source, tables: Tables) -> PlottableRelation:
     return PlottableRelation(source, query, COUNTS.of(tables.name))
 
 
-def errors(source: Source, tables: Tables, since: datetime | None = None) -> Relation:
+def errors(
+    source: Source, tables: Tables, since: datetime | None = None, *, tracebacks: bool = False
+) -> Relation:
     """Return the failures by fingerprint, the most frequent first; with a time, those since then.
 
     Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
-    ``type``, and the ``message`` of the latest.
+    ``type``, and the ``message`` of the latest; with `tracebacks`, also its ``traceback``.
     """
+    parts = {
+        "errors": tables.errors,
+        "traceback": ", arg_max(traceback, committed_at) AS traceback" if tracebacks else "",
+    }
     if since is None:
-        return Relation(source, ERRORS_BY_FINGERPRINT.format(errors=tables.errors, since="true"))
-    query = ERRORS_BY_FINGERPRINT.format(errors=tables.errors, since="committed_at >= $since")
+        return Relation(source, ERRORS_BY_FINGERPRINT.format(since="true", **parts))
+    query = ERRORS_BY_FINGERPRINT.format(since="committed_at >= $since", **parts)
     return Relation(source, query, {"since": since})
 
 
@@ -165,10 +171,11 @@ def rejected(source: Source, tables: Tables) -> Relation:
     return Relation(source, REJECTED.format(rejected=rows if kept else NONE_REJECTED))
 
 
-def history(source: Source, run: FoundRun) -> Relation:
+def history(source: Source, run: FoundRun, *, tracebacks: bool = False) -> Relation:
     """Return the transitions of one run in their order, with the error of each that failed.
 
-    Where transitions aren't recorded, these are its failures only.
+    Where transitions aren't recorded, these are its failures only. With `tracebacks`, the last
+    column is the ``traceback`` of the error.
 
     Raises:
         RunNotFoundError: There is no such run.
@@ -181,7 +188,12 @@ def history(source: Source, run: FoundRun) -> Relation:
         raise run_not_found(run.run_id)
     query = TRANSITIONS_OF_RUN if recorded else FAILURES_OF_RUN
     reason = _reason(tables.name, *reasons)
-    text = query.format(transitions=tables.transitions, errors=tables.errors, reason=reason)
+    text = query.format(
+        transitions=tables.transitions,
+        errors=tables.errors,
+        reason=reason,
+        traceback=", e.traceback AS traceback" if tracebacks else "",
+    )
     return Relation(source, text, {"seq": seq}, members=members_of_log(tables))
 
 

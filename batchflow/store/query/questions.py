@@ -81,9 +81,14 @@ class Questions(ABC):
         """Return how many runs are at each status, in each run state."""
         return queries.counts(self._source, self._tables(workflow))
 
-    def errors(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
-        """Return the failures by fingerprint: count, first and last seen, steps, a sample."""
-        return queries.errors(self._source, self._tables(workflow))
+    def errors(
+        self, *, workflow: AnyWorkflow | str | None = None, tracebacks: bool = False
+    ) -> Relation:
+        """Return the failures by fingerprint: count, first and last seen, steps, a sample.
+
+        With `tracebacks`, the last column is the traceback of the sample.
+        """
+        return queries.errors(self._source, self._tables(workflow), tracebacks=tracebacks)
 
     def rejected(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
         """Return the rows that loads left out, with their source, row number and reason.
@@ -119,9 +124,19 @@ class Questions(ABC):
         definition = self._catalog.definition(found.tables.name)
         return read_run(self._source, definition, found)
 
-    def history(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> Relation:
-        """Return the transitions of one run in their order, with the error of each that failed."""
-        return queries.history(self._source, self.find(run, workflow=workflow))
+    def history(
+        self,
+        run: UUID | str,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        tracebacks: bool = False,
+    ) -> Relation:
+        """Return the transitions of one run in their order, with the error of each that failed.
+
+        With `tracebacks`, the last column is the traceback of the error.
+        """
+        found = self.find(run, workflow=workflow)
+        return queries.history(self._source, found, tracebacks=tracebacks)
 
     @overload
     def wait(
