@@ -71,10 +71,24 @@ class ExactValue:
 
         None if SQL can't decide it.
         """
-        if self.sql_type == _NO_VALUE:
+        if self.sql_type == _NO_VALUE or self._casts_exactly:
             return ""
-        condition = _CONDITIONS.get((self.field_type.kind, _family(self.sql_type)))
-        return "" if condition is None and self._casts_exactly else condition
+        if decimal := _DECIMAL.fullmatch(self.sql_type):
+            return self._condition_of_decimal(int(decimal[2]))
+        return _CONDITIONS.get((self.field_type.kind, _family(self.sql_type)))
+
+    def _condition_of_decimal(self, scale: int) -> str | None:
+        match self.field_type.kind:
+            case Kind.INT:
+                return "{0} = trunc({0})"
+            case Kind.FLOAT:
+                # Every number of fifteen digits is the shortest form of a double.
+                limit = f"1e{_DIGITS_OF_DOUBLE - scale}"
+                return f"abs(CAST({{0}} AS DOUBLE)) < {limit}"
+            case Kind.DECIMAL:
+                return f"CAST({{0}} AS {self.field_type.sql}) = {{0}}"
+            case _:
+                return None
 
     @property
     def _casts_exactly(self) -> bool:
@@ -195,7 +209,7 @@ _WHOLE: Final = "{0} = trunc({0}) AND abs({0}) < 9007199254740992"
 _CONDITIONS: Final[Mapping[tuple[Kind, str], str]] = {
     (Kind.INT, "DOUBLE"): _WHOLE,
     (Kind.INT, "FLOAT"): _WHOLE,
-    (Kind.INT, "DECIMAL"): "{0} = trunc({0})",
+    (Kind.FLOAT, "INTEGER"): "{0} BETWEEN -9007199254740992 AND 9007199254740992",
     (Kind.STR, "VARCHAR"): f"strlen({{0}}) <= {MAX_BYTES_PER_VALUE}",
     (Kind.BYTES, "BLOB"): f"octet_length({{0}}) <= {MAX_BYTES_PER_VALUE}",
     (Kind.DATE, "DATE"): _in_range("DATE", _LAST),

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import batchflow as bf
-from batchflow.definition.field_type import SCALARS
+from batchflow.definition.field_type import SCALARS, FieldType
 from batchflow.store.runs.exact_values import ExactValue, checked_cast
 from batchflow.testing import inline_engine
 
@@ -204,3 +204,26 @@ def test_a_text_that_is_too_long_is_not_cast_in_place() -> None:
         connection.execute("UPDATE texts SET size = size + 1")
         with pytest.raises(duckdb.InvalidInputException, match="inexact"):
             connection.execute(f"SELECT count({checked}) FROM texts")
+
+
+@pytest.mark.parametrize(
+    ("field_type", "sql_type", "fits", "does_not_fit"),
+    [
+        (SCALARS[float], "DECIMAL(21,1)", "12345678901234.5", "12345678901234567.8"),
+        (SCALARS[float], "BIGINT", "9007199254740992", "9007199254740993"),
+        (SCALARS[int], "DECIMAL(21,1)", "7.0", "7.5"),
+    ],
+    ids=["a number times a decimal", "an integer for a float", "a decimal for an integer"],
+)
+def test_sql_decides_which_numbers_are_exact(
+    field_type: FieldType, sql_type: str, fits: str, does_not_fit: str
+) -> None:
+    value = ExactValue(field_type, "number", sql_type)
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE numbers AS SELECT {fits}::{sql_type} AS number")
+        checked = checked_cast(connection, "numbers", value, {})
+        [(stored,)] = connection.execute(f"SELECT {checked} FROM numbers").fetchall()
+        assert stored == field_type.python(fits.removesuffix(".0"))
+        connection.execute(f"UPDATE numbers SET number = {does_not_fit}")
+        with pytest.raises(duckdb.InvalidInputException, match="inexact"):
+            connection.execute(f"SELECT {checked} FROM numbers").fetchall()
