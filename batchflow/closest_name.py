@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -14,6 +13,8 @@ def did_you_mean(name: str, valid: Iterable[str], shown: str = "{!r}") -> str:
         valid: The valid names.
         shown: How the question shows a name.
     """
+    import difflib
+
     by_case = {each.lower(): each for each in valid}
     close = difflib.get_close_matches(name.lower(), by_case, n=1)
     return f" Did you mean {shown.format(by_case[close[0]])}?" if close else ""

@@ -123,9 +123,10 @@ class ForkServer:
         logs: The log records of the workers.
     """
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(self, memory_limit_bytes: int, uses_loop: bool) -> None:
         self.logs = WorkerLogs()
         self._memory_limit_bytes = memory_limit_bytes
+        self._uses_loop = uses_loop
         self._launcher = Launcher()
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
@@ -164,7 +165,7 @@ class ForkServer:
         self._requests, theirs = socket_pair()
         with theirs:
             descriptor = theirs.fileno()
-            numbers = [descriptor, self._memory_limit_bytes]
+            numbers = [descriptor, self._memory_limit_bytes, self._uses_loop]
             arguments = json.dumps([import_path(), sys.argv, os.getpid(), numbers])
             self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 

@@ -56,7 +56,7 @@ class WorkerPool:
         self._code = SentCode(context.workflows)
         self._shared: list[WorkerProcess] = []
         self._isolated: list[WorkerProcess] = []
-        self._fork_server = ForkServer(context.worker_memory_bytes(workers))
+        self._fork_server = ForkServer(context.worker_memory_bytes(workers), self._code.uses_loop)
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)

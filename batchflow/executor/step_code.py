@@ -25,6 +25,7 @@ class SentCode:
 
     Attributes:
         data: The code, for workers.
+        uses_loop: Whether a step is ``async``, or a resource is opened, in an event loop.
     """
 
     def __init__(self, workflows: Workflows) -> None:
@@ -36,6 +37,8 @@ class SentCode:
         self.data = pickled(workflows)
         functions = [function for _, _, function in _functions(workflows)]
         resources = [made for each in workflows.values() for made in each.resources.values()]
+        steps = (step for each in workflows.values() for step in each.steps.values())
+        self.uses_loop = bool(resources) or any(step.is_async for step in steps)
         used = (found for each in [*functions, *resources] for found in used_variables(each))
         self._variables = [each for each in used if each.namespace is not None]
         self._classes = {id(each.object_type) for each in workflows.values()}

@@ -1,11 +1,17 @@
-"""One asyncio loop for a worker's lifetime, so that what is opened in it stays usable."""
+"""One asyncio loop for a worker's lifetime, so that what is opened in it stays usable.
+
+Most workers need none, so asyncio is imported with the first loop: it takes a worker, which imports
+it after the fork, longer than all else.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 ResultT = TypeVar("ResultT")
 
@@ -20,6 +26,8 @@ class EventLoop:
     def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run `coroutine` to its end and return its result, or raise what it raised."""
         if self._loop is None:
+            import asyncio
+
             self._loop = asyncio.new_event_loop()
         if self._thread is None and not _is_inside_a_loop():
             return self._loop.run_until_complete(coroutine)
@@ -44,6 +52,8 @@ class EventLoop:
 
 
 def _is_inside_a_loop() -> bool:
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -52,6 +62,8 @@ def _is_inside_a_loop() -> bool:
 
 
 async def _cancel_others() -> None:
+    import asyncio
+
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

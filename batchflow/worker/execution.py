@@ -19,7 +19,6 @@ from batchflow.worker.resources import Resources
 from batchflow.worker.result_builder import with_returned
 from batchflow.worker.row_session import RowSession, RowStep
 from batchflow.worker.rows import execute_one_by_one
-from batchflow.worker.rows_async import execute_concurrently
 from batchflow.worker.rows_threads import Threads, execute_in_threads
 
 
@@ -115,6 +114,8 @@ class Execution:
     def _execute_rows(self, session: RowSession) -> ChunkResult:
         step = session.row_step.step
         if step.is_async:
+            from batchflow.worker.rows_async import execute_concurrently
+
             execute_concurrently(session, self._loop)
         elif step.options.threads > 1:
             execute_in_threads(session, self._threads)

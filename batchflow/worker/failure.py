@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import itertools
 import linecache
 import os
@@ -239,6 +238,8 @@ def _fingerprint(error: BaseException, words: str | None) -> str:
 
 
 def _fingerprint_of(parts: list[str]) -> str:
+    import hashlib
+
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6)
     return digest.hexdigest()
 

@@ -39,16 +39,23 @@ _ORPHANS_WAIT_SECONDS = 0.02
 _MOST_LOOKS = 50
 
 
-def main(requests_descriptor: int, memory_limit_bytes: int) -> None:
+def main(requests_descriptor: int, memory_limit_bytes: int, uses_loop: bool) -> None:
     """Fork a worker for each request, until the socket of requests closes.
 
     Five descriptors come with a request: four for the worker, and a pipe that takes the reports
     of its process id and of its exit code.
+
+    Args:
+        requests_descriptor: The socket of requests.
+        memory_limit_bytes: The memory that each worker may allocate.
+        uses_loop: Whether the workers need asyncio, which takes long to import.
     """
     for stream in (sys.stdout, sys.stderr):
         # A step that prints a character that the log's encoding lacks doesn't fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if uses_loop:
+        import batchflow.worker.rows_async  # noqa: F401 - it imports asyncio
     # The first conversion imports pandas if it is installed, which takes longer than all else.
     pa.array([0])
     pa.set_cpu_count(1)

@@ -18,7 +18,6 @@ import socket
 import stat
 import struct
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -119,6 +118,8 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 def anonymous_file(name: str) -> BinaryIO:
     """Open a file without a name, which only its holders can read, and which ends with the last."""
     if not hasattr(os, "memfd_create"):
+        import tempfile
+
         return tempfile.TemporaryFile()
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     return os.fdopen(os.memfd_create(name, flags), "w+b")
