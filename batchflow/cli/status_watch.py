@@ -87,7 +87,7 @@ def _tables(snapshot: StoreSnapshot) -> Iterator[RenderableType]:
     steps = {} if snapshot.progress is None else _by_status(snapshot.progress)
     for name, counts in snapshot.counts.items():
         of_steps = steps.get(name)
-        yield _Fitting(_table(name, counts, of_steps), _list(name, counts, of_steps))
+        yield _TableOrList(_table(name, counts, of_steps), _list(name, counts, of_steps))
 
 
 def _by_status(progress: Progress) -> dict[str, dict[str, StepProgress]]:
@@ -98,7 +98,7 @@ def _by_status(progress: Progress) -> dict[str, dict[str, StepProgress]]:
 
 
 @dataclass(frozen=True)
-class _Fitting:
+class _TableOrList:
     """A table, or the list that replaces it on a terminal that is too narrow for its columns."""
 
     table: Table

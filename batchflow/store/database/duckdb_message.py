@@ -61,6 +61,9 @@ _NOT_A_VALUE: Final = re.compile(
     r"Invalid Input Error: (Cannot change configuration|CSV Error|Malformed JSON in file|"
     r"No magic bytes|Values were not provided)"
 )
+_ABOUT_A_FILE: Final = re.compile(
+    r"\A[\w ]+ Error: (?:Failed to commit: )?Could not (?:\w+ ){1,3}file \""
+)
 _TO_TYPE: Final = re.compile(
     r"\b(?:to|for|destination type) '?(U?INT\d+|U?(?:HUGE|BIG|SMALL|TINY)INT|U?INTEGER|FLOAT|"
     r"DOUBLE|DECIMAL|BOOLEAN|VARCHAR|BLOB|UUID|DATE|TIMESTAMP(?:_\w+)?(?: WITH TIME ZONE)?|TIME|"
@@ -114,6 +117,8 @@ def _without_values(text: str, *, is_duckdb: bool) -> str:
         return _phrase(hidden, text)
     kind = _kind(text)
     if kind in _ABOUT_STATEMENTS or _NOT_A_VALUE.search(text) or (kind is None and is_duckdb):
+        return _first_lines(text)
+    if _ABOUT_A_FILE.match(text):
         return _first_lines(text)
     if kind is None or kind in _MAY_QUOTE:
         return _scrubbed(text)

@@ -71,3 +71,11 @@ def test_an_error_of_an_unknown_kind_is_named_only() -> None:
     assert message_of(duckdb.Error(f"Novel Error: {SECRET}")) == (
         "a value isn't accepted (Novel Error)"
     )
+
+
+def test_the_file_that_a_commit_could_not_write_is_named() -> None:
+    refused = duckdb.TransactionException(
+        'TransactionContext Error: Failed to commit: Could not write file "/data/a.duckdb.wal": '
+        "No space left on device"
+    )
+    assert "/data/a.duckdb.wal" in message_of(refused)

@@ -11,7 +11,7 @@ from store_kit import NOW, Bench, Parcel, Status, parcels
 
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import MigrationError, StoreFormatError
-from batchflow.store import Relation, Store
+from batchflow.store import Store
 from kit.open_store import OpenStore
 
 
@@ -148,14 +148,20 @@ def test_workflows_whose_names_differ_only_by_case_are_refused(path: Path) -> No
     Store.open(path, [parcels()], clock=lambda: NOW).close()
 
 
+def setting(store: Store, name: str) -> object:
+    # Queries of users can't read settings.
+    with store.connection.reading() as cursor:
+        [(value,)] = cursor.execute("SELECT current_setting(?)", [name]).fetchall()
+    return value
+
+
 def test_settings_apply_to_every_cursor(bench: Bench) -> None:
-    query = "SELECT current_setting('TimeZone'), current_setting('autoinstall_known_extensions')"
-    assert bench.questions.sql(query).fetchall() == [("UTC", False)]
+    assert setting(bench.store, "TimeZone") == "UTC"
+    assert setting(bench.store, "autoinstall_known_extensions") is False
 
 
 def test_the_memory_limit_is_set(path: Path) -> None:
     workflow: Workflow[Parcel, Status] = parcels()
     store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit="512MiB")
-    limit = Relation(store.source, "SELECT current_setting('memory_limit')").fetchall()
-    assert limit == [("512.0 MiB",)]
+    assert setting(store, "memory_limit") == "512.0 MiB"
     store.close()

@@ -217,7 +217,7 @@ def test_runs_that_wait_for_a_retry_are_counted_and_awaited(followed: Followed) 
     followed.tally.awaits_retries = True
     progress = followed.at(1)
 
-    assert "; 3 wait for a retry, the next at 12:01:00; " in progress.summary
+    assert "; 3 wait for a retry, the next at 12:01:00 UTC; " in progress.summary
     assert progress.retrying == progress.steps[0].retrying == 3
     assert progress.done_by == NOON + timedelta(minutes=5)
 
