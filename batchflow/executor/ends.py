@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchflow.errors import EngineStateError
 
 if TYPE_CHECKING:
-    from batchflow.executor.worker_process import WorkerEnd, WorkerProcess
+    from batchflow.executor.worker_process import WorkerEnd
 
 _MOST_WITHOUT_RESULT = 10
 # So many results are awaited one by one after the fork server ended.
@@ -33,6 +33,7 @@ class Ends:
         self._careful_results = 0
         self._without_result = 0
         self._cause = ""
+        self._counted_fork_server = 0
 
     @property
     def one_chunk_at_a_time(self) -> bool:
@@ -48,16 +49,24 @@ class Ends:
         self._without_result = 0
         self._careful_results = max(0, self._careful_results - 1)
 
-    def ended(self, worker: WorkerProcess, end: WorkerEnd) -> None:
-        """Record the end of a worker."""
+    def ended(self, end: WorkerEnd, *, ready: bool) -> None:
+        """Record the end of a worker, which was ready for chunks or still starting."""
         if end.with_fork_server:
             self.one_suspect_at_a_time = True
             self._careful_results = _CAREFUL_RESULTS
-        elif not worker.ready:
+        elif not ready:
             self.failed_starts += 1
-        if not end.blames and (end.lost or not worker.ready):
+        if not end.blames and (end.lost or not ready) and not self._is_counted(end):
             self._without_result += 1
             self._cause = end.cause
+
+    def _is_counted(self, end: WorkerEnd) -> bool:
+        """Return whether the end of the fork server, with which all workers end, is counted."""
+        if end.fork_server_start is None:
+            return False
+        counted = end.fork_server_start <= self._counted_fork_server
+        self._counted_fork_server = max(self._counted_fork_server, end.fork_server_start)
+        return counted
 
     def require_few(self) -> None:
         """Raise an error if workers keep ending, and no call of a step is to blame.
@@ -69,7 +78,8 @@ class Ends:
             return
         ends, self._without_result = self._without_result, 0
         raise EngineStateError(
-            f"{ends} workers ended, one after the other, and none of them while it called a step; "
-            f"the last one: {self._cause}. Look for what ends them: a resource as it is opened, a "
-            "limit on processes or memory, or another program; then run again. Nothing was lost."
+            f"Workers ended {ends} times, one after the other, and none of them while it called a "
+            f"step; the last one: {self._cause}. Look for what ends them: a resource as it is "
+            "opened, a limit on processes or memory, or another program; then run again. Nothing "
+            "was lost."
         )

@@ -43,10 +43,12 @@ class ForkedWorker:
     Attributes:
         reports: The pipe; it is readable when there is news of the process.
         orphaned: Whether the fork server is known to have ended before the process.
+        fork_server_start: Which start of the fork server it is from; see `ForkServer.starts`.
     """
 
     def __init__(self, reports: int, fork_server: ForkServer, log: WorkerLog) -> None:
         self.reports = reports
+        self.fork_server_start = fork_server.starts
         self.orphaned = False
         self._lock = threading.Lock()
         self._fork_server = fork_server
@@ -121,10 +123,12 @@ class ForkServer:
 
     Attributes:
         logs: The log records of the workers.
+        starts: How often it was started.
     """
 
     def __init__(self, memory_limit_bytes: int, uses_loop: bool) -> None:
         self.logs = WorkerLogs()
+        self.starts = 0
         self._memory_limit_bytes = memory_limit_bytes
         self._uses_loop = uses_loop
         self._launcher = Launcher()
@@ -167,6 +171,7 @@ class ForkServer:
             descriptor = theirs.fileno()
             numbers = [descriptor, self._memory_limit_bytes, self._uses_loop]
             arguments = json.dumps([import_path(), sys.argv, os.getpid(), numbers])
+            self.starts += 1
             self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 
     def _requested(self, descriptors: list[int]) -> bool:

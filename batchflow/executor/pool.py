@@ -313,7 +313,7 @@ class WorkerPool:
         _log_end(worker, end)
         if not isolated and not self._stop:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
-        self._ends.ended(worker, end)
+        self._ends.ended(end, ready=worker.ready)
         if self._ends.failed_starts >= _FAILED_STARTS_ALLOWED:
             self._require_forks(worker, end)
             self._require_loadable(end)

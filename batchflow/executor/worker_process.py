@@ -47,13 +47,19 @@ class WorkerEnd:
         cause: How it ended, as a clause.
         lost: Its chunks; at most one of them is blamed.
         called: Whether a call of a step had begun in the chunk that it was executing.
-        with_fork_server: Whether the fork server ended, and the worker with it.
+        fork_server_start: The start of the fork server that ended, and the worker with it; None
+            if the fork server goes on.
     """
 
     cause: str
     lost: tuple[LostChunk, ...]
     called: bool
-    with_fork_server: bool
+    fork_server_start: int | None
+
+    @property
+    def with_fork_server(self) -> bool:
+        """Whether the fork server ended, and the worker with it."""
+        return self.fork_server_start is not None
 
     @property
     def blames(self) -> bool:
@@ -231,7 +237,8 @@ class WorkerProcess:
         blamed = self._begun() if self._page.called and (alone or not with_fork_server) else None
         lost = tuple(self._lost(chunk_id, cause, blamed) for chunk_id in self._given)
         self._close_descriptors()
-        return WorkerEnd(cause, lost, self._page.called, with_fork_server)
+        start = self._process.fork_server_start if with_fork_server else None
+        return WorkerEnd(cause, lost, self._page.called, start)
 
     def end(self) -> None:
         """Ask it to end after the chunk under way."""

@@ -22,7 +22,7 @@ from crash_workflow import Thing, build
 
 import batchflow as bf
 from batchflow.crash_point import CrashPoint
-from batchflow.errors import StepCodeError
+from batchflow.errors import EngineStateError, StepCodeError
 from batchflow.store.database import connection
 from batchflow.testing import arm_crash, inline_engine
 
@@ -91,8 +91,15 @@ def live(task: Task, death: Death, seed: str) -> None:
         ):
             _check(engine, recorded, events)
             _Work(engine, task, chance, events).until_idle()
-    except StepCodeError:
+    except (StepCodeError, EngineStateError) as error:
+        if not _starts_are_killed(error):
+            raise
         sys.exit(GAVE_UP)
+
+
+def _starts_are_killed(error: Exception) -> bool:
+    """Return whether an error is expected because workers are killed faster than they start."""
+    return any(text in str(error) for text in ("No worker started", "Workers ended"))
 
 
 @contextmanager
@@ -101,8 +108,7 @@ def _recording(events: Events) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # This error is expected if workers are killed faster than they start.
-        if "No worker started" not in str(error):
+        if not _starts_are_killed(error):
             events.write("problem", traceback.format_exc())
         raise
 

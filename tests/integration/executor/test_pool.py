@@ -360,7 +360,7 @@ def test_workers_that_end_before_any_call_are_one_clear_error(pools: Any) -> Non
         assert not lost.blamed
     pool.submit(chunk_of([1]))
 
-    with pytest.raises(bf.EngineStateError, match=r"10 workers ended.*exit code 3\. Look for"):
+    with pytest.raises(bf.EngineStateError, match=r"ended 10 times.*exit code 3\. Look for"):
         next_done(pool)
 
 
