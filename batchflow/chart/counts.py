@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batchflow.chart.bars import draw_stacked_bars, label_bars, set_count_axis
+from batchflow.chart.bars import draw_stacked_bars, label_bars, set_count_axis, size_for
 from batchflow.chart.ink import RUN_STATE_COLOURS
-from batchflow.chart.result_columns import members, places, values
+from batchflow.chart.result_columns import all_members, members, places, values
 from batchflow.chart.style import add_legend, name_rows
 from batchflow.definition.run_state import RunState
 from batchflow.short_form import short_number
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+def size(rows: pa.Table) -> tuple[float, float]:
+    """Return the width and height of the chart in inches."""
+    return size_for(all_members(rows["status"]))
+
+
 def draw(axes: Axes, rows: pa.Table) -> None:
-    """Draw ``status``, ``run_state``, ``runs``."""
-    statuses, states = members(rows["status"]), members(rows["run_state"])
+    """Draw ``status``, ``run_state``, ``runs``, with a row for each status that there is."""
+    statuses, states = all_members(rows["status"]), members(rows["run_state"])
     runs = np.zeros((len(states), len(statuses)))
     at = places(rows["run_state"], states), places(rows["status"], statuses)
     np.add.at(runs, at, values(rows["runs"]))
@@ -38,7 +43,7 @@ def draw(axes: Axes, rows: pa.Table) -> None:
 def _parts(names: Sequence[str], runs: np.ndarray) -> str:
     """Return the parts as a text, because a few paused runs among a million can't be seen."""
     parts = [f"{short_number(n)} {name}" for name, n in zip(names, runs, strict=True) if n]
-    return ", ".join(parts)
+    return ", ".join(parts) or "0"
 
 
 def _label(state: str) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from batchflow.chart.bars import label_bars
+from batchflow.chart.duration_axis import SHORTEST_SECONDS, set_duration_axis
 from batchflow.chart.ink import BLUE, INK
 from batchflow.chart.result_columns import texts, values
 from batchflow.chart.style import add_legend, name_rows
-from batchflow.chart.time_axis import SHORTEST_SECONDS, set_duration_axis
 from batchflow.short_form import short_seconds
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def draw(axes: Axes, rows: pa.Table) -> None:
         column: np.maximum(values(rows[column]), SHORTEST_SECONDS) for _, column, _, _ in _MARKS
     }
     median, longest = seconds["p50_seconds"], seconds["max_seconds"]
-    set_duration_axis(axes, median.min(), longest.max())
+    set_duration_axis(axes, "time at the status", median.min(), longest.max())
     axes.hlines(at, median, longest, color=INK, alpha=0.5)
     for label, column, mark, size in _MARKS:
         axes.scatter(seconds[column], at, size, color=BLUE, marker=mark, label=label, zorder=3)

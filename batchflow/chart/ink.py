@@ -16,6 +16,8 @@ AMBER: Final = "#c77d1e"
 BLUE: Final = "#4a86d8"
 GREEN: Final = "#3f9d63"
 GREY: Final = "#8b949e"
+RED: Final = "#d1603d"
+"""The colour of failures, which nothing else has."""
 
 RUN_STATE_COLOURS: Final[Mapping[RunState, str]] = {
     RunState.INITIATED: "#9db7d5",
@@ -34,7 +36,7 @@ SERIES: Final = (
     "#e08a1e",
     "#2f9e77",
     "#cc6699",
-    "#d1603d",
+    "#b3a125",
     "#56a9d6",
     "#8f7ac9",
 )

@@ -8,7 +8,7 @@ from batchflow.chart import ages, counts, durations, funnel, throughput, transit
 from batchflow.chart.bars import bar_chart_size
 from batchflow.chart.chart import Chart
 
-COUNTS: Final = Chart("runs by status", counts.draw, bar_chart_size)
+COUNTS: Final = Chart("runs by status", counts.draw, counts.size)
 THROUGHPUT: Final = Chart("runs per second by status", throughput.draw, throughput.size)
 DURATIONS: Final = Chart("time at each status", durations.draw, bar_chart_size)
 TRANSITIONS: Final = Chart("transitions from row to column", transitions.draw, transitions.size)

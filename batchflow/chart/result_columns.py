@@ -34,6 +34,11 @@ def members(*columns: pa.ChunkedArray) -> list[str]:
     return [name for name in _enum_members(columns[0]) if name in present] or list(present)
 
 
+def all_members(column: pa.ChunkedArray) -> list[str]:
+    """Return all statuses in their order of definition, also those that no row has."""
+    return _enum_members(column) or members(column)
+
+
 def places(column: pa.ChunkedArray, names: list[str]) -> np.ndarray:
     """Return the position of each row's text in `names`, int64."""
     place = {name: at for at, name in enumerate(names)}

@@ -1,52 +1,95 @@
-"""Runs per second over time: a line for each status that they left."""
+"""Runs per second over time: a line or a band for each status that they left."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from batchflow.chart.ink import SERIES
+from batchflow.chart.ink import BLUE, INK, SERIES
 from batchflow.chart.result_columns import members, microseconds, places, values
-from batchflow.chart.style import WIDTH_INCHES, add_legend, draw_grid
-from batchflow.chart.time_axis import days, set_time_axis
+from batchflow.chart.style import (
+    FAINT,
+    WIDTH_INCHES,
+    add_legend,
+    draw_grid,
+    label_axis,
+    legend_columns,
+    name_rows,
+    width_for_names,
+)
+from batchflow.chart.time_axis import TIME, time_axis
 from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
 
-_DASHES: Final = ("-", "--", ":")
 _HEIGHT_INCHES: Final = 3.6
+_LEGEND_LINE_INCHES: Final = 0.2
+_HEAD_INCHES: Final = 1.4
+_BAND_INCHES: Final = 0.36
+# The height of a band, as a part of the distance between two.
+_BAND: Final = 0.84
+
+Outline: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""The places on the time axis and the heights of a line's corners."""
 
 
-def size(_: pa.Table) -> tuple[float, float]:
-    """Return the width and height of the chart in inches."""
-    return WIDTH_INCHES, _HEIGHT_INCHES
+def size(rows: pa.Table) -> tuple[float, float]:
+    """Return the width and height of the chart in inches, with room for its names."""
+    statuses = members(rows["status"])
+    if len(statuses) > len(SERIES):
+        return width_for_names(statuses), _HEAD_INCHES + _BAND_INCHES * len(statuses)
+    lines = -(-len(statuses) // legend_columns(statuses)) if statuses else 0
+    return WIDTH_INCHES, _HEIGHT_INCHES + _LEGEND_LINE_INCHES * lines
 
 
 def draw(axes: Axes, rows: pa.Table) -> None:
-    """Draw ``bucket``, ``status``, ``runs``, ``runs_per_second``."""
+    """Draw ``bucket``, ``status``, ``runs``, ``runs_per_second``.
+
+    A few statuses are lines over each other. Of many, each has a band of its own.
+    """
     rows = rows.sort_by("bucket")
     begins, pace = microseconds(rows["bucket"]), values(rows["runs_per_second"])
     length = round(1e6 * float(values(rows["runs"])[0] / pace[0]))
     statuses = members(rows["status"])
     at = places(rows["status"], statuses)
-    for place, status in enumerate(statuses):
+    axis = time_axis(begins, length)
+    outlines = []
+    for place in range(len(statuses)):
         x, y = _outline(begins[at == place], pace[at == place], length)
-        colour, dashes = (
-            SERIES[place % len(SERIES)],
-            _DASHES[place // len(SERIES) % 3],
-        )
+        outlines.append((axis.places(x), y))
+    axis.apply(axes)
+    if len(statuses) > len(SERIES):
+        _draw_bands(axes, statuses, outlines)
+    else:
+        _draw_lines(axes, statuses, outlines)
+
+
+def _draw_lines(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]) -> None:
+    for status, colour, (x, y) in zip(statuses, SERIES, outlines, strict=False):
         # matplotlib omits names that begin with an underscore from legends.
         label = f" {status}" if status.startswith("_") else status
-        axes.plot(days(x), y, color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        axes.fill_between(days(x), y, color=colour, alpha=0.08, linewidth=0)
-    set_time_axis(axes)
+        axes.plot(x, y, color=colour, linewidth=1.8, label=label)
+        axes.fill_between(x, y, color=colour, alpha=0.08, linewidth=0)
     draw_grid(axes, "y")
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{short_number(value)}/s")
+    axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
+    label_axis(axes, "y", "runs per second")
     add_legend(axes)
+
+
+def _draw_bands(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]) -> None:
+    highest = max(float(y.max()) for _, y in outlines)
+    for row, (x, y) in enumerate(outlines):
+        base = row + _BAND / 2
+        axes.fill_between(x, base, base - _BAND * y / highest, color=BLUE, linewidth=0)
+        axes.axhline(base, color=INK, alpha=FAINT, linewidth=0.6)
+    name_rows(axes, statuses)
+    unit = f"a band's full height is {short_number(highest)} runs per second"
+    label_axis(axes, "x", f"{TIME}; {unit}")
 
 
 def _outline(begins: np.ndarray, pace: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

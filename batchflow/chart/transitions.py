@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.chart.ink import BLUE, INK
+from batchflow.chart.ink import BLUE, INK, RED
 from batchflow.chart.result_columns import members, places, texts, values
-from batchflow.chart.style import WIDTH_INCHES, name_rows
+from batchflow.chart.style import WIDTH_INCHES, add_legend, name_rows, reserve_room, width_for_names
+from batchflow.definition.outcome import Outcome
 from batchflow.short_form import short_number
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ _MAX_HORIZONTAL_CHARACTERS: Final = 15
 # A cell with any runs must be visible.
 _FAINTEST: Final = 0.12
 _STRONGEST: Final = 0.75
+_FAILED: Final = Outcome.FAILED.name.lower()
 
 
 def size(rows: pa.Table) -> tuple[float, float]:
     """Return the width and height of the chart in inches."""
     lines, columns = (len(rows[name].unique()) for name in ("from_status", "to_status"))
+    least = width_for_names(members(rows["from_status"]))
     return (
-        max(WIDTH_INCHES, _SIDE_INCHES + _CELL_WIDTH_INCHES * columns),
+        max(least, least - WIDTH_INCHES + _SIDE_INCHES + _CELL_WIDTH_INCHES * columns),
         _HEAD_INCHES + _CELL_HEIGHT_INCHES * lines,
     )
 
@@ -43,7 +46,9 @@ def draw(axes: Axes, rows: pa.Table) -> None:
     at = places(rows["from_status"], starts), places(rows["to_status"], ends)
     np.add.at(runs, at, values(rows["runs"]))
     edges = (np.arange(size + 1) - 0.5 for size in reversed(runs.shape))
-    axes.pcolormesh(*edges, _colours(runs), edgecolors="none")
+    failed = _failed(rows, at, runs.shape)
+    axes.pcolormesh(*edges, _colours(runs - failed), edgecolors="none")
+    _mark_failures(axes, failed, runs)
     _write_outcomes(axes, rows, at)
     name_rows(axes, starts)
     _name_columns(axes, ends)
@@ -51,6 +56,8 @@ def draw(axes: Axes, rows: pa.Table) -> None:
 
 def _name_columns(axes: Axes, names: list[str]) -> None:
     slanted = 30 if max(map(len, names)) > _MAX_HORIZONTAL_CHARACTERS else 0
+    if slanted:
+        reserve_room(axes, names, slanted=True)
     axes.set_xticks(range(len(names)), names, parse_math=False)
     axes.tick_params(axis="x", length=0)
     for name in axes.get_xticklabels():
@@ -62,11 +69,29 @@ def _colours(runs: np.ndarray) -> np.ndarray:
     """Return the colour of each cell: red, green, blue and opacity."""
     from matplotlib.colors import to_rgb
 
-    strength = np.maximum(np.log1p(runs) / np.log1p(runs.max()), _FAINTEST)
+    strength = np.maximum(np.log1p(runs) / max(np.log1p(runs.max()), 1.0), _FAINTEST)
     colours = np.empty((*runs.shape, 4))
     colours[..., :3] = to_rgb(BLUE)
     colours[..., 3] = np.where(runs > 0, _STRONGEST * strength, 0)
     return colours
+
+
+def _failed(
+    rows: pa.Table, at: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    failures = np.array([outcome == _FAILED for outcome in texts(rows["outcome"])])
+    count = np.zeros(shape)
+    np.add.at(count, at, np.where(failures, values(rows["runs"]), 0.0))
+    return count
+
+
+def _mark_failures(axes: Axes, failed: np.ndarray, runs: np.ndarray) -> None:
+    """Colour the left part of each cell, as wide as the part of its transitions that failed."""
+    lines, columns = np.nonzero(failed)
+    if len(lines):
+        part = failed[lines, columns] / runs[lines, columns]
+        axes.barh(lines, part, 1.0, left=columns - 0.5, color=RED, alpha=_STRONGEST, label=_FAILED)
+        add_legend(axes)
 
 
 def _write_outcomes(axes: Axes, rows: pa.Table, at: tuple[np.ndarray, np.ndarray]) -> None:

@@ -23,7 +23,8 @@ class StoreSnapshot:
 
     Attributes:
         at: The moment, in UTC.
-        counts: The number of runs by workflow, status and run state.
+        counts: The number of runs by workflow, status and run state; statuses without runs have
+            no run state.
         served: Whether an engine has the store open, and returned the counts.
         progress: The progress of its drain, or None.
         held: The reason if the store couldn't be opened, or an empty text.
@@ -44,6 +45,7 @@ def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
         WorkflowNotFoundError: The store has no such workflow.
     """
     from batchflow.access import connect
+    from batchflow.chart.result_columns import all_members
 
     now = datetime.now(UTC)
     try:
@@ -51,9 +53,10 @@ def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
             names = reader.workflows if workflow is None else (workflow,)
             counts: dict[str, dict[str, dict[str, int]]] = {}
             for name in names:
-                by_status = counts.setdefault(name, {})
-                for status, run_state, runs in reader.counts(workflow=name).fetchall():
-                    by_status.setdefault(status, {})[run_state] = runs
+                rows = reader.counts(workflow=name).to_arrow_table()
+                by_status = counts[name] = {each: {} for each in all_members(rows["status"])}
+                for row in rows.to_pylist():
+                    by_status[row["status"]][row["run_state"]] = row["runs"]
             return StoreSnapshot(now, counts, reader.served, reader.progress())
     except StoreHeldError as error:
         return StoreSnapshot(now, held=str(error))

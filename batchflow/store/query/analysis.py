@@ -24,14 +24,24 @@ _BUCKET_SECONDS: Final = (
     *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
 )
 _MOST_BUCKETS: Final = 120
+_PARTS: Final = 1_000
 
-# The shortest of these lengths for which the recorded transitions make at most 120 buckets.
+# The shortest of these lengths for which the recorded transitions make at most 120 buckets. Of
+# several nights in a store, only the times with transitions count: the parts of a thousand.
 FITTING_BUCKET: Final = f"""(
+    WITH whole AS (
+        SELECT min(epoch_us(committed_at)) AS first,
+               greatest(max(epoch_us(committed_at)) - first, {_PARTS}) AS length
+        FROM {{transitions}}
+    ),
+    recorded AS (
+        SELECT count(DISTINCT (epoch_us(committed_at) - first) * {_PARTS} // length)
+               * any_value(length) / {_PARTS} / 1e6 AS total
+        FROM {{transitions}}, whole
+    )
     SELECT coalesce(min(seconds), {max(_BUCKET_SECONDS)}) * {_MICROSECONDS}::DOUBLE
-    FROM (SELECT unnest([{", ".join(map(str, _BUCKET_SECONDS))}]) AS seconds),
-         (SELECT (epoch_us(max(committed_at)) - epoch_us(min(committed_at))) / 1e6 AS recorded
-          FROM {{transitions}})
-    WHERE coalesce(recorded, 0) <= seconds * {_MOST_BUCKETS})"""
+    FROM (SELECT unnest([{", ".join(map(str, _BUCKET_SECONDS))}]) AS seconds), recorded
+    WHERE coalesce(total, 0) <= seconds * {_MOST_BUCKETS})"""
 
 THROUGHPUT: Final = """
     WITH bucketed AS (SELECT {bucket} AS length)

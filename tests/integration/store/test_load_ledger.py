@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_the_report_states_the_files(loader: Loader, folder: Path) -> None:
 
     shown = str(loader.load(folder / "*.csv"))
 
-    day = f"{NOW.astimezone():%Y-%m-%d %H:%M}"
+    day = f"{NOW.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     assert shown == (
         "items: 1 run loaded at CREATED from 1 file\n"
         f"  skipped: 1 file, already loaded ('{folder / 'a.csv'}' on {day}); "

@@ -12,6 +12,8 @@ import pytest
 
 from batchflow import chart
 from batchflow.chart import Chart, Plot
+from batchflow.chart.ink import RED, RUN_STATE_COLOURS, SERIES
+from batchflow.chart.style import inches
 from batchflow.chart.throughput import _outline
 from batchflow.errors import PlotError
 
@@ -165,6 +167,90 @@ def test_throughput_is_zero_where_no_run_moved() -> None:
 
     assert x.tolist() == [0, 0, 10, 10, 20, 20, 40, 40, 50, 50]
     assert y.tolist() == [0, 5, 5, 6, 6, 0, 0, 7, 7, 0]
+
+
+def nights(statuses: int) -> Plot:
+    """Return the throughput of two hours, a day apart, in buckets of a minute."""
+    begins = [(night * 24 * 60 + minute) * MINUTE for night in (0, 1) for minute in range(60)]
+    rows = [(begin, f"STATUS_{at}") for begin in begins for at in range(statuses)]
+    table = pa.table(
+        {
+            "bucket": pa.array([begin for begin, _ in rows], pa.timestamp("us", "UTC")),
+            "status": [status for _, status in rows],
+            "runs": [60] * len(rows),
+            "runs_per_second": [1.0] * len(rows),
+        }
+    )
+    return chart.THROUGHPUT.of("orders").plot(table)
+
+
+@pytest.mark.parametrize("statuses", [2, 30])
+def test_two_nights_fill_the_time_axis_and_the_day_between_is_named(statuses: int) -> None:
+    plot = nights(statuses)
+
+    shown = texts_in(plot.svg())
+    assert "23 h without transitions" in shown
+    assert {"1970-01-01", "1970-01-02"} <= set(shown)
+    low, high = plot.figure.axes[0].get_xlim()
+    assert 120 * MINUTE < high - low < 130 * MINUTE
+
+
+def test_many_statuses_have_a_band_each() -> None:
+    figure = nights(30).figure
+
+    assert len(figure.axes[0].get_yticks()) == 30
+    assert not figure.legends
+    assert figure.get_figheight() > 30 * 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("counts", ["runs"]),
+        ("funnel", ["runs"]),
+        ("throughput", ["time (UTC)", "runs per second"]),
+        ("durations", ["time at the status, on a logarithmic scale"]),
+        ("ages", ["time since its last change, on a logarithmic scale"]),
+    ],
+)
+def test_axes_name_what_they_show(name: str, labels: list[str]) -> None:
+    assert set(labels) <= set(texts_in(plot_of(name).svg()))
+
+
+def test_bars_begin_at_zero_and_logarithmic_axes_have_none() -> None:
+    for name in ("counts", "funnel"):
+        assert plot_of(name).figure.axes[0].get_xlim()[0] == 0
+    axes = plot_of("ages").figure.axes[0]
+    assert (axes.get_xscale(), list(axes.patches)) == ("log", [])
+
+
+def test_statuses_without_runs_are_counted_too() -> None:
+    statuses = pa.DictionaryArray.from_arrays(pa.array([0, 2], pa.int8()), pa.array(NAMES))
+    rows = pa.table({"status": statuses, "run_state": ["RUNNING", "COMPLETED"], "runs": [1, 2]})
+
+    shown = texts_in(chart.COUNTS.plot(rows).svg())
+    assert "PAID" in shown
+    assert chart.COUNTS.size(rows)[1] > chart.FUNNEL.size(rows)[1]
+
+
+def test_failures_have_a_colour_of_their_own() -> None:
+    svg = plot_of("transitions").svg()
+
+    assert RED in svg
+    assert RED not in {*SERIES, *RUN_STATE_COLOURS.values()}
+    assert all(RED not in plot_of(name).svg() for name in ("counts", "funnel", "durations"))
+
+
+@pytest.mark.parametrize("name", ["a_long_name_" * 9, "待支付提供商确认付款状态" * 3])
+def test_a_name_of_any_length_leaves_room_for_the_bars(name: str) -> None:
+    rows = pa.table({"status": [name], "run_state": ["RUNNING"], "runs": [7]})
+    plot = chart.COUNTS.plot(rows)
+    plot.svg()
+    figure, [axes] = plot.figure, plot.figure.axes
+
+    left = axes.get_position().x0 * figure.get_figwidth()
+    assert left > 0.9 * inches(name)
+    assert axes.get_position().width * figure.get_figwidth() > 3
 
 
 def test_a_chart_grows_with_the_number_of_statuses() -> None:
