@@ -32,10 +32,14 @@ def is_of_the_whole(error: BaseException, rows: int) -> bool:
 
     Such a batch mustn't be halved, because its length would fit by chance at some size.
     """
-    return any(
-        issubclass(type(one), ColumnShapeError) or _is_of_a_library(one, rows)
-        for one in _chain(error)
-    )
+    try:
+        return any(
+            issubclass(type(one), ColumnShapeError) or _is_of_a_library(one, rows)
+            for one in _chain(error)
+        )
+    except BaseException:
+        # The message, the module and the cause of a user's exception may be anything, and raise.
+        return False
 
 
 def _is_of_a_library(error: BaseException, rows: int) -> bool:
