@@ -24,8 +24,9 @@ def test_the_help_of_each_command_has_an_example(name: str) -> None:
 
 def test_a_run_can_end_at_a_time_of_day(parcels_folder: Path, on_shared_store: Command) -> None:
     taken = on_shared_store(
-        "run", "parcel_pipeline.py:parcels", "--workers", 0, "--until", "06:00", "--json"
-    )
+        "run", "parcel_pipeline.py:parcels", "--workers", 0, "--json",
+        "--until", "06:00", "--no-wait-for-retries",
+    )  # fmt: skip
     assert document(taken)["report"]["paused"] == 1
     refused = on_shared_store("run", "parcel_pipeline.py:parcels", "--until", "26:00")
     assert refused.returncode == 2

@@ -92,7 +92,9 @@ def test_one_of_several_workflows_must_be_named(command: Command, tmp_path: Path
 def test_without_a_log_of_transitions_none_is_written(command: Command, own_parcels: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{own_parcels}' AS store")
-        connection.execute("DROP TABLE store.parcels.transitions")
+        connection.execute("DROP VIEW store.parcels.transitions")
+        for table in ("transitions_without_reason", "transitions_with_reason"):
+            connection.execute(f"DROP TABLE store.parcels.{table}")
     outcome = command("pause", "--store", own_parcels, "--where", "weight = -1", "--json")
     assert document(outcome)["changed"] == 1
 

@@ -107,7 +107,12 @@ def colour(value: Any) -> Any:
 
 
 def maybe(model: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else model(value)
+    return lambda value: None if is_none(value) else model(value)
+
+
+def is_none(value: Any) -> bool:
+    """Return whether the value is None, or states that there is none, as pandas and NumPy do."""
+    return value is None or value is pd.NA or value is pd.NaT or value is np.ma.masked
 
 
 def listed(model: Callable[[Any], Any]) -> Callable[[Any], Any]:
