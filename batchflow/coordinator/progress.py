@@ -119,7 +119,7 @@ class Progress:
         end = f", {self.end}" if self.end else ""
         return "; ".join(
             [
-                f"{self.finished:,} of {self.finished + self.left:,} runs finished",
+                f"{self.finished:,} of {counted(self.finished + self.left, 'run')} finished",
                 *self.trouble,
                 f"{self.executed:,} steps, {self.per_second:,.0f} a second{end}",
             ]

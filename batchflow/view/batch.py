@@ -22,6 +22,7 @@ from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.reason import checked_reason
+from batchflow.short_form import counted
 from batchflow.view.context import ChunkContext
 from batchflow.view.marks import Marks, as_mask, exception_of
 from batchflow.view.status_codes import StatusCodes, status_codes
@@ -80,7 +81,8 @@ class Batch(Generic[ObjectT, StatusT]):
         return self._context.chunk.num_rows
 
     def __repr__(self) -> str:
-        return f"<Batch of {len(self)} runs at {self.status.name}: {', '.join(self._readable)}>"
+        runs = counted(len(self), "run")
+        return f"<Batch of {runs} at {self.status.name}: {', '.join(self._readable)}>"
 
     def __getitem__(self, name: str) -> AnyArray:
         """Return a field's values, shape (n,): the assigned ones, or else the stored ones.

@@ -133,7 +133,7 @@ class Connection:
             raise StoreError(f"DuckDB can't read the store: {clause_of(error)}.") from cause(error)
 
     def begin_log(self) -> None:
-        """Have the file marked before the first commit, or now if it was changed while it opened.
+        """Mark the file before the first commit, or now if it was changed while it opened.
 
         A store that is opened and closed without a change stays as it is, byte by byte.
         """
