@@ -159,7 +159,8 @@ MAY_BE_READ = {"hostile list", "hostile dict"}
 def expected(way: str, field_name: str, value_name: str) -> Any:
     value = VALUES[value_name]()
     # pandas fills the gaps of any column with NaN.
-    if way == "columns" and field_name in OPTIONAL and type(value) in (float, np.float64):
+    is_float = type(value) is float or type(value) is np.float64
+    if way == "columns" and field_name in OPTIONAL and is_float:
         return None if math.isnan(value) else Unfit
     return stored(field_name, value)
 

@@ -73,8 +73,6 @@ def parquet(table: pa.Table) -> bytes:
 
 REFUSED = None
 ONE = [("a", 1, "x")]
-# A nested value of a field of text is its JSON.
-DEEP = [("[" * 5_000 + "]" * 5_000, 0, "")]
 PLAIN = "key,number,text\na,1,x\n"
 # The file's name and bytes, and the loaded rows, or REFUSED; ANY if both are correct.
 ANY = [("any", 0, "")]
@@ -151,7 +149,7 @@ FILES: dict[str, tuple[str, bytes, Any]] = {
         REFUSED,
     ),
     "JSON, names twice": ("a.json", b'[{"key": "a", "key": "b"}]', ANY),
-    "JSON, deep": ("a.json", b'{"key":' + b"[" * 5_000 + b"]" * 5_000 + b"}", DEEP),
+    "JSON, deep": ("a.json", b'{"key":' + b"[" * 5_000 + b"]" * 5_000 + b"}", ANY),
     "JSON, a lone surrogate": ("a.json", b'[{"key": "a", "text": "\\ud800"}]', ANY),
     "no known ending": ("a.dat", PLAIN.encode(), REFUSED),
     "the ending of another format": ("a.parquet", PLAIN.encode(), REFUSED),
