@@ -36,6 +36,20 @@ def truncate(text: str, pixels: float) -> str:
     return text
 
 
+def broken(text: str, pixels: float, most: int) -> list[str]:
+    """Return the text in at most `most` lines of at most `pixels`; the last one may be truncated.
+
+    Lines end behind a space or an underscore, if they have one.
+    """
+    lines: list[str] = []
+    while width(text) > pixels and len(lines) < most - 1:
+        fitting = truncate(text, pixels).removesuffix("…")
+        end = max(fitting.rfind("_"), fitting.rfind(" ")) + 1 or max(len(fitting), 1)
+        lines.append(text[:end])
+        text = text[end:]
+    return [*lines, truncate(text, pixels)]
+
+
 def width(text: str) -> float:
     """Return the maximum width of a text in pixels at a font size of 12."""
     return sum(map(_width, text))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from batchflow.picture.graph_layout import BOX_WIDTH, GraphLayout, Line, Point, Spot, arrange
-from batchflow.picture.markup import escaped, truncate
+from batchflow.picture.markup import broken, escaped, truncate
 
 if TYPE_CHECKING:
     from batchflow.definition.graph import StatusGraph
@@ -21,6 +21,9 @@ _MARK_WIDTH: Final = 21.0
 _DIGIT_WIDTH: Final = 7.0
 _HEAD_HEIGHT: Final = 44.0
 _LINE_HEIGHT: Final = 17.0
+_MOST_NAME_LINES: Final = 6
+# The width of bold letters relative to others.
+_BOLD: Final = 1.05
 _ARROW: Final = 7.0
 _PADDING: Final = 10.0
 
@@ -64,10 +67,22 @@ class Box:
         return [*counted, *failing] or [("no runs", "")]
 
     @property
+    def name_lines(self) -> list[str]:
+        """The status in lines that fit beside the marks in the corner."""
+        marks = _MARK_WIDTH * (self.paused + bool(self.failing))
+        room = BOX_WIDTH - 2 * _PADDING - marks
+        return broken(self.name, room / _BOLD, _MOST_NAME_LINES)
+
+    @property
+    def head_height(self) -> float:
+        """The height of the part with the status and its step, in pixels."""
+        return _HEAD_HEIGHT + _LINE_HEIGHT * (len(self.name_lines) - 1)
+
+    @property
     def height(self) -> float:
         """The height of the box in pixels."""
         lines = len(self.lines)
-        return _HEAD_HEIGHT + (lines * _LINE_HEIGHT + 8 if lines else 4)
+        return self.head_height + (lines * _LINE_HEIGHT + 8 if lines else 4)
 
 
 @dataclass(frozen=True)
@@ -134,14 +149,16 @@ def _rectangle(spot: Spot, inset: float, stroke: str) -> str:
 
 def _head(spot: Spot, box: Box) -> Iterator[str]:
     x, room = spot.x + _PADDING, BOX_WIDTH - 2 * _PADDING
-    beside_marks = room - _MARK_WIDTH * (box.paused + bool(box.failing))
     step = "end" if box.step is None else truncate(f"▸ {box.step}", room)
-    yield _text(x, spot.y + 20, truncate(box.name, beside_marks), 'font-weight="600"')
-    yield _text(x, spot.y + 36, step, 'font-style="italic" opacity=".7" font-size="11"')
+    for place, line in enumerate(box.name_lines):
+        yield _text(x, spot.y + 20 + _LINE_HEIGHT * place, line, 'font-weight="600"')
+    yield _text(
+        x, spot.y + box.head_height - 8, step, 'font-style="italic" opacity=".7" font-size="11"'
+    )
 
 
 def _counts(spot: Spot, box: Box) -> Iterator[str]:
-    y = spot.y + _HEAD_HEIGHT + 13
+    y = spot.y + box.head_height + 13
     for word, number in box.lines:
         room = BOX_WIDTH - 2 * _PADDING - _DIGIT_WIDTH * len(number)
         yield _text(spot.x + _PADDING, y, truncate(word, room), 'opacity=".85"')

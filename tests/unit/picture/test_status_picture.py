@@ -7,7 +7,8 @@ from picture_kit import workflow_of
 
 from batchflow.definition import StatusGraph
 from batchflow.picture import StatusPicture, picture_of
-from batchflow.picture.markup import truncate
+from batchflow.picture.graph_layout import BOX_WIDTH
+from batchflow.picture.markup import truncate, width
 from batchflow.picture.status_picture import Box
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -58,14 +59,30 @@ def test_any_name_is_shown_as_text(name: str) -> None:
     assert "".join("\ufffd" if ord(each) < 32 else each for each in name) in tooltips
 
 
-def test_a_long_name_is_truncated_except_in_the_title() -> None:
-    name = "WAITING_FOR_AN_ANSWER_OF_THE_SUPPLIER"
+@pytest.mark.parametrize(
+    "name", ["WAITING_FOR_AN_ANSWER_OF_THE_SUPPLIER", "待支付提供商确认付款状态等待中"]
+)
+def test_a_long_name_has_several_lines_in_a_higher_box(name: str) -> None:
     workflow = workflow_of([name, "DONE"], {name: ["DONE"]})
 
     svg = picture_of(workflow).svg()
 
-    assert texts(svg)[0] == "WAITING_FOR_AN_A…"
-    assert any(title.startswith(name) for title in titles(svg))
+    *lines, step = texts(svg)[: texts(svg).index("end") - 1]
+    assert len(lines) > 1
+    assert "".join(lines) == name
+    assert max(map(width, lines)) <= BOX_WIDTH
+    heights = [float(each.get("height", 0)) for each in elements(svg, "rect")]
+    assert heights[0] > heights[1]
+    assert step.startswith("▸")
+
+
+def test_a_name_of_too_many_lines_is_truncated_except_in_the_title() -> None:
+    workflow = workflow_of(["x" * 500, "DONE"], {"x" * 500: ["DONE"]})
+
+    svg = picture_of(workflow).svg()
+
+    assert any(text.endswith("x…") for text in texts(svg))
+    assert any(title.startswith("x" * 500) for title in titles(svg))
 
 
 @pytest.mark.parametrize(("text", "shown"), [("", ""), ("abc", "abc"), ("a" * 20, "aaaaaa…")])
