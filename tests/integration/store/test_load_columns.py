@@ -232,7 +232,7 @@ def test_a_workflow_with_several_starting_points_needs_at() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "allowed"),
     [
-        ("on_conflict", "ignore", '"skip" or "error"'),
+        ("on_conflict", "ignore", '"skip" or "update" or "error"'),
         ("on_invalid", "refuse", '"skip" or "error"'),
         ("strict", 1, "True or False"),
         ("foreign_id", 1, "a column's name"),
