@@ -71,7 +71,7 @@ class Conflicts:
 
 def source_conflicts(cursor: Cursor, load: Load) -> bool:
     """Return whether any row of a source that can be read twice conflicts with a run."""
-    condition = _any_reason(cursor, load, load.columns[0].value)
+    condition = any_reason(cursor, load, load.columns[0].value)
     if condition is None:
         return False
     with load.source.tables(cursor, [load.columns[0].column]) as tables:
@@ -112,8 +112,8 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
     return Conflicts(rejected, loaded, updated, sample)
 
 
-def _any_reason(cursor: Cursor, load: Load, key: str) -> str | None:
-    """Return the condition that a foreign id can't simply start a run; None if each can."""
+def any_reason(cursor: Cursor, load: Load, key: str) -> str | None:
+    """Return the condition in SQL that a foreign id can't simply start a run; None if each can."""
     if load.options.once or load.options.on_conflict == "update":
         return is_loaded(load.layout, key) if has_loaded(cursor, load.layout) else None
     return _in_unfinished(load, key) if has_unfinished(cursor, load.layout) else None
@@ -121,7 +121,7 @@ def _any_reason(cursor: Cursor, load: Load, key: str) -> str | None:
 
 def _reasons(cursor: Cursor, load: Load, key: str) -> Iterator[tuple[str, str]]:
     """Yield why a foreign id starts no run, and updates none, each with its condition in SQL."""
-    condition = _any_reason(cursor, load, key)
+    condition = any_reason(cursor, load, key)
     if condition is None:
         return
     if load.options.once:

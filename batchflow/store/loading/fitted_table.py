@@ -17,7 +17,8 @@ from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
 from batchflow.store.loading.column_fit import unfit
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
-from batchflow.store.schema.layout import literal, quote
+from batchflow.store.loading.file_shape import FILE
+from batchflow.store.schema.layout import quote
 
 KEY: Final = "#foreign_id"
 MISFIT: Final = "#misfit"
@@ -48,13 +49,18 @@ class ReadTable:
         label: What messages call it.
         table: The SQL that follows FROM.
         columns: The types by column.
-        folders: The texts of the fields that only the folders of the file state, by field.
+        folders: The columns of text of the fields that only the folders of its files state, by
+            field.
+        refused: The columns that state whether the value of a column is refused, by that column.
+        of_files: Whether it has the column FILE.
     """
 
     label: str
     table: str
     columns: Mapping[str, DuckDBPyType]
-    folders: Mapping[str, str | None] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    of_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class FittedTable:
 
     Attributes:
         table: The SQL that follows FROM: KEY, a column for each field that the table has, and
-            MISFIT, FOUND and RECORD.
+            MISFIT, FOUND and RECORD; also FILE, if the table is of files.
         match: The columns.
         key_name: What messages call the column of foreign ids.
     """
@@ -149,10 +155,16 @@ class _Fitting:
         misfit = " OR ".join(f"({misfit})" for misfit, *_ in self._misfits)
         record = f"CAST(to_json(struct_pack({parts})) AS VARCHAR)"
         self._add(f"CASE WHEN {misfit} THEN {record} END", RECORD)
+        if self._table.of_files:
+            self._add(quote(FILE), FILE)
         return f"(SELECT {', '.join(self._values)} FROM {self._table.table})"
 
     def _add(self, value: str, name: str) -> None:
         self._values.append(f"{value} AS {quote(name)}")
+
+    def _add_refused(self, column: str, position: int) -> None:
+        if column in self._table.refused:
+            self._misfits.append((quote(self._table.refused[column]), position, quote(column)))
 
     def _case(self, then: str) -> str:
         cases = (f"WHEN {misfit[0]} THEN {then.format(*misfit)}" for misfit in self._misfits)
@@ -169,12 +181,13 @@ class _Fitting:
         self._raw[column] = value
         empty = f" OR CAST({value} AS VARCHAR) = ''" if found.id in TEXT_TYPES else ""
         self._misfits.append((f"{value} IS NULL{empty}", 0, value))
+        self._add_refused(column, 0)
         self._add(value if str(found) in _NUMBERS else f"CAST({value} AS VARCHAR)", KEY)
 
     def _add_field(self, each: Field, position: int) -> None:
         column = self._match.columns.get(each.name)
         if column is None:
-            source, raw = DuckDBPyType("VARCHAR"), _text(self._table.folders[each.name])
+            source, raw = DuckDBPyType("VARCHAR"), quote(self._table.folders[each.name])
         else:
             source, raw = self._table.columns[column], quote(column)
         self._raw[column or each.name] = raw
@@ -182,6 +195,7 @@ class _Fitting:
         if fitting is None:
             self._problems.append(type_problem(column or each.name, source, each.type))
             return
+        self._add_refused(column or each.name, position)
         value, misfit = fitting
         if misfit is not None:
             self._misfits.append((misfit, position, raw))
@@ -189,7 +203,3 @@ class _Fitting:
             if holds_durations(each.type):
                 value = f"CASE WHEN {misfit} THEN NULL ELSE {value} END"
         self._add(f"CAST({value} AS {each.type.sql})", each.name)
-
-
-def _text(text: str | None) -> str:
-    return "CAST(NULL AS VARCHAR)" if text is None else literal(text)

@@ -197,7 +197,8 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
     number = profile.row_number
     rows = cursor.execute(
         f"SELECT {_MISFIT}, count(*), "
-        f"min({{'row': {number}, 'foreign_id': {STAGED_ID}, 'found': {_FOUND}}}, {SAMPLE_ROWS}) "
+        f"min({{'row': {number}, 'foreign_id': left({STAGED_ID}, {SHOWN_CHARACTERS}), "
+        f"'found': {_FOUND}}}, {SAMPLE_ROWS}) "
         f"FROM {STAGE} WHERE NOT {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)

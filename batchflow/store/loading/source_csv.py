@@ -10,19 +10,20 @@ import csv
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
 from batchflow.errors import SourceError
 from batchflow.store.loading.column_match import refuse_twice
+from batchflow.store.loading.file_shape import NAMED
 from batchflow.store.schema.layout import literal, quote
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _TEXT: Final = (
     "auto_detect = false, header = true, quote = '\"', escape = '\"', comment = '', "
-    "allow_quoted_nulls = false, null_padding = false, strict_mode = true, "
-    "hive_partitioning = false"
+    "allow_quoted_nulls = false, null_padding = false, strict_mode = true"
 )
 _HEADER_BYTES: Final = 1 << 20
 _MARKS: Final = {
@@ -32,16 +33,45 @@ _MARKS: Final = {
     b"\xfe\xff": "UTF-16",
 }
 _UTF_8_MARK: Final = "\ufeff"
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _LINE: Final = re.compile(r"on Line: (\d+)")
 _CELLS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
-def csv_table(path: str, pattern: str, wanted: Iterable[str]) -> str:
-    """Return the SQL of a file's rows.
+@dataclass(frozen=True)
+class CsvShape:
+    """How a CSV file is read.
+
+    Attributes:
+        names: The columns.
+        delimiter: What separates them.
+        blank: The number of empty lines before the header.
+        line_end: The end of the header's line.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    blank: int
+    line_end: str
+
+    def table(self, files: str) -> str:
+        """Return the SQL of the rows of files, with text in all columns."""
+        shapes = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in self.names)
+        table = (
+            f"read_csv({files}, columns = {{{shapes}}}, delim = {literal(self.delimiter)}, "
+            f"skip = {self.blank}, {_TEXT}, {NAMED})"
+        )
+        if len(self.names) == 1:
+            # Elsewhere DuckDB skips empty lines. An empty text in quotes isn't NULL.
+            return f"(FROM {table} WHERE {quote(self.names[0])} IS NOT NULL)"
+        return table
+
+
+def csv_shape(path: str, wanted: Iterable[str]) -> CsvShape:
+    """Return how a file is read.
 
     Args:
         path: The file.
-        pattern: A glob that matches only this file.
         wanted: The names of columns that the file may have, from which its delimiter is known.
 
     Raises:
@@ -54,16 +84,8 @@ def csv_table(path: str, pattern: str, wanted: Iterable[str]) -> str:
     if not names:
         raise SourceError(f"The file {path!r} has no header, so its columns have no names.")
     refuse_twice(path, [name for name in names if name])
-    columns = _unique(names)
-    shapes = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-    table = (
-        f"read_csv({literal(pattern)}, columns = {{{shapes}}}, delim = {literal(delimiter)}, "
-        f"skip = {blank}, {_TEXT})"
-    )
-    if len(columns) == 1:
-        # Elsewhere DuckDB skips empty lines. An empty text in quotes isn't NULL.
-        table = f"(FROM {table} WHERE {quote(columns[0])} IS NOT NULL)"
-    return table
+    end = _LINE_END.search(rest)
+    return CsvShape(_unique(names), delimiter, blank, end[0] if end else "")
 
 
 def csv_problem(error: Exception) -> str | None:
@@ -114,13 +136,13 @@ def _without_blank_lines(path: str, text: str) -> tuple[int, str]:
     before = text[: len(text) - len(rest)]
     # The header may begin with an empty name in a file with tabs.
     before = before[: max(before.rfind("\n"), before.rfind("\r")) + 1]
-    ends = set(re.findall(r"\r\n|\n|\r", before)) | set(re.findall(r"\r\n|\n|\r", rest)[:1])
+    ends = set(_LINE_END.findall(before)) | set(_LINE_END.findall(rest)[:1])
     if before and len(ends) > 1:
         raise SourceError(
             f"The file {path!r} can't be read: its line ends differ (CRLF, LF and CR); use one "
             "kind of line end."
         )
-    blank = len(re.findall(r"\r\n|\n|\r", before))
+    blank = len(_LINE_END.findall(before))
     return blank, text[len(before) :]
 
 
@@ -142,8 +164,8 @@ def _cells(text: str, delimiter: str) -> list[str]:
         return []
 
 
-def _unique(names: list[str]) -> list[str]:
+def _unique(names: list[str]) -> tuple[str, ...]:
     """Return the names, with others in place of empty ones."""
     taken = set(map(str.lower, names))
     free = (name for n in range(2 * len(names) + 1) if (name := f"column{n}") not in taken)
-    return [name or next(free) for name in names]
+    return tuple(name or next(free) for name in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import unquote
@@ -13,10 +13,12 @@ from batchflow.errors import SourceError
 from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.file_shape import FILE, FileShape, escaped, files_in_sql, refused_marks
 from batchflow.store.loading.fitted_table import ReadTable, Wanted
-from batchflow.store.loading.source_csv import csv_problem, csv_table
-from batchflow.store.loading.source_json import json_table
-from batchflow.store.loading.source_parquet import parquet_table
+from batchflow.store.loading.source_csv import csv_problem, csv_shape
+from batchflow.store.loading.source_json import json_shapes
+from batchflow.store.loading.source_parquet import parquet_shapes
+from batchflow.store.schema.layout import literal, quote
 
 
 class FileFormat(enum.Enum):
@@ -37,7 +39,6 @@ _FORMATS: Final = {
     ".ndjson": FileFormat.JSON,
 }
 _COMPRESSIONS: Final = (".gz", ".zst")
-_GLOB_CHARACTERS: Final = "*?["
 # Hive's name of a folder for NULL.
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -65,28 +66,75 @@ def matching_files(cursor: Cursor, paths: Sequence[FilePath]) -> dict[str, str]:
     return found
 
 
-def read_file(cursor: Cursor, label: str, path: str, wanted: Wanted) -> tuple[ReadTable, bool]:
-    """Return a file as a table, and whether its rows are cheap to read more than once.
+def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[FileShape]:
+    """Return how each of some files of one format is read.
 
     Raises:
-        SourceError: The file can't be read, or has a column twice.
+        SourceError: A file can't be read, or has a column twice.
     """
-    pattern = _escaped(path)
     key = wanted.foreign_id or FOREIGN_ID_COLUMN
-    file_format = _format(path)
+    file_format = _format(paths[0])
     match file_format:
         case FileFormat.PARQUET:
-            table = parquet_table(cursor, path, pattern)
+            return [*parquet_shapes(cursor, paths)]
         case FileFormat.CSV:
-            table = csv_table(path, pattern, (*(field.name for field in wanted.fields), key))
+            return [csv_shape(path, wanted.names) for path in paths]
         case FileFormat.JSON:
-            table = json_table(cursor, path, pattern, wanted.fields, key)
+            return [*json_shapes(cursor, paths, wanted.fields, key)]
         case _:
             assert_never(file_format)
+
+
+def read_files(
+    cursor: Cursor, label: str, shape: FileShape, paths: Sequence[str], wanted: Wanted
+) -> ReadTable:
+    """Return files of one shape as a table, in which each row has its file's path in FILE."""
+    table = shape.table(files_in_sql(paths))
     relation = cursor.sql(f"FROM {table}")
     columns = dict(zip(relation.columns, relation.types, strict=True))
-    folders = _folders(path, columns, wanted)
-    return ReadTable(label, table, columns, folders), file_format is FileFormat.PARQUET
+    refused = refused_marks(columns)
+    for name in (FILE, *refused.values()):
+        del columns[name]
+    own = set(map(str.lower, columns))
+    folders = [name for name in folder_texts(paths[0], wanted) if name.lower() not in own]
+    texts = {path: folder_texts(path, wanted) for path in paths}
+    stated = {name: f"{FILE}_{name}" for name in folders}
+    if stated:
+        values = (
+            f"{_by_file({path: texts[path][name] for path in paths})} AS {quote(column)}"
+            for name, column in stated.items()
+        )
+        table = f"(SELECT *, {', '.join(values)} FROM {table})"
+    return ReadTable(label, table, columns, stated, refused, of_files=True)
+
+
+def is_repeatable(path: str) -> bool:
+    """Return whether the rows of a file are cheap to read more than once."""
+    return _format(path) is FileFormat.PARQUET
+
+
+def folder_texts(path: str, wanted: Wanted) -> dict[str, str | None]:
+    """Return the texts of the fields for which a path has a folder named ``field=value``."""
+    found = {}
+    for part in Path(path).parts[:-1]:
+        name, equals, value = part.partition("=")
+        if equals:
+            text = unquote(value)
+            found[unquote(name).lower()] = None if text == _NO_VALUE else text
+    names = (field.name for field in wanted.fields)
+    return {name: found[name.lower()] for name in names if name.lower() in found}
+
+
+def _by_file(texts: Mapping[str, str | None]) -> str:
+    """Return the SQL of the text of a row's file."""
+    if len(set(texts.values())) == 1:
+        return _text(next(iter(texts.values())))
+    entries = ", ".join(f"{literal(path)}: {_text(text)}" for path, text in texts.items())
+    return f"map_extract_value(MAP {{{entries}}}, {quote(FILE)})"
+
+
+def _text(text: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if text is None else literal(text)
 
 
 def problem_of_file(error: Exception) -> str:
@@ -94,31 +142,13 @@ def problem_of_file(error: Exception) -> str:
     return csv_problem(error) or message_of(error)
 
 
-def _folders(path: str, columns: Iterable[str], wanted: Wanted) -> dict[str, str | None]:
-    """Return the texts of the fields that only a folder named ``field=value`` states."""
-    own = set(map(str.lower, columns))
-    found = {}
-    for part in Path(path).parts[:-1]:
-        name, equals, value = part.partition("=")
-        if equals:
-            text = unquote(value)
-            found[unquote(name).lower()] = None if text == _NO_VALUE else text
-    return {
-        field.name: found[field.name.lower()]
-        for field in wanted.fields
-        if field.name.lower() in found.keys() - own
-    }
-
-
 def _found(cursor: Cursor, path: str) -> list[str]:
-    if not path.strip():
-        raise SourceError("The path of the source is empty. Give the path or glob of a file.")
     if not path.strip():
         raise SourceError("The source is an empty text. Give the path or glob of files, or SQL.")
     if "://" not in path and Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"
         raise SourceError(f"{path!r} is a folder. Give its files, like {example!r}.")
-    pattern = _escaped(path) if is_file(path) else path
+    pattern = escaped(path) if is_file(path) else path
     names = [str(row[0]) for row in cursor.execute("FROM glob(?)", [pattern]).fetchall()]
     if not names:
         raise SourceError(f"There is no file at {path!r}. Give the path or glob of one.")
@@ -131,11 +161,6 @@ def is_file(path: str) -> bool:
         return Path(path).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _escaped(path: str) -> str:
-    """Return a glob that matches this path alone."""
-    return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
 
 
 def _format(name: str) -> FileFormat:

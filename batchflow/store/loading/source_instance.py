@@ -69,15 +69,29 @@ class OutsideRows:
 
         After `columns` each table has POSITION: int64.
         """
-        chosen = ", ".join(map(quote, dict.fromkeys(columns)))
         with ThreadPoolExecutor(1, "batchflow-source") as thread:
             try:
-                rows = self._cursor.sql(f"SELECT {chosen} FROM {self._table}")
+                rows = self._cursor.sql(f"SELECT {_chosen(columns)} FROM {self._table}")
                 reader = rows.to_arrow_reader(_FETCHED_ROWS)
                 yield _prefetched(thread, _numbered(reader))
             except BaseException:
                 self._cursor.interrupt()
                 raise
+
+    def few(self, columns: Sequence[str], most_bytes: int) -> pa.Table | None:
+        """Return all rows as one table, like `tables` does; None if they are larger."""
+        rows = self._cursor.sql(f"SELECT {_chosen(columns)} FROM {self._table}")
+        reader = rows.to_arrow_reader(_FETCHED_ROWS)
+        fetched: list[pa.RecordBatch] = []
+        size = 0
+        for batch in reader:
+            fetched.append(batch)
+            size += batch.nbytes
+            if size > most_bytes:
+                self._cursor.interrupt()
+                return None
+        table = pa.Table.from_batches(fetched, reader.schema).combine_chunks()
+        return table.append_column(POSITION, pa.array(np.arange(table.num_rows)))
 
     def count_keys(self, key: str) -> tuple[int, int]:
         """Return the number of all rows, and of the distinct hashes of a column."""
@@ -88,6 +102,10 @@ class OutsideRows:
         with self._cursor.cursor() as cursor:
             [(rows, distinct)] = cursor.execute(query).fetchall()
         return int(rows), int(distinct)
+
+
+def _chosen(columns: Sequence[str]) -> str:
+    return ", ".join(map(quote, dict.fromkeys(columns)))
 
 
 def _numbered(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:

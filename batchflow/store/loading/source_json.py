@@ -7,7 +7,8 @@ end. So where that could matter, numbers are put into quotes first.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +16,16 @@ from batchflow.definition.fields import Field, Kind
 from batchflow.errors import SourceError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import refuse_twice
+from batchflow.store.loading.file_shape import FILE, NAMED, files_in_sql, refused_mark
 from batchflow.store.loading.json_text import LONG_NUMBER, with_quoted_numbers
 from batchflow.store.schema.layout import literal, quote
 
+_FILE: Final = quote(FILE)
 _FRACTION: Final = r"^-?[0-9]+[.eE]"
-_ROWS: Final = "read_json_objects({}, hive_partitioning = false)"
+_NESTED: Final = r"^[{\[]"
+_UNCOMMON_AFTER_KEY: Final = r"\s*:\s*(-?[0-9]+[.eE]|[{\[])"
+# A key may also be written with escapes.
+_ESCAPED_KEY: Final = r'\\.(?:[^"\\]|\\.)*"'
 
 
 @dataclass(frozen=True)
@@ -33,67 +39,108 @@ class _Keys:
         others: All other keys.
     """
 
-    texts: list[str]
-    scalars: list[str]
-    nested: list[str]
-    others: list[str]
+    texts: tuple[str, ...]
+    scalars: tuple[str, ...]
+    nested: tuple[str, ...]
+    others: tuple[str, ...]
 
 
-def json_table(
-    cursor: Cursor, path: str, pattern: str, fields: Sequence[Field], foreign_id: str
-) -> str:
-    """Return the SQL of a file's rows: nested fields as JSON, all others as text.
+@dataclass(frozen=True)
+class JsonShape:
+    """How a JSON file is read.
+
+    Attributes:
+        keys: The keys of its records.
+        uncommon: Whether a record may have a number whose digits DuckDB would change, or an object
+            or a list in place of a text.
+    """
+
+    keys: _Keys
+    uncommon: bool
+
+    def table(self, files: str) -> str:
+        """Return the SQL of the rows of files: nested fields as JSON, all others as text."""
+        rows = _rows(files)
+        return _careful(rows, self.keys) if self.uncommon else _plain(rows, self.keys)
+
+
+def json_shapes(
+    cursor: Cursor, paths: Sequence[str], fields: Sequence[Field], foreign_id: str
+) -> list[JsonShape]:
+    """Return how files are read, which takes one pass over their records.
 
     Args:
         cursor: A cursor of an instance that may read files.
-        path: The file.
-        pattern: A glob that matches only this file.
+        paths: The files.
         fields: The workflow's fields.
         foreign_id: The column with the foreign ids.
 
     Raises:
         SourceError: A record isn't an object, or has a key twice.
     """
-    rows = _ROWS.format(literal(pattern))
-    keys = _sorted(_keys(cursor, path, rows), fields, foreign_id)
-    exact = _structure(keys.texts, "JSON")
-    check = _as_written("json", f"from_json(json, {exact})", keys.texts)
-    query = f"SELECT coalesce(bool_or({check}), false) FROM {rows}"
-    [(uncommon,)] = cursor.execute(query).fetchall()
-    return _careful(rows, keys, exact) if uncommon else _plain(rows, keys)
-
-
-def _keys(cursor: Cursor, path: str, rows: str) -> list[str]:
-    names = "json_keys(json)"
-    query = (
-        f"SELECT flatten(list(DISTINCT {names})), coalesce(bool_or(json_type(json) <> 'OBJECT'), "
-        f"false), coalesce(bool_or(len({names}) <> len(list_distinct({names}))), false) FROM {rows}"
+    kinds = {field.name: field.type.kind for field in fields} | {foreign_id: Kind.STR}
+    texts = [name for name, kind in kinds.items() if kind is Kind.STR]
+    names = quote("names")
+    # Records with the same keys are grouped first, because a record's own list is slow to check.
+    other = f"CASE WHEN len({names}) = 0 THEN json_type(json) <> 'OBJECT' ELSE false END"
+    uncommon = f"bool_or(regexp_matches(json, {literal(_uncommon(texts))}))"
+    alike = (
+        f"SELECT {_FILE}, {names}, {uncommon} AS uncommon, bool_or({other}) AS other FROM "
+        f"(SELECT {_FILE}, json, json_keys(json) AS {names} FROM {_rows(files_in_sql(paths))}) "
+        "GROUP BY ALL"
     )
-    [(found, other, twice)] = cursor.execute(query).fetchall()
+    found = cursor.execute(
+        f"SELECT {_FILE}, flatten(list({names})), bool_or(other), bool_or(uncommon), "
+        f"bool_or(len({names}) <> len(list_distinct({names}))) FROM ({alike}) GROUP BY ALL"
+    ).fetchall()
+    # A file without a record has no row.
+    of_files = {path: (set(keys), *marks) for path, keys, *marks in found}
+    return [_shape(path, kinds, *of_files.get(path, _NO_RECORDS)) for path in paths]
+
+
+_NO_RECORDS: Final = (frozenset[str](), False, False, False)
+
+
+def _shape(
+    path: str, kinds: Mapping[str, Kind], found: Set[str], other: bool, uncommon: bool, twice: bool
+) -> JsonShape:
     if other:
         raise SourceError(f"The file {path!r} has a record that isn't a JSON object.")
     if twice:
         raise SourceError(
             f"The file {path!r} has a record with a key that occurs twice. Rename one of the two."
         )
-    keys = sorted(set(found or []))
-    refuse_twice(path, keys)
-    return keys
+    refuse_twice(path, sorted(found))
+    keys = _sorted(sorted(found), kinds)
+    # Numbers were looked for after the names as the workflow spells them.
+    return JsonShape(keys, uncommon or not kinds.keys() >= set(keys.texts))
 
 
-def _sorted(keys: list[str], fields: Sequence[Field], foreign_id: str) -> _Keys:
-    kinds = {field.name.lower(): field.type.kind for field in fields}
-    kinds[foreign_id.lower()] = Kind.STR
-    sorted_keys = _Keys([], [], [], [])
+def _rows(files: str) -> str:
+    return f"read_json_objects({files}, {NAMED})"
+
+
+def _uncommon(texts: Sequence[str]) -> str:
+    """Return the pattern of records with a value that DuckDB might change."""
+    keys = [re.escape(json.dumps(name, ensure_ascii=False)) for name in texts]
+    return f"{LONG_NUMBER}|({'|'.join((*keys, _ESCAPED_KEY))}){_UNCOMMON_AFTER_KEY}"
+
+
+def _sorted(keys: Sequence[str], kinds: Mapping[str, Kind]) -> _Keys:
+    lowered = {name.lower(): kind for name, kind in kinds.items()}
+    texts: list[str] = []
+    scalars: list[str] = []
+    nested: list[str] = []
+    others: list[str] = []
     for key in keys:
-        kind = kinds.get(key.lower())
+        kind = lowered.get(key.lower())
         if kind is None:
-            sorted_keys.others.append(key)
+            others.append(key)
         elif kind is Kind.STR:
-            sorted_keys.texts.append(key)
+            texts.append(key)
         else:
-            (sorted_keys.nested if kind.nested else sorted_keys.scalars).append(key)
-    return sorted_keys
+            (nested if kind.nested else scalars).append(key)
+    return _Keys(tuple(texts), tuple(scalars), tuple(nested), tuple(others))
 
 
 def _plain(rows: str, keys: _Keys) -> str:
@@ -101,12 +148,12 @@ def _plain(rows: str, keys: _Keys) -> str:
         **dict.fromkeys((*keys.texts, *keys.scalars), "VARCHAR"),
         **dict.fromkeys(keys.nested, "JSON"),
     }
-    read = f"from_json(json, {literal(json.dumps(shapes))})"
-    columns = [*(_part("read", key) for key in shapes), *_ignored(keys)]
-    return f"(SELECT {_listed(columns)} FROM (SELECT {read} AS read FROM {rows}))"
+    read = f"from_json(json, {_structure(shapes)})"
+    columns = [*(_part("read", key) for key in shapes), *_others(keys)]
+    return f"(SELECT {', '.join(columns)} FROM (SELECT {_FILE}, {read} AS read FROM {rows}))"
 
 
-def _careful(rows: str, keys: _Keys, exact: str) -> str:
+def _careful(rows: str, keys: _Keys) -> str:
     """Return the SQL of rows in which numbers may have to be quoted."""
     quoted = (
         f"CASE WHEN {_as_written('json', 'given', keys.texts)} "
@@ -116,30 +163,27 @@ def _careful(rows: str, keys: _Keys, exact: str) -> str:
         **dict.fromkeys((*keys.texts, *keys.nested), "JSON"),
         **dict.fromkeys(keys.scalars, "VARCHAR"),
     }
-    given = f"SELECT json, from_json(json, {exact}) AS given FROM {rows}"
+    exact = _structure(dict.fromkeys(keys.texts, "JSON"))
+    given = f"SELECT {_FILE}, json, from_json(json, {exact}) AS given FROM {rows}"
     read = (
-        f"SELECT json, given, from_json({quoted}, {literal(json.dumps(shapes))}) AS read "
+        f"SELECT {_FILE}, json, given, from_json({quoted}, {_structure(shapes)}) AS read "
         f"FROM ({given})"
     )
     columns = [
         *(_text(key) for key in keys.texts),
         *(_part("read", key) for key in (*keys.nested, *keys.scalars)),
-        *_ignored(keys),
+        *_others(keys),
     ]
-    return f"(SELECT {_listed(columns)} FROM ({read}))"
+    return f"(SELECT {', '.join(columns)} FROM ({read}))"
 
 
 def _text(key: str) -> str:
+    """Return the SQL of a text, and of whether it is an object or a list instead."""
     given, read = (f"struct_extract({each}, {literal(key)})" for each in ("given", "read"))
-    long = f"regexp_matches({given}, '^[{{\\[]') AND regexp_matches(json, {literal(LONG_NUMBER)})"
-    problem = (
-        f"{key!r} is an object or a list for a text, in a record with a number of more than 15 "
-        "digits, which may be changed; put it into quotes"
-    )
+    nested = f"coalesce(regexp_matches({given}, {literal(_NESTED)}), false)"
     return (
-        f"CASE WHEN {long} THEN error({literal(problem)}) "
-        f"WHEN regexp_matches({given}, '^[{{\\[]') THEN CAST({given} AS VARCHAR) "
-        f"ELSE {read} ->> '$' END AS {quote(key)}"
+        f"CASE WHEN {nested} THEN CAST({given} AS VARCHAR) ELSE {read} ->> '$' END "
+        f"AS {quote(key)}, {nested} AS {quote(refused_mark(key))}"
     )
 
 
@@ -152,18 +196,14 @@ def _as_written(record: str, given: str, texts: Sequence[str]) -> str:
     return f"({' OR '.join(parts)})"
 
 
-def _structure(keys: Sequence[str], shape: str) -> str:
+def _structure(shapes: Mapping[str, str]) -> str:
     # A structure needs a key.
-    return literal(json.dumps(dict.fromkeys(keys, shape) or {"": shape}))
+    return literal(json.dumps(dict(shapes) or {"none": "JSON"}))
 
 
 def _part(struct: str, key: str) -> str:
     return f"struct_extract({struct}, {literal(key)}) AS {quote(key)}"
 
 
-def _ignored(keys: _Keys) -> list[str]:
-    return [f"NULL AS {quote(key)}" for key in keys.others]
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(columns) or "NULL AS empty"
+def _others(keys: _Keys) -> list[str]:
+    return [*(f"NULL AS {quote(key)}" for key in keys.others), _FILE]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,42 +13,59 @@ import pyarrow as pa
 from batchflow.errors import SourceError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import refuse_twice
-from batchflow.store.schema.layout import literal
+from batchflow.store.loading.file_shape import NAMED, files_in_sql
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 _MICROSECOND: Final = 1_000
-_Element = tuple[str, str | None, int]
+_Element = tuple[object, ...]
+_ELEMENT: Final = (
+    "name, type, coalesce(num_children, 0), repetition_type, type_length, converted_type, scale, "
+    "precision, logical_type, duckdb_type"
+)
 
 
-def parquet_table(cursor: Cursor, path: str, pattern: str) -> str:
-    """Return the SQL of a file's rows.
+@dataclass(frozen=True)
+class ParquetShape:
+    """The schema of a Parquet file: its columns and what is nested in them, the root first."""
 
-    Args:
-        cursor: A cursor of an instance that may read files.
-        path: The file.
-        pattern: A glob that matches only this file.
+    elements: tuple[_Element, ...]
+
+    def table(self, files: str) -> str:
+        """Return the SQL of the rows of files."""
+        return f"read_parquet({files}, {NAMED})"
+
+
+def parquet_shapes(cursor: Cursor, paths: Sequence[str]) -> list[ParquetShape]:
+    """Return the schemas of files.
 
     Raises:
-        SourceError: The file has a column twice, or times of the type INT96 with nanoseconds.
+        SourceError: A file has a column twice, or times of the type INT96 with nanoseconds.
     """
-    query = f"SELECT name, type, coalesce(num_children, 0) FROM parquet_schema({literal(pattern)})"
-    elements = cursor.execute(query).fetchall()
-    # Row by row, because a file's columns are a tree with the root first. They are few.
-    rows = iter(elements[1:])
-    refuse_twice(path, [_column(rows) for _ in range(elements[0][2])])
-    if any(kind == "INT96" for _, kind, _ in elements):
-        _refuse_nanoseconds(path)
-    return f"read_parquet({literal(pattern)}, hive_partitioning = false)"
+    found: dict[str, list[_Element]] = {path: [] for path in paths}
+    query = f"SELECT file_name, {_ELEMENT} FROM parquet_schema({files_in_sql(paths)})"
+    # Row by row, because a file's columns are a tree. They are few.
+    for path, *element in cursor.execute(query).fetchall():
+        found[path].append(tuple(element))
+    for path, elements in found.items():
+        rows = iter(elements[1:])
+        refuse_twice(path, [_column(rows) for _ in range(_children(elements[0]))])
+        if any(kind == "INT96" for _, kind, *_ in elements):
+            _refuse_nanoseconds(path)
+    return [ParquetShape(tuple(elements)) for elements in found.values()]
 
 
 def _column(rows: Iterator[_Element]) -> str:
     """Consume the next column and all that is nested in it, and return its name."""
-    name, _, children = next(rows)
-    for _ in range(children):
+    element = next(rows)
+    for _ in range(_children(element)):
         _column(rows)
-    return name
+    return str(element[0])
+
+
+def _children(element: _Element) -> int:
+    return int(str(element[2]))
 
 
 def _refuse_nanoseconds(path: str) -> None:

@@ -18,6 +18,7 @@ from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import unregister
 from batchflow.store.loading.column_match import refuse_alike
+from batchflow.store.loading.file_shape import FileShape
 from batchflow.store.loading.fitted_table import (
     MISFIT,
     FittedTable,
@@ -27,7 +28,13 @@ from batchflow.store.loading.fitted_table import (
 )
 from batchflow.store.loading.source_arrow import arrow_of, loadable
 from batchflow.store.loading.source_errors import translated
-from batchflow.store.loading.source_files import is_file, problem_of_file, read_file
+from batchflow.store.loading.source_files import (
+    file_shapes,
+    is_file,
+    is_repeatable,
+    problem_of_file,
+    read_files,
+)
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
 from batchflow.store.loading.source_objects import ObjectStream, label_of_objects
 from batchflow.store.query.permission import require_reading
@@ -198,13 +205,36 @@ def _columns_beyond_store(instance: Cursor, query: str) -> dict[str, DuckDBPyTyp
 def _file(
     cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted, reader: Cursor
 ) -> Iterator[LoadSource]:
-    label = f"The source {str(path)!r}"
-    # A cursor of its own, because one with rows that weren't fetched refuses other work.
+    name = os.fspath(path)
+    label = f"The source {name!r}"
     with translated(label, problem_of_file), reader.cursor() as instance:
-        table, repeatable = read_file(instance, label, os.fspath(path), wanted)
-        with _unregistered(cursor):
-            source = _fitted(cursor, instance, table, wanted)
-            yield replace(source, repeatable=repeatable)
+        shapes = file_shapes(instance, [name], wanted)
+        with open_files(cursor, label, shapes[0], [name], wanted, reader) as source:
+            yield replace(source, repeatable=is_repeatable(name))
+
+
+@contextmanager
+def open_files(
+    cursor: Cursor,
+    label: str,
+    shape: FileShape,
+    paths: Sequence[str],
+    wanted: Wanted,
+    reader: Cursor,
+) -> Iterator[LoadSource]:
+    """Make files of one shape a source for the cursor until the end of the block.
+
+    Raises:
+        SourceError: Reading them failed, also within the block.
+    """
+    # A cursor of its own, because one with rows that weren't fetched refuses other work.
+    with (
+        translated(label, problem_of_file),
+        reader.cursor() as instance,
+        _unregistered(cursor),
+    ):
+        table = read_files(instance, label, shape, paths, wanted)
+        yield _fitted(cursor, instance, table, wanted)
 
 
 def _fitted(cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted) -> LoadSource:

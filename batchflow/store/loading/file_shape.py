@@ -1,0 +1,53 @@
+"""Ask how a file is read, so that files of the same kind can be read together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from batchflow.store.schema.layout import literal
+
+FILE: Final = "#batchflow_file"
+"""The column of the path of a row's file."""
+
+NAMED: Final = f"hive_partitioning = false, filename = {literal(FILE)}"
+"""The options of DuckDB's readers that add the column FILE, and nothing else of the path."""
+
+_GLOB_CHARACTERS: Final = "*?["
+
+
+_REFUSED: Final = f"{FILE}_refused_"
+
+
+class FileShape(Protocol):
+    """How a file is read. Files with equal shapes have the same columns, of the same types."""
+
+    def table(self, files: str) -> str:
+        """Return the SQL of the rows of files of this shape, with the column FILE.
+
+        It may also have columns that state whether the value of another column is refused.
+
+        Args:
+            files: The files, as SQL.
+        """
+        ...
+
+
+def refused_mark(column: str) -> str:
+    """Return the name of the column that states whether a column's value is refused."""
+    return f"{_REFUSED}{column}"
+
+
+def refused_marks(names: Iterable[str]) -> dict[str, str]:
+    """Return such columns, by the name of the column that they are about."""
+    return {name.removeprefix(_REFUSED): name for name in names if name.startswith(_REFUSED)}
+
+
+def files_in_sql(paths: Sequence[str]) -> str:
+    """Return the SQL of a list of files that DuckDB's readers take."""
+    return f"[{', '.join(literal(escaped(path)) for path in paths)}]"
+
+
+def escaped(path: str) -> str:
+    """Return a glob that matches this path alone."""
+    return "".join(f"[{c}]" if c in _GLOB_CHARACTERS else c for c in path)
