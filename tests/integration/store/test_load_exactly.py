@@ -230,12 +230,19 @@ def test_json_numbers_are_read_with_the_digits_that_are_written(
         ('{"key": "a"}\n5\n', "a record that isn't a JSON object"),
         ('{"key": "a", "key": "b"}\n', "a key that occurs twice"),
         ('{"key": "a"}\n{"Key": "b"}\n', "'Key', 'key', which SQL can't distinguish"),
-        ('{"key": "a", "text": {"x": 1234567890123456.78}}', "more than 15 digits"),
     ],
 )
 def test_a_json_file_that_is_ambiguous_is_refused(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=problem):
         stored(text_file(tmp_path / "a.jsonl", text), "key")
+
+
+@pytest.mark.parametrize("nested", ['{"x" : 1.50}', "[]"])
+def test_an_object_or_a_list_is_no_text(nested: str, tmp_path: Path) -> None:
+    records = f'{{"key": "a", "text": "[]"}}\n{{"key": "b", "text": {nested}}}\n'
+
+    with pytest.raises(InvalidRowsError, match=r"'text' doesn't fit str .*row 2: 'b'"):
+        stored(text_file(tmp_path / "a.jsonl", records), "key")
 
 
 def test_json_within_csv_keeps_its_escapes_and_digits(tmp_path: Path) -> None:

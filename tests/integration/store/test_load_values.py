@@ -120,7 +120,7 @@ CASES: list[Any] = [
     (dt.timedelta, texts("-106751 days 2562048:00:00"), "0"),
     (dt.timedelta, arrow([9_223_372_036, 9_223_372_037], pa.duration("s")), "10"),
     (dt.timedelta, arrow([2**63 - 1, 1 - 2**63, None], pa.duration("us")), "000"),
-    (dt.timedelta | None, arrow([2**63 - 1, 1 - 2**63, None], pa.duration("ns")), "111"),
+    (dt.timedelta | None, arrow([2**63 - 1, 1 - 2**63, None], pa.duration("ns")), "001"),
     (list[dt.timedelta], arrow([[0, 2**62], [1]], pa.list_(pa.duration("us"))), "01"),
     # Identifiers and members.
     (UUID, texts(str(UUID(int=7)), "7"), "10"),
