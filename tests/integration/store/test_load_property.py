@@ -30,7 +30,7 @@ class Strange:
 
 ROW = st.builds(
     Strange,
-    key=st.sampled_from(["a", "b", "", " ", "'", '"', "a;--", "NULL", "ä", "e"]) | TEXT,
+    key=st.sampled_from(["a", "b", " ", "'", '"', "a;--", "NULL", "ä", "e"]) | TEXT.filter(bool),
     text=st.none() | TEXT,
     number=st.integers(-(2**63), 2**63 - 1),
     share=st.floats(),
