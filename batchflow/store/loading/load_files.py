@@ -1,8 +1,8 @@
 """Load files: small ones of one shape together, all others one by one.
 
 A load of many small files would otherwise spend its time on opening and planning each. Files that
-are read together have the same columns and types, so no value depends on the others. A file with
-a row that can't simply start a run is loaded alone.
+are read together have the same columns and types, so no value depends on the others. The rows of a
+file with one that can't simply start a run are staged, file by file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from batchflow.store.database.staging import registered
 from batchflow.store.loading import load_checks
 from batchflow.store.loading.conflicts import any_reason, drop_stages
 from batchflow.store.loading.file_shape import FILE, FileShape
-from batchflow.store.loading.fitted_table import KEY, MISFIT
+from batchflow.store.loading.fitted_table import FOUND, KEY, MISFIT, RECORD
 from batchflow.store.loading.ledger import Ledger, SourceFile
 from batchflow.store.loading.load_checks import Load
 from batchflow.store.loading.load_rows import (
@@ -104,7 +104,7 @@ def load_files(call: LoadCall, files: Sequence[SourceFile], *, directly: bool) -
                 for file in group.files:
                     report += _load_file(cursor, call, ledger, file, directly=directly)
             else:
-                report += _load_group(cursor, call, ledger, rows, directly=directly)
+                report += _load_group(cursor, call, ledger, rows)
         ledger.write()
     return replace(report, skipped_files=skipped)
 
@@ -163,21 +163,22 @@ def _read_group(call: LoadCall, group: _FileGroup) -> _GroupRows | None:
         return None
     if rows is None:
         return None
-    numbers = pc.index_in(rows[FILE], value_set=pa.array(paths)).to_numpy().astype(np.int64)
+    numbers = pc.index_in(rows[FILE], value_set=pa.array(paths)).to_numpy()
+    if np.any(np.diff(numbers, prepend=0) < 0):
+        # DuckDB reads files in their order; otherwise rows would be numbered wrongly.
+        return None
     return _GroupRows(group.files, source, rows, numbers)
 
 
 def _few(source: LoadSource) -> pa.Table | None:
     assert source.outside is not None
     assert source.fitted is not None
-    columns = [KEY, *source.fitted.match.columns.values(), MISFIT, FILE]
+    columns = [KEY, *source.fitted.match.columns.values(), MISFIT, FOUND, RECORD, FILE]
     return source.outside.few(columns, _MOST_READ_BYTES)
 
 
-def _load_group(
-    cursor: Cursor, call: LoadCall, ledger: Ledger, group: _GroupRows, *, directly: bool
-) -> LoadReport:
-    """Store the rows of the files, and load those with a troubled row alone."""
+def _load_group(cursor: Cursor, call: LoadCall, ledger: Ledger, group: _GroupRows) -> LoadReport:
+    """Store the rows of the files, and stage those of a file with a troubled row."""
     troubled = _troubled(cursor, call, group)
     report = nothing_loaded(cursor, call)
     for alone, members in groupby(range(len(group.files)), troubled.__contains__):
@@ -186,8 +187,20 @@ def _load_group(
             report += _insert_files(cursor, call, ledger, group, numbers)
             continue
         for number in numbers:
-            report += _load_file(cursor, call, ledger, group.files[number], directly=directly)
+            report += _stage_file(cursor, call, ledger, group, number)
     return report
+
+
+def _stage_file(
+    cursor: Cursor, call: LoadCall, ledger: Ledger, group: _GroupRows, number: int
+) -> LoadReport:
+    """Load one file of a group as if it had been read alone."""
+    file, load_id = group.files[number], ledger.next_id()
+    label = f"The source {file.name!r}"
+    source = replace(group.source, label=label, table=_ROWS, outside=None)
+    with planned(call, source) as load, registered(cursor, _ROWS, group.part(number, number)):
+        report = load_staged(cursor, replace(load, file=file, load_id=load_id))
+    return _entered(ledger, load_id, file, report)
 
 
 def _troubled(cursor: Cursor, call: LoadCall, group: _GroupRows) -> set[int]:
@@ -239,5 +252,9 @@ def _load_file(
             report = load_directly(cursor, load, outside)
         else:
             report = load_staged(cursor, load)
+    return _entered(ledger, load_id, file, report)
+
+
+def _entered(ledger: Ledger, load_id: int, file: SourceFile, report: LoadReport) -> LoadReport:
     file.require_unchanged()
     return replace(report, files=(ledger.enter(load_id, file, report),))

@@ -144,7 +144,7 @@ def problem_of_file(error: Exception) -> str:
 
 def _found(cursor: Cursor, path: str) -> list[str]:
     if not path.strip():
-        raise SourceError("The source is an empty text. Give the path or glob of files, or SQL.")
+        raise SourceError("The path of the source is empty. Give the path or glob of a file.")
     if "://" not in path and Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"
         raise SourceError(f"{path!r} is a folder. Give its files, like {example!r}.")

@@ -166,22 +166,23 @@ def test_an_empty_json_file_has_no_columns(lines: Loader, tmp_path: Path) -> Non
         lines.load(paths)
 
 
-def test_small_files_are_read_with_few_queries(
+def test_only_files_with_troubled_rows_are_staged(
     lines: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {f"{n}.csv": csv("name,price", f"n{n},{n}") for n in range(20)}
-    alone: list[str] = []
-    load_file = load_files._load_file
+    staged: list[int] = []
+    stage_file = load_files._stage_file
 
-    def counted(*arguments: Any, **options: Any) -> Any:
-        alone.append(arguments[3].name)
-        return load_file(*arguments, **options)
+    def counted(*arguments: Any) -> Any:
+        staged.append(arguments[4])
+        return stage_file(*arguments)
 
-    monkeypatch.setattr(load_files, "_load_file", counted)
+    monkeypatch.setattr(load_files, "_stage_file", counted)
+    monkeypatch.delattr(load_files, "_load_file")
 
     report = lines.load(write(tmp_path, {**files, "7.csv": csv("name,price", "n6,1")}), once=True)
 
-    assert [Path(name).name for name in alone] == ["6.csv", "7.csv"]
+    assert staged == [6, 7]
     assert (report.loaded, len(report.files)) == (19, 20)
 
 
