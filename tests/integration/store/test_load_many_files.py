@@ -193,3 +193,29 @@ def test_a_group_of_files_that_is_too_large_in_memory_is_loaded_file_by_file(
 
     assert lines.load(write(tmp_path, DRIFT["parquet"])).loaded == 7
     assert lines.column("seq") == list(range(7))
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_compressed_files_are_read(
+    compression: str, kind: str, lines: Loader, tmp_path: Path
+) -> None:
+    plain = {"csv": csv("name,price", "ä,1.5"), "json": lines_of({"name": "ä", "price": 1.5})}
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    with pa.output_stream(tmp_path / f"a.{kind}.{suffix}", compression=compression) as stream:
+        stream.write(plain[kind])
+
+    lines.load(tmp_path / f"a.{kind}.{suffix}")
+
+    assert lines.query("SELECT name, price FROM items.runs") == [{"name": "ä", "price": 1.5}]
+
+
+def test_view_types_of_a_parquet_file_are_read(lines: Loader, tmp_path: Path) -> None:
+    names = pa.array(["a", "b" * 30], pa.string_view())
+    notes = pa.array([None, "x" * 30], pa.large_string())
+    content = parquet(name=names, price=[1.0, 2.0], note=notes)
+
+    lines.load(write(tmp_path, {"a.parquet": content}))
+
+    assert lines.column("name") == names.to_pylist()
+    assert lines.column("note") == notes.to_pylist()
