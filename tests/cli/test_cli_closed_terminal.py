@@ -41,7 +41,7 @@ def run_in_terminal(tmp_path: Path) -> Iterator[Run]:
 
 def assert_finished(folder: Path, command: Command) -> None:
     (folder / "go").touch()
-    again = command(*GUESTS, "--workers", 1, "--json", "--wait-for-retries")
+    again = command(*GUESTS, "--workers", 0, "--json", "--wait-for-retries")
     assert again.returncode == 0, again.stderr
     # A print after the terminal was closed may have failed a step.
     query = (
