@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,11 @@ _WRITTEN_UNCHANGED: Final = {
     *("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "VARCHAR"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE"),
 }
+
+# Names in quotes may contain these words.
+_NO_PARQUET_TYPE: Final = re.compile(
+    r"""(?:ENUM\((?:'(?:[^']|'')*'(?:, )?)*\)|("(?:[^"]|"")*")|\bINTERVAL\b)"""
+)
 
 
 def refuse_duplicate_names(relation: Relation, form: str) -> None:
@@ -33,9 +39,9 @@ def cast_for_csv(relation: Relation) -> Relation:
 
 
 def cast_for_parquet(relation: Relation) -> Relation:
-    """Cast durations to text, because Parquet has no such type."""
+    """Cast durations and nested statuses to text, because Parquet has no such types."""
     refuse_duplicate_names(relation, "Parquet")
-    return _cast_columns(relation, lambda name, kind: as_text(name) if kind == "INTERVAL" else name)
+    return _cast_columns(relation, _parquet_expression)
 
 
 def as_text(name: str) -> str:
@@ -53,18 +59,37 @@ def enums_as_text(relation: Relation) -> Relation:
     return _cast_columns(relation, lambda name, kind: as_text(name) if is_enum(kind) else name)
 
 
-def columns_as_text(relation: Relation, columns: tuple[str, ...]) -> Relation:
-    """Cast the named columns to text."""
+def folder_columns_as_text(relation: Relation, columns: tuple[str, ...]) -> Relation:
+    """Cast the columns that name folders to text, as in CSV."""
     from batchflow.store.schema.layout import quote
 
     quoted = {quote(column) for column in columns}
-    return _cast_columns(relation, lambda name, _: as_text(name) if name in quoted else name)
+    return _cast_columns(
+        relation,
+        lambda name, kind: (
+            f"CAST({_csv_expression(name, kind)} AS VARCHAR)" if name in quoted else name
+        ),
+    )
+
+
+def is_nested(kind: str) -> bool:
+    """Return whether values of a type contain others."""
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
 
 
 def _csv_expression(name: str, kind: str) -> str:
-    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
-        return f"to_json({name})::VARCHAR"
+    from batchflow.store.query.json_value import json_value
+
+    if is_nested(kind):
+        return json_value(kind, name)
     return name if kind in _WRITTEN_UNCHANGED else as_text(name)
+
+
+def _parquet_expression(name: str, kind: str) -> str:
+    if not is_nested(kind):
+        return as_text(name) if kind == "INTERVAL" else name
+    with_texts = _NO_PARQUET_TYPE.sub(lambda found: found[1] or "VARCHAR", kind)
+    return name if with_texts == kind else f"CAST({name} AS {with_texts})"
 
 
 def _cast_columns(relation: Relation, expression: Callable[[str, str], str]) -> Relation:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchflow.cli.column_casts import cast_for_csv, cast_for_parquet, columns_as_text
+from batchflow.cli.column_casts import cast_for_csv, cast_for_parquet, folder_columns_as_text
 from batchflow.cli.results import csv_parts, record_batches, write_parquet
 from batchflow.errors import QueryError
 
@@ -25,7 +25,7 @@ def write_export(relation: Relation, path: Path, suffix: str, partition_by: tupl
         case _:
             # Folders are named by text, and statuses are enums.
             return _write_folder(
-                path, columns_as_text(cast_for_parquet(relation), partition_by), partition_by
+                path, folder_columns_as_text(cast_for_parquet(relation), partition_by), partition_by
             )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -80,9 +79,34 @@ def write_relations(relations: Sequence[Relation], *, as_json: bool) -> None:
         write("\n".join(map(_table, relations)))
 
 
+def json_rows(relation: Relation) -> list[str]:
+    """Return the rows of a query as JSON objects."""
+    return list(chain.from_iterable(_json_rows(relation)))
+
+
 def rows_of(relation: Relation) -> list[dict[str, Any]]:
     """Return the rows of a query as dicts, with values as in JSON."""
-    return [json.loads(row) for rows in _json_rows(relation) for row in rows]
+    return [json.loads(row, parse_float=_Written) for row in json_rows(relation)]
+
+
+class _Written(float):
+    """A number that is printed with the digits that JSON has."""
+
+    _digits: str
+
+    def __new__(cls, digits: str) -> _Written:
+        number = super().__new__(cls, digits)
+        number._digits = digits
+        return number
+
+    def __repr__(self) -> str:
+        return self._digits
+
+
+def write_members(members: Mapping[str, str]) -> None:
+    """Write one JSON document of members that are JSON already, so that their numbers are kept."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {text}" for name, text in members.items())
+    write(encodable_json(f"{{\n{lines}\n}}\n"))
 
 
 def _write_rows(batches: Iterable[list[str]]) -> None:
@@ -96,36 +120,16 @@ def _write_rows(batches: Iterable[list[str]]) -> None:
 
 def _json_rows(relation: Relation) -> Iterator[list[str]]:
     """Yield batches of rows as JSON objects; DuckDB writes them, so all types are supported."""
-    import pyarrow.compute as pc
-
+    from batchflow.store.query.json_value import json_object
     from batchflow.store.query.relation import executing
     from batchflow.store.schema.layout import quote
 
     refuse_duplicate_names(relation, "JSON")
-    members = ", ".join(f"{quote(name)} := {quote(name)}" for name in relation.columns)
-    rows = relation.select(f"CAST(to_json(struct_pack({members})) AS VARCHAR) AS row")
+    values = {name: quote(name) for name in relation.columns}
+    rows = relation.select(f"{json_object(values, relation.types)} AS row")
     with executing():
         for batch in rows.to_arrow_reader(_ENCODED_ROWS):
-            texts = batch.column(0)
-            # DuckDB writes these numbers, which JSON doesn't have.
-            if pc.any(pc.match_substring_regex(texts, "NaN|Infinity")).as_py():
-                yield [
-                    json.dumps(_without_nonfinite(json.loads(text))) for text in texts.to_pylist()
-                ]
-            else:
-                yield texts.to_pylist()
-
-
-def _without_nonfinite(value: object) -> object:
-    match value:
-        case dict():
-            return {key: _without_nonfinite(each) for key, each in value.items()}
-        case list():
-            return [_without_nonfinite(each) for each in value]
-        case float():
-            return value if math.isfinite(value) else None
-        case _:
-            return value
+            yield batch.column(0).to_pylist()
 
 
 def _json_value(value: object) -> object:

@@ -73,7 +73,7 @@ def test_every_type_becomes_json(on_shared_store: Command) -> None:
     """
     assert document(on_shared_store("sql", query, "--json")) == [
         {
-            "nothing": None,
+            "nothing": "NaN",
             "exact": 1.5,
             "day": "2030-01-31",
             "lasting": "01:30:00",

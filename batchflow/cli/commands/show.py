@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from batchflow.cli.options import json_option, store_option, traceback_option
-from batchflow.cli.output import rows_of, write, write_document
+from batchflow.cli.output import json_rows, rows_of, write, write_members
 from batchflow.cli.wrapped_text import wrapped
 
 
@@ -36,16 +37,18 @@ def show(run: str, store: Path, *, tracebacks: bool, as_json: bool) -> None:
 
     with connect(store) as client:
         found = client.find(run)
-        history = rows_of(client.history(found.run_id, tracebacks=tracebacks))
-        (columns,) = rows_of(client.runs(f"run_id = '{found.run_id}'", workflow=found.workflow))
+        history = client.history(found.run_id, tracebacks=tracebacks)
+        shown = client.runs(f"run_id = '{found.run_id}'", workflow=found.workflow)
         if as_json:
-            document = {"workflow": found.workflow, "run": columns}
-            write_document({**document, "history": history})
+            (row,) = json_rows(shown)
+            moves = f"[{', '.join(json_rows(history))}]"
+            write_members({"workflow": json.dumps(found.workflow), "run": row, "history": moves})
             return
+        (columns,) = rows_of(shown)
         width = max(map(len, columns)) + 2
         lines = (wrapped(_text(columns[name]), width, head=name.ljust(width)) for name in columns)
         write("".join(lines) + "\n")
-        write("".join(line for row in history for line in _transition(row)))
+        write("".join(line for row in rows_of(history) for line in _transition(row)))
 
 
 def _transition(row: Mapping[str, Any]) -> Iterator[str]:

@@ -118,9 +118,13 @@ def _text(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
 
 
 def _bytes(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id == "varchar":
-        return Fit(f"encode({value})")
-    return exact(value, field_type) if source.id == "blob" else None
+    if source.id != "varchar":
+        return exact(value, field_type) if source.id == "blob" else None
+    # DuckDB's text of bytes, which exports contain: it escapes all that isn't printable ASCII, and
+    # the backslash. So a backslash that is written begins an escape.
+    escaped = f"replace(CAST(encode({value}) AS VARCHAR), '\\x5C', '\\')"
+    cast = f"TRY_CAST({escaped} AS BLOB)"
+    return Fit(cast, f"{value} IS NOT NULL AND {cast} IS NULL")
 
 
 def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
