@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
@@ -18,14 +19,16 @@ from batchflow.store.loading.exact_cast import (
     Fit,
     Fitting,
     castable,
+    computed_once,
     exact,
     no_match,
+    parts_of,
     round_trip,
     without_empty,
 )
 from batchflow.store.loading.json_text import with_quoted_numbers
 from batchflow.store.loading.time_fit import fit_date, fit_duration, fit_naive, fit_utc
-from batchflow.store.schema.layout import literal, quote
+from batchflow.store.schema.layout import literal, quote, type_name
 
 _SMALL_INTEGERS: Final = frozenset(
     {"tinyint", "smallint", "integer", "utinyint", "usmallint", "uinteger"}
@@ -55,19 +58,19 @@ def fit(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     return _FITTINGS[field_type.kind](source, field_type, value)
 
 
-def unfit(source: DuckDBPyType, field_type: FieldType, value: str) -> tuple[str, str | None] | None:
-    """Return the SQL of a converted value, and the condition that it doesn't fit, or None.
+def fit_required(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
+    """Return how a value is converted; NULL doesn't fit a field that doesn't take None.
 
-    The condition includes NULL where the field doesn't take None. The result is None if values of
-    the source's type can't be converted.
+    The result is None if values of the source's type can't be converted.
     """
     fitting = fit(source, field_type, value)
-    if fitting is None:
-        return None
-    conditions = [] if field_type.nullable else [f"{fitting.value} IS NULL"]
-    if fitting.misfit is not None:
-        conditions.append(f"({fitting.misfit})")
-    return fitting.value, " OR ".join(conditions) or None
+    if fitting is None or field_type.nullable:
+        return fitting
+    name = variable(value)
+    found = parts_of(name) if fitting.both else fitting
+    condition = f"{found.value} IS NULL" + (f" OR ({found.misfit})" if found.misfit else "")
+    required = Fit(found.value, condition)
+    return computed_once(fitting.both, name, required) if fitting.both else required
 
 
 def _integer(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -94,7 +97,7 @@ def _float(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | Non
 
 def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
-        if str(source) == field_type.sql.replace(", ", ","):
+        if str(source) == type_name(field_type.sql):
             return exact(value, field_type)
         return round_trip(source, field_type, value)
     if source.id == "varchar":
@@ -141,50 +144,49 @@ def _enum(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
 
 def _from_text(field_type: FieldType, value: str) -> Fit | None:
     """Parse JSON, or DuckDB's own text of nested values, and fit that."""
-    document = _variable(value)
+    document = variable(value)
     as_json = _from_json(field_type, f"CAST({document} AS JSON)")
-    as_text = _parsed(field_type, document, f"TRY_CAST({document} AS {_shape(field_type)})")
+    as_text = _parsed(field_type, _deep_shape(field_type), document)
     if as_json is None or as_text is None:
         return None
-    is_json = f"json_valid({document})"
-    both = Fit(
-        f"CASE WHEN {is_json} THEN {as_json.value} ELSE {as_text.value} END",
-        f"CASE WHEN {is_json} THEN {as_json.misfit} ELSE {as_text.misfit} END",
-    )
+    case = f"CASE WHEN json_valid({document}) THEN {as_json.pair} ELSE {as_text.pair} END"
     # DuckDB would change long numbers, and the spelling of those with a fraction.
     numbers = f"regexp_matches({value}, '[0-9][.eE]|[0-9]{{16}}') AND json_valid({value})"
-    text = f"CASE WHEN {numbers} THEN {with_quoted_numbers(value)} ELSE {value} END"
-    return _computed_once(text, document, both)
+    text = f"CASE WHEN {numbers} THEN {with_quoted_numbers(value)} ELSE {without_empty(value)} END"
+    return computed_once(text, document, parts_of(case))
 
 
 def _from_json(field_type: FieldType, value: str) -> Fit | None:
     """Fit a value of the type JSON."""
     if field_type.kind.nested:
-        item = _variable(value)
-        inner = _parsed(field_type, item, _json_parts(field_type, item))
-        return None if inner is None else _computed_once(value, item, inner)
+        return _parsed(field_type, _shape(field_type, "JSON"), value)
     is_text = f"left(CAST({value} AS VARCHAR), 1) = '\"'"
     text = f"CASE WHEN {is_text} THEN {value} ->> '$' ELSE CAST({value} AS VARCHAR) END"
-    item = _variable(value)
+    item = variable(value)
     inner = fit(DuckDBPyType("VARCHAR"), field_type, item)
     if inner is None:
         return None
-    fitted = _computed_once(f"({text})", item, Fit(inner.value, inner.misfit or "false"))
     if field_type.kind is not Kind.STR:
-        return fitted
+        return computed_once(f"({text})", item, inner)
     # DuckDB doesn't keep how a number with a fraction is written.
     fraction = f"regexp_matches(CAST({value} AS VARCHAR), '^-?[0-9]+[.eE]')"
-    return Fit(fitted.value, f"({fitted.misfit}) OR {fraction}")
+    return Fit(f"({text})", fraction)
 
 
-def _parsed(field_type: FieldType, given: str, read: str) -> Fit | None:
-    """Fit what is read of a text one level deep; deeper levels are still text, or JSON."""
-    child = "JSON" if "JSON" in read else "VARCHAR"
-    inner = fit(DuckDBPyType(_shape(field_type, child)), field_type, read)
+def _parsed(field_type: FieldType, shape: str, given: str) -> Fit | None:
+    """Fit what is read of JSON, which is parsed one level deep, or of DuckDB's text."""
+    in_json = "JSON" in shape
+    read = _json_parts(field_type, given) if in_json else f"TRY(CAST({given} AS {shape}))"
+    part = variable(given)
+    inner = fit(DuckDBPyType(shape), field_type, part)
     if inner is None:
         return None
-    misfits = [f"{read} IS NULL", *([inner.misfit] if inner.misfit else [])]
-    return Fit(inner.value, f"{given} IS NOT NULL AND (({') OR ('.join(misfits)}))")
+    name = variable(part)
+    found = parts_of(name)
+    # What can't be read is NULL.
+    misfit = f"{found.misfit} OR ({given} IS NOT NULL AND {found.value} IS NULL)"
+    fitted = computed_once(read, part, parts_of(inner.pair))
+    return computed_once(fitted.pair, name, Fit(found.value, misfit))
 
 
 def _json_parts(field_type: FieldType, value: str) -> str:
@@ -201,78 +203,104 @@ def _json_parts(field_type: FieldType, value: str) -> str:
     )
 
 
-def _shape(field_type: FieldType, child: str = "VARCHAR") -> str:
+def _shape(field_type: FieldType, child: str) -> str:
     """Return the field's type in SQL with `child` in place of what it contains."""
+    return _shape_of(field_type, dict.fromkeys(dict(field_type.children), child))
+
+
+def _deep_shape(field_type: FieldType) -> str:
+    """Return the field's type in SQL with text in place of all single values."""
+    if not field_type.kind.nested:
+        return "VARCHAR"
+    return _shape_of(field_type, {name: _deep_shape(part) for name, part in field_type.children})
+
+
+def _shape_of(field_type: FieldType, parts: Mapping[str, str]) -> str:
     if field_type.kind is Kind.LIST:
-        return f"{child}[]"
+        return f"{parts['item']}[]"
     if field_type.kind is Kind.MAP:
-        return f"MAP(VARCHAR, {child})"
-    return f"STRUCT({', '.join(f'{quote(name)} {child}' for name, _ in field_type.children)})"
-
-
-def _computed_once(value: str, name: str, inner: Fit) -> Fit:
-    """Return a fit of `value` that uses it as `name`, so that long SQL isn't repeated."""
-    pair = f"{{'fitted': {inner.value}, 'misfit': {inner.misfit}}}"
-    both = f"list_extract(list_transform([{value}], lambda {name}: {pair}), 1)"
-    return Fit(f"struct_extract({both}, 'fitted')", f"struct_extract({both}, 'misfit')")
+        return f"MAP(VARCHAR, {parts['value']})"
+    return f"STRUCT({', '.join(f'{quote(name)} {part}' for name, part in parts.items())})"
 
 
 def _list(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id not in ("list", "array"):
         return None
-    item = _variable(value)
+    item = variable(value)
     item_type = _child_types(source)[0]
-    inner = unfit(item_type, field_type.child("item"), item)
+    inner = fit_required(item_type, field_type.child("item"), item)
     if inner is None:
         return None
-    converted, misfit = inner
     items = f"CAST({value} AS {item_type}[])"
-    transformed = f"list_transform({items}, lambda {item}: {converted})"
-    return Fit(f"CAST({transformed} AS {field_type.sql})", misfit and _any(items, item, misfit))
+    if inner.misfit is None:
+        transformed = f"list_transform({items}, lambda {item}: {inner.value})"
+        return Fit(f"CAST({transformed} AS {field_type.sql})")
+    pairs, pair = item, variable(item)
+    found = parts_of(pair)
+    fitted = f"CAST(list_transform({pairs}, lambda {pair}: {found.value}) AS {field_type.sql})"
+    misfit = _any(pairs, pair, str(found.misfit))
+    fitting = f"list_transform({items}, lambda {item}: {inner.pair})"
+    return computed_once(fitting, pairs, Fit(fitted, misfit))
 
 
 def _map(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id != "map":
         return None
     key_type, value_type = _child_types(source)
-    entry = _variable(value)
-    keys = unfit(key_type, field_type.child("key"), f"{entry}.key")
-    values = unfit(value_type, field_type.child("value"), f"{entry}.value")
+    entry = variable(value)
+    keys = fit_required(key_type, field_type.child("key"), f"{entry}.key")
+    values = fit_required(value_type, field_type.child("value"), f"{entry}.value")
     if keys is None or values is None:
         return None
-    entries = f"map_entries({value})"
-    pair = f"{{'key': {keys[0]}, 'value': {values[0]}}}"
-    built = f"map_from_entries(list_transform({entries}, lambda {entry}: {pair}))"
-    misfit = " OR ".join(condition for _, condition in (keys, values) if condition)
-    kept = f"CASE WHEN {value} IS NOT NULL THEN CAST({built} AS {field_type.sql}) END"
-    return Fit(kept, _any(entries, entry, misfit) if misfit else None)
+    both = f"{{'key': {keys.pair}, 'value': {values.pair}}}"
+    entries = f"list_transform(map_entries({value}), lambda {entry}: {both})"
+    fitted, fitted_entry = entry, variable(entry)
+    key, found = (parts_of(f"{fitted_entry}.{part}") for part in ("key", "value"))
+    pair = f"{{'key': {key.value}, 'value': {found.value}}}"
+    built = f"map_from_entries(list_transform({fitted}, lambda {fitted_entry}: {pair}))"
+    kept = f"CASE WHEN {fitted} IS NOT NULL THEN CAST({built} AS {field_type.sql}) END"
+    misfit = _any(fitted, fitted_entry, f"{key.misfit} OR {found.misfit}")
+    # A map that is NULL has no list of entries.
+    given = f"CASE WHEN {value} IS NOT NULL THEN {entries} END"
+    return computed_once(given, fitted, Fit(kept, misfit))
 
 
 def _struct(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id != "struct":
         return None
-    parts: list[str] = []
-    misfits: list[str] = []
+    members: dict[str, Fit] = {}
     for name, child in field_type.children:
         inner = _member(source, child, value, name)
         if inner is None:
             return None
-        parts.append(f"{quote(name)} := {inner[0]}")
-        misfits.extend([inner[1]] if inner[1] else [])
-    packed = f"CAST(struct_pack({', '.join(parts)}) AS {field_type.sql})"
-    misfit = f"{value} IS NOT NULL AND ({' OR '.join(misfits)})" if misfits else None
-    return Fit(f"CASE WHEN {value} IS NOT NULL THEN {packed} END", misfit)
+        members[name] = inner
+    if all(inner.misfit is None for inner in members.values()):
+        packed = _packed(field_type, {name: inner.value for name, inner in members.items()})
+        return Fit(f"CASE WHEN {value} IS NOT NULL THEN {packed} END")
+    pairs = ", ".join(f"{quote(name)} := {inner.pair}" for name, inner in members.items())
+    given = f"CASE WHEN {value} IS NOT NULL THEN struct_pack({pairs}) END"
+    item = variable(value)
+    found = {name: parts_of(f"struct_extract({item}, {literal(name)})") for name in members}
+    packed = _packed(field_type, {name: inner.value for name, inner in found.items()})
+    misfits = " OR ".join(f"{inner.misfit}" for inner in found.values())
+    return computed_once(
+        given, item, Fit(f"CASE WHEN {item} IS NOT NULL THEN {packed} END", misfits)
+    )
 
 
-def _member(
-    source: DuckDBPyType, child: FieldType, value: str, name: str
-) -> tuple[str, str | None] | None:
+def _packed(field_type: FieldType, values: Mapping[str, str]) -> str:
+    parts = ", ".join(f"{quote(name)} := {value}" for name, value in values.items())
+    return f"CAST(struct_pack({parts}) AS {field_type.sql})"
+
+
+def _member(source: DuckDBPyType, child: FieldType, value: str, name: str) -> Fit | None:
     names = [str(part) for part, _ in source.children]
     found = [at for at, part in enumerate(names) if part.lower() == name.lower()]
     if not found:
-        return (f"CAST(NULL AS {child.sql})", None) if child.nullable else None
+        return Fit(f"CAST(NULL AS {child.sql})") if child.nullable else None
     at = found[0]
-    return unfit(_child_types(source)[at], child, f"struct_extract({value}, {literal(names[at])})")
+    part = f"struct_extract({value}, {literal(names[at])})"
+    return fit_required(_child_types(source)[at], child, part)
 
 
 def _child_types(source: DuckDBPyType) -> list[DuckDBPyType]:
@@ -284,7 +312,7 @@ def _any(items: str, item: str, condition: str) -> str:
     return f"len(list_filter({items}, lambda {item}: {condition})) > 0"
 
 
-def _variable(value: str) -> str:
+def variable(value: str) -> str:
     """Return a name for a lambda's parameter that no enclosing lambda uses."""
     taken = [int(number) for number in re.findall(r"\bitem_(\d+)\b", value)]
     return f"item_{max(taken, default=0) + 1}"

@@ -19,10 +19,31 @@ class Fit:
         value: The converted value; NULL if it doesn't fit.
         misfit: A condition: true if a value that isn't NULL doesn't fit, else NULL or false. None
             if every value fits.
+        both: The SQL of a struct of `fitted` and `misfit`, if both are parts of it.
     """
 
     value: str
     misfit: str | None = None
+    both: str | None = None
+
+    @property
+    def pair(self) -> str:
+        """Return the SQL of a struct of `fitted` and `misfit`, to compute both at once."""
+        return self.both or f"{{'fitted': {self.value}, 'misfit': {self.misfit or 'false'}}}"
+
+
+def parts_of(pair: str) -> Fit:
+    """Return the fit of which a struct has both parts."""
+    fitted, misfit = (f"struct_extract({pair}, '{part}')" for part in ("fitted", "misfit"))
+    return Fit(fitted, misfit, pair)
+
+
+def computed_once(value: str, name: str, inner: Fit) -> Fit:
+    """Return a fit of `value` that uses it as `name`, so that long SQL isn't repeated.
+
+    A fit that repeated the fits of its parts would double with each level of a type.
+    """
+    return parts_of(f"list_extract(list_transform([{value}], lambda {name}: {inner.pair}), 1)")
 
 
 Fitting = Callable[[DuckDBPyType, FieldType, str], Fit | None]

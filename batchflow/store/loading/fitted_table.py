@@ -15,8 +15,9 @@ from duckdb.sqltypes import DuckDBPyType
 from batchflow.columns.intervals import holds_durations
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
-from batchflow.store.loading.column_fit import unfit
+from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
+from batchflow.store.loading.exact_cast import Fit, parts_of
 from batchflow.store.loading.file_shape import FILE
 from batchflow.store.schema.layout import quote
 
@@ -142,6 +143,7 @@ class _Fitting:
         self._misfits: list[tuple[str, int, str]] = []
         self._problems: list[str] = []
         self._raw: dict[str, str] = {}
+        self._computed_before: list[str] = []
 
     def select(self, fields: Sequence[Field]) -> str:
         self._add_key()
@@ -157,7 +159,9 @@ class _Fitting:
         self._add(f"CASE WHEN {misfit} THEN {record} END", RECORD)
         if self._table.of_files:
             self._add(quote(FILE), FILE)
-        return f"(SELECT {', '.join(self._values)} FROM {self._table.table})"
+        before = "".join(f", {each}" for each in self._computed_before)
+        table = f"(SELECT *{before} FROM {self._table.table})" if before else self._table.table
+        return f"(SELECT {', '.join(self._values)} FROM {table})"
 
     def _add(self, value: str, name: str) -> None:
         self._values.append(f"{value} AS {quote(name)}")
@@ -165,6 +169,17 @@ class _Fitting:
     def _add_refused(self, column: str, position: int) -> None:
         if column in self._table.refused:
             self._misfits.append((quote(self._table.refused[column]), position, quote(column)))
+
+    def _computed(self, fitting: Fit) -> tuple[str, str | None]:
+        """Return a value and its misfit; a long fit becomes a column, as both are used often."""
+        if fitting.both is None:
+            return fitting.value, fitting.misfit
+        name = f"#fit_{len(self._computed_before)}"
+        while name in self._table.columns:
+            name = f"#{name}"
+        self._computed_before.append(f"{fitting.both} AS {quote(name)}")
+        found = parts_of(quote(name))
+        return found.value, found.misfit
 
     def _case(self, then: str) -> str:
         cases = (f"WHEN {misfit[0]} THEN {then.format(*misfit)}" for misfit in self._misfits)
@@ -191,12 +206,12 @@ class _Fitting:
         else:
             source, raw = self._table.columns[column], quote(column)
         self._raw[column or each.name] = raw
-        fitting = unfit(source, each.type, raw)
+        fitting = fit_required(source, each.type, raw)
         if fitting is None:
             self._problems.append(type_problem(column or each.name, source, each.type))
             return
         self._add_refused(column or each.name, position)
-        value, misfit = fitting
+        value, misfit = self._computed(fitting)
         if misfit is not None:
             self._misfits.append((misfit, position, raw))
             # Durations cross in nanoseconds, so those beyond 292 years would overflow.

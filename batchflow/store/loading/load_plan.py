@@ -10,7 +10,7 @@ from typing import Final
 from batchflow.chunk.chunk import FOREIGN_ID
 from batchflow.definition.fields import Field
 from batchflow.definition.run_state import RunState
-from batchflow.store.loading.column_fit import unfit
+from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import ColumnMatch
 from batchflow.store.loading.fitted_table import (
     FOREIGN_ID_TYPES,
@@ -19,7 +19,7 @@ from batchflow.store.loading.fitted_table import (
     type_problem,
 )
 from batchflow.store.loading.sources import LoadSource
-from batchflow.store.schema.layout import RUN_STATE_TYPE, Layout, literal, quote
+from batchflow.store.schema.layout import RUN_STATE_TYPE, Layout, literal, quote, type_name
 
 STAGED_ID: Final = quote(FOREIGN_ID)
 FIRST_VERSION: Final = 1
@@ -87,14 +87,14 @@ def _planned(
         into = quote(field.column)
         yield LoadedColumn(column, column, into, str(field.type), value, None, checked=False)
         return
-    fitting = unfit(found, field.type, quote(column))
+    fitting = fit_required(found, field.type, quote(column))
     if fitting is None:
         problems.append(type_problem(column, found, field.type))
         return
-    value, misfit = fitting
+    value, misfit = fitting.value, fitting.misfit
     only_null = misfit in (None, f"{value} IS NULL") and not field.type.kind.nested
     # Without the cast, DuckDB reads the source's own column.
-    if str(found) == field.type.sql:
+    if str(found) == type_name(field.type.sql):
         value = quote(column)
     into = quote(field.column)
     yield LoadedColumn(column, column, into, str(field.type), value, misfit, not only_null)

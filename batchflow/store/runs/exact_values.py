@@ -23,6 +23,7 @@ from batchflow.columns.value_reading import read_values
 from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import FieldType, Kind
 from batchflow.store.database.instance import Cursor
+from batchflow.store.schema.layout import type_name
 
 _INTEGERS: Final = frozenset(
     f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")
@@ -98,17 +99,19 @@ class ExactValue:
         if decimal and kind is Kind.DECIMAL:
             return bool(int(decimal[2]) <= self.field_type.arrow.scale)
         if kind in (Kind.BOOL, Kind.UUID):
-            return self.sql_type == self.field_type.sql
+            return self._has_type_of_field
         return _family(self.sql_type) in _EXACT.get(kind, ()) or (
             kind is Kind.FLOAT and self.sql_type in _EXACT_AS_DOUBLE
         )
 
+    @property
+    def _has_type_of_field(self) -> bool:
+        return self.sql_type == type_name(self.field_type.sql)
+
     def written(self, array: pa.Array) -> WrittenColumn:
         """Return the values of `raw` as a column of the field, and which of them don't fit."""
         field_type = self.field_type
-        if holds_durations(field_type) or (
-            field_type.kind.nested and self.sql_type == field_type.sql
-        ):
+        if holds_durations(field_type) or (field_type.kind.nested and self._has_type_of_field):
             return self._through_python(array)
         if pa.types.is_decimal(array.type):
             return _decimals(array, field_type)
@@ -116,7 +119,7 @@ class ExactValue:
 
     def _through_python(self, array: pa.Array) -> WrittenColumn:
         """Convert values of types that only the store has."""
-        if self.sql_type not in (self.field_type.sql, _NO_VALUE):
+        if not self._has_type_of_field and self.sql_type != _NO_VALUE:
             return write_values(array.to_pylist(), self.field_type)
         if self.field_type.kind is Kind.TIMEDELTA:
             return write_column(with_durations(array, self.field_type), self.field_type)

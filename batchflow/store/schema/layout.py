@@ -5,7 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from duckdb.sqltypes import DuckDBPyType
 
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
@@ -38,6 +41,12 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """Return `text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@lru_cache(maxsize=1024)
+def type_name(sql: str) -> str:
+    """Return the name that DuckDB states for an SQL type, to compare types by their names."""
+    return str(DuckDBPyType(sql))
 
 
 def enum_type(names: Iterable[str]) -> str:

@@ -227,3 +227,28 @@ def test_sql_decides_which_numbers_are_exact(
         connection.execute(f"UPDATE numbers SET number = {does_not_fit}")
         with pytest.raises(duckdb.InvalidInputException, match="inexact"):
             connection.execute(f"SELECT {checked} FROM numbers").fetchall()
+
+
+@dataclass
+class Cost:
+    price: Annotated[Decimal, bf.Precision(9, 2)] | None
+    took: dt.timedelta | None
+    at: Annotated[dt.datetime, bf.UTC] | None
+
+
+@dataclass
+class Costs:
+    one: Cost
+    many: dict[str, list[Cost | None]]
+
+
+def test_a_nested_value_keeps_types_that_the_database_names_in_another_way() -> None:
+    cost = Cost(Decimal("1.50"), dt.timedelta(hours=1), dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    costs = Costs(cost, {"a": [cost, None]})
+    workflow = bf.Workflow("costs", Costs, Stage)
+    same = {"one": "one", "many": "many"}
+    workflow.sql_step(Stage.NEW, to=[Stage.DONE], set=same, status=Stage.DONE)
+    with inline_engine(workflow) as engine:
+        run_id = engine.trigger("a", costs)
+        engine.run()
+        assert (engine.get(run_id).status, engine.get(run_id).object) == (Stage.DONE, costs)
