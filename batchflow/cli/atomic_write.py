@@ -12,8 +12,6 @@ import click
 
 from batchflow.cli.exit_code import ExitCode
 
-_PARQUET_MAGIC = b"PAR1"
-
 
 class WriteFailedError(click.ClickException):
     """A file or folder can't be written."""
@@ -39,16 +37,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             _remove(temporary)
-
-
-def is_parquet(path: Path) -> bool:
-    """Return whether `path` is a Parquet file, or a folder with nothing but such files."""
-    if path.is_dir():
-        return all(is_parquet(each) for each in path.iterdir())
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
 
 
 def _rename(temporary: Path, path: Path) -> None:

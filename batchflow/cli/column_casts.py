@@ -17,6 +17,14 @@ _WRITTEN_UNCHANGED: Final = {
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE"),
 }
 
+_FREE_TEXT: Final = frozenset({"VARCHAR", "JSON", "BLOB"})
+_FORMULA: Final = r"^(\s*[=+@\-\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|[\t\r\n])"
+# Unicode has a picture of each control character. Tabs and line ends are kept.
+_SYMBOLS: Final = {
+    **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n\r"},
+    127: "\u2421",
+    155: "\u241b",
+}
 # Names in quotes may contain these words.
 _NO_PARQUET_TYPE: Final = re.compile(
     r"""(?:ENUM\((?:'(?:[^']|'')*'(?:, )?)*\)|("(?:[^"]|"")*")|\bINTERVAL\b)"""
@@ -36,6 +44,15 @@ def cast_for_csv(relation: Relation) -> Relation:
     """Cast nested values to JSON, and statuses, times and other special types to text."""
     refuse_duplicate_names(relation, "CSV")
     return _cast_columns(relation, _csv_expression)
+
+
+def cast_for_spreadsheet(relation: Relation) -> Relation:
+    """Cast like `cast_for_csv`, with text that a spreadsheet can't take for a formula.
+
+    Text that begins like one gets an apostrophe, and control characters become symbols.
+    """
+    refuse_duplicate_names(relation, "CSV")
+    return _cast_columns(relation, _spreadsheet_expression)
 
 
 def cast_for_parquet(relation: Relation) -> Relation:
@@ -83,6 +100,17 @@ def _csv_expression(name: str, kind: str) -> str:
     if is_nested(kind):
         return json_value(kind, name)
     return name if kind in _WRITTEN_UNCHANGED else as_text(name)
+
+
+def _spreadsheet_expression(name: str, kind: str) -> str:
+    text = _csv_expression(name, kind)
+    if kind not in _FREE_TEXT and not is_enum(kind):
+        return text
+    found = ", ".join(f"chr({code})" for code in _SYMBOLS)
+    shown = f"translate({text}, concat({found}), '{''.join(_SYMBOLS.values())}')"
+    return (
+        f"CASE WHEN regexp_matches({text}, '{_FORMULA}') THEN chr(39) || {shown} ELSE {shown} END"
+    )
 
 
 def _parquet_expression(name: str, kind: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from batchflow.cli.atomic_write import is_parquet
+from batchflow.cli.earlier_export import is_parquet_export
 from batchflow.cli.options import json_option
 
 _STDOUT = "-"
@@ -50,9 +50,10 @@ def _check_replaceable(path: Path) -> None:
     """Protect other files, such as the store, from being replaced by mistake."""
     if not path.name:
         raise click.UsageError("--parquet needs the name of a file.")
-    if os.path.lexists(path) and not is_parquet(path):
+    if os.path.lexists(path) and not is_parquet_export(path):
         raise click.UsageError(
-            f"{str(path)!r} exists and isn't a Parquet file. Give another name, or remove it."
+            f"{str(path)!r} exists and isn't a Parquet file that batchflow wrote. Give another "
+            "name, or remove it."
         )
 
 
@@ -70,6 +71,6 @@ def format_option(command: Callable[..., None]) -> Callable[..., None]:
         "--parquet",
         metavar="PATH",
         type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-        help="Write a Parquet file; - is stdout, and an existing Parquet file is replaced.",
+        help="Write a Parquet file; - is stdout, and a file that a command wrote is replaced.",
     )
     return json_option(csv_option(parquet_option(with_format)))

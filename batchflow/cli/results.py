@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchflow.cli.atomic_write import atomic_path
 from batchflow.cli.column_casts import cast_for_csv, cast_for_parquet, enums_as_text
+from batchflow.cli.earlier_export import WRITER_KEY
 from batchflow.cli.output import write, write_relations
 from batchflow.cli.streams import discard_output
 from batchflow.errors import QueryError
@@ -53,6 +54,7 @@ def write_parquet(sink: Any, relations: Sequence[Relation]) -> int:
     try:
         batches = record_batches(relations)
         schema = next(batches)
+        schema = schema.with_metadata({**(schema.metadata or {}), WRITER_KEY: b"query"})
         with pq.ParquetWriter(sink, schema) as writer:
             for batch in batches:
                 rows += batch.num_rows

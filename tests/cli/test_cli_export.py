@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from csv import reader
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import Command, alone, document
+from command_line import Command, alone, call, document
 from pyarrow import csv, dataset
+
+import batchflow as bf
+from kit.things import Stage, finish
 
 ROWS = {"runs": 22, "transitions": 41, "errors": 2}
 
@@ -64,12 +69,58 @@ def test_force_replaces_only_earlier_exports(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "letter.txt").write_text("dear")
-    before = own_parcels.read_bytes()
-    for out in ("folder", "parcels.duckdb", "/dev/null", "."):
+    (tmp_path / "prices.csv").write_text("seq,price\n1,2\n")
+    pq.write_table(pa.table({"seq": [1]}), tmp_path / "prices.parquet")
+    (tmp_path / "prices").mkdir()
+    pq.write_table(pa.table({"seq": [1]}), tmp_path / "prices" / "a.parquet")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    others = ("folder", "prices.csv", "prices.parquet", "prices/", "folder/letter.txt")
+    for out in (*others, "parcels.duckdb", "/dev/null", "."):
         outcome = command("export", "runs", out, "--force", "--store", own_parcels)
         assert (outcome.returncode, outcome.stdout) == (2, ""), out
-    assert (tmp_path / "folder" / "letter.txt").read_text() == "dear"
-    assert own_parcels.read_bytes() == before
+    outcome = command("runs", "--parquet", "prices.parquet", "--store", own_parcels)
+    assert outcome.returncode == 2
+    assert "isn't a Parquet file that batchflow wrote" in outcome.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_an_export_is_named_by_its_format(on_own_store: Command, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    for out in ("out.json", "out.csv.gz", "out.2030"):
+        outcome = on_own_store("export", "runs", out)
+        assert outcome.returncode == 2
+        assert "ends in .parquet or .csv, or a folder" in outcome.stderr
+    assert set(tmp_path.iterdir()) == before
+    assert on_own_store("export", "errors", "out.CSV").returncode == 0
+    assert (tmp_path / "out.CSV").is_file()
+    assert on_own_store("export", "errors", "out.2030/", "--where", "false").returncode == 0
+    [empty] = (tmp_path / "out.2030").iterdir()
+    assert pq.read_table(empty).num_rows == 0
+
+
+@dataclass
+class Note:
+    text: str
+    number: int = -1
+    raw: bytes = b"=1"
+    tags: list[str] = field(default_factory=lambda: ["=1"])
+
+
+def test_a_csv_file_for_spreadsheets_has_no_formulas(tmp_path: Path) -> None:
+    texts = ["=1+1", " -2", "\t@x", "\uff0b1", "a\x00\x1b[0m", "a-b", "\r=1", "é\n"]
+    notes = bf.Workflow("notes", Note, Stage)
+    notes.add_step(Stage.NEW, finish, Stage.DONE)
+    with bf.Engine(str(tmp_path / "notes.duckdb"), notes, workers=0) as engine:
+        engine.trigger_many([Note(text) for text in texts], foreign_id="text")
+    export = ("export", "runs", "--store", "notes.duckdb")
+    assert call(tmp_path, *export, "out.csv", "--spreadsheet").returncode == 0
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(reader(file))
+    columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+    shown = ("'=1+1", "' -2", "'\t@x", "'\uff0b1", "a\u2400\u241b[0m", "a-b", "'\r=1", "é\n")
+    assert columns["text"] == columns["foreign_id"] == shown
+    assert {columns[name][0] for name in ("number", "raw", "tags")} == {"-1", "'=1", '["=1"]'}
+    assert call(tmp_path, *export, "out.parquet", "--spreadsheet").returncode == 2
 
 
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "folder"])

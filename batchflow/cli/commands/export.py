@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from batchflow.cli.atomic_write import atomic_path, is_parquet
-from batchflow.cli.export_files import write_export
+from batchflow.cli.atomic_write import atomic_path
+from batchflow.cli.earlier_export import is_csv_export, is_folder_export, is_parquet_export
+from batchflow.cli.export_files import (
+    ExportForm,
+    write_csv_file,
+    write_folder,
+    write_parquet_file,
+)
 from batchflow.cli.options import json_option, one_workflow_option, store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.workflow_choice import choose_workflow
@@ -20,49 +26,71 @@ if TYPE_CHECKING:
     from batchflow.access import StoreClient
     from batchflow.store import Relation
 
-_FILES = {".parquet", ".csv"}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """The table to write, and the file or folder to write to."""
 
     table: str
-    out: Path
+    out: str
     store: Path
     workflow: str | None
     where: str | None
     partition_by: tuple[str, ...]
+    spreadsheet: bool
     force: bool
     as_json: bool
 
     def __post_init__(self) -> None:
-        if not self.out.name:
+        if not self.path.name:
             raise click.UsageError("Give the name of a file or folder to write to.")
-        if self.partition_by and not self.is_folder:
+        if self.partition_by and self.form is not ExportForm.FOLDER:
             raise click.UsageError(
-                f"--partition-by writes a folder, but {str(self.out)!r} is the name of a file."
+                f"--partition-by writes a folder, but {self.out!r} is the name of a file."
             )
-        if os.path.lexists(self.out):
+        if self.spreadsheet and self.form is not ExportForm.CSV:
+            raise click.UsageError(f"--spreadsheet is for CSV, and {self.out!r} isn't a .csv file.")
+        if os.path.lexists(self.path):
             self._refuse_to_replace()
 
     @property
-    def is_folder(self) -> bool:
-        """Whether a folder of Parquet files is written."""
-        return self.out.suffix not in _FILES
-
-    def _refuse_to_replace(self) -> None:
-        exists = f"{str(self.out)!r} already exists"
-        if not self.force:
-            raise click.UsageError(f"{exists}. Give --force to replace it, or another name.")
-        if self.out.is_dir() != self.is_folder or not self._is_export:
-            raise click.UsageError(f"{exists}, and isn't an earlier export. Give another name.")
+    def path(self) -> Path:
+        """The file or folder."""
+        return Path(self.out)
 
     @property
-    def _is_export(self) -> bool:
-        if self.out.suffix == ".csv":
-            return self.out.is_file() and not self.out.samefile(self.store)
-        return is_parquet(self.out)
+    def form(self) -> ExportForm:
+        """What is written, by the ending of its name.
+
+        Raises:
+            UsageError: The ending is that of another format.
+        """
+        suffix = self.path.suffix.lower()
+        if not suffix or self.out.endswith("/"):
+            return ExportForm.FOLDER
+        form = next((form for form in ExportForm if form.value == suffix), None)
+        if form is None:
+            raise click.UsageError(
+                f"{self.out!r} ends in {suffix!r}, which is no format of exports. Give a name that "
+                "ends in .parquet or .csv, or a folder: a name without an ending, or with a slash."
+            )
+        return form
+
+    def _refuse_to_replace(self) -> None:
+        exists = f"{self.out!r} already exists"
+        if not self.force:
+            raise click.UsageError(f"{exists}. Give --force to replace it, or another name.")
+        if not _IS_EXPORT[self.form](self.path):
+            raise click.UsageError(
+                f"{exists}, and isn't an earlier export. Give another name, or remove it."
+            )
+
+
+_IS_EXPORT: Final = {
+    ExportForm.CSV: is_csv_export,
+    ExportForm.PARQUET: is_parquet_export,
+    ExportForm.FOLDER: is_folder_export,
+}
 
 
 @click.command(
@@ -73,7 +101,7 @@ Examples:
 """,
 )
 @click.argument("table", type=click.Choice(["runs", "transitions", "errors"]))
-@click.argument("out", metavar="OUT.parquet|OUT.csv|FOLDER", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT.parquet|OUT.csv|FOLDER", type=click.Path())
 @store_option
 @one_workflow_option
 @click.option(
@@ -86,16 +114,21 @@ Examples:
     help="Write one folder per value of this column. May be given several times.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace an existing file or folder of the same format."
+    "--spreadsheet",
+    is_flag=True,
+    help="Write CSV in which a spreadsheet takes no text for a formula. It isn't for loading.",
 )
+@click.option("--force", is_flag=True, help="Replace an earlier export of the same format.")
 @json_option
 def export(**options: Any) -> None:
     """Write the runs, transitions or errors of a workflow to files.
 
     The name of the output chooses its format: a Parquet file, a CSV file, or a folder of Parquet
     files. The export has the table as it was at one moment, even if an engine is running. An
-    existing file is replaced only with --force, and only by one of the same format. Any other
-    suffix than .parquet and .csv makes a folder. An interrupted export leaves nothing behind.
+    earlier export is replaced with --force, any other file never. An interrupted export leaves
+    nothing behind. An export can be loaded again, and gives the same objects. With --spreadsheet
+    it can't: text that begins like a formula gets an apostrophe, and control characters become
+    symbols.
 
     Prints the number of rows written. Exits with 2 if the output already exists, and with 3 if it
     can't be written.
@@ -114,14 +147,19 @@ def _export(options: ExportOptions) -> None:
                 f"--partition-by: {options.table} has no column {missing[0]!r}. Its columns are "
                 f"{', '.join(relation.columns)}."
             )
-        with atomic_path(options.out) as path:
-            rows = write_export(relation, path, options.out.suffix, options.partition_by)
+        with atomic_path(options.path) as path:
+            if options.form is ExportForm.CSV:
+                rows = write_csv_file(path, relation, spreadsheet=options.spreadsheet)
+            elif options.form is ExportForm.PARQUET:
+                rows = write_parquet_file(path, relation)
+            else:
+                rows = write_folder(path, relation, options.partition_by)
     if options.as_json:
-        write_document({"table": options.table, "rows": rows, "path": str(options.out)})
+        write_document({"table": options.table, "rows": rows, "path": str(options.path)})
     else:
         # "runs", "transitions" and "errors" are plurals.
         noun = options.table.removesuffix("s")
-        write(f"{counted(rows, noun)} written to {options.out}.\n")
+        write(f"{counted(rows, noun)} written to {options.path}.\n")
 
 
 def _selected_rows(reader: StoreClient, options: ExportOptions) -> Relation:

@@ -139,7 +139,7 @@ def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
 def _enum(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id not in _TEXTS:
         return None
-    return castable(f"CAST({value} AS VARCHAR)", field_type)
+    return castable(without_empty(f"CAST({value} AS VARCHAR)"), field_type)
 
 
 def _from_text(field_type: FieldType, value: str) -> Fit | None:

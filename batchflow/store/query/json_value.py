@@ -84,7 +84,7 @@ def _float(value: str) -> str:
 
 def _joined(value: str, items: str, item: str, written: str, brackets: str) -> str:
     texts = f"list_transform({items}, lambda {item}: {written})"
-    first, last = brackets
+    first, last = brackets[0], brackets[1]
     return _unless_null(value, f"'{first}' || array_to_string({texts}, ',') || '{last}'")
 
 
