@@ -25,6 +25,7 @@ _SYMBOLS: Final = {
     127: "\u2421",
     155: "\u241b",
 }
+_HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 # Names in quotes may contain these words.
 _NO_PARQUET_TYPE: Final = re.compile(
     r"""(?:ENUM\((?:'(?:[^']|'')*'(?:, )?)*\)|("(?:[^"]|"")*")|\bINTERVAL\b)"""
@@ -77,16 +78,24 @@ def enums_as_text(relation: Relation) -> Relation:
 
 
 def folder_columns_as_text(relation: Relation, columns: tuple[str, ...]) -> Relation:
-    """Cast the columns that name folders to text, as in CSV."""
+    """Cast the columns that name folders to text, as in CSV; what no folder states is an error."""
     from batchflow.store.schema.layout import quote
 
     quoted = {quote(column) for column in columns}
     return _cast_columns(
         relation,
-        lambda name, kind: (
-            f"CAST({_csv_expression(name, kind)} AS VARCHAR)" if name in quoted else name
-        ),
+        lambda name, kind: _folder_expression(name, kind) if name in quoted else name,
     )
+
+
+def _folder_expression(name: str, kind: str) -> str:
+    from batchflow.store.schema.layout import literal
+
+    text = f"CAST({_csv_expression(name, kind)} AS VARCHAR)"
+    # PyArrow cuts the names of folders off at a NUL.
+    unnamed = f"contains({text}, chr(0)) OR {text} = '{_HIVE_NULL}'"
+    problem = f"column {name} has a text with a NUL, or Hive's name for no value, as no folder has"
+    return f"CASE WHEN {unnamed} THEN error({literal(problem)}) ELSE {text} END"
 
 
 def is_nested(kind: str) -> bool:
@@ -97,7 +106,7 @@ def is_nested(kind: str) -> bool:
 def _csv_expression(name: str, kind: str) -> str:
     from batchflow.store.query.json_value import json_value
 
-    if is_nested(kind):
+    if is_nested(kind) or kind.startswith("DECIMAL"):
         return json_value(kind, name)
     return name if kind in _WRITTEN_UNCHANGED else as_text(name)
 

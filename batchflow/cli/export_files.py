@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExportForm(enum.Enum):
-    """What an export writes; the values are the endings of the names."""
+    """The forms of exports; the values are the endings of the names."""
 
     PARQUET = ".parquet"
     CSV = ".csv"

@@ -49,6 +49,25 @@ def test_a_folder_is_partitioned_by_columns(on_own_store: Command, tmp_path: Pat
     assert read.count_rows(filter=dataset.field("to_status") == "SENT") == 19
 
 
+def test_folders_keep_any_text(tmp_path: Path) -> None:
+    texts = ["", "a/b=%", "..", "\n", "é", "a\x00b"]
+    notes = bf.Workflow("notes", Note, Stage)
+    notes.add_step(Stage.NEW, finish, Stage.DONE)
+    with bf.Engine(str(tmp_path / "notes.duckdb"), notes, workers=0) as engine:
+        engine.trigger_many(
+            [{"key": f"k{n}", "text": text} for n, text in enumerate(texts)], foreign_id="key"
+        )
+    export = ("export", "runs", "folder", "--partition-by", "text", "--store", "notes.duckdb")
+    assert call(tmp_path, *export).returncode == 3
+    assert not (tmp_path / "folder").exists()
+    texts.pop()
+    assert call(tmp_path, *export, "--where", "NOT contains(text, chr(0))").returncode == 0
+    with bf.Engine(":memory:", notes, workers=0) as engine:
+        engine.trigger_many(str(tmp_path / "folder" / "**" / "*.parquet"))
+        found = engine.runs().order("foreign_id").select("text").fetchall()
+        assert [text for (text,) in found] == texts
+
+
 @alone
 def test_an_existing_file_is_replaced_only_with_force(
     on_own_store: Command, tmp_path: Path

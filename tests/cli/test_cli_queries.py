@@ -67,7 +67,8 @@ def test_sql_executes_a_select(on_shared_store: Command) -> None:
 
 def test_every_type_becomes_json(on_shared_store: Command) -> None:
     query = """
-        SELECT 'nan'::DOUBLE AS nothing, 1.50::DECIMAL(4, 2) AS exact, DATE '2030-01-31' AS day,
+        SELECT 'nan'::DOUBLE AS nothing, 1.50::DECIMAL(4, 2) AS exact, -0.5::DECIMAL(1, 1) AS part,
+               DATE '2030-01-31' AS day,
                INTERVAL 90 MINUTES AS lasting, 'ab'::BLOB AS raw, MAP {1: 'one'} AS named,
                {'x': [1, NULL]} AS nested, TIMESTAMPTZ '2030-01-31 06:00:00+00' AS moment
     """
@@ -75,6 +76,7 @@ def test_every_type_becomes_json(on_shared_store: Command) -> None:
         {
             "nothing": "NaN",
             "exact": 1.5,
+            "part": -0.5,
             "day": "2030-01-31",
             "lasting": "01:30:00",
             "raw": "ab",
@@ -83,6 +85,17 @@ def test_every_type_becomes_json(on_shared_store: Command) -> None:
             "moment": "2030-01-31 06:00:00+00",
         }
     ]
+
+
+def test_numbers_keep_their_digits_in_json(on_shared_store: Command) -> None:
+    query = (
+        "SELECT 12345678901234567.80::DECIMAL(19, 2) AS a, [1.50] AS b, MAP {'x': 2.00} AS c, "
+        "{'y': -0.50::DECIMAL(2, 2)} AS d, '-inf'::DOUBLE AS e, 0.1::DOUBLE AS f"
+    )
+    assert on_shared_store("sql", query, "--json").stdout == (
+        '[\n{"a":12345678901234567.80,"b":[1.50],"c":{"x":2.00},"d":{"y":-0.50},"e":"-Infinity",'
+        '"f":0.1}\n]\n'
+    )
 
 
 def test_columns_with_the_same_name_are_allowed_in_a_table_but_not_in_json(

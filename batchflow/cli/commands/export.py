@@ -60,7 +60,7 @@ class ExportOptions:
 
     @property
     def form(self) -> ExportForm:
-        """What is written, by the ending of its name.
+        """The form that is written, by the ending of its name.
 
         Raises:
             UsageError: The ending is that of another format.

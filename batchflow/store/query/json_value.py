@@ -46,8 +46,11 @@ def json_value(kind: str, value: str) -> str:
 def _exact(kind: DuckDBPyType, value: str, depth: int) -> str:
     if not _CHANGED.search(str(kind)):
         return _plain(value)
-    if kind.id == "decimal" or str(kind) == "JSON":
+    if str(kind) == "JSON":
         return f"CAST({value} AS VARCHAR)"
+    if kind.id == "decimal":
+        # DuckDB omits the zero before the point where all digits are after it; JSON doesn't.
+        return f"regexp_replace(CAST({value} AS VARCHAR), '^(-?)[.]', '\\10.')"
     if kind.id in _FLOATS:
         return _float(value)
     return _nested(kind, value, depth)
