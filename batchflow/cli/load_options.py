@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.output import prints_to_stderr
+from batchflow.cli.output import note, prints_to_stderr
 
 if TYPE_CHECKING:
     from batchflow.operation import LoadReport, Operations
@@ -26,8 +26,8 @@ _OPTIONS = (
         type=click.Choice(["skip", "update", "error"]),
         default="skip",
         show_default=True,
-        help="Rows whose foreign id has an unfinished run: skip the rows, update the runs that are "
-        "waiting or paused, or load nothing and fail.",
+        help="Rows whose foreign id has an unfinished run: skip the rows, update the runs unless a "
+        "drain has claimed them, or load nothing and fail.",
     ),
     click.option(
         "--on-invalid",
@@ -39,7 +39,9 @@ _OPTIONS = (
     click.option(
         "--strict", is_flag=True, help="Fail if the source has columns that are no fields."
     ),
-    click.option("--again", is_flag=True, help="Load files even if they were loaded before."),
+    click.option(
+        "--again", is_flag=True, help="Load files even if their content was loaded before."
+    ),
     click.option(
         "--once",
         is_flag=True,
@@ -92,6 +94,12 @@ def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def warn_of_rows(report: LoadReport) -> None:
+    """Write the warnings of a load to stderr, one a line."""
+    for warning in report.warnings:
+        note(f"Warning: {report.workflow}: {warning}")
 
 
 def require_source(source: str, name: str) -> None:

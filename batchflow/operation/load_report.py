@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,6 +12,19 @@ from batchflow.picture import html_table
 from batchflow.short_form import counted
 
 _SHOWN: Final = 5
+
+DUPLICATE: Final = "duplicate"
+FINISHED: Final = "finished"
+RUNNING: Final = "running"
+UNFINISHED_RUN: Final = "unfinished"
+
+CONFLICT_DETAILS: Final = {
+    DUPLICATE: "an earlier row has the same foreign id",
+    FINISHED: "the run of the foreign id has finished",
+    RUNNING: "the run of the foreign id is being executed",
+    UNFINISHED_RUN: "the foreign id has an unfinished run",
+}
+"""The reasons for which rows are left out because of their foreign ids."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,8 @@ class LoadReport:
         last_seq: The number of the last run; one less than `first_seq` if there is none.
         skipped_conflicts: The number of rows that were left out because of the run that their
             foreign id has, or because it occurs in an earlier row of the source.
+        conflict_reasons: The numbers of these rows by reason: ``unfinished``, ``duplicate``,
+            ``running`` or ``finished``.
         conflict_sample: A few of these foreign ids.
         skipped_invalid: The number of rows that were left out because they don't fit the fields'
             types.
@@ -138,6 +154,12 @@ class LoadReport:
     files: tuple[FileReport, ...] = ()
     skipped_files: tuple[SkippedFile, ...] = ()
     filled: tuple[FilledColumns, ...] = ()
+    conflict_reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on files with other content than before, and on rows that were left out."""
+        return tuple(self._warnings())
 
     def __add__(self, later: LoadReport) -> LoadReport:
         """Return the report of two sources, of which `later` was loaded next."""
@@ -153,6 +175,7 @@ class LoadReport:
             updated=self.updated + later.updated,
             files=(*self.files, *later.files),
             filled=(*self.filled, *later.filled),
+            conflict_reasons=dict(Counter(self.conflict_reasons) + Counter(later.conflict_reasons)),
         )
 
     def __str__(self) -> str:
@@ -167,17 +190,29 @@ class LoadReport:
             shown = _listed([_skipped(each) for each in self.skipped_files])
             files = counted(len(self.skipped_files), "file")
             yield f"  skipped: {files}, already loaded ({shown}); again=True or --again overrides"
-        changed = [_changed(each) for each in self.files if each.changed_since is not None]
-        if changed:
-            yield f"  changed: {counted(len(changed), 'file')} ({_listed(changed)})"
-        if self.filled:
-            yield f"  filled with defaults: {_listed([str(each) for each in self.filled])}"
+        yield from (f"  filled with defaults: {each}" for each in self.filled[:_SHOWN])
+        if len(self.filled) > _SHOWN:
+            yield f"  filled with defaults: {counted(len(self.filled) - _SHOWN, 'more file')}"
         if self.skipped_loaded:
             their = "its foreign id was" if self.skipped_loaded == 1 else "their foreign ids were"
             yield f"  skipped: {counted(self.skipped_loaded, 'row')}, because {their} loaded before"
+        yield from (f"  {warning}" for warning in self.warnings)
+
+    def _warnings(self) -> Iterable[str]:
+        changed = [_changed(each) for each in self.files if each.changed_since is not None]
+        if changed:
+            files = counted(len(changed), "file")
+            yield f"changed: {files}, loaded like a new one ({_listed(changed)})"
+        for reason, count in self.conflict_reasons.items():
+            later = ""
+            if reason == RUNNING:
+                later = "; load the source again later, a file with again=True or --again"
+            because = CONFLICT_DETAILS[reason]
+            yield f"left out: {counted(count, 'row')}, because {because}{later}"
         if self.skipped_conflicts:
-            yield self._conflicts()
-        yield from (f"  left out: {column}" for column in self.invalid)
+            more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""
+            yield f"foreign ids left out: {', '.join(self.conflict_sample)}{more}"
+        yield from (f"left out: {column}" for column in self.invalid)
 
     def _repr_html_(self) -> str:
         counts = [
@@ -191,14 +226,6 @@ class LoadReport:
         ]
         rows = [(name, f"{count:,}") for at, (name, count) in enumerate(counts) if count or not at]
         return html_table((self.workflow, "number"), rows, numbers={1})
-
-    def _conflicts(self) -> str:
-        more = ", …" if self.skipped_conflicts > len(self.conflict_sample) else ""
-        rows, their = ("row", "its") if self.skipped_conflicts == 1 else ("rows", "their")
-        return (
-            f"  left out: {self.skipped_conflicts:,} {rows}, because {their} foreign id has "
-            f"an unfinished run or occurs twice ({', '.join(self.conflict_sample)}{more})"
-        )
 
 
 def _skipped(file: SkippedFile) -> str:

@@ -118,7 +118,7 @@ class Operations(ABC):
             workflow: The workflow; may be left out where there is only one.
             on_conflict: What to do with rows whose foreign id has an unfinished run, or comes
                 twice in the source: ``"skip"`` leaves them out and counts them, ``"update"``
-                replaces the object of a run that is waiting or paused, ``"error"`` loads nothing
+                replaces the object of a run that no drain has claimed, ``"error"`` loads nothing
                 and raises.
             on_invalid: What to do with rows that don't fit the fields' types: ``"error"`` loads
                 nothing and raises, ``"skip"`` leaves them out and counts them.

@@ -68,3 +68,21 @@ def test_an_empty_source_is_a_usage_error(tmp_path: Path, own_parcels: Path) -> 
     assert (loaded.returncode, run.returncode) == (2, 2)
     assert "A source is empty. Give the path or glob of files, or SQL." in loaded.stderr
     assert "--load is empty. Give the path or glob of files, or SQL." in run.stderr
+
+
+def test_warnings_of_a_changed_file_and_of_rows_left_out_are_never_hidden(tmp_path: Path) -> None:
+    (tmp_path / "parcel_pipeline.py").write_text(PARCELS)
+    arguments = ("parcel_pipeline.py:parcels", "--store", "parcels.duckdb")
+    parcels_csv(tmp_path, [-2])
+    call(tmp_path, "load", "parcels.csv", *arguments, *LOAD)
+    parcels_csv(tmp_path, [-2, 3])
+
+    loaded = call(tmp_path, "load", "parcels.csv", *arguments, *LOAD)
+    (tmp_path / "bad.csv").write_text("parcel_id,weight\nx,heavy\n")
+    options = ("--load", "bad.csv", "--foreign-id", "parcel_id", "--on-invalid", "skip")
+    run = call(tmp_path, "run", *arguments, "--workers", 0, *options, "--quiet")
+
+    assert "Warning: parcels: changed: 1 file, loaded like a new one" in loaded.stderr
+    assert "left out: 1 row, because the foreign id has an unfinished run" in loaded.stderr
+    assert document(loaded)["conflict_reasons"] == {"unfinished": 1}
+    assert "Warning: parcels: left out: 1 row of column 'weight'" in run.stderr

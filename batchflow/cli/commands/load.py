@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.load_options import LoadOptions, load_options, require_source
+from batchflow.cli.load_options import (
+    LoadOptions,
+    load_options,
+    require_source,
+    warn_of_rows,
+)
 from batchflow.cli.options import json_option, new_store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import TargetType, load_workflows
@@ -37,20 +43,25 @@ def load(
     """Load files into a workflow, and execute no steps.
 
     Each row of the source becomes a run, all of them in one transaction. If an engine is running,
-    it loads the files and executes the runs; otherwise the next "batchflow run" does. A file is
-    loaded once: if its content was loaded before, it is skipped.
+    it loads the files and executes the runs; otherwise the next "batchflow run" does. An unchanged
+    file is loaded once. A changed file is a new one, and all of its rows are loaded again: give
+    --once to skip records that were ever loaded, or --on-conflict update to correct unfinished
+    runs.
 
     WORKFLOW is the name of a workflow of the store. FILE.py:NAME or MODULE:NAME also creates the
     store, and computes defaults that only your code can. The source is files, globs, or one SQL
     query.
 
     Prints the number of runs, and the files and rows that were skipped or left out; "batchflow
-    rejected" lists these rows. Exits with 3, and loads nothing, if the source doesn't fit.
+    rejected" lists these rows. Warns on stderr of changed files and of rows that were left out.
+    Exits with 3, and loads nothing, if the source doesn't fit.
     """
     for source in sources:
         require_source(source, "A source")
     given = sources[0] if len(sources) == 1 else list(sources)
     report = _load(given, workflow, store, LoadOptions.taken_from(options))
+    if as_json or not sys.stdout.isatty():
+        warn_of_rows(report)
     if as_json:
         write_document(asdict(report))
     else:

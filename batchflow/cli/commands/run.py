@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchflow.cli.drain import exit_code_of, run_until_idle
-from batchflow.cli.load_options import LoadOptions, load_options, require_source
+from batchflow.cli.load_options import (
+    LoadOptions,
+    load_options,
+    require_source,
+    warn_of_rows,
+)
 from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import (
     json_option,
@@ -71,7 +76,7 @@ class RunOptions:
     epilog="""\b
 Example:
   batchflow run pipeline.py:orders --store orders.duckdb \\
-    --load 'orders-*.parquet' --foreign-id order_id --until 06:00
+    --load 'orders-*.parquet' --foreign-id order_id --once --until 06:00
 """,
 )
 @click.argument("target", type=TargetType(), metavar="MODULE_OR_FILE:WORKFLOW[,WORKFLOW...]")
@@ -108,7 +113,12 @@ def run(target: Target, **options: Any) -> int:
     Runs that fail are retried, and paused after too many attempts. A run whose retry is due later
     is left to a later command, unless you give --wait-for-retries, or --until with a later time.
     You can interrupt the command at any time: committed work is kept. To continue, give the same
-    command again. A file is loaded once: if its content was loaded before, it is skipped.
+    command again.
+
+    An unchanged file is loaded once. A changed file is a new one, and all of its rows are loaded
+    again: give --once to skip records that were ever loaded, or --on-conflict update to correct
+    unfinished runs. If the load fails, because no file matches or a file is empty or broken, no
+    step is executed. --quiet doesn't hide the warnings of changed files and rows left out.
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
@@ -135,8 +145,8 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
     config = EngineConfig(log_values=options.log_values)
     with Engine(options.store, *workflows, workers=options.workers, config=config) as engine:
         loaded = choices.load(engine)
-        if loaded is not None and not options.quiet:
-            note(str(loaded))
+        if loaded is not None:
+            _show_load(loaded, quiet=options.quiet)
         report = run_until_idle(
             engine,
             quiet=options.quiet,
@@ -146,6 +156,13 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
         )
     _write_report(report, loaded, options)
     return exit_code_of(report)
+
+
+def _show_load(loaded: LoadReport, *, quiet: bool) -> None:
+    if quiet:
+        warn_of_rows(loaded)
+    else:
+        note(str(loaded))
 
 
 def _write_report(report: Report, loaded: LoadReport | None, options: RunOptions) -> None:

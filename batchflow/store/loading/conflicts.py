@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from batchflow.errors import ConflictError
+from batchflow.operation.load_report import DUPLICATE, FINISHED, RUNNING, UNFINISHED_RUN
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.field_defaults import RUN_DEFAULTS
 from batchflow.store.loading.load_checks import SAMPLE_ROWS, STAGE, VALID, Load, Profile
 from batchflow.store.loading.load_plan import STAGED_ID
 from batchflow.store.loading.updates import (
     CLAIMED,
+    UPDATABLE,
     UPDATES,
     find_updates,
     stage_claimed,
-    waiting,
 )
 from batchflow.store.runs.loaded_ids import has_loaded, is_loaded
 from batchflow.store.runs.unfinished import UNFINISHED, has_unfinished
@@ -26,19 +27,7 @@ CONFLICTS: Final = "temp.batchflow_conflicts"
 KEPT: Final = "temp.batchflow_kept"
 
 # Of several reasons for a row, the last in alphabetical order counts.
-DUPLICATE: Final = "duplicate"
-FINISHED: Final = "finished"
 LOADED: Final = "loaded"
-RUNNING: Final = "running"
-UNFINISHED_RUN: Final = "unfinished"
-
-DETAILS: Final = {
-    DUPLICATE: "an earlier row has the same foreign id",
-    FINISHED: "the run of the foreign id has finished",
-    RUNNING: "the run of the foreign id is being executed",
-    UNFINISHED_RUN: "the foreign id has an unfinished run",
-}
-"""The reasons for which rows are rejected. A row that ``once`` skips isn't rejected."""
 
 _REPEATED: Final = (
     f'SELECT s.rowid AS "row", {literal(DUPLICATE)} AS reason FROM {STAGE} s JOIN ('
@@ -53,16 +42,21 @@ class Conflicts:
     """The numbers of rows that start no run.
 
     Attributes:
-        rejected: Those that conflict with a run or with an earlier row.
+        reasons: Those that conflict with a run or with an earlier row, by reason.
         loaded: Those whose foreign id was loaded before, if ``once`` is set.
         updated: Those that replace the object of a run, if ``on_conflict`` is "update".
         sample: A few foreign ids of the rejected ones.
     """
 
-    rejected: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
     loaded: int = 0
     updated: int = 0
     sample: tuple[str, ...] = ()
+
+    @property
+    def rejected(self) -> int:
+        """Return the number of rows that conflict with a run or with an earlier row."""
+        return sum(self.reasons.values())
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -103,13 +97,15 @@ def find_conflicts(cursor: Cursor, load: Load, profile: Profile) -> Conflicts:
         f'CREATE TEMP TABLE {CONFLICTS} AS SELECT "row", max(reason) AS reason '
         f'FROM ({" UNION ALL ".join(parts)}) GROUP BY "row"'
     )
-    [(loaded, rejected)] = cursor.execute(
-        f"SELECT count(*) FILTER (reason = {literal(LOADED)}), "
-        f"count(*) FILTER (reason <> {literal(LOADED)}) FROM {CONFLICTS}"
-    ).fetchall()
-    sample = _sample(cursor, load, rejected) if rejected else ()
+    reasons = dict(
+        cursor.execute(
+            f"SELECT reason, count(*) FROM {CONFLICTS} GROUP BY reason ORDER BY reason"
+        ).fetchall()
+    )
+    loaded = reasons.pop(LOADED, 0)
+    sample = _sample(cursor, load, sum(reasons.values())) if reasons else ()
     updated = find_updates(cursor, load, CONFLICTS) if may_update else 0
-    return Conflicts(rejected, loaded, updated, sample)
+    return Conflicts(reasons, loaded, updated, sample)
 
 
 def any_reason(cursor: Cursor, load: Load, key: str) -> str | None:
@@ -128,7 +124,7 @@ def _reasons(cursor: Cursor, load: Load, key: str) -> Iterator[tuple[str, str]]:
         yield LOADED, condition
     elif load.options.on_conflict == "update":
         unfinished = _in_unfinished(load, key)
-        yield RUNNING, f"{unfinished} AND NOT {_in_runs(load, key, waiting(load))}"
+        yield RUNNING, f"{unfinished} AND NOT {_in_runs(load, key, UPDATABLE)}"
         yield FINISHED, f"{condition} AND NOT {unfinished}"
     else:
         yield UNFINISHED_RUN, condition

@@ -160,6 +160,7 @@ def load_staged(cursor: Cursor, load: Load) -> LoadReport:
     return replace(
         report,
         skipped_conflicts=conflicts.rejected,
+        conflict_reasons=conflicts.reasons,
         conflict_sample=conflicts.sample,
         skipped_invalid=wrong,
         invalid=invalid,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from batchflow.operation.load_report import CONFLICT_DETAILS
 from batchflow.store.database.instance import Cursor
-from batchflow.store.loading.conflicts import CONFLICTS, DETAILS, LOADED
+from batchflow.store.loading.conflicts import CONFLICTS, LOADED
 from batchflow.store.loading.load_checks import (
     STAGE,
     STAGED_RECORD,
@@ -30,7 +31,7 @@ INVALID: Final = "invalid"
 def keep_rejected(cursor: Cursor, load: Load, profile: Profile) -> None:
     """Store the first rows that are left out, in the transaction of the load."""
     record = f"coalesce(s.{STAGED_RECORD}, {as_json(_staged_values(load))})"
-    details = " ".join(f"WHEN {literal(r)} THEN {literal(d)}" for r, d in DETAILS.items())
+    details = " ".join(f"WHEN {literal(r)} THEN {literal(d)}" for r, d in CONFLICT_DETAILS.items())
     first = (
         f'SELECT "row", reason FROM {CONFLICTS} WHERE reason <> {literal(LOADED)} '
         f"UNION ALL SELECT rowid, {literal(INVALID)} FROM {STAGE} WHERE NOT {VALID} "

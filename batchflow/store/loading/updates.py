@@ -1,4 +1,4 @@
-"""Let rows of a source replace the objects of runs that are waiting or paused."""
+"""Let rows of a source replace the objects of unfinished runs that no drain has claimed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from typing import Final
 
 from batchflow import crash_point
-from batchflow.definition.run_state import RunState
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.loading.load_checks import STAGE, VALID, Load
@@ -19,15 +18,9 @@ from batchflow.store.schema.layout import EDITED, literal
 UPDATES: Final = "temp.batchflow_updates"
 CLAIMED: Final = "temp.batchflow_claimed"
 
-_WAITING: Final = ", ".join(literal(s.name) for s in (RunState.INITIATED, RunState.PAUSED))
-
-
-def waiting(load: Load) -> str:
-    """Return the condition that a run is unfinished, and isn't being executed."""
-    # The commit of a run that is being executed would be refused, and its step executed again.
-    idle = f"seq NOT IN (SELECT seq FROM {CLAIMED})"
-    retried = f"next_attempt_at > {literal(load.now.isoformat())}::TIMESTAMPTZ"
-    return f"{UNFINISHED} AND (run_state IN ({_WAITING}) OR {retried}) AND {idle}"
+# The commit of a run that is being executed would be refused, and its step executed again.
+UPDATABLE: Final = f"{UNFINISHED} AND seq NOT IN (SELECT seq FROM {CLAIMED})"
+"""The condition that a run is unfinished, and no drain has claimed it."""
 
 
 def stage_claimed(cursor: Cursor, load: Load) -> None:
@@ -47,7 +40,7 @@ def find_updates(cursor: Cursor, load: Load, conflicts: str) -> int:
     cursor.execute(
         f'CREATE TEMP TABLE {UPDATES} AS SELECT s.rowid AS "row", r.seq '
         f"FROM {STAGE} s JOIN {load.layout.runs} r ON r.foreign_id = s.{STAGED_ID} "
-        f"WHERE {VALID} AND {waiting(load)} "
+        f"WHERE {VALID} AND {UPDATABLE} "
         f'AND s.rowid NOT IN (SELECT "row" FROM {conflicts})'
     )
     [(count,)] = cursor.execute(f"SELECT count(*) FROM {UPDATES}").fetchall()

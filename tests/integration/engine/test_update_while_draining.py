@@ -35,6 +35,7 @@ def test_a_run_that_a_step_executes_is_not_updated_and_is_reported() -> None:
 
         assert [(each.updated, each.skipped_conflicts) for each in reports] == [(1, 2)] * 2
         assert engine.rejected().select("DISTINCT reason").fetchall() == [("running",)]
+        assert "load the source again later, a file with again=True" in reports[0].warnings[0]
         assert report.steps[0].refused == 0
         after = engine.trigger_many([Amount(3, 8)], foreign_id="number", on_conflict="update")
         assert after.updated == 1

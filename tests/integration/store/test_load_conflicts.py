@@ -113,7 +113,8 @@ def test_the_report_can_be_printed(loader: Loader) -> None:
 
     assert str(report) == (
         "items: 1 run loaded at CREATED\n"
-        "  left out: 1 row, because its foreign id has an unfinished run or occurs twice (a)\n"
+        "  left out: 1 row, because the foreign id has an unfinished run\n"
+        "  foreign ids left out: a\n"
         "  left out: 1 row of column 'price' doesn't fit float (row 3: 'c')"
     )
 

@@ -41,28 +41,33 @@ def runs(loader: Loader) -> dict[str, tuple[Any, ...]]:
     return {row["name"]: (row["price"], row["version"], row["run_state"]) for row in found}
 
 
-def test_waiting_and_paused_runs_get_the_values_of_the_source(
+def test_unfinished_runs_that_no_drain_has_claimed_get_the_values_of_the_source(
     loader: Loader, source_of: Any
 ) -> None:
-    loader.load([Item(name, 1.0, count=7) for name in ("new", "paused", "retried")])
+    loader.load([Item(name, 1.0, count=7) for name in ("new", "paused", "retried", "due", "moved")])
     set_run(loader, "paused", "run_state = 'PAUSED', reason = 'wrong price'")
     later = NOW + timedelta(minutes=5)
     set_run(loader, "retried", f"run_state = 'RUNNING', next_attempt_at = '{later}', attempt = 2")
+    set_run(loader, "due", f"run_state = 'RUNNING', next_attempt_at = '{NOW}', attempt = 2")
+    set_run(loader, "moved", "run_state = 'RUNNING'")
 
     report = loader.load(
-        source_of(new=2.0, paused=3.0, retried=4.0, added=5.0), on_conflict="update"
+        source_of(new=2.0, paused=3.0, retried=4.0, due=6.0, moved=7.0, added=5.0),
+        on_conflict="update",
     )
 
-    assert (report.loaded, report.updated, report.skipped_conflicts) == (1, 3, 0)
+    assert (report.loaded, report.updated, report.skipped_conflicts) == (1, 5, 0)
     assert runs(loader) == {
         "new": (2.0, 2, "INITIATED"),
         "paused": (3.0, 2, "PAUSED"),
         "retried": (4.0, 2, "RUNNING"),
+        "due": (6.0, 2, "RUNNING"),
+        "moved": (7.0, 2, "RUNNING"),
         "added": (5.0, 1, "INITIATED"),
     }
     kept = loader.query("SELECT count, reason, attempt FROM items.runs WHERE name = 'paused'")
     assert kept == [{"count": 7, "reason": "wrong price", "attempt": 1}]
-    assert "updated: 3 runs" in str(report)
+    assert "updated: 5 runs" in str(report)
 
 
 def test_an_update_is_recorded_in_the_log(loader: Loader, source_of: Any) -> None:
@@ -81,23 +86,20 @@ def test_an_update_is_recorded_in_the_log(loader: Loader, source_of: Any) -> Non
     assert (operation["operation"], operation["changed"]) == ("trigger_many", 1)
 
 
-def test_running_and_finished_runs_are_not_touched_and_are_reported(
-    loader: Loader, source_of: Any
-) -> None:
-    loader.load([Item(name, 1.0) for name in ("running", "finished", "pruned")])
-    set_run(loader, "running", "run_state = 'RUNNING'")
+def test_finished_runs_are_not_touched_and_are_reported(loader: Loader, source_of: Any) -> None:
+    loader.load([Item(name, 1.0) for name in ("finished", "pruned")])
     loader.finish("name = 'pruned'")
     later = NOW + timedelta(days=2)
     prune(loader.connection, [loader.layout], Prune(finished_before=timedelta(days=1)), later)
     loader.finish("name = 'finished'")
 
-    report = loader.load(source_of(running=2.0, finished=2.0, pruned=2.0), on_conflict="update")
+    report = loader.load(source_of(finished=2.0, pruned=2.0), on_conflict="update")
 
-    assert (report.loaded, report.updated, report.skipped_conflicts) == (0, 0, 3)
-    assert runs(loader) == {"running": (1.0, 1, "RUNNING"), "finished": (1.0, 1, "COMPLETED")}
+    assert (report.loaded, report.updated, report.skipped_conflicts) == (0, 0, 2)
+    assert report.conflict_reasons == {"finished": 2}
+    assert runs(loader) == {"finished": (1.0, 1, "COMPLETED")}
     kept = loader.query("SELECT foreign_id, reason FROM batchflow.rejected ORDER BY source_row")
     assert [tuple(row.values()) for row in kept] == [
-        ("running", "running"),
         ("finished", "finished"),
         ("pruned", "finished"),
     ]
@@ -108,7 +110,8 @@ def test_the_first_of_several_rows_updates_a_run(loader: Loader) -> None:
 
     report = loader.load([Item("a", 2.0), Item("a", 3.0)], on_conflict="update")
 
-    assert (report.updated, report.skipped_conflicts) == (1, 1)
+    assert (report.updated, report.conflict_reasons) == (1, {"duplicate": 1})
+    assert report.warnings[0] == "left out: 1 row, because an earlier row has the same foreign id"
     assert loader.column("price") == [2.0]
 
 
