@@ -24,6 +24,8 @@ EXPECTED = [
     (["runs", *ONE], "guest 7"),
     (["show", RUN_ID], "AT_GATE"),
     (["errors"], "No failures are stored."),
+    (["rejected"], "record"),
+    (["load", "guests.csv", "guests", "--foreign-id", "name"], "0 runs"),
     (["sql", "SELECT 1000 + count(*) FROM guests.transitions"], "1300"),
     (["ages"], "age_seconds"),
     (["durations"], "p50_seconds"),
