@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import sys
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,15 +21,14 @@ log = logging.getLogger("batchflow")
 
 @dataclass(frozen=True)
 class _Opened:
-    """The place of an open engine in the order, its process, and whether another may replace it."""
+    """The process of an open engine, and whether another may replace it."""
 
-    number: int
     pid: int
     is_replaceable: Callable[[], bool]
 
 
-_numbers = itertools.count()
-_engines: weakref.WeakKeyDictionary[Engine, _Opened] = weakref.WeakKeyDictionary()
+# Strong references: an engine holds its store until it is closed, also if its variable is lost.
+_engines: dict[Engine, _Opened] = {}
 
 
 def engines() -> tuple[Engine, ...]:
@@ -40,13 +37,13 @@ def engines() -> tuple[Engine, ...]:
     They include engines whose variable is lost, for example because an exception ended a cell of a
     notebook. Those of a parent process aren't included.
     """
-    known = sorted(_engines.items(), key=lambda pair: pair[1].number)
+    known = tuple(_engines.items())
     return tuple(engine for engine, opened in known if opened.pid == os.getpid())
 
 
 def remember(engine: Engine, is_replaceable: Callable[[], bool]) -> None:
-    """Add an engine that was opened; the function must not refer to the engine."""
-    _engines[engine] = _Opened(next(_numbers), os.getpid(), is_replaceable)
+    """Add an engine that was opened."""
+    _engines[engine] = _Opened(os.getpid(), is_replaceable)
 
 
 def keep_open(engine: Engine) -> None:

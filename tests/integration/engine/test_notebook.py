@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
 import warnings
@@ -67,6 +68,19 @@ def test_the_open_engines_of_the_process_are_listed_in_order(cell: Cell) -> None
     assert bf.engines() == (one, other)
     one.close()
     assert bf.engines() == (other,)
+
+
+def test_an_engine_whose_variable_is_lost_is_listed_until_it_is_closed(cell: Cell) -> None:
+    path = cell("def opens():\n    " + OPEN + "\nopens()").path
+    gc.collect()
+    with pytest.raises(bf.StoreHeldError, match=r"bf\.engines\(\)"):
+        cell(OPEN)
+    [lost] = bf.engines()
+    assert lost.path == str(path.resolve())
+    lost.close()
+    assert bf.engines() == ()
+    again = cell(OPEN).engine
+    assert bf.engines() == (again,)
 
 
 def test_a_cell_that_is_executed_again_replaces_its_idle_engine(cell: Cell) -> None:
