@@ -44,11 +44,19 @@ class MemoryLimit:
         """
         if not self._limit_bytes:
             return
+        self._name_limit(error)
         traceback.clear_frames(error.__traceback__)
         try:
             mmap.mmap(-1, self._limit_bytes // 2, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         except OSError:
             os._exit(OUT_OF_MEMORY)
+
+    def _name_limit(self, error: BaseException) -> None:
+        limit = f"worker_memory_limit allows a worker {self._limit_bytes / 1e6:,.0f} MB"
+        if error.args:
+            error.add_note(limit)
+        else:
+            error.args = (f"the step needs more memory: {limit}",)
 
 
 def _data_bytes() -> int:

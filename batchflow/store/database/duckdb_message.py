@@ -92,10 +92,13 @@ _RAISED_BY_PYTHON: Final = "Python exception: "
 
 
 def message_of(error: Exception, *, values: bool = False) -> str:
-    """Return an error's message on one line, with values only if `values` may be shown."""
+    """Return an error's message on one line, with values only if `values` may be shown.
+
+    DuckDB's name of the kind of error isn't part of it.
+    """
     text = str(error)
     shown = text if values else _without_values(text, is_duckdb=isinstance(error, duckdb.Error))
-    shown = " ".join(without_credentials(shown).split())[:MOST_CHARACTERS]
+    shown = _without_kind(" ".join(without_credentials(shown).split())[:MOST_CHARACTERS])
     return shown or type(error).__name__
 
 
@@ -106,7 +109,8 @@ def cause(error: Exception, *, values: bool = False) -> Exception | None:
 
 def in_short(error: Exception) -> str:
     """Return the first lines of an error's message, without excerpts of a file or of SQL."""
-    return without_credentials(_first_lines(str(error))) or type(error).__name__
+    shown = without_credentials(_first_lines(str(error)))
+    return _without_kind(shown) or type(error).__name__
 
 
 def _without_values(text: str, *, is_duckdb: bool) -> str:
@@ -162,6 +166,10 @@ def _is_shown_whole(text: str) -> bool:
     quotes_none = kind in _MAY_QUOTE and not _QUOTED.search(text)
     harmless = kind in _ABOUT_STATEMENTS or quotes_none
     return harmless and _about_a_value(text) is None and text == without_credentials(text)
+
+
+def _without_kind(text: str) -> str:
+    return _KIND.sub("", text)
 
 
 def _kind(text: str) -> str | None:

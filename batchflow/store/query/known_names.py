@@ -135,6 +135,11 @@ def _parameter(identifier: str, params: Params) -> Any:
     return params[place] if params is not None and 0 <= place < len(params) else None
 
 
+def sentence(found: str) -> str:
+    """Return what was found with the mark that ends a sentence."""
+    return found if found.endswith(("?", ".", "!")) else f"{found}."
+
+
 def _message(column: str, given: str, allowed: tuple[str, ...]) -> str:
     by_folded = {name.casefold(): name for name in allowed}
     near = difflib.get_close_matches(given.casefold(), by_folded, n=1, cutoff=0.5)

@@ -6,12 +6,17 @@ import json
 import os
 import re
 import threading
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
+import duckdb
+
 from batchflow.errors import QueryError
+from batchflow.operation.parameters import Params
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import in_memory
+from batchflow.store.schema.layout import quote
 
 Tree: TypeAlias = dict[str, Any]
 
@@ -45,13 +50,32 @@ def parse_tree(query: str) -> Tree:
         if explained is not None:
             parsed = _serialized(query[explained.end() :])
     if parsed["error"] and parsed["error_type"] != "not implemented":
-        found = f"Parser Error: {parsed['error_message']}"
+        found = str(parsed["error_message"])
         raise QueryError(f"The query can't be parsed: {found}", found=found)
     statements = parsed.get("statements", [])
     if len(statements) != 1:
         raise QueryError(ONLY_READS, found=NOT_ONE_QUERY)
     tree: Tree = statements[0]
     return tree
+
+
+def type_of(expression: str, columns: Mapping[str, str], params: Params) -> str | None:
+    """Return the SQL type of an expression over columns; None if that alone doesn't state it.
+
+    Nothing is executed.
+
+    Args:
+        expression: The expression.
+        columns: The SQL types of the columns, by name.
+        params: The values of its parameters.
+    """
+    row = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in columns.items())
+    query = f"DESCRIBE SELECT (\n{expression}\n) FROM (SELECT {row}) AS runs"
+    try:
+        return _Parser.of_process().described(query, params)
+    except duckdb.Error:
+        # It also reads tables, or DuckDB refuses it, as the query with it will show.
+        return None
 
 
 @lru_cache(maxsize=256)
@@ -89,6 +113,11 @@ class _Parser:
         with self._using:
             [(text,)] = self._cursor.execute(_SERIALIZE, [query]).fetchall()
         return str(text)
+
+    def described(self, query: str, params: Params) -> str:
+        with self._using:
+            [(_, kind, *_), *_] = self._cursor.execute(query, params).fetchall()
+        return str(kind)
 
 
 os.register_at_fork(after_in_child=_Parser._opening._at_fork_reinit)  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.catalog import FoundRun
-from batchflow.store.query.known_names import members_of, members_of_log, unknown_name
-from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS
+from batchflow.store.query.known_names import members_of, members_of_log, sentence, unknown_name
+from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tree, type_of
 from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Question, Relation
@@ -224,8 +224,25 @@ def predicate(tables: Tables, where: str, params: Params = None) -> str:
         raise refused_predicate(tables, where, error.found) from error.__cause__
     found = unknown_name(where, tables, params)
     if found is not None:
-        raise refused_predicate(tables, where, found)
+        raise QueryError(
+            f"The predicate {_shown(where)!r} can't be executed: {sentence(found)}", found=found
+        )
+    kind = _type_if_not_boolean(tables, where, params)
+    if kind is not None:
+        raise refused_predicate(
+            tables, where, f"its type is {kind}, and a predicate has the type BOOLEAN"
+        )
     return condition(where)
+
+
+def _type_if_not_boolean(tables: Tables, where: str, params: Params) -> str | None:
+    # DuckDB would convert a number or a text, so a forgotten comparison would choose nearly all.
+    root = parse_tree(f"SELECT 1 WHERE\n{where}\n")["node"].get("where_clause", {})
+    if root.get("class") in ("COMPARISON", "CONJUNCTION", "BETWEEN"):
+        return None
+    columns = dict(zip(tables.column_names, tables.column_types, strict=True))
+    kind = type_of(where, columns, params)
+    return None if kind == "BOOLEAN" else kind
 
 
 def require_one_condition(where: str) -> None:
@@ -247,7 +264,7 @@ def condition(where: str) -> str:
 def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
     """Build the error that says what DuckDB found, and which columns there are."""
     return QueryError(
-        f"The predicate {_shown(where)!r} can't be executed: {found}. The runs of "
+        f"The predicate {_shown(where)!r} can't be executed: {sentence(found)} The runs of "
         f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
         found=found,
     )

@@ -20,7 +20,7 @@ from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
 from batchflow.store.query.frames import pandas_frame, polars_frame
 from batchflow.store.query.interruption import interruptible
-from batchflow.store.query.known_names import Members, unknown_in
+from batchflow.store.query.known_names import Members, sentence, unknown_in
 from batchflow.store.query.permission import require_text
 from batchflow.store.query.source import Columns, ResultT, Rows, Source
 from batchflow.store.schema.layout import quote
@@ -111,7 +111,9 @@ class Relation:
         bound = plain_params(params)
         found = unknown_in(condition, self._members, bound) if self._members else None
         if found is not None:
-            raise QueryError(f"The condition {condition!r} can't be executed: {found}", found=found)
+            raise QueryError(
+                f"The condition {condition!r} can't be executed: {sentence(found)}", found=found
+            )
         narrowed = self._narrowed(f"WHERE (\n{condition}\n)")
         narrowed._params = _both(self._params, bound)
         return narrowed

@@ -114,7 +114,7 @@ def test_a_name_that_no_run_can_have_is_refused(bench: Bench, where: str, found:
 
 def test_a_name_in_a_parameter_or_a_filter_is_refused_too(bench: Bench) -> None:
     runs = bench.questions.runs
-    with pytest.raises(QueryError, match="did you mean 'DONE'"):
+    with pytest.raises(QueryError, match=r"did you mean 'DONE'\?$"):
         runs("status = ?", ["DNOE"])
     with pytest.raises(QueryError, match="did you mean 'DONE'"):
         runs("status = $s", {"s": "DNOE"})
@@ -134,3 +134,35 @@ def test_a_name_in_a_parameter_or_a_filter_is_refused_too(bench: Bench) -> None:
 def test_names_that_runs_can_have_are_accepted(bench: Bench, where: str) -> None:
     bench.seed(2)
     assert len(bench.questions.runs(where)) == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        ("weight", "BIGINT"),
+        ("5", "INTEGER"),
+        ("'true'", "VARCHAR"),
+        ("runs.weight + 1", "BIGINT"),
+        ("?", "INTEGER"),
+    ],
+)
+def test_a_predicate_that_is_no_condition_is_refused(bench: Bench, where: str, kind: str) -> None:
+    bench.seed(2)
+    params = [1] if where == "?" else None
+    questions = bench.questions
+
+    for call in (questions.runs, questions.pause, questions.resume, questions.cancel):
+        with pytest.raises(QueryError, match=f"its type is {kind}, and"):
+            call(where, params)
+    with pytest.raises(QueryError, match=f"its type is {kind}, and"):
+        questions.edit(where, params, set={"label": "'x'"})
+    with pytest.raises(QueryError, match=f"its type is {kind}, and"):
+        questions.prune(timedelta(0), where, params)
+
+
+@pytest.mark.parametrize(
+    "where", ["true", "NOT (weight > 9)", "weight IN (0, 1)", "coalesce(weight < 9, false)", "?"]
+)
+def test_a_predicate_of_any_form_chooses_runs(bench: Bench, where: str) -> None:
+    bench.seed(2)
+    assert len(bench.questions.runs(where, [True] if where == "?" else None)) == 2
