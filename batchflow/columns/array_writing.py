@@ -109,9 +109,18 @@ def _unchecked_column(values: Any, rows: int, field_type: FieldType) -> AnyArray
     if values is None or _is_scalar(values, field_type):
         return object_array([values] * rows)
     column = in_row_order(values, rows)
+    if _has_times_without_zone(column) and field_type.kind in _PLAIN_TIMES:
+        # A pandas column of a batch's times is as naive as the NumPy column that was read.
+        return np.asarray(column)
     if field_type.kind is Kind.FLOAT and hasattr(column, "isna") and hasattr(column, "dtype"):
         return _pandas_floats(column, field_type)
     return to_array(column, rows)
+
+
+def _has_times_without_zone(column: Any) -> bool:
+    """Return whether a pandas column has ``datetime64``, in which batches have times and dates."""
+    dtype = getattr(column, "dtype", None)
+    return hasattr(column, "isna") and isinstance(dtype, np.dtype) and dtype.kind == "M"
 
 
 def _pandas_floats(column: Any, field_type: FieldType) -> AnyArray | pa.Array:
@@ -302,6 +311,7 @@ def _struct_from_arrow(value: dict[str, Any], field_type: FieldType) -> Any:
 
 
 _Converter = Callable[[AnyArray, FieldType], WrittenColumn]
+_PLAIN_TIMES = (Kind.DATE, Kind.DATETIME_UTC)
 _UNITS = {
     Kind.DATE: "datetime64[D]",
     Kind.DATETIME: "datetime64[us]",

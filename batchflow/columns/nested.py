@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from batchflow.columns.own_attributes import require_only_fields
@@ -27,7 +28,11 @@ def same(value: Any, stored: Any, field_type: FieldType) -> bool:
             return _same_lists(value, stored, field_type.child("item"))
         case Kind.MAP:
             return _same_maps(value, stored, field_type.child("value"))
-    return type(value) is type(stored) and bool(value == stored)
+    return type(value) is type(stored) and bool(value == stored or _are_nan(value, stored))
+
+
+def _are_nan(value: Any, stored: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value) and math.isnan(stored)
 
 
 def snapshot(value: Any, field_type: FieldType) -> Any:

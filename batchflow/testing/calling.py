@@ -75,9 +75,9 @@ def _answers_for_batch(
     errors += verdict.invalid.values()
     errors += [
         InvalidObject(f"Run {row} has {found} in field {field.name!r}; it takes {field.type}.")
-        for field, column in written_by(batch)
+        for field, column, mask in written_by(batch)
         for row, found in column.problems.items()
-        if Outcome(verdict.outcomes[row]).keeps_changes
+        if (mask is None or mask[row]) and Outcome(verdict.outcomes[row]).keeps_changes
     ]
     for error in errors:
         raise error

@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from batchflow.closest_name import did_you_mean
 from batchflow.columns.array_reading import read_array
-from batchflow.columns.array_writing import as_column, write_column
+from batchflow.columns.array_writing import as_column, to_array, write_column
 from batchflow.columns.arrays import AnyArray, object_array, one_array
+from batchflow.columns.changes_in_place import changed_in_place
 from batchflow.columns.intervals import holds_durations, with_durations
+from batchflow.columns.row_order import WrongLengthError, counted_values
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _OWN_ATTRIBUTES = frozenset(
     {"_context", "_fields", "_deadline", "_rows", "_read", "_assigned", "_marks"}
 )
+
+WrittenField = tuple[Field, WrittenColumn, npt.NDArray[np.bool_] | None]
 
 ObjectT = TypeVar("ObjectT")
 StatusT = TypeVar("StatusT", bound=enum.Enum)
@@ -177,18 +181,29 @@ class Batch(Generic[ObjectT, StatusT]):
             return True
         return self._context.stopping()
 
-    def where(self, mask: Any, then: StatusT | None, otherwise: StatusT | None) -> AnyArray:
+    def where(
+        self,
+        mask: Any,
+        then: StatusT | Sequence[StatusT | None] | AnyArray | None,
+        otherwise: StatusT | Sequence[StatusT | None] | AnyArray | None,
+    ) -> AnyArray:
         """Return a column of statuses to answer with, chosen by `mask` for each run.
 
-        It is ``np.where`` for statuses, which aligns a pandas mask, and which type checkers accept.
-        None leaves a run unchanged.
+        It is ``np.where`` for statuses, which aligns pandas columns, and which type checkers
+        accept. None leaves a run unchanged.
+
+        Args:
+            mask: A column of bools, one for each run.
+            then: The status where `mask` is true, or a column with one for each run, such as the
+                result of another `where`.
+            otherwise: The status, or the column of statuses, where it is false or null.
 
         Raises:
             TypeError: The mask isn't made of bools.
-            ValueError: The mask doesn't have one value for each run.
+            ValueError: The mask or a column doesn't have one value for each run.
         """
-        choices = object_array([otherwise, then])
-        return choices[as_mask(mask, len(self)).astype(np.intp)]
+        chosen = as_mask(mask, len(self))
+        return np.where(chosen, self._branch(then), self._branch(otherwise))
 
     def codes(self, values: Any) -> StatusCodes:
         """Return the answer that gives the status of each run by its code.
@@ -230,6 +245,14 @@ class Batch(Generic[ObjectT, StatusT]):
         """Cancel the runs where `mask` is true, for good."""
         self._marks.mark(mask, Outcome.CANCELLED, checked_reason(reason))
 
+    def _branch(self, statuses: Any) -> AnyArray:
+        if statuses is None or isinstance(statuses, enum.Enum | str):
+            return object_array([statuses])
+        column = to_array(statuses, len(self))
+        if len(column) != len(self):
+            raise WrongLengthError(counted_values(len(column)), len(self))
+        return object_array(column.tolist())
+
     @property
     def _readable(self) -> list[str]:
         return [name for name in self._fields if name in self._rows.column_names]
@@ -254,7 +277,12 @@ class Batch(Generic[ObjectT, StatusT]):
         if isinstance(column, np.ndarray):
             return column
         field_type = self._fields[name].type
-        return read_array(write_column(column, field_type).array, field_type)
+        written = write_column(column, field_type)
+        array = read_array(written.array, field_type)
+        if field_type.kind.nested:
+            # The step may change these values in place, so they are what is written.
+            self._assigned[name] = array = _with_unfit(array, column, written)
+        return array
 
 
 def marks_of(batch: Batch[Any, Any]) -> Marks:
@@ -262,13 +290,34 @@ def marks_of(batch: Batch[Any, Any]) -> Marks:
     return batch._marks
 
 
-def written_by(batch: Batch[Any, Any]) -> list[tuple[Field, WrittenColumn]]:
-    """Return the fields that the step assigned, in the Arrow types of their columns."""
+def written_by(batch: Batch[Any, Any]) -> list[WrittenField]:
+    """Return the fields that the step assigned, or whose nested values it changed in place.
+
+    Each has its column, and a mask of the runs that it is written for (None: all).
+
+    Raises:
+        InvalidObject: A dataclass has an attribute that isn't a field.
+    """
     fields = batch._fields
-    return [
-        (fields[name], write_column(column, fields[name].type))
+    written: list[WrittenField] = [
+        (fields[name], write_column(column, fields[name].type), None)
         for name, column in batch._assigned.items()
     ]
+    for name, values in batch._read.items():
+        if name not in batch._assigned and fields[name].type.kind.nested:
+            changed = changed_in_place(values, batch._context.column(name), fields[name].type)
+            written += [] if changed is None else [(fields[name], *changed)]
+    return written
+
+
+def _with_unfit(array: AnyArray, column: pa.Array, written: WrittenColumn) -> AnyArray:
+    """Put the values that don't fit, which a read column lacks, into it again."""
+    if written.problems:
+        array = array.copy()
+        for row in written.problems:
+            array[row] = column[row].as_py()
+        array.flags.writeable = False
+    return array
 
 
 def _plain_for_frames(table: pa.Table) -> pa.Table:

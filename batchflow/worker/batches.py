@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.chunk.result import ChunkResult
@@ -21,15 +22,18 @@ from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
-from batchflow.view.batch import Batch, marks_of, written_by
+from batchflow.view.batch import Batch, WrittenField, marks_of, written_by
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder, abandoned
-from batchflow.worker.result_builder import ResultBuilder, WrittenField
+from batchflow.worker.result_builder import ResultBuilder
 from batchflow.worker.shape_errors import is_of_the_whole
 from batchflow.worker.timing import Slice
 from batchflow.worker.verdict import Verdict
+
+# The first row, the column, and the rows of it that are written (None: all).
+_Part = tuple[int, WrittenColumn, npt.NDArray[np.bool_] | None]
 
 
 class BatchStep:
@@ -55,7 +59,7 @@ class BatchSession:
         self._slice = Slice(control, context.chunk.slice_seconds)
         self._builder = ResultBuilder(batch_step.step, batch_step.recorder, batch_step.log_values)
         self._verdict = Verdict.of(context.chunk.num_rows, Outcome.RETURNED)
-        self._written: dict[str, list[tuple[int, WrittenColumn]]] = {}
+        self._written: dict[str, list[_Part]] = {}
         self._under_way: range | None = None
 
     def execute(self) -> ChunkResult:
@@ -128,7 +132,7 @@ class BatchSession:
         start: int,
         batch: Batch[Any, Any],
         verdict: Verdict,
-        written: list[tuple[Field, WrittenColumn]],
+        written: list[WrittenField],
     ) -> None:
         here = slice(start, start + len(batch))
         self._verdict.outcomes[here] = verdict.outcomes
@@ -137,8 +141,8 @@ class BatchSession:
         self._verdict.invalid.update({start + at: error for at, error in verdict.invalid.items()})
         for rows, error in marks_of(batch).errors():
             self._builder.failed([start + at for at in rows], error)
-        for field, column in written:
-            self._written.setdefault(field.name, []).append((start, column))
+        for field, column, mask in written:
+            self._written.setdefault(field.name, []).append((start, column, mask))
 
     def _fail(self, row: int, error: BaseException) -> None:
         self._builder.raised(row, error)
@@ -165,19 +169,19 @@ class BatchSession:
 
 
 def _joined(
-    parts: list[tuple[int, WrittenColumn]], rows: int, field: Field
+    parts: list[_Part], rows: int, field: Field
 ) -> tuple[WrittenColumn, np.ndarray[Any, np.dtype[np.bool_]] | None]:
     """Join the columns of a chunk's parts, with nulls where the step assigned nothing."""
     if len(parts) == 1 and len(parts[0][1].array) == rows:
-        return parts[0][1], None
-    if sum(part.array.nbytes for _, part in parts) > MAX_BYTES_PER_COLUMN:
+        return parts[0][1], parts[0][2]
+    if sum(part.array.nbytes for _, part, _ in parts) > MAX_BYTES_PER_COLUMN:
         raise ColumnTooLargeError
     mask = np.zeros(rows, dtype=np.bool_)
     pieces, problems, end = [], {}, 0
-    for start, part in sorted(parts, key=lambda part: part[0]):
+    for start, part, written in sorted(parts, key=lambda part: part[0]):
         pieces += [pa.nulls(start - end, field.type.arrow), part.array]
         end = start + len(part.array)
-        mask[start:end] = True
+        mask[start:end] = True if written is None else written
         problems.update({start + at: found for at, found in part.problems.items()})
     pieces.append(pa.nulls(rows - end, field.type.arrow))
     return WrittenColumn(pa.concat_arrays(pieces), problems), mask

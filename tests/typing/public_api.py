@@ -129,7 +129,8 @@ assert_type(orders.mermaid(), str)
 
 def choose(batch: bf.Batch[Order, OrderStatus]) -> npt.NDArray[Any]:
     assert_type(batch.now, datetime)
-    return batch.where(batch["total"] > 1, OrderStatus.PAID, OrderStatus.LOST)
+    either = batch.where(batch["total"] > 1, OrderStatus.PAID, OrderStatus.LOST)
+    return batch.where(batch["total"] > 0, either, [OrderStatus.LOST, None])
 
 
 def code(batch: bf.Batch[Order, OrderStatus]) -> bf.StatusCodes:

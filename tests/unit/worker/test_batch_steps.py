@@ -198,6 +198,21 @@ def test_statuses_are_chosen_by_a_mask_that_is_aligned(execute: Execute) -> None
     assert execute(step, items(3), batch=True).to == [None, None, "DONE"]
 
 
+@pytest.mark.parametrize("as_column", [list, np.array, pd.Series, pd.Categorical])
+def test_the_branches_of_where_may_be_columns(execute: Execute, as_column: Any) -> None:
+    def step(batch: Any) -> Any:
+        inner = batch.where(batch["count"] == 1, BAD, None)
+        return batch.where(batch["count"] == 0, DONE, as_column(inner))
+
+    assert execute(step, items(3), batch=True).to == ["DONE", "BAD", None]
+
+
+def test_the_branches_of_where_have_a_value_for_each_run(execute: Execute) -> None:
+    done = execute(lambda batch: batch.where(True, [DONE, BAD], None), items(3), batch=True)
+    assert {kind for kind, _ in done.failures.values()} == {"WrongLengthError"}
+    assert "2 values for 3 runs" in done.failures[0][1]
+
+
 def returns(answer: Any) -> Any:
     return lambda batch: answer
 
