@@ -1,10 +1,14 @@
-"""Limits of the queries of other processes: how many, how long, and how slowly they are read."""
+"""Limits of other processes' queries, and of their operations that have SQL.
+
+They limit how many there are, how long they take, and how slowly rows are read.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from batchflow.errors import QueryError
@@ -14,6 +18,25 @@ _LOOK_SECONDS: Final = 0.05
 _SLOW_SECONDS: Final = 1.0
 
 PartT = TypeVar("PartT")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The words of messages about what a watch ends.
+
+    Attributes:
+        noun: What it is.
+        outcome: What became of it.
+        remedy: How to make it shorter.
+    """
+
+    noun: str
+    outcome: str
+    remedy: str
+
+
+QUERIES: Final = Watched("query", "", "query less, read its rows sooner")
+OPERATIONS: Final = Watched("operation", ", and nothing was changed", "choose less")
 
 
 class WatchedQuery:
@@ -109,10 +132,12 @@ class QueryWatch:
     Args:
         seconds: The longest time for a query, from its request until its last row is sent.
         most: How many queries are executed at the same time; others wait.
+        what: What messages call them, and how to make one shorter.
     """
 
-    def __init__(self, seconds: float, most: int) -> None:
+    def __init__(self, seconds: float, most: int, what: Watched = QUERIES) -> None:
         self._seconds = seconds
+        self._what = what
         self._most = most
         self._watched: set[WatchedQuery] = set()
         self._waiting: list[WatchedQuery] = []
@@ -138,7 +163,7 @@ class QueryWatch:
             finally:
                 self._waiting.remove(query)
             if self._closed:
-                query.end(_ended("the engine closes the store"))
+                query.end(self._ended("the engine closes the store"))
             # Raises if it was ended while it waited.
             query.do(_nothing)
             self._watched.add(query)
@@ -157,7 +182,7 @@ class QueryWatch:
         with self._news:
             for query in (*self._watched, *self._waiting):
                 if query.name == name:
-                    query.end(_ended("its client cancelled it"))
+                    query.end(self._ended("its client cancelled it"))
             self._news.notify_all()
 
     @property
@@ -184,7 +209,7 @@ class QueryWatch:
                 self._end_slowest()
                 self._release_ended()
             for query in self._watched:
-                query.end(_ended("the engine closes the store"))
+                query.end(self._ended("the engine closes the store"))
             self._release_ended()
 
     def _end_if_due(self, query: WatchedQuery) -> None:
@@ -194,7 +219,7 @@ class QueryWatch:
         elif time.monotonic() > query.deadline:
             query.end(self._took_too_long())
         elif query.gone():
-            query.end(_ended("its client has disconnected"))
+            query.end(self._ended("its client has disconnected"))
 
     def _end_slowest(self) -> None:
         """End the query whose client takes no rows, where another query waits for its place."""
@@ -204,7 +229,7 @@ class QueryWatch:
         slowest = max(self._watched, key=lambda query: query.idle_seconds(now))
         if slowest.idle_seconds(now) > _SLOW_SECONDS:
             found = f"its client took no rows for {_SLOW_SECONDS:g} s while other queries waited"
-            slowest.end(_ended(found))
+            slowest.end(self._ended(found))
 
     def _release_ended(self) -> None:
         released = {query for query in self._watched if query.release_if_ended()}
@@ -213,16 +238,17 @@ class QueryWatch:
             self._news.notify_all()
 
     def _took_too_long(self) -> QueryError:
-        found = f"it took longer than {self._seconds:g} seconds"
+        found, what = f"it took longer than {self._seconds:g} seconds", self._what
         return QueryError(
-            f"The query was ended, as {found}: query less, read its rows sooner, or open the "
+            f"The {what.noun} was ended, as {found}{what.outcome}: {what.remedy}, or open the "
             "engine with a larger EngineConfig.query_timeout_seconds.",
             found=found,
         )
 
-
-def _ended(found: str) -> QueryError:
-    return QueryError(f"The query was ended, as {found}; repeat it.", found=found)
+    def _ended(self, found: str) -> QueryError:
+        what = self._what
+        message = f"The {what.noun} was ended, as {found}{what.outcome}; repeat it."
+        return QueryError(message, found=found)
 
 
 def _nothing() -> None:

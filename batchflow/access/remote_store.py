@@ -27,6 +27,7 @@ from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of
 from batchflow.store.loading.trigger import object_row
+from batchflow.store.perform import evaluates_sql
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.source import Columns, Rows
 from batchflow.store.schema.layout import quote
@@ -127,8 +128,12 @@ class RemoteStore:
         return self._put(replace(request, workflow=name), row.to_reader())
 
     def _act(self, request: Request[Any], **apart: Any) -> Any:
-        body = {"operation": request.name, "options": request.to_json(), **apart}
-        return self._action("perform", json.dumps(body).encode())
+        name = _new_name()
+        call = {"operation": request.name, "options": request.to_json(), "name": name.decode()}
+        perform = partial(self._action, "perform", json.dumps({**call, **apart}).encode())
+        if not evaluates_sql(request):
+            return perform()
+        return interruptible(perform, partial(self._action, "cancel", name))
 
     def _put(self, request: Request[Any], rows: pa.RecordBatchReader) -> Any:
         command = {"operation": request.name, "options": request.to_json()}
@@ -227,7 +232,7 @@ class RemoteRows:
 
 
 def _new_name() -> bytes:
-    """Return a name for a query that no other query has."""
+    """Return a name for a query or an operation that no other has."""
     return secrets.token_hex(16).encode()
 
 

@@ -7,24 +7,23 @@ import hmac
 import json
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
 from pyarrow import flight
 
 from batchflow.access.ending import end
 from batchflow.access.served_queries import ServedQueries
+from batchflow.access.served_requests import ServedEngine, ServedRequests
 from batchflow.access.socket import new_socket, socket_of
 from batchflow.access.wire import (
     END_OF_ROWS,
     flight_error,
 )
-from batchflow.columns.value_reading import read_values
 from batchflow.errors import (
     BatchflowError,
     EngineStateError,
@@ -32,30 +31,15 @@ from batchflow.errors import (
     SourceError,
     StoreError,
 )
-from batchflow.operation import Request, ResultT
-from batchflow.operation.json_form import to_json
-from batchflow.operation.request import request_from_json
-from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.store.database.forks import leak_in_child
 
 if TYPE_CHECKING:
     from batchflow.access.listening import Listen
-    from batchflow.coordinator import Progress
     from batchflow.store import Store
 
 log = logging.getLogger("batchflow")
 
 _AUTHORIZATION: Final = "authorization"
-
-
-class ServedEngine(Protocol):
-    """The part of an engine that its socket's clients use."""
-
-    def perform(self, request: Request[ResultT]) -> ResultT:
-        """Carry out an operation."""
-
-    def progress(self) -> Progress | None:
-        """Return how far the running drain is; None where none is running."""
 
 
 # gRPC doesn't work in a forked child of a process that used it.
@@ -90,7 +74,7 @@ class Server:
         if os.getpid() != _GRPC_PID:
             raise OSError("This process was forked from one that serves an engine.")
         self._queries = ServedQueries(store, query_timeout_seconds)
-        self._requests = _Requests(path, store, weakref.ref(engine))
+        self._requests = ServedRequests(path, store, weakref.ref(engine), query_timeout_seconds)
         self._grace_seconds = grace_seconds
         self._socket = socket_of(path)
         self._pid = os.getpid()
@@ -129,7 +113,9 @@ class Server:
         # The socket first, so that new clients open the file instead.
         self._socket.unlink(missing_ok=True)
         self._queries.close()
-        if not end(self._servers, self._requests, self._grace_seconds):
+        ended = end(self._servers, self._requests, self._grace_seconds)
+        self._requests.close()
+        if not ended:
             # Python would wait for them once more when it ends.
             self.leave_to_parent()
             log.warning(
@@ -169,71 +155,7 @@ def _on_network(served: _Served, listen: Listen) -> _Flight:
         ) from error
 
 
-class _Requests:
-    """Carries out each call of a client; used by Flight's threads.
-
-    Args:
-        path: The store's file, for messages.
-        store: The store, whose queries are executed here.
-        engine: Carries out operations; it may be gone without having been closed.
-    """
-
-    def __init__(self, path: str, store: Store, engine: weakref.ref[ServedEngine]) -> None:
-        self._path = path
-        self._store = store
-        self._engine = engine
-        self._performing: set[threading.Thread] = set()
-
-    @property
-    def performing(self) -> bool:
-        """Whether an operation is being carried out."""
-        return bool(self._performing)
-
-    def interrupt(self) -> None:
-        """End the operations that are being carried out; nothing of them is stored."""
-        self._store.connection.interrupt(self._performing)
-
-    def performed(self, name: str, options: Mapping[str, Any], **apart: Any) -> Any:
-        """Carry out an operation and return the JSON form of its result."""
-        thread = threading.current_thread()
-        self._performing.add(thread)
-        try:
-            return to_json(self._alive().perform(request_from_json(name, options, **apart)))
-        finally:
-            self._performing.discard(thread)
-
-    def performed_with_rows(
-        self, name: str, options: Mapping[str, Any], rows: pa.RecordBatchReader
-    ) -> Any:
-        """Carry out an operation whose rows travel apart from its options."""
-        if name == TriggerMany.name:
-            return self.performed(name, options, source=rows)
-        if name == Trigger.name:
-            return self.performed(name, options, object=self._object(options, rows.read_all()))
-        raise InvalidOptionError(f"The operation {name!r} takes no rows.")
-
-    def _object(self, options: Mapping[str, Any], row: pa.Table) -> dict[str, Any]:
-        """Return the fields of an object that was sent as one row."""
-        workflow = self._store.workflow(options.get("workflow"))
-        columns = {name: row[name].combine_chunks() for name in row.column_names}
-        return {
-            field.name: read_values(columns[field.name], field.type)[0]
-            for field in workflow.fields
-            if field.name in columns
-        }
-
-    def progress(self) -> Any:
-        """Return how far the running drain is, in JSON."""
-        return to_json(self._alive().progress())
-
-    def _alive(self) -> ServedEngine:
-        engine = self._engine()
-        if engine is None:
-            raise EngineStateError(f"The engine that had the store {self._path!r} open is gone.")
-        return engine
-
-
-_Served: TypeAlias = tuple[_Requests, ServedQueries]
+_Served: TypeAlias = tuple[ServedRequests, ServedQueries]
 
 
 class _Flight(flight.FlightServerBase):  # type: ignore[misc]
@@ -252,13 +174,13 @@ class _Flight(flight.FlightServerBase):  # type: ignore[misc]
                     return [_json(self._queries.described(body, context.is_cancelled))]
                 case "cancel":
                     self._queries.cancel(body)
+                    self._requests.cancel(body)
                     return [_json(None)]
                 case "progress":
                     return [_json(self._requests.progress())]
                 case "perform":
-                    call = json.loads(body)
-                    name, options = call.pop("operation"), call.pop("options")
-                    return [_json(self._requests.performed(name, options, **call))]
+                    performed = self._requests.performed_within_limits
+                    return [_json(performed(json.loads(body), context.is_cancelled))]
                 case _:
                     raise InvalidOptionError(f"There is no action {action.type!r}.")
 

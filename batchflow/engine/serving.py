@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batchflow.store.database.instance import MEMORY
 
 if TYPE_CHECKING:
-    from batchflow.access.server import ServedEngine
+    from batchflow.access.served_requests import ServedEngine
     from batchflow.engine.config import EngineConfig
     from batchflow.store import Store
 

@@ -26,9 +26,12 @@ from batchflow.operation.which_workflow import chosen_workflow, workflow_of_obje
 from batchflow.store.changes import RunsAdded, RunsChanged, RunsRemoved, StoreChange
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.ctrl_c import CtrlC
+from batchflow.store.database.thread_work import ThreadWork
 from batchflow.store.loading.load import load
+from batchflow.store.loading.sources import is_sql
 from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.query.catalog import tables_with
+from batchflow.store.query.interruption import interruptible
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.control import (
     RunChange,
@@ -65,10 +68,32 @@ class OpenStore:
 
 
 def perform(store: OpenStore, request: Request[ResultT], now: datetime) -> ResultT:
-    """Carry out a request and return its result; see `Operations`."""
+    """Carry out a request and return its result; see `Operations`.
+
+    Ctrl-C interrupts SQL of the caller within a second, and then nothing is changed.
+    """
+    work = ThreadWork()
+
+    def carry_out() -> ResultT:
+        with store.connection.doing(work):
+            result: ResultT = _HOW[type(request)](store, request, now)
+        return result
+
     with CtrlC():
-        result: ResultT = _HOW[type(request)](store, request, now)
-    return result
+        return interruptible(carry_out, work.interrupt) if evaluates_sql(request) else carry_out()
+
+
+def evaluates_sql(request: Request[Any]) -> bool:
+    """Return whether a request has SQL of its caller, which may take any time."""
+    match request:
+        case Edit():
+            return True
+        case ControlRuns() | Prune():
+            return request.where is not None
+        case TriggerMany():
+            return is_sql(request.source)
+        case _:
+            return False
 
 
 def _trigger(store: OpenStore, request: Trigger, now: datetime) -> UUID:

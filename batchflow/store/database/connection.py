@@ -24,6 +24,7 @@ from batchflow.store.database.store_error import (
     refused_commit,
     store_error_of,
 )
+from batchflow.store.database.thread_work import ThreadWork
 
 log = logging.getLogger("batchflow")
 
@@ -64,6 +65,8 @@ class Connection:
         # Not a threading.local: in a forked child, Python destroys at once what other threads had
         # there, and DuckDB may wait for ever for a lock that one of them held.
         self._cursors: dict[threading.Thread, Cursor] = {}
+        # By the thread that does it; other threads have none.
+        self._works: dict[threading.Thread, ThreadWork] = {}
         self._opening = threading.Lock()
         self._writing = threading.RLock()
         self._depth = 0
@@ -81,7 +84,9 @@ class Connection:
         """Return a new cursor for a relation that lives longer than the call."""
         self._check_usable()
         with self._opening:
-            return self.root.cursor()
+            cursor = self.root.cursor()
+        self.interrupt_with_work(cursor)
+        return cursor
 
     @contextmanager
     def write(self) -> Iterator[Cursor]:
@@ -100,6 +105,8 @@ class Connection:
             if self._depth:
                 yield self.cursor()
                 return
+            work = self._work()
+            work.check()
             self._check_file()
             with self._watched():
                 cursor = self.cursor()
@@ -107,12 +114,14 @@ class Connection:
                 self._depth = 1
                 try:
                     yield cursor
+                    work.enter_commit()
                 except BaseException:
                     _roll_back(cursor)
                     raise
                 else:
                     _commit(cursor)
                 finally:
+                    work.leave_commit()
                     self._depth = 0
             log_bytes = 0 if self._file is None else self._file.log_bytes()
             if log_bytes is None or log_bytes >= CHECKPOINT_THRESHOLD_BYTES:
@@ -151,7 +160,7 @@ class Connection:
         next.
         """
         try:
-            with self._writing, self._watched():
+            with self._writing, self._watched(), self._work().shielded():
                 checkpoint(self.cursor(), self._file, last=last)
         except (duckdb.Error, OSError, StoreError) as error:
             # Everything that was committed is in the log.
@@ -166,12 +175,37 @@ class Connection:
         """Whether this process is a forked child of the one that opened the store."""
         return os.getpid() != self._pid
 
+    @contextmanager
+    def doing(self, work: ThreadWork) -> Iterator[None]:
+        """Let other threads interrupt what the calling thread does within the block."""
+        thread = threading.current_thread()
+        work.add(self.cursor())
+        outer = self._works.get(thread)
+        self._works[thread] = work
+        try:
+            yield
+        finally:
+            if outer is None:
+                del self._works[thread]
+            else:
+                self._works[thread] = outer
+
+    def interrupt_with_work(self, cursor: Cursor) -> None:
+        """Interrupt a cursor of any instance together with the calling thread's work."""
+        self._work().add(cursor)
+
     def interrupt(self, threads: Iterable[threading.Thread]) -> None:
         """Interrupt the statements of other threads; the transactions are rolled back."""
         for thread in tuple(threads):
-            cursor = self._cursors.get(thread)
-            if cursor is not None:
+            work, cursor = self._works.get(thread), self._cursors.get(thread)
+            if work is not None:
+                work.interrupt()
+            elif cursor is not None:
                 cursor.interrupt()
+
+    def _work(self) -> ThreadWork:
+        """Return the work of the calling thread, or one that nothing interrupts."""
+        return self._works.get(threading.current_thread()) or ThreadWork()
 
     def lock_settings(self) -> None:
         """Prevent queries from changing settings, as EXPLAIN ANALYZE SET … would."""

@@ -84,9 +84,9 @@ class NotDirectError(Exception):
 @contextmanager
 def opened(call: LoadCall, given: Any) -> Iterator[Load]:
     """Open a source, and plan how its columns are loaded."""
-    cursor = call.connection.cursor()
+    cursor, begun = call.connection.cursor(), call.connection.interrupt_with_work
     with (
-        open_source(cursor, call.layout.workflow, given, call.wanted, call.reader) as source,
+        open_source(cursor, call.layout.workflow, given, call.wanted, call.reader, begun) as source,
         planned(call, source) as load,
     ):
         yield load

@@ -107,6 +107,7 @@ def open_source(
     given: Any,
     wanted: Wanted,
     reader: Cursor | None = None,
+    begun: Callable[[Cursor], None] = lambda _: None,
 ) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor until the end of the block.
 
@@ -116,13 +117,14 @@ def open_source(
         given: The source; of several files, one after the other.
         wanted: The fields that the load fills.
         reader: The instance that reads the files of a load; required for a path.
+        begun: Is called with another cursor that executes SQL text, to interrupt it.
 
     Raises:
         SourceError: It is not a source, or reading it failed, also within the block.
     """
     paths = paths_of(given)
     if is_sql(given):
-        opened = _sql(cursor, given, wanted)
+        opened = _sql(cursor, given, wanted, begun)
     elif paths and reader is not None:
         opened = _file(cursor, paths[0], wanted, reader)
     elif hasattr(given, "__arrow_c_stream__"):
@@ -159,7 +161,9 @@ def _query(text: str) -> str:
 
 
 @contextmanager
-def _sql(cursor: Cursor, given: str, wanted: Wanted) -> Iterator[LoadSource]:
+def _sql(
+    cursor: Cursor, given: str, wanted: Wanted, begun: Callable[[Cursor], None]
+) -> Iterator[LoadSource]:
     label = "The SQL"
     message = partial(message_of, values=wanted.log_values)
     with translated(label, message):
@@ -169,6 +173,7 @@ def _sql(cursor: Cursor, given: str, wanted: Wanted) -> Iterator[LoadSource]:
             yield replace(source, written=_written(cursor, query))
             return
         with source_instance(cursor) as instance, _unregistered(cursor):
+            begun(instance)
             refuse_alike(label, _written(instance, query), wanted.fields, wanted.foreign_id)
             table = ReadTable(label, query, _columns_beyond_store(instance, query))
             yield _fitted(cursor, instance, table, wanted)

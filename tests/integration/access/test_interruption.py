@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -86,3 +87,62 @@ def test_a_notebook_shows_rows_of_one_execution(engine: bf.Engine) -> None:
 
     drawn = shown["text/plain"].splitlines()[1]
     assert drawn in shown["text/html"]
+
+
+OPERATIONS: dict[str, Callable[[Store], Any]] = {
+    "edit": lambda store: store.edit("true", set={"number": f"({ENDLESS})"}, reason="test"),
+    "pause": lambda store: store.pause(f"number < ({ENDLESS})", reason="test"),
+    "prune": lambda store: store.prune(timedelta(0), where=f"number < ({ENDLESS})"),
+    "load": lambda store: store.trigger_many(
+        f"SELECT n AS number FROM ({ENDLESS})", foreign_id="number"
+    ),
+    "load of files": lambda store: store.trigger_many(
+        f"SELECT n AS number FROM ({ENDLESS}), read_text('/dev/null')", foreign_id="number"
+    ),
+}
+
+
+def transitions(engine: bf.Engine) -> list[Any]:
+    return engine.sql("SELECT count(*), max(version) FROM things.transitions").fetchall()
+
+
+@pytest.mark.parametrize("way", ["engine", "socket"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_ctrl_c_ends_an_operation_which_then_changes_nothing(
+    engine: bf.Engine, way: str, operation: str
+) -> None:
+    store: Store = engine if way == "engine" else bf.connect(engine.path)
+    before = transitions(engine)
+
+    assert interrupted_after(lambda: OPERATIONS[operation](store)) < 1.5
+    # The write lock is free again.
+    assert engine.edit("number = 3", set={"number": "3"}, reason="test").changed == 1
+    [(count, _)] = before
+    assert transitions(engine)[0][0] == count + 1
+
+
+def test_an_operation_of_a_client_has_the_time_limit_of_queries(tmp_path: Path) -> None:
+    config = bf.EngineConfig(query_timeout_seconds=0.2)
+    with bf.Engine(tmp_path / "things.duckdb", things(), workers=0, config=config) as engine:
+        load(engine, 2)
+        before = transitions(engine)
+        with pytest.raises(bf.QueryError, match=r"operation was ended, .* nothing was changed"):
+            OPERATIONS["edit"](bf.connect(engine.path))
+        assert transitions(engine) == before
+
+
+def test_an_interruption_before_the_commit_rolls_the_operation_back(
+    engine: bf.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = transitions(engine)
+    connection = engine._store.connection
+
+    def interrupt_now(place: str) -> None:
+        # Between two statements, where DuckDB would forget it.
+        if place == "within_control":
+            connection.interrupt(list(connection._works))
+
+    monkeypatch.setattr("batchflow.store.runs.control.crash_point.reached", interrupt_now)
+    with pytest.raises(bf.QueryError):
+        engine.edit("number = 3", set={"number": "4"}, reason="test")
+    assert transitions(engine) == before
