@@ -6,18 +6,23 @@ import enum
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
+import numpy as np
 import pyarrow as pa
 
 from batchflow.chunk import Chunk
 from batchflow.chunk.chunk import ATTEMPT, CREATED_AT, FOREIGN_ID, SEQ
-from batchflow.columns.value_writing import write_values
+from batchflow.columns.value_writing import describe, write_values
 from batchflow.definition import Workflow
 from batchflow.definition.fields import Field, fields_of
+from batchflow.definition.step import Step
 from batchflow.errors import InvalidObject
+from batchflow.short_form import counted
 from batchflow.view import Batch, Run
 from batchflow.view.context import ChunkContext
+from batchflow.worker.resources import OpenedResources
 
 ObjectT = TypeVar("ObjectT")
 StatusT = TypeVar("StatusT", bound=enum.Enum)
@@ -96,12 +101,29 @@ def make_batch(
         InvalidObject: A value doesn't fit its field.
         DefinitionError: The workflow has no such status, or the status has no step.
     """
-    if not objects:
-        raise ValueError("There are no objects. Give at least one.")
+    _require_objects(objects, workflow)
     fields = fields_of(type(objects[0])) if workflow is None else workflow.fields
-    columns = {field.name: _column(objects, field) for field in fields}
     keys = foreign_ids or [f"test-{number}" for number in range(len(objects))]
+    if len(keys) != len(objects):
+        raise ValueError(
+            f"There are {len(keys)} foreign ids for {counted(len(objects), 'object')}."
+        )
+    step = None if workflow is None else workflow.steps[_code(workflow, facts.get("status"))]
+    columns = read_columns(objects, fields, step)
     return Batch(_context(columns, workflow, keys, facts), fields)
+
+
+def read_columns(
+    objects: Sequence[Any], fields: Sequence[Field], step: Step | None
+) -> dict[str, pa.Array]:
+    """Return the objects' fields as columns: those that the step reads, or all without a step.
+
+    Raises:
+        InvalidObject: A value doesn't fit its field.
+    """
+    columns = {field.name: _column(objects, field) for field in fields}
+    read = None if step is None else step.options.columns
+    return {name: column for name, column in columns.items() if read is None or name in read}
 
 
 def require_fit(instance: Any, workflow: Workflow[Any, Any]) -> None:
@@ -117,6 +139,19 @@ def require_fit(instance: Any, workflow: Workflow[Any, Any]) -> None:
         )
     for field in workflow.fields:
         _column([instance], field)
+
+
+def _require_objects(objects: Any, workflow: Workflow[Any, Any] | None) -> None:
+    if not isinstance(objects, Sequence | np.ndarray) or isinstance(objects, str | bytes):
+        raise TypeError(f"make_batch takes a list of objects, not {describe(objects)}.")
+    if len(objects) == 0:
+        raise ValueError("There are no objects. Give at least one.")
+    expected = type(objects[0]) if workflow is None else workflow.object_type
+    for row, each in enumerate(objects):
+        if not isinstance(each, expected):
+            raise InvalidObject(
+                f"Object {row} is {describe(each)}. Give only objects of {expected.__name__}."
+            )
 
 
 def _column(objects: Sequence[Any], field: Field) -> pa.Array:
@@ -154,7 +189,7 @@ def _context(
         now=facts.get("now", created_at),
     )
     member = status if workflow is None else workflow.statuses[code]
-    resources = dict(facts.get("resources") or {})
+    resources = MappingProxyType(OpenedResources(facts.get("resources") or {}))
     stopping = facts.get("stopping", False)
     return ChunkContext(chunk, cast(enum.Enum, member), resources, lambda: stopping)
 

@@ -86,7 +86,9 @@ class Batch(Generic[ObjectT, StatusT]):
 
     def __repr__(self) -> str:
         runs = counted(len(self), "run")
-        return f"<Batch of {runs} at {self.status.name}: {', '.join(self._readable)}>"
+        # A batch that is made for a test may have no status.
+        status = getattr(self.status, "name", None)
+        return f"<Batch of {runs} at {status}: {', '.join(self._readable)}>"
 
     def __getitem__(self, name: str) -> AnyArray:
         """Return a field's values, shape (n,): the assigned ones, or else the stored ones.

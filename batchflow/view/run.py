@@ -114,3 +114,8 @@ class Run(Generic[ObjectT, StatusT]):
             TypeError: The reason is no text.
         """
         return Answer(Outcome.CANCELLED, checked_reason(reason))
+
+
+def context_of(run: Run[Any, Any]) -> ChunkContext:
+    """Return what the run knows of its chunk."""
+    return run._context

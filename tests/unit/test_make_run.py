@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import pandas as pd
 import pytest
 
 import batchflow as bf
@@ -118,3 +119,100 @@ def test_a_batch_step_is_called_and_checked() -> None:
     assert batch["number"].tolist() == [2, 4]
     with pytest.raises(InvalidObject, match="Run 0 has a float64 that int64 can't hold"):
         call_step(workflow, make_batch([Thing(7)], workflow=workflow))
+
+
+@dataclass
+class Tagged:
+    number: int
+    tags: list[str]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    number: int
+
+
+def call_once(step: Any, made: Any, *, batch: bool = False, **options: Any) -> Any:
+    workflow = bf.Workflow("things", type(made), Stage)
+    workflow.add_step(Stage.NEW, step, Stage.DONE, batch=batch, **options)
+    facts: Any = {"workflow": workflow}
+    return call_step(workflow, make_batch([made], **facts) if batch else make_run(made, **facts))
+
+
+def test_an_attribute_that_is_no_field_is_refused_as_by_an_engine() -> None:
+    def step(run: Any) -> Stage:
+        run.object.numbr = 1
+        return Stage.DONE
+
+    with pytest.raises(AttributeError, match=r"Thing has no field 'numbr'.*Did you mean 'number'"):
+        call_once(step, Thing(1))
+
+
+def test_changes_within_the_object_and_other_objects_are_visible() -> None:
+    def append(run: Any) -> Stage:
+        run.object.tags.append("b")
+        return Stage.DONE
+
+    def replace(run: Any) -> Stage:
+        run.object = Fixed(run.object.number + 1)
+        return Stage.DONE
+
+    tagged = Tagged(1, ["a"])
+    assert call_once(append, tagged) is Stage.DONE
+    assert tagged == Tagged(1, ["a", "b"])
+    workflow = bf.Workflow("things", Fixed, Stage)
+    workflow.add_step(Stage.NEW, replace, Stage.DONE)
+    run = make_run(Fixed(1), workflow=workflow)
+    assert (call_step(workflow, run), run.object) == (Stage.DONE, Fixed(2))
+
+
+def test_an_async_step_is_awaited() -> None:
+    async def step(run: Any) -> Stage:
+        run.object.number += 1
+        return Stage.DONE
+
+    thing = Thing(1)
+    assert call_once(step, thing) is Stage.DONE
+    assert thing == Thing(2)
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_step_sees_only_the_columns_that_it_reads(batch: bool) -> None:
+    def step(made: Any) -> Stage:
+        return Stage.DONE if made["tags"] is made else Stage.NEW
+
+    def row_step(run: Any) -> Stage:
+        return Stage.DONE if run.object.tags else Stage.NEW
+
+    with pytest.raises(LookupError, match=r"tags'.*columns"):
+        call_once(step if batch else row_step, Tagged(1, []), batch=batch, columns=["number"])
+
+
+def test_a_missing_resource_is_named_as_by_an_engine() -> None:
+    with pytest.raises(KeyError, match="The workflow has no resource 'db'; it has 'dc'"):
+        make_run(Thing(1), resources={"dc": 1}).resources["db"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        (Thing(1), "make_batch takes a list of objects, not a Thing."),
+        ([Thing(1), 5], "Object 1 is an int. Give only objects of Thing."),
+        (pd.DataFrame({"number": [1]}), "make_batch takes a list of objects, not a DataFrame."),
+    ],
+)
+def test_a_batch_is_made_of_objects(objects: Any, message: str) -> None:
+    with pytest.raises((TypeError, InvalidObject)) as raised:
+        make_batch(objects)
+    assert str(raised.value) == message
+
+
+def test_a_step_is_called_with_what_it_takes() -> None:
+    assert repr(make_batch([Thing(1)])) == "<Batch of 1 run at None: number>"
+    rows, batches = workflow_of(lambda run: Stage.DONE), workflow_of(lambda run: None, batch=True)
+    with pytest.raises(TypeError, match=r"takes batches\. Make one with make_batch"):
+        call_step(batches, make_run(Thing(1), workflow=batches))
+    with pytest.raises(TypeError, match=r"takes single runs\. Make one with make_run"):
+        call_step(rows, make_batch([Thing(1)], workflow=rows))
+    with pytest.raises(TypeError, match="takes the workflow of the step, not a function"):
+        call_step(workflow_of, make_run(Thing(1)))  # type: ignore[call-overload]
