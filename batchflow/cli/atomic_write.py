@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import click
 
@@ -17,6 +18,10 @@ class WriteFailedError(click.ClickException):
     """A file or folder can't be written."""
 
     exit_code = ExitCode.FAILED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the message, as for all other failures."""
+        click.echo(f"batchflow: {self.message}", file=file, err=file is None)
 
 
 @contextlib.contextmanager
@@ -33,10 +38,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         _rename(temporary, path)
     except OSError as error:
-        raise WriteFailedError(f"{str(path)!r} can't be written: {error.strerror}.") from error
+        raise WriteFailedError(
+            f"{str(path)!r} can't be written: {error.strerror}. {_remedy(path)}"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             _remove(temporary)
+
+
+def _remedy(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"Create the folder {str(path.parent)!r}, or give another path."
+    return "Make the folder writable and free space in it, or give another path."
 
 
 def _rename(temporary: Path, path: Path) -> None:

@@ -23,14 +23,18 @@ class TimeType(click.ParamType[datetime]):
         """Return the time, with a time zone."""
         if isinstance(value, datetime):
             return value
+        now = datetime.now(UTC)
         try:
-            return parse_time(str(value), datetime.now(UTC))
+            moment = parse_time(str(value), now)
         except ValueError:
             self.fail(
                 f"{value!r} isn't a time. Give HH:MM, or a date and time like 2030-01-31T06:00.",
                 param,
                 ctx,
             )
+        if moment <= now:
+            self.fail(f"{value!r} is in the past. Give a time in the future.", param, ctx)
+        return moment
 
 
 class AgeType(click.ParamType[timedelta | datetime]):
@@ -81,6 +85,14 @@ def parse_time(text: str, now: datetime) -> datetime:
     wanted = time(int(matched[1]), int(matched[2]))
     today = _local(local_now, wanted)
     return today if today > now else _local(local_now + timedelta(days=1), wanted)
+
+
+def time_in_words(moment: datetime, now: datetime) -> str:
+    """Return a moment in local time: ``today 23:30``, ``tomorrow 06:00``, or with its date."""
+    local = moment.astimezone()
+    days = (local.date() - now.astimezone().date()).days
+    day = {0: "today", 1: "tomorrow"}.get(days, f"{local:%Y-%m-%d}")
+    return f"{day} {local:%H:%M}"
 
 
 def _local(day: datetime, wanted: time) -> datetime:

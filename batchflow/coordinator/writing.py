@@ -168,9 +168,10 @@ def _concatenated(group: list[StepCommit]) -> StepCommit:
 def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:
     log.log(
         logging.WARNING if refused else logging.INFO,
-        "Workflow %s: committed %d runs of step %s in %.3f s%s.",
+        "Workflow %s: committed %d %s of step %s in %.3f s%s.",
         workflow,
         runs,
+        "run" if runs == 1 else "runs",
         step,
         seconds,
         f"; refused {refused} that had changed since their claim" if refused else "",

@@ -114,4 +114,7 @@ def test_parquet_replaces_only_parquet_files(
     assert (parcels_folder / "parcels.duckdb").read_bytes() == before
     outcome = on_shared_store("runs", "--parquet", "no/such/folder.parquet")
     assert outcome.returncode == 3
-    assert "can't be written: No such file" in outcome.stderr
+    assert outcome.stderr == (
+        "batchflow: 'no/such/folder.parquet' can't be written: No such file or directory. Create "
+        "the folder 'no/such', or give another path.\n"
+    )

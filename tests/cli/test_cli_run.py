@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from command_line import Command, document, load_parcels, parcels_csv, run_parcels
@@ -65,11 +66,18 @@ def test_a_limit_that_is_just_enough_exits_with_0(tmp_path: Path) -> None:
     assert load_parcels(tmp_path, [0] * 2, "--limit", 2).returncode == 0
 
 
-def test_a_time_in_the_past_stops_before_anything_is_executed(tmp_path: Path) -> None:
+def test_a_date_in_the_past_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1], "--until", "2020-01-01T00:00", "--json")
-    assert outcome.returncode == 4
-    report = document(outcome)["report"]
-    assert (report["runs"], report["left"], report["ended_by"]) == (0, 1, "until")
+    assert outcome.returncode == 2
+    assert "'2020-01-01T00:00' is in the past. Give a time in the future." in outcome.stderr
+    assert not (tmp_path / "parcels.duckdb").exists()
+
+
+def test_the_time_to_stop_is_logged_with_its_day(tmp_path: Path) -> None:
+    before = datetime.now().astimezone() - timedelta(minutes=2)
+    outcome = load_parcels(tmp_path, [1], "--until", f"{before:%H:%M}")
+    day = "tomorrow" if before.date() == datetime.now().astimezone().date() else "today"
+    assert f"Steps are executed until {day} {before:%H:%M}." in outcome.stderr
 
 
 def test_runs_can_be_loaded_at_another_status(tmp_path: Path) -> None:

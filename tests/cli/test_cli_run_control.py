@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import duckdb
-from command_line import PARCELS, Command, document
+from command_line import PARCELS, Command, alone, document
 
 SECOND = """
 letters = bf.Workflow("letters", Parcel, ParcelStatus)
@@ -124,3 +124,13 @@ def test_an_edit_without_a_field_or_of_an_unknown_one_is_refused(on_own_store: C
     assert "FIELD=SQL" in on_own_store("edit", "--where", "true", "--set", "weight").stderr
     outcome = on_own_store("edit", "--where", "true", "--set", "mass=1")
     assert (outcome.returncode, "label" in outcome.stderr) == (3, True)
+
+
+@alone
+def test_a_field_given_twice_and_a_foreign_id_as_run_id_are_refused(on_own_store: Command) -> None:
+    edited = on_own_store("edit", "--where", "true", "--set", "weight=5", "--set", " weight=6")
+    paused = on_own_store("pause", "--run-id", "p'1")
+
+    assert (edited.returncode, paused.returncode) == (2, 2)
+    assert "--set names the field 'weight' twice. Give each field once." in edited.stderr
+    assert "choose the run with --where \"foreign_id = 'p''1'\"" in " ".join(paused.stderr.split())

@@ -27,6 +27,7 @@ from command_line import PARCELS, Command
         (["run", "parcel_pipeline.py:parcels", "--store", "s.duckdb", "--at", "NEW"], "--load"),
         (["run", "parcel_pipeline.py:parcels", "--store", "s", "--until", "soon"], "isn't a time"),
         (["status", "--store", "missing.duckdb"], "does not exist"),
+        (["load", "a.csv", "--store", "s.duckdb"], "batchflow load a.csv WORKFLOW"),
     ],
 )
 def test_an_invalid_command_line_exits_with_2_and_the_reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +33,7 @@ Examples:
   batchflow load monday.csv tuesday.csv pipeline.py:orders --store orders.duckdb
 """,
 )
-@click.argument("sources", metavar="FILES|SQL...", nargs=-1, required=True)
+@click.argument("sources", metavar="FILES|SQL...", nargs=-1)
 @click.argument("workflow", metavar="WORKFLOW|MODULE_OR_FILE:WORKFLOW")
 @new_store_option
 @load_options
@@ -56,6 +57,11 @@ def load(
     rejected" lists these rows. Warns on stderr of changed files and of rows that were left out.
     Exits with 3, and loads nothing, if the source doesn't fit.
     """
+    if not sources:
+        raise click.UsageError(
+            f"Name the workflow behind the files: batchflow load {shlex.quote(workflow)} WORKFLOW. "
+            "It is the name of a workflow of the store, or FILE.py:NAME."
+        )
     for source in sources:
         require_source(source, "A source")
     given = sources[0] if len(sources) == 1 else list(sources)

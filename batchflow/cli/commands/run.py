@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from batchflow.cli.options import (
 )
 from batchflow.cli.output import note, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
-from batchflow.cli.time_options import TimeType
+from batchflow.cli.time_options import TimeType, time_in_words
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
@@ -101,7 +101,11 @@ Example:
     type=click.IntRange(min=1),
     help="Execute steps for at most about this many runs.",
 )
-@click.option("--until", type=TimeType(), help="Stop at this time, by default in local time.")
+@click.option(
+    "--until",
+    type=TimeType(),
+    help="Stop at this time, by default in local time. A passed HH:MM is tomorrow's.",
+)
 @json_option
 @quiet_option
 @verbose_option
@@ -147,6 +151,8 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
         loaded = choices.load(engine)
         if loaded is not None:
             _show_load(loaded, quiet=options.quiet)
+        if options.until is not None and not options.quiet:
+            note(f"Steps are executed until {time_in_words(options.until, datetime.now(UTC))}.")
         report = run_until_idle(
             engine,
             quiet=options.quiet,

@@ -20,6 +20,30 @@ if TYPE_CHECKING:
     from batchflow.operation import ControlReport
 
 
+class RunIdType(click.ParamType[UUID]):
+    """A run id, which is a UUID."""
+
+    name = "UUID"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> UUID:
+        """Return the run id."""
+        if isinstance(value, UUID):
+            return value
+        try:
+            return UUID(str(value))
+        except ValueError:
+            quoted = str(value).replace("'", "''")
+            where = f"foreign_id = '{quoted}'"
+            self.fail(
+                f"{value!r} is no run id, which is a UUID. If it is a foreign id, choose the run "
+                f'with --where "{where}".',
+                param,
+                ctx,
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunControlOptions:
     """The options of a command that controls runs."""
@@ -56,7 +80,7 @@ def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--run-id",
                 "run_ids",
-                type=click.UUID,
+                type=RunIdType(),
                 multiple=True,
                 help="Only the run with this id. May be given several times.",
             ),
@@ -157,6 +181,10 @@ def edit(target: Target | None, assignments: tuple[str, ...], **options: Any) ->
     if any(not equals for _, equals, _ in named):
         raise click.UsageError("--set needs FIELD=SQL, like --set total=0.")
     values = {field.strip(): expression for field, _, expression in named}
+    if len(values) < len(named):
+        fields = [field.strip() for field, _, _ in named]
+        twice = next(field for field in fields if fields.count(field) > 1)
+        raise click.UsageError(f"--set names the field {twice!r} twice. Give each field once.")
     _control("edit", target, RunControlOptions(**options), set=values)
 
 

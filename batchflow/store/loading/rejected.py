@@ -6,7 +6,9 @@ from typing import Final
 
 from batchflow.operation.load_report import CONFLICT_DETAILS
 from batchflow.store.database.instance import Cursor
+from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
 from batchflow.store.loading.conflicts import CONFLICTS, LOADED
+from batchflow.store.loading.fitted_table import KEY
 from batchflow.store.loading.load_checks import (
     STAGE,
     STAGED_RECORD,
@@ -54,4 +56,10 @@ def keep_rejected(cursor: Cursor, load: Load, profile: Profile) -> None:
 
 
 def _staged_values(load: Load) -> dict[str, str]:
-    return {column.column: column.into for column in load.columns}
+    values = {column.column: column.into for column in load.columns}
+    key = values.pop(KEY, None)
+    if key is not None:
+        name = load.options.foreign_id or FOREIGN_ID_COLUMN
+        if name.casefold() not in map(str.casefold, values):
+            values[name] = key
+    return values

@@ -70,8 +70,10 @@ def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[Fi
     """Return how each of some files of one format is read.
 
     Raises:
-        SourceError: A file can't be read, or has a column twice.
+        SourceError: A file is empty or can't be read, or has a column twice.
     """
+    for path in paths:
+        _refuse_empty(path)
     key = wanted.foreign_id or FOREIGN_ID_COLUMN
     file_format = _format(paths[0])
     match file_format:
@@ -83,6 +85,14 @@ def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[Fi
             return [*json_shapes(cursor, paths, wanted.fields, key)]
         case _:
             assert_never(file_format)
+
+
+def _refuse_empty(path: str) -> None:
+    if is_file(path) and Path(path).stat().st_size == 0:
+        raise SourceError(
+            f"The file {path!r} is empty: it has 0 bytes. Write it again if it should have "
+            "records, and remove it or leave it out of the source if there are none."
+        )
 
 
 def read_files(

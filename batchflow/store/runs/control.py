@@ -21,7 +21,6 @@ from batchflow.errors import RunNotFoundError
 from batchflow.operation import ControlReport
 from batchflow.operation.parameters import Params, params_of
 from batchflow.operation.requests import Cancel, ControlRuns, Pause, Resume
-from batchflow.short_form import counted
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch
@@ -202,8 +201,8 @@ def _not_found(
     rows = np.flatnonzero(missing.to_numpy())
     shown = ", ".join(str(run_ids[row]) for row in rows[:SHOWN_RUN_IDS])
     more = ", …" if len(rows) > SHOWN_RUN_IDS else ""
+    which = f"{len(rows):,} of {len(run_ids):,} run ids" if len(run_ids) > 1 else "the run id"
     return RunNotFoundError(
-        f"Workflow {tables.name!r} has no run with {len(rows):,} of "
-        f"{counted(len(run_ids), 'run id')} ({shown}{more}), and nothing was changed; check the "
-        "run ids and the store's path."
+        f"Workflow {tables.name!r} has no run with {which} ({shown}{more}), and nothing was "
+        "changed; check the run ids and the store's path."
     )

@@ -189,7 +189,7 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "UTF-16 without a mark": ("key,text\n1,a\n".encode("utf-16-le"), "encoded in UTF-16"),
     "Latin 1": ("key,text\n1,\xe9\n".encode("latin-1"), "line 2 isn't encoded in UTF-8"),
     "an open quote": ('key,text\n1,"a\n', "line 2 isn't closed"),
-    "nothing": ("", "has no header"),
+    "nothing": ("", "is empty: it has 0 bytes. Write it again"),
     "empty lines": ("\n\n", "has no header"),
 }
 

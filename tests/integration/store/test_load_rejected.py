@@ -56,6 +56,7 @@ def test_each_row_that_is_left_out_is_kept_with_its_reason(loader: Loader, sourc
     ]
     records = [json.loads(row[4]) for row in kept]
     assert [record["name"] for record in records] == ["b", "a", "c", None]
+    assert {name for record in records for name in record} == {"name", "price"}
     assert [str(record["price"]) for record in records] == ["x", "3.0", "4.0", "5"]
     assert report.skipped_conflicts + report.skipped_invalid == len(kept)
 

@@ -204,7 +204,9 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "two kinds": (lambda f: [parquet(f), written(f, "a.csv", CSV)], "CSV and Parquet"),
     "no parquet": (lambda f: written(f, "a.parquet", "no parquet"), "can't be read"),
     "no json": (lambda f: written(f, "a.json", '{"name": '), "can't be read"),
-    "empty csv": (lambda f: written(f, "a.csv", ""), "has no header"),
+    "empty csv": (lambda f: written(f, "a.csv", ""), "is empty: it has 0 bytes"),
+    "empty json": (lambda f: written(f, "a.json", ""), "is empty: it has 0 bytes"),
+    "empty parquet": (lambda f: written(f, "a.parquet", ""), "is empty: it has 0 bytes"),
     "two statements": (lambda f: "SELECT 1; SELECT 2", "not a single query"),
     "statement that writes": (
         lambda f: "WITH a AS (SELECT 1) INSERT INTO items.runs FROM a",
