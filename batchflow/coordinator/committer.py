@@ -6,12 +6,14 @@ import threading
 from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
+
+_LOOK_SECONDS: Final = 0.05
 
 
 class Committer(Generic[Result]):
@@ -51,10 +53,20 @@ class Committer(Generic[Result]):
         write, self._write = self._write, None
         return write.result()
 
-    def close(self) -> None:
-        """Wait for the write under way; `finished` then returns its result."""
+    @property
+    def thread(self) -> threading.Thread:
+        """The thread that writes."""
+        return self._thread
+
+    def close(self, at_times: Callable[[], object]) -> None:
+        """Wait for the write under way; `finished` then returns its result.
+
+        Meanwhile `at_times` is called again and again.
+        """
         self._writes.put(None)
-        self._thread.join()
+        while self._thread.is_alive():
+            at_times()
+            self._thread.join(_LOOK_SECONDS)
 
     def _execute_writes(self) -> None:
         while (write := self._writes.get()) is not None:

@@ -7,7 +7,7 @@ runs one by one, executes SQL or starts a process.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from batchflow.coordinator.calls import Calls, log_abandoned
 from batchflow.coordinator.flight import ChunksInFlight
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.drain_options import DrainOptions
+
+# DuckDB forgets an interruption that comes between two statements.
+_INTERRUPT_AGAIN_SECONDS: Final = 0.05
 
 
 class Drain:
@@ -77,8 +80,9 @@ class Drain:
         if not self._flight:
             return
         calls = self._calls.under_way()
-        self._tally.unfinished_calls = tuple(calls.values())
-        log_abandoned(self._tally.unfinished_calls)
+        abandoned = tuple(calls.values())
+        self._tally.unfinished_calls = (*self._tally.unfinished_calls, *abandoned)
+        log_abandoned(abandoned)
         if not self._stop.at_once:
             for chunk, result in self._flight.surrendered(calls):
                 self._results.add(chunk, result)
@@ -239,6 +243,8 @@ class Drain:
         """Return how long to wait for news; None without a limit."""
         left = self._stop.seconds_left
         if left is not None:
+            if left == 0.0 and self._results.interrupt_in_store():
+                return _INTERRUPT_AGAIN_SECONDS
             # After the grace time only a commit is awaited, and its end is news.
             return None if left == 0.0 and self._results.writing else left
         # Retries aren't looked for during a commit, and its end is news.

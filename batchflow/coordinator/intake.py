@@ -33,11 +33,12 @@ _ENGINE_COLUMNS_CHANGED = 4
 
 @dataclass(frozen=True)
 class StoreSpan:
-    """A span of runs whose step is executed in the store."""
+    """A span of runs whose step is executed in the store; it has about so many runs."""
 
     queue: RunQueue
     step: Step
     span: Span
+    runs: int
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,9 @@ class Intake:
         return None
 
     def _claim_in_store(self, queue: RunQueue, span: Span) -> None:
-        self._count_toward_limit(queue.claim_whole(span))
-        self.in_store.append(StoreSpan(queue, queue.workflow.steps[span.code], span))
+        runs = queue.claim_whole(span)
+        self._count_toward_limit(runs)
+        self.in_store.append(StoreSpan(queue, queue.workflow.steps[span.code], span, runs))
 
     def _room_in_store(self, queue: RunQueue, step: Step) -> Room:
         """Return how many runs of a step in the store may be claimed now; none of other steps."""

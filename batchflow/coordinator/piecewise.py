@@ -34,13 +34,15 @@ def store_piecewise(
     whole: Piece,
     store: Callable[[Piece], Stored],
     halves: Callable[[Piece], Sequence[Piece]],
+    done: Piecewise[Piece, Stored] | None = None,
 ) -> Piecewise[Piece, Stored]:
     """Store the whole or, if it is refused, its halves, and so on.
 
     ``halves`` returns nothing for a piece that can't be smaller. A full disk isn't a refusal but
-    raised, because smaller pieces would fail as well.
+    raised, because smaller pieces would fail as well. Pass `done` to know what was stored before
+    such an error.
     """
-    done = Piecewise[Piece, Stored]()
+    done = Piecewise[Piece, Stored]() if done is None else done
     waiting, refusals = [whole], 0
     while waiting:
         piece = waiting.pop()

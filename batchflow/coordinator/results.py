@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
+from batchflow.coordinator.calls import UnfinishedCall, log_abandoned
 from batchflow.coordinator.committer import Committer
 from batchflow.coordinator.settlement import SettledChunk, counts_of, refused_counts_of, settle
 from batchflow.coordinator.writing import (
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from batchflow.chunk import ChunkResult
     from batchflow.coordinator.claim import Claim, ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
-    from batchflow.coordinator.intake import Intake
+    from batchflow.coordinator.intake import Intake, StoreSpan
     from batchflow.coordinator.tally import Tally
     from batchflow.errors import CommitError
 
@@ -43,6 +44,8 @@ class Results:
         self._intake, self._tally = intake, tally
         self._gathered: list[SettledChunk] = []
         self._committer: Committer[WrittenResults | WrittenSpan] = Committer(context.executor.wake)
+        self._stop = context.stop
+        self._in_store: StoreSpan | None = None
         self._write_began = context.clock.now()
         self.committed = False
         self.refusal: CommitError | None = None
@@ -81,10 +84,12 @@ class Results:
         if self.writing:
             return
         now = self._write_began = self._clock.now()
+        self._in_store = None
         if self._gathered:
             gathered, self._gathered = self._gathered, []
             self._committer.begin(partial(write_results, self._store, gathered, now))
         elif in_store and (span := self._intake.next_in_store()):
+            self._in_store = span
             self._committer.begin(partial(write_in_store, self._store, span, now, self._random))
 
     def record_written(self) -> None:
@@ -107,9 +112,19 @@ class Results:
         for listener in self._listeners:
             listener(self._tally)
 
+    def interrupt_in_store(self) -> bool:
+        """Interrupt a step in the store if the time for the stop is over; return whether one was.
+
+        Its runs stay as they are. Repeat it until the write has ended.
+        """
+        if not self.writing or self._in_store is None or self._stop.seconds_left != 0.0:
+            return False
+        self._store.interrupt_sql_step(self._committer.thread)
+        return True
+
     def close(self) -> None:
         """Wait for the write under way, and count what it stored."""
-        self._committer.close()
+        self._committer.close(self.interrupt_in_store)
         self.record_written()
 
     def _complete(self, settled: SettledChunk) -> None:
@@ -142,11 +157,29 @@ class Results:
             queue.record_sql_step(step, result)
             self._tally.add(queue.workflow, step, result.counts, 0.0)
         self._tally.add_seconds(queue.workflow, step, written.seconds)
-        if written.refused:
+        if written.interrupted:
+            # The drain ends, so the span isn't claimed again.
+            self._tally.unfinished_calls = (*self._tally.unfinished_calls, _unfinished(written))
+            log_abandoned((_unfinished(written),))
+        elif written.refused:
             # The span stays claimed, so that it is left alone for the rest of the drain.
             self.refusal = written.error
         else:
             queue.release(written.span.span)
+
+
+def _unfinished(written: WrittenSpan) -> UnfinishedCall:
+    task = written.span
+    workflow, step = task.queue.workflow, task.step
+    return UnfinishedCall(
+        workflow=workflow.name,
+        step=step.name,
+        status=workflow.statuses[step.from_code].name,
+        run_id=None,
+        runs=task.runs - sum(result.runs for result in written.results),
+        since=written.began,
+        worker=None,
+    )
 
 
 def _log_skipped(claim: Claim, rows: int) -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow import crash_point
-from batchflow.coordinator.piecewise import store_piecewise
-from batchflow.store import StepCommit
+from batchflow.coordinator.piecewise import Piecewise, store_piecewise
+from batchflow.store import SqlStepResult, StepCommit, WriteInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchflow.coordinator.intake import StoreSpan
     from batchflow.coordinator.settlement import SettledChunk
     from batchflow.errors import CommitError
-    from batchflow.store import CommitResult, SqlStepResult, Store
+    from batchflow.store import CommitResult, Store
 
 log = logging.getLogger("batchflow")
 
@@ -56,6 +56,8 @@ class WrittenSpan:
         refused: Whether the store refused some parts.
         error: The last refusal.
         seconds: The time that all of it took.
+        began: When it began.
+        interrupted: Whether the rest of it was interrupted, and is unchanged.
     """
 
     span: StoreSpan
@@ -63,6 +65,8 @@ class WrittenSpan:
     refused: bool
     error: CommitError | None
     seconds: float
+    began: datetime
+    interrupted: bool
 
 
 def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) -> WrittenResults:
@@ -103,14 +107,19 @@ def write_in_store(
         crash_point.reached("after_commit")
         return result
 
-    done = store_piecewise(range(span.first_seq, span.last_seq + 1), commit, _halves_of_range)
+    done = Piecewise[range, SqlStepResult]()
+    interrupted = False
+    try:
+        store_piecewise(range(span.first_seq, span.last_seq + 1), commit, _halves_of_range, done)
+    except WriteInterruptedError:
+        interrupted = True
     seconds = time.monotonic() - began
     results = [result for _, result in done.stored]
     for result in results:
         _log(workflow.name, step.name, result.runs, seconds)
     if done.refused:
         _log_refused(workflow.name, step.name, None)
-    return WrittenSpan(task, results, bool(done.refused), done.error, seconds)
+    return WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)
 
 
 def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:

@@ -7,7 +7,7 @@ from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.stored_run import StoredRun
 from batchflow.store.runs.backlog_counts import BacklogCounts, WorkLeft
-from batchflow.store.runs.commit import CommitResult, StepCommit
+from batchflow.store.runs.commit import CommitResult, StepCommit, WriteInterruptedError
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.store import Store
 
@@ -25,4 +25,5 @@ __all__ = [
     "StoreChange",
     "StoredRun",
     "WorkLeft",
+    "WriteInterruptedError",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Settings
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.spill import SpillFolder
+from batchflow.store.database.thread_work import ThreadWork
 from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.perform import OpenStore, perform
 from batchflow.store.query.described_workflows import described_workflows
@@ -252,10 +254,16 @@ class Store:
 
         Raises:
             CommitError, DiskFullError, StoreError: as for `commit`.
+            WriteInterruptedError: It was interrupted, and nothing is stored.
         """
         log_values = self.connection.log_values
         task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
-        return sql_step.commit_sql_step(self.connection, task, random)
+        with self.connection.doing(ThreadWork()):
+            return sql_step.commit_sql_step(self.connection, task, random)
+
+    def interrupt_sql_step(self, thread: threading.Thread) -> None:
+        """Interrupt the SQL step that a thread executes; repeat it until the step has ended."""
+        self.connection.interrupt((thread,))
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]

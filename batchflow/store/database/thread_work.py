@@ -1,4 +1,4 @@
-"""What one thread does in a store for a caller who may interrupt it."""
+"""The work of one thread in a store, which other threads can interrupt."""
 
 from __future__ import annotations
 

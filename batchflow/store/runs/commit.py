@@ -129,12 +129,18 @@ def commit_steps(
             return _commit_unchanged(connection, pairs, now)
 
 
+class WriteInterruptedError(Exception):
+    """A write was interrupted, and nothing of it is stored."""
+
+
 @contextmanager
 def refusing(connection: Connection) -> Iterator[None]:
     """Raise CommitError for an error of DuckDB if a smaller commit may succeed."""
     try:
         try:
             yield
+        except duckdb.InterruptException as error:
+            raise WriteInterruptedError from error
         except duckdb.Error as error:
             raise refused_commit(error) from cause(error)
     except CommitError:
