@@ -149,7 +149,7 @@ def test_a_reader_spills_to_a_temporary_folder(
 ) -> None:
     file_bench.store.close()
 
-    query = "SELECT current_setting('temp_directory')"
+    query = "SELECT 1"
     one, other = (connect(path).sql(query).to_arrow_reader() for _ in range(2))
     assert [mode(folder) for folder in temporary_folder.iterdir()] == [0o700]
     assert sorted(os.listdir(path.parent)) == [path.name, "tmp"]

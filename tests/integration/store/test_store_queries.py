@@ -241,7 +241,7 @@ def test_an_arrival_knows_where_a_run_has_been(bench: Bench) -> None:
     run = bench.questions.find(bench.run_id(0))
 
     def arrived(status: Status) -> Arrival:
-        return arrival(bench.store.source, bench.workflow, run, status.name)
+        return arrival(bench.store.source, bench.workflow, run, (status.name,))
 
     assert [arrived(status).reached for status in Status] == [True, True, False, False]
     found = arrived(Status.NEW)
