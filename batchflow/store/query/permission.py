@@ -23,6 +23,7 @@ from batchflow.store.query.permitted import (
 from batchflow.store.query.sizes import oversized
 
 _READ_FROM: Final = "TABLE_FUNCTION"
+_RETURN_ROWS: Final = ("unnest", "unlist")
 
 
 def require_reading(query: object, permitted: Permitted = QUERY) -> None:
@@ -61,6 +62,23 @@ def is_one_expression(expression: str) -> bool:
         and tree["from_table"]["type"] == "EMPTY"
         and not any(tree.get(part) for part in parts)
     )
+
+
+def returns_rows(expression: str) -> bool:
+    """Return whether an expression has several values for one row, as ``unnest`` does.
+
+    In a subquery, they are rows of that query.
+    """
+    pending = [parse_tree(f"SELECT\n{expression}\n")["node"]["select_list"]]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, list):
+            pending += part
+        elif isinstance(part, dict) and part.get("class") != "SUBQUERY":
+            if str(part.get("function_name", "")).casefold() in _RETURN_ROWS:
+                return True
+            pending += part.values()
+    return False
 
 
 @lru_cache(maxsize=512)

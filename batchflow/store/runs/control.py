@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState, sources_of
-from batchflow.errors import RunNotFoundError
+from batchflow.errors import RunNotFoundError, StoreError
 from batchflow.operation import ControlReport
 from batchflow.operation.parameters import Params, params_of
 from batchflow.operation.requests import Cancel, ControlRuns, Pause, Resume
@@ -105,10 +105,12 @@ def change_runs(
     with connection.write() as cursor:
         allowed, refused = _choose(cursor, tables, chosen, change.sources)
         if allowed.num_rows and not chosen.dry_run:
-            if change.evaluate is not None:
-                allowed = change.evaluate(cursor, allowed)
-            with staged(cursor, allowed):
-                _change_staged(cursor, tables, change, now, seq_range(allowed), recorded=recorded)
+            evaluate = change.evaluate
+            staging = allowed if evaluate is None else evaluate(cursor, allowed)
+            with staged(cursor, staging):
+                seqs = seq_range(staging)
+                counts = _change_staged(cursor, tables, change, now, seqs, recorded=recorded)
+            _refuse_unequal(tables, {allowed.num_rows, *counts})
             report = ControlReport(change.outcome, allowed.num_rows, refused)
             _log_operation(cursor, tables, chosen, report, now)
             return report
@@ -136,24 +138,37 @@ def _change_staged(
     seqs: tuple[int, int],
     *,
     recorded: bool,
-) -> None:
+) -> set[int]:
+    """Record the change and make it; return how many rows each statement wrote."""
     first, last = seqs
     chosen = f'r.seq = s."#seq" AND r.seq BETWEEN {first} AND {last}'
     run_state = "run_state" if change.run_state is None else literal(change.run_state.name)
+    counts: list[tuple[int]] = []
     if recorded:
-        cursor.execute(
+        counts += cursor.execute(
             f"INSERT INTO {tables.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
             f"SELECT r.seq, status, status, {literal(change.outcome)}, {run_state}, attempt, "
             f"version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
             {"now": now, "reason": change.reason},
-        )
+        ).fetchall()
     crash_point.reached("within_control")
     changes = ", ".join([f"run_state = {run_state}", *change.assignments])
-    cursor.execute(
+    counts += cursor.execute(
         f"UPDATE {tables.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
         f"FROM {STAGED} AS s WHERE {chosen}",
         {"now": now, **({"reason": change.reason} if "$reason" in changes else {})},
-    )
+    ).fetchall()
+    return {count for (count,) in counts}
+
+
+def _refuse_unequal(tables: Tables, counts: set[int]) -> None:
+    """Raise StoreError unless each statement wrote a row for each chosen run."""
+    if len(counts) > 1:
+        raise StoreError(
+            f"The runs of {tables.name!r} can't be changed, and nothing was changed: there would "
+            f"be {min(counts):,} rows in one table and {max(counts):,} in another. Report this as "
+            "a defect of batchflow, with the operation."
+        )
 
 
 def _choose(

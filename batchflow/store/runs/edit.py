@@ -25,7 +25,7 @@ from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.database.store_error import store_error_of
-from batchflow.store.query.permission import is_one_expression, require_reading
+from batchflow.store.query.permission import is_one_expression, require_reading, returns_rows
 from batchflow.store.runs.control import RunChange, change_runs
 from batchflow.store.runs.exact_values import exact_values
 from batchflow.store.schema.layout import EDITED, Layout, quote
@@ -124,8 +124,11 @@ def _checked(name: str, expression: str, layout: Layout) -> None:
     try:
         if is_one_expression(expression):
             require_reading(f"SELECT (\n{expression}\n)")
-            return
-        found = "it is not one SQL expression"
+            if not returns_rows(expression):
+                return
+            found = "it may have several values for one run"
+        else:
+            found = "it is not one SQL expression"
     except QueryError as error:
         found = error.found
     raise QueryError(

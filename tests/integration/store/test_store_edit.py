@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from store_kit import LATER, NOW, Bench, Status, moved
 
 from batchflow.definition.run_state import RunState
-from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.errors import InvalidOptionError, QueryError, StoreError
 from batchflow.operation import ControlReport
+from batchflow.operation.requests import Pause
+from batchflow.store.runs.control import change_runs, pause_change
 
 EDITABLE = [
     state
@@ -85,6 +89,8 @@ def test_what_assigns_no_expression_to_a_field_is_refused(bench: Bench, wrong: A
         "1, 2",
         "select weight",
         "'a', weight = 3",
+        "unnest([10, 20])",
+        "1 + UNLIST([10])",
         "",
     ],
 )
@@ -93,4 +99,22 @@ def test_an_expression_that_fails_or_is_none_changes_nothing(bench: Bench, expre
     with pytest.raises(QueryError, match=r"(run|value) of|runs of 'parcels' can't be edited"):
         bench.questions.edit("true", set={"weight": expression})
     assert bench.rows("weight, version") == [(0, 1), (1, 1), (2, 1)]
+    assert bench.transitions("seq") == []
+
+
+def test_a_subquery_may_unnest_a_list(bench: Bench) -> None:
+    bench.seed(1)
+    expression = "(SELECT max(number) FROM (SELECT unnest([10, 20]) AS number))"
+    assert bench.questions.edit("true", set={"weight": expression}) == edited(1)
+    assert bench.rows("weight") == [(20,)]
+
+
+def test_a_change_with_more_transitions_than_runs_is_rolled_back(bench: Bench) -> None:
+    bench.seed(2)
+    request = Pause(where="true", reason="twice")
+    twice = replace(pause_change(request), evaluate=lambda _, runs: pa.concat_tables([runs, runs]))
+    connection, tables = bench.store.connection, bench.store.tables(bench.workflow)
+    with pytest.raises(StoreError, match="2 rows in one table and 4 in another"):
+        change_runs(connection, tables, request, twice, NOW)
+    assert bench.rows("run_state, version") == [("INITIATED", 1), ("INITIATED", 1)]
     assert bench.transitions("seq") == []
