@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchflow.cli.exit_code import ExitCode
+from batchflow.cli.option_names import with_command_line_names
 from batchflow.cli.output import note, prints_to_stderr
+from batchflow.errors import BatchflowError
 
 if TYPE_CHECKING:
     from batchflow.engine import Engine, Report
@@ -23,6 +25,17 @@ def run_until_idle(engine: Engine, *, quiet: bool, **options: Any) -> Report:
             "Give the same command again to continue; files that were loaded are skipped."
         )
         raise
+
+
+def failure_in_words(error: BaseException) -> str:
+    """Return why a command failed, without values of the user's objects."""
+    match error:
+        case BatchflowError():
+            return with_command_line_names(str(error))
+        case KeyboardInterrupt() | SystemExit():
+            return "A signal ended the command."
+        case _:
+            return f"The command failed with {type(error).__name__}."
 
 
 def exit_code_of(report: Report) -> ExitCode:

@@ -88,7 +88,8 @@ class Report:
             ``"until"``, or ``"stopped"`` by a request or a signal.
         left: The number of runs that a step could be executed for now. It is above 0 only if the
             drain was cut short.
-        newly_paused: The number of runs that were paused in this drain.
+        newly_paused: The number of runs that this drain paused after failures or answers of steps;
+            those that `pause` paused meanwhile are in `paused_before`.
         unfinished_calls: The calls of steps that didn't return before the drain ended.
         older_failures: The number of failures before this drain, of runs that haven't finished.
     """

@@ -122,3 +122,16 @@ def test_a_file_that_is_no_store_exits_with_3(tmp_path: Path, command: Command) 
     outcome = command("status", "--store", "parcels.csv")
     assert outcome.returncode == 3
     assert "not a batchflow store" in outcome.stderr
+
+
+def test_a_failed_load_executes_nothing_and_is_a_json_document(tmp_path: Path) -> None:
+    load_parcels(tmp_path, [1], "--limit", 1)
+    (tmp_path / "empty.csv").touch()
+
+    failed = run_parcels(tmp_path, "--load", "empty.csv", "--foreign-id", "parcel_id", "--json")
+
+    assert failed.returncode == 3
+    result = document(failed)
+    assert (result["load"], result["report"]) == (None, None)
+    assert result["error"].startswith("The file 'empty.csv' is empty: it has 0 bytes.")
+    assert document(run_parcels(tmp_path, "--json"))["report"]["runs"] == 1

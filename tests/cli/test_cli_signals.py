@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import Command, document
+from command_line import GATED, Command, Start, await_line, document
 
 GUESTS = ["run", "gated_pipeline.py:guests", "--store", "guests.duckdb", "--workers", 1]
 
@@ -39,6 +40,21 @@ def test_a_signal_stops_a_run_gracefully_and_the_same_command_continues_it(
     )
     result = document(command("sql", query, "--store", "guests.duckdb", "--json"))
     assert result == [{"all": 600, "once": 600}]
+
+
+def test_a_signal_leaves_a_json_document(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "gated_pipeline.py").write_text(GATED)
+    (tmp_path / "guests.csv").write_text("name\na\nb\n")
+    process = start(*GUESTS, "--load", "guests.csv", "--foreign-id", "name", "--json")
+    await_line(process, "at the gate")
+
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+
+    result = json.loads(output)
+    assert (process.returncode, result["load"]["loaded"]) == (143, 2)
+    assert (result["report"]["ended_by"], result["report"]["left"]) == ("stopped", 2)
+    assert result["error"] == "A signal ended the command."
 
 
 def test_committed_work_of_a_killed_run_can_be_queried(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from batchflow.cli.exit_code import ExitCode
 from batchflow.cli.group import batchflow
+from batchflow.engine import Report
+from batchflow.operation import LoadReport
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -58,3 +61,14 @@ def test_each_exit_code_is_listed() -> None:
         int(code) for row in rows_of("command_line.md", "## Exit codes") for code in row.split(",")
     }
     assert listed == {code.value for code in ExitCode} | {129, 130, 143}
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"), [("key of `report`", Report), ("key of `load`", LoadReport)]
+)
+def test_each_key_of_the_json_is_listed(heading: str, kind: type) -> None:
+    after = (ROOT / "docs/command_line.md").read_text(encoding="utf-8").split(heading, 1)[1]
+    rows = after.split("\n\n", 1)[0].splitlines()[2:]
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    added = {"runs", "paused", "paused_before", "refused"} if kind is Report else set()
+    assert listed == {field.name for field in dataclasses.fields(kind)} | added

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.drain import exit_code_of, run_until_idle
+from batchflow.cli.drain import exit_code_of, failure_in_words, run_until_idle
 from batchflow.cli.load_options import (
     LoadOptions,
     load_options,
@@ -30,6 +31,7 @@ from batchflow.cli.target import Target, TargetType, load_workflows
 from batchflow.cli.time_options import TimeType, time_in_words
 
 if TYPE_CHECKING:
+    from batchflow.definition import AnyWorkflow
     from batchflow.engine import Engine, Report
     from batchflow.operation import LoadReport
 
@@ -70,6 +72,24 @@ class RunOptions:
     quiet: bool
     verbose: bool
     log_values: bool
+
+
+@dataclass
+class RunResult:
+    """The reports of the command so far, also if it fails.
+
+    Attributes:
+        load: The report of the load, if one succeeded.
+        report: The report of the drain, if one ended, also by a signal.
+    """
+
+    load: LoadReport | None = None
+    report: Report | None = None
+
+    def as_dict(self, error: str | None = None) -> dict[str, object]:
+        """Return the document that the command writes, with the error that ended it."""
+        report = None if self.report is None else self.report.as_dict()
+        return {"load": self.load, "report": report, "error": error}
 
 
 @click.command(
@@ -128,7 +148,8 @@ def run(target: Target, **options: Any) -> int:
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
     were paused or wait for a retry, with 4 if --limit, --until or a stop cut it short and runs are
     left, with 3 if the load or the engine failed, and with 75 if another process has the store
-    open. Runs that were paused before don't change the exit code.
+    open. Runs that were paused before don't change the exit code. With --json, a command that fails
+    or that a signal ends also prints what it has done, and the error.
     """
     choices = LoadChoices(
         source=options.pop("source"),
@@ -144,24 +165,40 @@ def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
         names = ", ".join(workflow.name for workflow in workflows)
         raise click.UsageError(f"Choose the workflow to load with --load-into: {names}.")
     configure_logging(quiet=options.quiet, verbose=options.verbose)
+    result = RunResult()
+    try:
+        _execute(workflows, choices, options, result)
+    except BaseException as error:
+        if options.as_json:
+            write_document(result.as_dict(error=failure_in_words(error)))
+        raise
+    assert result.report is not None
+    _write_report(result.report, result, options)
+    return exit_code_of(result.report)
+
+
+def _execute(
+    workflows: Sequence[AnyWorkflow], choices: LoadChoices, options: RunOptions, result: RunResult
+) -> None:
     from batchflow.engine import Engine, EngineConfig
 
     config = EngineConfig(log_values=options.log_values)
     with Engine(options.store, *workflows, workers=options.workers, config=config) as engine:
-        loaded = choices.load(engine)
-        if loaded is not None:
-            _show_load(loaded, quiet=options.quiet)
+        result.load = choices.load(engine)
+        if result.load is not None:
+            _show_load(result.load, quiet=options.quiet)
         if options.until is not None and not options.quiet:
             note(f"Steps are executed until {time_in_words(options.until, datetime.now(UTC))}.")
-        report = run_until_idle(
-            engine,
-            quiet=options.quiet,
-            wait_for_retries=options.wait_for_retries,
-            limit=options.limit,
-            until=options.until,
-        )
-    _write_report(report, loaded, options)
-    return exit_code_of(report)
+        try:
+            run_until_idle(
+                engine,
+                quiet=options.quiet,
+                wait_for_retries=options.wait_for_retries,
+                limit=options.limit,
+                until=options.until,
+            )
+        finally:
+            result.report = engine.last_report
 
 
 def _show_load(loaded: LoadReport, *, quiet: bool) -> None:
@@ -171,9 +208,9 @@ def _show_load(loaded: LoadReport, *, quiet: bool) -> None:
         note(str(loaded))
 
 
-def _write_report(report: Report, loaded: LoadReport | None, options: RunOptions) -> None:
+def _write_report(report: Report, result: RunResult, options: RunOptions) -> None:
     if options.as_json:
-        write_document({"load": loaded, "report": report.as_dict()})
+        write_document(result.as_dict())
     else:
         write(f"{report}\n")
     if report.failures and not options.quiet:
