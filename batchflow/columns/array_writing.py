@@ -16,8 +16,13 @@ import pyarrow as pa
 
 from batchflow.columns.arrays import AnyArray, object_array, one_array
 from batchflow.columns.missing import is_missing, without_nan
-from batchflow.columns.row_order import WrongLengthError, counted_values, in_row_order
-from batchflow.columns.times import in_range
+from batchflow.columns.row_order import (
+    WrongLengthError,
+    counted_values,
+    in_row_order,
+    require_one_column,
+)
+from batchflow.columns.times import has_times_without_zone, in_range
 from batchflow.columns.value_writing import StructSnapshot, WrittenColumn, bounded, write_values
 from batchflow.definition.field_type import FieldType, Kind
 
@@ -33,6 +38,8 @@ def as_column(values: Any, rows: int, field_type: FieldType) -> AnyArray | pa.Ar
     Raises:
         ColumnShapeError: There are more or fewer values than rows, or their order isn't known.
     """
+    if field_type.kind is not Kind.STRUCT:
+        require_one_column(values)
     column = _unchecked_column(values, rows, field_type)
     if len(column) != rows:
         raise WrongLengthError(counted_values(len(column)), rows)
@@ -109,18 +116,12 @@ def _unchecked_column(values: Any, rows: int, field_type: FieldType) -> AnyArray
     if values is None or _is_scalar(values, field_type):
         return object_array([values] * rows)
     column = in_row_order(values, rows)
-    if _has_times_without_zone(column) and field_type.kind in _PLAIN_TIMES:
+    if has_times_without_zone(column) and field_type.kind in _PLAIN_TIMES:
         # A pandas column of a batch's times is as naive as the NumPy column that was read.
         return np.asarray(column)
     if field_type.kind is Kind.FLOAT and hasattr(column, "isna") and hasattr(column, "dtype"):
         return _pandas_floats(column, field_type)
     return to_array(column, rows)
-
-
-def _has_times_without_zone(column: Any) -> bool:
-    """Return whether a pandas column has ``datetime64``, in which batches have times and dates."""
-    dtype = getattr(column, "dtype", None)
-    return hasattr(column, "isna") and isinstance(dtype, np.dtype) and dtype.kind == "M"
 
 
 def _pandas_floats(column: Any, field_type: FieldType) -> AnyArray | pa.Array:

@@ -36,6 +36,16 @@ def changed_in_place(
     return (written, mask) if mask.any() else None
 
 
+def with_unfit(array: AnyArray, column: pa.Array, written: WrittenColumn) -> AnyArray:
+    """Put the values that don't fit, which a read column lacks, into it again."""
+    if written.problems:
+        array = array.copy()
+        for row in written.problems:
+            array[row] = column[row].as_py()
+        array.flags.writeable = False
+    return array
+
+
 def _equal(values: list[Any], stored: pa.Array, field_type: FieldType) -> bool:
     """Return whether Arrow, which compares a column much faster than Python, finds no change."""
     try:

@@ -7,10 +7,16 @@ taken in it, and what has no order is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+_FRAMES: Final = {
+    "pandas": ("DataFrame",),
+    "polars": ("DataFrame",),
+    "pyarrow": ("RecordBatch", "Table"),
+}
 
 
 class ColumnShapeError(ValueError):
@@ -35,6 +41,30 @@ class WrongLengthError(ColumnShapeError):
 
 class UnorderedColumnError(ColumnShapeError):
     """The values of a column aren't in an order that belongs to the runs of the batch."""
+
+
+def require_one_column(column: Any) -> None:
+    """Check that something is no frame, no expression and no array of several dimensions.
+
+    Raises:
+        ColumnShapeError: It is one of these.
+    """
+    kind = type(column)
+    module = kind.__module__.partition(".")[0]
+    if module == "polars" and kind.__name__ in ("Expr", "LazyFrame"):
+        raise ColumnShapeError(
+            f"a Polars {kind.__name__}, which isn't evaluated",
+            "Evaluate it first, as in batch.polars().select(...).to_series().",
+        )
+    if kind.__name__ in _FRAMES.get(module, ()):
+        raise ColumnShapeError(
+            f"a {kind.__name__}, which may have several columns",
+            "Give one of its columns, as in frame['name'].",
+        )
+    if isinstance(column, np.ndarray) and column.ndim > 1:
+        raise ColumnShapeError(
+            f"an array of {column.ndim} dimensions", "Give one of 1, as in values[:, 0]."
+        )
 
 
 def counted_values(count: int) -> str:

@@ -35,6 +35,12 @@ def in_range(times: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.asarray(missing | within)
 
 
+def has_times_without_zone(column: Any) -> bool:
+    """Return whether a pandas column has ``datetime64``, in which batches have times and dates."""
+    dtype = getattr(column, "dtype", None)
+    return hasattr(column, "isna") and isinstance(dtype, np.dtype) and dtype.kind == "M"
+
+
 def to_datetime(value: Any) -> datetime.datetime:
     """Return a datetime of any library as Python's.
 

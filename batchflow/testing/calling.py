@@ -23,6 +23,7 @@ from batchflow.view.context import ChunkContext
 from batchflow.view.run import context_of
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import NullControl
+from batchflow.worker.read_only_hint import add_read_only_hint
 from batchflow.worker.row_session import RowSession, RowStep
 from batchflow.worker.verdict import judge
 
@@ -135,7 +136,11 @@ def _answers_for_batch(
     workflow: Workflow[Any, Any], step: Step, batch: Batch[Any, Any]
 ) -> AnyArray:
     assert step.function is not None
-    answer = step.function(batch)
+    try:
+        answer = step.function(batch)
+    except ValueError as raised:
+        add_read_only_hint(raised)
+        raise
     marks = marks_of(batch)
     verdict = BatchAnswers(step, workflow.statuses).judge(answer, marks)
     errors: list[BaseException] = [error for _, error in marks.errors()]

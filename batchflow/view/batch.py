@@ -7,7 +7,7 @@ import enum
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from batchflow.closest_name import did_you_mean
 from batchflow.columns.array_reading import read_array
 from batchflow.columns.array_writing import as_column, to_array, write_column
 from batchflow.columns.arrays import AnyArray, object_array, one_array
-from batchflow.columns.changes_in_place import changed_in_place
+from batchflow.columns.changes_in_place import changed_in_place, with_unfit
 from batchflow.columns.intervals import holds_durations, with_durations
 from batchflow.columns.row_order import WrongLengthError, counted_values
 from batchflow.columns.value_writing import WrittenColumn
@@ -25,6 +25,7 @@ from batchflow.definition.fields import Field
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.reason import checked_reason
 from batchflow.short_form import counted
+from batchflow.view.batch_access import no_attribute, no_rows, require_name
 from batchflow.view.context import ChunkContext
 from batchflow.view.marks import Marks, as_mask, exception_of
 from batchflow.view.status_codes import StatusCodes, status_codes
@@ -81,6 +82,21 @@ class Batch(Generic[ObjectT, StatusT]):
             )
         super().__setattr__(name, value)
 
+    if not TYPE_CHECKING:  # Type checkers would accept any attribute.
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"A batch has no attribute {name!r}.")
+            raise AttributeError(no_attribute(name, type(self), self._fields))
+
+    def __iter__(self) -> NoReturn:
+        """Raise an error, because a batch has columns and no rows.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(no_rows(self._fields))
+
     def __len__(self) -> int:
         return self._context.chunk.num_rows
 
@@ -95,7 +111,9 @@ class Batch(Generic[ObjectT, StatusT]):
 
         Raises:
             LookupError: There is no such field, or the step doesn't read it.
+            TypeError: The name isn't a text.
         """
+        require_name(name, self._fields)
         if name in self._assigned:
             return self._assigned_array(name)
         if name not in self._read:
@@ -110,6 +128,7 @@ class Batch(Generic[ObjectT, StatusT]):
             LookupError: There is no such field.
             ValueError: There are more or fewer values than runs, or their order isn't known.
         """
+        require_name(name, self._fields)
         self._require_field(name)
         self._assigned[name] = as_column(values, len(self), self._fields[name].type)
 
@@ -283,7 +302,7 @@ class Batch(Generic[ObjectT, StatusT]):
         array = read_array(written.array, field_type)
         if field_type.kind.nested:
             # The step may change these values in place, so they are what is written.
-            self._assigned[name] = array = _with_unfit(array, column, written)
+            self._assigned[name] = array = with_unfit(array, column, written)
         return array
 
 
@@ -310,16 +329,6 @@ def written_by(batch: Batch[Any, Any]) -> list[WrittenField]:
             changed = changed_in_place(values, batch._context.column(name), fields[name].type)
             written += [] if changed is None else [(fields[name], *changed)]
     return written
-
-
-def _with_unfit(array: AnyArray, column: pa.Array, written: WrittenColumn) -> AnyArray:
-    """Put the values that don't fit, which a read column lacks, into it again."""
-    if written.problems:
-        array = array.copy()
-        for row in written.problems:
-            array[row] = column[row].as_py()
-        array.flags.writeable = False
-    return array
 
 
 def _plain_for_frames(table: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import types
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
@@ -14,7 +15,12 @@ import pyarrow as pa
 from batchflow.columns.array_writing import to_array
 from batchflow.columns.arrays import object_array
 from batchflow.columns.missing import is_missing
-from batchflow.columns.row_order import ColumnShapeError, WrongLengthError, counted_values
+from batchflow.columns.row_order import (
+    ColumnShapeError,
+    WrongLengthError,
+    counted_values,
+    require_one_column,
+)
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
 from batchflow.errors import InvalidOutcome
@@ -28,7 +34,7 @@ _INVALID: Final = -2
 _MOST_CODES: Final = 256
 _NUMBERS: Final = (int, float, np.integer, np.floating)
 # Python can iterate over these types, but the items aren't a column.
-_NO_COLUMNS: Final = (type, bytes, bytearray, memoryview, Mapping, Set, pa.Table, pa.RecordBatch)
+_NO_COLUMNS: Final = (type, bytes, bytearray, memoryview, Mapping, Set, types.MethodType)
 _USE_CODES: Final = "; batch.codes(...) takes the codes of statuses"
 
 Codes = npt.NDArray[np.int64]
@@ -67,7 +73,7 @@ class BatchAnswers:
         if answer is not None or not marks.complete:
             codes, answers = self._codes(answer, rows)
         verdict = self._verdict(codes)
-        self._reject_undeclared(verdict, codes, answers, marks)
+        self._reject_undeclared(verdict, codes, answers, marks, isinstance(answer, StatusCodes))
         _apply(marks, verdict, self._step)
         return verdict
 
@@ -80,17 +86,25 @@ class BatchAnswers:
         return verdict
 
     def _reject_undeclared(
-        self, verdict: Verdict, codes: Codes, answers: Any, marks: Marks
+        self, verdict: Verdict, codes: Codes, answers: Any, marks: Marks, as_codes: bool
     ) -> None:
         unmarked = marks.outcomes == UNMARKED
         wrong = np.flatnonzero((verdict.outcomes == Outcome.FAILED) & unmarked)
         for row in wrong.tolist():
             code = codes[row]
-            answered = _one_of(answers, row) if code == _INVALID else self._statuses[code]
-            found = describe_answer(answered, self._step)
-            if _is_number(answered):
-                found += _USE_CODES
+            if code == _INVALID and as_codes:
+                found = (
+                    f"a code outside of 0 to {len(self._statuses) - 1}, the codes of the statuses"
+                )
+            else:
+                found = self._described(_one_of(answers, row), code)
             verdict.invalid[row] = invalid_outcome(self._step, found)
+
+    def _described(self, answered: Any, code: int) -> str:
+        if code != _INVALID:
+            return describe_answer(self._statuses[code], self._step)
+        found = describe_answer(answered, self._step)
+        return found + _USE_CODES if _is_number(answered) else found
 
     def _codes(self, answer: Any, rows: int) -> tuple[Codes, Any]:
         """Return the code for each run, and the answers themselves to describe invalid ones."""
@@ -111,6 +125,7 @@ class BatchAnswers:
             return self._explicit_codes(answer, rows), answer.codes
         if isinstance(answer, enum.Enum | str | int | np.integer):
             return np.full(rows, self._code(answer)), [answer] * rows
+        require_one_column(answer)
         column = to_array(answer, rows)
         if getattr(column, "ndim", 1) != 1:
             raise ColumnShapeError(f"an array of {column.ndim} dimensions", "Give one of 1.")

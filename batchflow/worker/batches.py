@@ -27,6 +27,7 @@ from batchflow.view.context import ChunkContext
 from batchflow.worker.batch_answers import BatchAnswers
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder, abandoned
+from batchflow.worker.read_only_hint import add_read_only_hint
 from batchflow.worker.result_builder import ResultBuilder
 from batchflow.worker.shape_errors import is_of_the_whole
 from batchflow.worker.timing import Slice
@@ -77,6 +78,7 @@ class BatchSession:
                 if is_of_the_whole(error, stop - start):
                     self._fail_all(error)
                     break
+                add_read_only_hint(error)
                 middle = (start + stop) // 2
                 if middle > start:
                     waiting += [(middle, stop), (start, middle)]

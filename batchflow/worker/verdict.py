@@ -92,7 +92,21 @@ def describe_answer(answer: Any, step: Step) -> str:
             f"a member of another {status_type.__name__} than the workflow's, which was defined "
             "again; run the code that defines the workflow again, then open the engine again"
         )
+    if kind is types.MethodType:
+        return f"the method {answer.__func__.__name__!r} itself, which wasn't called"
+    if issubclass(kind, str):
+        return _describe_text(answer, status_type)
     return f"a value of type {class_name(answer)}"
+
+
+def _describe_text(answer: str, status_type: type[enum.Enum]) -> str:
+    # The text itself may be confidential, but the names and values of statuses aren't.
+    for member in status_type:
+        if str.__eq__(answer, member.name):
+            return f"the name of {member.name}; give the member itself"
+        if isinstance(member.value, str) and str.__eq__(answer, member.value):
+            return f"the value of {member.name}; give the member itself, or in a batch its name"
+    return f"a value of type {class_name(answer)}, which isn't the name of a status"
 
 
 def _close(answer: types.CoroutineType[Any, Any, Any]) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from batchflow.columns.array_writing import as_column, write_column
-from batchflow.columns.row_order import UnorderedColumnError, WrongLengthError
+from batchflow.columns.row_order import ColumnShapeError, UnorderedColumnError, WrongLengthError
 from batchflow.columns.value_reading import read_values
 from batchflow.definition import UTC, FieldType, Precision, fields_of
 from kit.colours import Colour
@@ -256,6 +256,21 @@ def test_a_column_of_another_length_is_an_error_with_both_lengths(values: Any) -
 )
 def test_a_column_in_an_unknown_order_is_refused(values: Any) -> None:
     with pytest.raises(UnorderedColumnError, match=r"index|no order"):
+        as_column(values, 2, TYPES["count"])
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.ones((2, 1)), "an array of 2 dimensions"),
+        (pd.DataFrame({"a": [1, 2]}), "a DataFrame, which may have"),
+        (pl.DataFrame({"a": [1, 2]}), "a DataFrame, which may have"),
+        (pa.table({"a": [1, 2]}), "a Table, which may have"),
+        (pl.col("count") + 1, "a Polars Expr, which isn't evaluated"),
+    ],
+)
+def test_what_is_not_one_column_is_refused_as_a_whole(values: Any, found: str) -> None:
+    with pytest.raises(ColumnShapeError, match=found):
         as_column(values, 2, TYPES["count"])
 
 

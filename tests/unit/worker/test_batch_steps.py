@@ -130,6 +130,11 @@ def test_members_that_numpy_turns_into_numbers_or_texts_are_recognised(
         (pa.array(["DONE", "secret", "BAD"]), [1], "a value of type"),
         ([DONE, 1.5, object()], [1, 2], "a value of type"),
         (object(), [0, 1, 2], "a value of type object"),
+        ([].append, [0, 1, 2], "a value of type"),
+        (pl.col("count"), [0, 1, 2], "a Polars Expr, which isn't evaluated"),
+        (pd.DataFrame({"a": [DONE] * 3}), [0, 1, 2], "a DataFrame, which may have several columns"),
+        ("done", [0, 1, 2], "the value of DONE; give the member itself"),
+        ("over", [0, 1, 2], "a value of type str, which isn't the name of a status"),
         (types.MappingProxyType({"DONE": 1}), [0, 1, 2], "a value of type mappingproxy"),
         (frozenset(["DONE", "BAD", "NEW"]), [0, 1, 2], "a value of type frozenset"),
         (np.full((3, 1), DONE), [0, 1, 2], "an array of 2 dimensions"),
@@ -178,7 +183,7 @@ def test_codes_that_are_no_declared_status_fail_their_runs(execute: Execute) -> 
     assert done.to == [None, "DONE", "BAD", None, None]
     assert "NEW, which isn't declared" in done.failures[0][1]
     assert "ELSEWHERE, which isn't declared" in done.failures[3][1]
-    assert "a value of type int" in done.failures[4][1]
+    assert "a code outside of 0 to 3, the codes of the statuses" in done.failures[4][1]
 
 
 @pytest.mark.parametrize("values", [np.array([0.5, 1.0]), ["DONE", "BAD"], [True, False]])
@@ -325,6 +330,37 @@ def test_columns_that_are_read_cannot_be_changed_in_place(execute: Execute) -> N
         return DONE
 
     assert execute(step, items(2), batch=True).outcomes == ["ADVANCED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda b: b.count, "A batch has no attribute 'count'. Read a column as batch['count']; "),
+        (lambda b: b.df, "A batch has no attribute 'df'. Read a column as batch['"),
+        (lambda b: b.wher, "A batch has no attribute 'wher'. Did you mean 'where'?"),
+        (lambda b: b[["count", "name"]], "A batch is indexed by the name of one field, not by a l"),
+        (list, "A batch can't be iterated. Compute with a column, such as batch['"),
+    ],
+)
+def test_a_batch_read_like_a_frame_names_the_remedy(
+    execute: Execute, read: Any, message: str
+) -> None:
+    done = execute(read, items(1), batch=True)
+    assert done.failures[0][1].startswith(message)
+
+
+def test_a_change_of_a_read_array_names_the_remedy(execute: Execute) -> None:
+    def step(batch: Any) -> Any:
+        batch["count"] += 1
+
+    done = execute(step, items(1), batch=True)
+    assert 'assign the column, as in batch["n"] = batch["n"] + 1' in done.failures[0][1]
+
+
+def test_a_method_that_was_not_called_is_named(execute: Execute) -> None:
+    for batch in (True, False):
+        done = execute(lambda made: made.skip, items(1), batch=batch)
+        assert "the method 'skip' itself, which wasn't called; allowed" in done.failures[0][1]
 
 
 def test_values_that_do_not_fit_fail_only_their_runs(execute: Execute) -> None:

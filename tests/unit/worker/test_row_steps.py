@@ -145,7 +145,7 @@ class Unequal:
         (None, "None: it returned nothing"),
         (Status.ELSEWHERE, "ELSEWHERE, which isn't declared"),
         (Stranger.DONE, "a value of type Stranger"),
-        ("DONE", "a value of type str"),
+        ("DONE", "the name of DONE; give the member itself"),
         (1, "a value of type int"),
         ([Status.DONE], "a value of type list"),
         (Unequal(), "a value of type Unequal"),
