@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # The headings of right-aligned columns.
 _NUMBERS: Final = frozenset({"runs", "seconds", "runs/s", "failures"})
+# Of a failure's message, where a line of a terminal or a notebook shows it.
+_SAMPLE_CHARACTERS: Final = 80
 
 Cells: TypeAlias = tuple[str, ...]
 """A heading, or a row, of a table."""
@@ -139,15 +141,19 @@ class Report:
         return asdict(self) | {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
+        return self.text(_SAMPLE_CHARACTERS)
+
+    def text(self, sample_characters: int | None = None) -> str:
+        """Return the report as text, with at most so many characters of each failure's message."""
         parts = [self.headline]
-        parts += [_text_table(heading, rows) for heading, rows in self._tables()]
+        parts += [_text_table(heading, rows) for heading, rows in self._tables(sample_characters)]
         parts.append(self._before_in_words())
         return "\n\n".join(part for part in parts if part)
 
     def _repr_html_(self) -> str:
         tables = "".join(
             html_table(heading, rows, [at for at, name in enumerate(heading) if name in _NUMBERS])
-            for heading, rows in self._tables()
+            for heading, rows in self._tables(_SAMPLE_CHARACTERS)
         )
         before = self._before_in_words()
         after = f"<p>{escaped(before)}</p>" if before else ""
@@ -181,7 +187,7 @@ class Report:
         text = "; ".join(part for part in parts if part)
         return f"From before this drain: {text}." if text else ""
 
-    def _tables(self) -> list[tuple[Cells, list[Cells]]]:
+    def _tables(self, sample_characters: int | None) -> list[tuple[Cells, list[Cells]]]:
         tables: list[tuple[Cells, list[Cells]]] = [
             (
                 ("status", "run state", "runs"),
@@ -197,10 +203,19 @@ class Report:
             ),
             (
                 ("failures", "error", "sample"),
-                [(f"{f.count:,}", f.type, f.sample[:80]) for f in self.failures],
+                [
+                    (f"{f.count:,}", f.type, _cut(f.sample, sample_characters))
+                    for f in self.failures
+                ],
             ),
         ]
         return [_without_empty_columns(heading, rows) for heading, rows in tables if rows]
+
+
+def _cut(text: str, most: int | None) -> str:
+    """Return a text on one line, with a mark where it is cut."""
+    line = " ".join(text.split())
+    return line if most is None or len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _runs_in_words(runs: int, one: str, several: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -212,6 +213,7 @@ def _write_report(report: Report, result: RunResult, options: RunOptions) -> Non
     if options.as_json:
         write_document(result.as_dict())
     else:
-        write(f"{report}\n")
+        # A file has room for whole messages.
+        write(f"{report if sys.stdout.isatty() else report.text()}\n")
     if report.failures and not options.quiet:
         note(f"List the failures with: batchflow errors --store {shlex.quote(str(options.store))}")

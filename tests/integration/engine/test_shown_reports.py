@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
+from batchflow.engine.report import FailureReport, Report
 from batchflow.testing import inline_engine
 from kit.things import Thing, load, things
 
@@ -48,3 +49,14 @@ def test_a_long_predicate_is_shortened_in_the_message() -> None:
                 refused()
             assert "nmuber IN (0, 1" in str(raised.value)
             assert len(str(raised.value)) < 1_000
+
+
+def test_a_long_message_of_a_failure_is_cut_visibly_and_whole_as_text() -> None:
+    message = "no price\nfor this country" + " at all" * 30
+    failure = FailureReport("things", "0f", "ValueError", 1, message)
+    report = Report((), (), (failure,), 1.0, 0, "idle", 0, 0, 0)
+
+    last = str(report).splitlines()[-1]
+    assert last.endswith("…")
+    assert "no price for this country at all" in last
+    assert report.text().endswith(" ".join(message.split()))
