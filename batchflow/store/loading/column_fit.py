@@ -22,6 +22,7 @@ from batchflow.store.loading.exact_cast import (
     computed_once,
     exact,
     no_match,
+    number_castable,
     parts_of,
     round_trip,
     without_empty,
@@ -79,7 +80,7 @@ def _integer(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
     if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
         return round_trip(source, field_type, value)
     if source.id == "varchar":
-        return castable(without_empty(value), field_type, no_match(value, _INTEGER_TEXT))
+        return number_castable(value, field_type, _INTEGER_TEXT)
     return None
 
 
@@ -103,7 +104,7 @@ def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
     if source.id == "varchar":
         # A cast would round further digits away.
         pattern = rf"\s*[+-]?\d*(\.\d{{0,{field_type.arrow.scale}}}0*)?\s*"
-        return castable(without_empty(value), field_type, no_match(value, pattern))
+        return number_castable(value, field_type, pattern)
     return None
 
 
@@ -168,9 +169,11 @@ def _from_json(field_type: FieldType, value: str) -> Fit | None:
         return None
     if field_type.kind is not Kind.STR:
         return computed_once(f"({text})", item, inner)
-    # DuckDB doesn't keep how a number with a fraction is written.
-    fraction = f"regexp_matches(CAST({value} AS VARCHAR), '^-?[0-9]+[.eE]')"
-    return Fit(f"({text})", fraction)
+    # Within a document, DuckDB doesn't keep how a number with a fraction, an object or a list is
+    # written. It keeps the whole document.
+    is_column = value.startswith('"')
+    changed = r"^-?[0-9]+[.eE]" if is_column else r"^(-?[0-9]+[.eE]|[{\[])"
+    return Fit(f"({text})", f"regexp_matches(CAST({value} AS VARCHAR), {literal(changed)})")
 
 
 def _parsed(field_type: FieldType, shape: str, given: str) -> Fit | None:

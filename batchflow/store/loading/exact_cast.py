@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
 
 from batchflow.definition.fields import FieldType
 from batchflow.store.schema.layout import literal
+
+# Larger exponents than these leave the range of every field, unless all digits are zeros.
+_WITH_EXPONENT: Final = r"\s*([+-]?)(\d+)\.?(\d*)[eE]([+-]?0*\d{1,3})\s*"
+_SHORT_WITH_EXPONENT: Final = r"-?[0-9.]{1,16}[eE][+-]?\d{1,3}"
+_MOST_ZEROS: Final = 1_000
+_ZEROS: Final = f"repeat('0', {_MOST_ZEROS})"
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,38 @@ def without_empty(value: str) -> str:
     """Return the SQL of a text, with NULL for an empty one."""
     # A quoted empty cell of a CSV file is an empty text. Other fields read it as no value.
     return f"nullif({value}, '')"
+
+
+def without_exponent(value: str) -> str:
+    """Return the SQL of a text, with a number like ``1.5e-2`` written out as ``0.015``.
+
+    DuckDB's casts of numbers with exponents round, and overflow where the result would fit.
+    """
+    sign, whole, fraction, exponent = (
+        f"regexp_extract({value}, {literal(_WITH_EXPONENT)}, {group})" for group in range(1, 5)
+    )
+    digits = f"({_ZEROS} || {whole} || {fraction} || {_ZEROS})"
+    point = f"({_MOST_ZEROS} + length({whole}) + coalesce(TRY_CAST({exponent} AS INTEGER), 0))"
+    before = f"ltrim(left({digits}, {point}), '0')"
+    after = f"rtrim(substr({digits}, {point} + 1), '0')"
+    return (
+        f"CASE WHEN regexp_full_match({value}, {literal(_WITH_EXPONENT)}) "
+        f"THEN {sign} || '0' || {before} || '.' || {after} ELSE {value} END"
+    )
+
+
+def number_castable(value: str, field_type: FieldType, pattern: str) -> Fit:
+    """Accept a text that matches a pattern of exact numbers, or is one of them with an exponent."""
+    if value.startswith('"'):
+        plain = without_exponent(value)
+        return castable(without_empty(plain), field_type, no_match(plain, pattern))
+    # DuckDB binds what is within nested lambdas many times, so this has to be short there. Numbers
+    # of 15 digits differ if their doubles do.
+    cast = f"TRY_CAST({value} AS {field_type.sql})"
+    same = f"CAST({cast} AS DOUBLE) = TRY_CAST({value} AS DOUBLE)"
+    short = f"regexp_full_match({value}, {literal(_SHORT_WITH_EXPONENT)})"
+    misfit = f"{no_match(value, pattern)} AND NOT coalesce({short} AND {same}, false)"
+    return castable(without_empty(value), field_type, f"({misfit})")
 
 
 def no_match(value: str, pattern: str) -> str:

@@ -10,6 +10,9 @@ from batchflow.store.schema.layout import literal
 FILE: Final = "#batchflow_file"
 """The column of the path of a row's file."""
 
+WRITTEN: Final = "#batchflow_written"
+"""The column of a row as its file has it, if the format has records of text."""
+
 NAMED: Final = f"hive_partitioning = false, filename = {literal(FILE)}"
 """The options of DuckDB's readers that add the column FILE, and nothing else of the path."""
 
@@ -25,7 +28,8 @@ class FileShape(Protocol):
     def table(self, files: str) -> str:
         """Return the SQL of the rows of files of this shape, with the column FILE.
 
-        It may also have columns that state whether the value of another column is refused.
+        It may also have the column WRITTEN, and columns that state whether the value of another
+        column is refused.
 
         Args:
             files: The files, as SQL.

@@ -53,6 +53,7 @@ class ReadTable:
         folders: The columns of text of the fields that only the folders of its files state, by
             field.
         refused: The columns that state whether the value of a column is refused, by that column.
+        written: The column of the row as its file has it, if there is one.
         of_files: Whether it has the column FILE.
     """
 
@@ -61,6 +62,7 @@ class ReadTable:
     columns: Mapping[str, DuckDBPyType]
     folders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    written: str | None = None
     of_files: bool = False
 
 
@@ -153,15 +155,19 @@ class _Fitting:
         self._add(f"CAST({self._case('{1}')} AS SMALLINT)", MISFIT)
         found = f"left(CAST({{2}} AS VARCHAR), {SHOWN_CHARACTERS})" if self._log_values else "NULL"
         self._add(f"CAST({self._case(found)} AS VARCHAR)", FOUND)
-        parts = ", ".join(f"{quote(name)} := {raw}" for name, raw in self._raw.items())
         misfit = " OR ".join(f"({misfit})" for misfit, *_ in self._misfits)
-        record = f"CAST(to_json(struct_pack({parts})) AS VARCHAR)"
-        self._add(f"CASE WHEN {misfit} THEN {record} END", RECORD)
+        self._add(f"CASE WHEN {misfit} THEN {self._record()} END", RECORD)
         if self._table.of_files:
             self._add(quote(FILE), FILE)
         before = "".join(f", {each}" for each in self._computed_before)
         table = f"(SELECT *{before} FROM {self._table.table})" if before else self._table.table
         return f"(SELECT {', '.join(self._values)} FROM {table})"
+
+    def _record(self) -> str:
+        if self._table.written is not None:
+            return f"CAST({quote(self._table.written)} AS VARCHAR)"
+        parts = ", ".join(f"{quote(name)} := {raw}" for name, raw in self._raw.items())
+        return f"CAST(to_json(struct_pack({parts})) AS VARCHAR)"
 
     def _add(self, value: str, name: str) -> None:
         self._values.append(f"{value} AS {quote(name)}")

@@ -6,8 +6,8 @@ from typing import Final
 
 from batchflow.store.schema.layout import literal
 
-LONG_NUMBER: Final = r"[0-9][0-9.]{15}"
-"""Matches where a record may have a number with more digits than a DOUBLE keeps."""
+LONG_NUMBER: Final = r"[0-9][0-9.]{15}|[0-9][eE]-[0-9]{3}"
+"""Matches where a record may have a number that a DOUBLE doesn't keep: a long or a tiny one."""
 
 # A match is all text up to the next number outside of strings, or up to the end.
 _UP_TO_NUMBER: Final = r'((?:"(?:[^"\\]|\\.)*"|[^"0-9-]|-I)*)(-?[0-9][0-9.eE+-]*|\z)'

@@ -13,10 +13,17 @@ from batchflow.errors import SourceError
 from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
-from batchflow.store.loading.file_shape import FILE, FileShape, escaped, files_in_sql, refused_marks
+from batchflow.store.loading.file_shape import (
+    FILE,
+    WRITTEN,
+    FileShape,
+    escaped,
+    files_in_sql,
+    refused_marks,
+)
 from batchflow.store.loading.fitted_table import ReadTable, Wanted
 from batchflow.store.loading.source_csv import csv_problem, csv_shape
-from batchflow.store.loading.source_json import json_shapes
+from batchflow.store.loading.source_json import json_problem, json_shapes
 from batchflow.store.loading.source_parquet import parquet_shapes
 from batchflow.store.schema.layout import literal, quote
 
@@ -103,6 +110,7 @@ def read_files(
     relation = cursor.sql(f"FROM {table}")
     columns = dict(zip(relation.columns, relation.types, strict=True))
     refused = refused_marks(columns)
+    written = WRITTEN if columns.pop(WRITTEN, None) else None
     for name in (FILE, *refused.values()):
         del columns[name]
     own = set(map(str.lower, columns))
@@ -115,7 +123,7 @@ def read_files(
             for name, column in stated.items()
         )
         table = f"(SELECT *, {', '.join(values)} FROM {table})"
-    return ReadTable(label, table, columns, stated, refused, of_files=True)
+    return ReadTable(label, table, columns, stated, refused, written, of_files=True)
 
 
 def is_repeatable(path: str) -> bool:
@@ -149,7 +157,7 @@ def _text(text: str | None) -> str:
 
 def problem_of_file(error: Exception) -> str:
     """Return what is wrong with a file, without its content."""
-    return csv_problem(error) or message_of(error)
+    return csv_problem(error) or json_problem(error) or message_of(error)
 
 
 def _found(cursor: Cursor, path: str) -> list[str]:

@@ -12,16 +12,23 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from batchflow.definition.fields import Field, Kind
+from batchflow.definition.fields import Field, FieldType, Kind
 from batchflow.errors import SourceError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import refuse_twice
-from batchflow.store.loading.file_shape import FILE, NAMED, files_in_sql, refused_mark
+from batchflow.store.loading.file_shape import FILE, NAMED, WRITTEN, files_in_sql, refused_mark
 from batchflow.store.loading.json_text import LONG_NUMBER, with_quoted_numbers
 from batchflow.store.schema.layout import literal, quote
 
 _FILE: Final = quote(FILE)
+_WRITTEN: Final = quote(WRITTEN)
+# These keep how a number is spelled.
+_SPELLED: Final = frozenset({Kind.STR, Kind.BYTES})
 _FRACTION: Final = r"^-?[0-9]+[.eE]"
+_ANY_FRACTION: Final = r"[:,\[]\s*-?[0-9]+[.eE]"
+_MALFORMED: Final = re.compile(
+    r"Malformed JSON in file .*at byte (\d+) in (?:line|record/value) (\d+): ([^.\n]+)\."
+)
 _NESTED: Final = r"^[{\[]"
 _UNCOMMON_AFTER_KEY: Final = r"\s*:\s*(-?[0-9]+[.eE]|[{\[])"
 # A key may also be written with escapes.
@@ -33,7 +40,8 @@ class _Keys:
     """The keys of a file's records, by how their values are read.
 
     Attributes:
-        texts: Those of text fields and of the foreign ids, where a number's spelling matters.
+        texts: Those of fields of text or bytes, and of the foreign ids, where a number's spelling
+            matters.
         scalars: Those of other fields with single values.
         nested: Those of fields with other values inside.
         others: All other keys.
@@ -53,15 +61,32 @@ class JsonShape:
         keys: The keys of its records.
         uncommon: Whether a record may have a number whose digits DuckDB would change, or an object
             or a list in place of a text.
+        numbers: The pattern of records whose numbers are put into quotes.
     """
 
     keys: _Keys
     uncommon: bool
+    numbers: str
 
     def table(self, files: str) -> str:
         """Return the SQL of the rows of files: nested fields as JSON, all others as text."""
         rows = _rows(files)
-        return _careful(rows, self.keys) if self.uncommon else _plain(rows, self.keys)
+        if not self.uncommon:
+            return _plain(rows, self.keys)
+        return _careful(rows, self.keys, self.numbers)
+
+
+def json_problem(error: Exception) -> str | None:
+    """Return what is wrong with a JSON file; None if DuckDB doesn't state it."""
+    found = _MALFORMED.search(str(error))
+    if found is None:
+        return None
+    byte, following, problem = found.groups()
+    # DuckDB names the number of the record after it.
+    return (
+        f"record {int(following) - 1:,} isn't valid JSON: {problem} at byte {int(byte):,} of the "
+        "record; correct the record"
+    )
 
 
 def json_shapes(
@@ -79,11 +104,13 @@ def json_shapes(
         SourceError: A record isn't an object, or has a key twice.
     """
     kinds = {field.name: field.type.kind for field in fields} | {foreign_id: Kind.STR}
-    texts = [name for name, kind in kinds.items() if kind is Kind.STR]
+    texts = [name for name, kind in kinds.items() if kind in _SPELLED]
+    within = any(_contains_texts(field.type) for field in fields)
+    numbers = f"{LONG_NUMBER}|{_ANY_FRACTION}" if within else LONG_NUMBER
     names = quote("names")
     # Records with the same keys are grouped first, because a record's own list is slow to check.
     other = f"CASE WHEN len({names}) = 0 THEN json_type(json) <> 'OBJECT' ELSE false END"
-    uncommon = f"bool_or(regexp_matches(json, {literal(_uncommon(texts))}))"
+    uncommon = f"bool_or(regexp_matches(json, {literal(_uncommon(texts, numbers))}))"
     alike = (
         f"SELECT {_FILE}, {names}, {uncommon} AS uncommon, bool_or({other}) AS other FROM "
         f"(SELECT {_FILE}, json, json_keys(json) AS {names} FROM {_rows(files_in_sql(paths))}) "
@@ -93,17 +120,22 @@ def json_shapes(
         f"SELECT {_FILE}, flatten(list({names})), bool_or(other), bool_or(uncommon), "
         f"bool_or(len({names}) <> len(list_distinct({names}))) FROM ({alike}) GROUP BY ALL"
     ).fetchall()
-    # A file without a record has no row.
+    # A file without a record has no row. Its records have every key.
     of_files = {path: (set(keys), *marks) for path, keys, *marks in found}
-    return [_shape(path, kinds, *of_files.get(path, _NO_RECORDS)) for path in paths]
+    no_records = (kinds.keys(), False, False, False)
+    return [
+        JsonShape(*_shape(path, kinds, *of_files.get(path, no_records)), numbers) for path in paths
+    ]
 
 
-_NO_RECORDS: Final = (frozenset[str](), False, False, False)
+def _contains_texts(field_type: FieldType) -> bool:
+    return any(child.kind in _SPELLED or _contains_texts(child) for _, child in field_type.children)
 
 
 def _shape(
     path: str, kinds: Mapping[str, Kind], found: Set[str], other: bool, uncommon: bool, twice: bool
-) -> JsonShape:
+) -> tuple[_Keys, bool]:
+    """Return the keys of a file, and whether it may have a value that DuckDB would change."""
     if other:
         raise SourceError(f"The file {path!r} has a record that isn't a JSON object.")
     if twice:
@@ -113,17 +145,17 @@ def _shape(
     refuse_twice(path, sorted(found))
     keys = _sorted(sorted(found), kinds)
     # Numbers were looked for after the names as the workflow spells them.
-    return JsonShape(keys, uncommon or not kinds.keys() >= set(keys.texts))
+    return keys, (uncommon or not kinds.keys() >= set(keys.texts))
 
 
 def _rows(files: str) -> str:
     return f"read_json_objects({files}, {NAMED})"
 
 
-def _uncommon(texts: Sequence[str]) -> str:
+def _uncommon(texts: Sequence[str], numbers: str) -> str:
     """Return the pattern of records with a value that DuckDB might change."""
     keys = [re.escape(json.dumps(name, ensure_ascii=False)) for name in texts]
-    return f"{LONG_NUMBER}|({'|'.join((*keys, _ESCAPED_KEY))}){_UNCOMMON_AFTER_KEY}"
+    return f"{numbers}|({'|'.join((*keys, _ESCAPED_KEY))}){_UNCOMMON_AFTER_KEY}"
 
 
 def _sorted(keys: Sequence[str], kinds: Mapping[str, Kind]) -> _Keys:
@@ -136,7 +168,7 @@ def _sorted(keys: Sequence[str], kinds: Mapping[str, Kind]) -> _Keys:
         kind = lowered.get(key.lower())
         if kind is None:
             others.append(key)
-        elif kind is Kind.STR:
+        elif kind in _SPELLED:
             texts.append(key)
         else:
             (nested if kind.nested else scalars).append(key)
@@ -150,13 +182,13 @@ def _plain(rows: str, keys: _Keys) -> str:
     }
     read = f"from_json(json, {_structure(shapes)})"
     columns = [*(_part("read", key) for key in shapes), *_others(keys)]
-    return f"(SELECT {', '.join(columns)} FROM (SELECT {_FILE}, {read} AS read FROM {rows}))"
+    return f"(SELECT {', '.join(columns)} FROM (SELECT {_FILE}, json, {read} AS read FROM {rows}))"
 
 
-def _careful(rows: str, keys: _Keys) -> str:
+def _careful(rows: str, keys: _Keys, numbers: str) -> str:
     """Return the SQL of rows in which numbers may have to be quoted."""
     quoted = (
-        f"CASE WHEN {_as_written('json', 'given', keys.texts)} "
+        f"CASE WHEN {_as_written('given', keys.texts, numbers)} "
         f"THEN {with_quoted_numbers('json')} ELSE json END"
     )
     shapes = {
@@ -187,9 +219,9 @@ def _text(key: str) -> str:
     )
 
 
-def _as_written(record: str, given: str, texts: Sequence[str]) -> str:
+def _as_written(given: str, texts: Sequence[str], numbers: str) -> str:
     """Return the condition that a record has a number whose digits DuckDB might change."""
-    parts = [f"regexp_matches({record}, {literal(LONG_NUMBER)})"]
+    parts = [f"regexp_matches(json, {literal(numbers)})"]
     for key in texts:
         value = f"struct_extract({given}, {literal(key)})"
         parts.append(f"coalesce(regexp_matches({value}, {literal(_FRACTION)}), false)")
@@ -206,4 +238,4 @@ def _part(struct: str, key: str) -> str:
 
 
 def _others(keys: _Keys) -> list[str]:
-    return [*(f"NULL AS {quote(key)}" for key in keys.others), _FILE]
+    return [*(f"NULL AS {quote(key)}" for key in keys.others), f"json AS {_WRITTEN}", _FILE]

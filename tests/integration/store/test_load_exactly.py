@@ -245,6 +245,36 @@ def test_an_object_or_a_list_is_no_text(nested: str, tmp_path: Path) -> None:
         stored(text_file(tmp_path / "a.jsonl", records), "key")
 
 
+SMALL = [("0.01", "0.01"), ("1e2", "100"), ("-1.50E-1", "-0.15"), ("0.001", None), ("1e-400", None)]
+
+
+@pytest.mark.parametrize(("written", "value"), SMALL)
+def test_a_json_number_has_the_same_fate_beside_any_other(
+    written: str, value: str | None, tmp_path: Path
+) -> None:
+    for beside in ("1", "12345678901234567890"):
+        record = f'{{"key": 1.50, "money":{written}, "number": 1e1, "text": {beside}}}'
+        with opened(Record) as loader:
+            path = text_file(tmp_path / "a.jsonl", record)
+            loader.load(path, foreign_id="key", on_invalid="skip")
+
+            assert loader.column("money") == ([] if value is None else [Decimal(value)])
+            rejected = [row["record"] for row in loader.query("FROM batchflow.rejected")]
+            assert rejected == ([record] if value is None else [])
+
+
+def test_the_record_that_is_no_json_is_named(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "a.jsonl", '{"key": "a"}\n{"key": "b",,}\n')
+
+    with pytest.raises(SourceError, match=r"record 2 isn't valid JSON: unexpected character"):
+        stored(path, "key")
+
+
+def test_a_number_with_an_exponent_is_exact_within_a_document(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "a.jsonl", '{"key": "a", "inner": {"money": 1.5e1}}')
+    assert stored(path, "inner") == [{"money": Decimal(15), "text": None}]
+
+
 def test_json_within_csv_keeps_its_escapes_and_digits(tmp_path: Path) -> None:
     inner = '{"money": 1234567890123456.78, "text": "line\\nnext \\u00e9 \\"q\\""}'
     quoted = inner.replace('"', '""')

@@ -159,11 +159,17 @@ def test_a_file_that_cannot_be_read_is_named(lines: Loader, tmp_path: Path) -> N
     assert lines.column("seq") == []
 
 
-def test_an_empty_json_file_has_no_columns(lines: Loader, tmp_path: Path) -> None:
-    paths = write(tmp_path, {**DRIFT["json"], "b.json": b""})
+@pytest.mark.parametrize("empty", [b"[]", b" \n"])
+def test_an_json_file_without_records_has_no_rows(
+    lines: Loader, tmp_path: Path, empty: bytes
+) -> None:
+    paths = write(tmp_path, {**DRIFT["json"], "b.json": empty})
 
-    with pytest.raises(SourceError, match=r"b\.json' has no column 'name' .*it has no columns"):
-        lines.load(paths)
+    report = lines.load(paths)
+
+    assert report.loaded > 0
+    assert len(report.files) == len(paths)
+    assert lines.load(write(tmp_path, {"z.jsonl": empty})).loaded == 0
 
 
 def test_only_files_with_troubled_rows_are_staged(
