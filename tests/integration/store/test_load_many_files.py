@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_read_is_named(lines: Loader, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("empty", [b"[]", b" \n"])
-def test_an_json_file_without_records_has_no_rows(
+def test_a_json_file_without_records_has_no_rows(
     lines: Loader, tmp_path: Path, empty: bytes
 ) -> None:
     paths = write(tmp_path, {**DRIFT["json"], "b.json": empty})
