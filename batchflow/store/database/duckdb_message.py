@@ -59,7 +59,7 @@ _KIND: Final = re.compile(r"\A([A-Z][\w ]{1,30} Error): ")
 # DuckDB also uses this kind for settings and for whole files.
 _NOT_A_VALUE: Final = re.compile(
     r"Invalid Input Error: (Cannot change configuration|CSV Error|Malformed JSON in file|"
-    r"No magic bytes|Values were not provided)"
+    r"No magic bytes|Values were not provided|File '[^']*' too small to be a Parquet file\Z)"
 )
 _ABOUT_A_FILE: Final = re.compile(
     r"\A[\w ]+ Error: (?:Failed to commit: )?Could not (?:\w+ ){1,3}file \""
@@ -143,7 +143,9 @@ def _phrase(kind: str, text: str) -> str:
     to = f" to {types[-1]}" if types and kind == "Conversion Error" else ""
     place = _PLACE.search(text)
     where = f" {place[0]}" if place else ""
-    return f"{_ABOUT_VALUES.get(kind, _ANOTHER_VALUE)}{to}{where} ({kind})"
+    if kind not in _ABOUT_VALUES:
+        return f"{_ANOTHER_VALUE}{where} ({kind})"
+    return f"{_ABOUT_VALUES[kind]}{to}{where}"
 
 
 def _first_lines(text: str) -> str:

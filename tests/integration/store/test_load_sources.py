@@ -206,6 +206,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no json": (lambda f: written(f, "a.json", '{"name": '), "can't be read"),
     "empty csv": (lambda f: written(f, "a.csv", ""), "is empty: it has 0 bytes"),
     "empty json": (lambda f: written(f, "a.json", ""), "is empty: it has 0 bytes"),
+    "short parquet": (lambda f: written(f, "a.parquet", "PAR1"), "too small to be a Parquet file"),
     "empty parquet": (lambda f: written(f, "a.parquet", ""), "is empty: it has 0 bytes"),
     "two statements": (lambda f: "SELECT 1; SELECT 2", "not a single query"),
     "statement that writes": (
