@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
+from batchflow.definition.bare_decorator import with_parentheses
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.declaration import Declaration, StepBuilder, listed
 from batchflow.definition.fields import Field, fields_of
@@ -160,6 +161,7 @@ class Workflow(Generic[ObjectT, StatusT]):
             )
         return self._fields[name]
 
+    @with_parentheses
     def step(
         self,
         from_status: StatusT,
@@ -187,6 +189,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         """
         return self._decorator(StepKind.ROW, from_status, to, options)
 
+    @with_parentheses
     def batch_step(
         self,
         from_status: StatusT,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batchflow.access.listening import Listen
 from batchflow.coordinator.config import CoordinatorConfig
+from batchflow.errors import DefinitionError
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT
 
 
@@ -36,3 +37,19 @@ class EngineConfig(CoordinatorConfig):
     serve: bool = True
     query_timeout_seconds: float = 600.0
     listen: Listen | None = None
+
+
+def checked_config(config: object) -> EngineConfig:
+    """Return an engine's configuration, which is the default if there is none.
+
+    Raises:
+        DefinitionError: It is something else.
+    """
+    if config is None:
+        return EngineConfig()
+    if not isinstance(config, EngineConfig):
+        raise DefinitionError(
+            f"The config of the engine is of type {type(config).__name__}. Give "
+            "bf.EngineConfig(...) with the options by name."
+        )
+    return config

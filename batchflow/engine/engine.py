@@ -10,7 +10,7 @@ from batchflow.coordinator import Coordinator, DrainOptions
 from batchflow.engine.arguments import checked_limit, checked_until
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.checked_workflows import checked_workflows
-from batchflow.engine.config import EngineConfig
+from batchflow.engine.config import EngineConfig, checked_config
 from batchflow.engine.drains import Drains
 from batchflow.engine.news import CommitNews
 from batchflow.engine.open_engines import close_replaced, forget, is_top_level, keep_open, remember
@@ -72,7 +72,7 @@ class Engine(Operations, Questions):
         if at_top_level:
             close_replaced(path)
         self._clock = clock or SystemClock()
-        self._config = config or EngineConfig()
+        self._config = checked_config(config)
         self._store = Store.open(
             path,
             workflows,

@@ -10,6 +10,7 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.catalog import FoundRun
+from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.known_names import members_of, members_of_log, sentence, unknown_name
 from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tree, type_of
 from batchflow.store.query.permission import require_reading, require_text
@@ -263,8 +264,9 @@ def condition(where: str) -> str:
 
 def refused_predicate(tables: Tables, where: str, found: str) -> QueryError:
     """Build the error that says what DuckDB found, and which columns there are."""
+    hint = quoting_hint(where, found, tables.column_names)
     return QueryError(
-        f"The predicate {_shown(where)!r} can't be executed: {sentence(found)} The runs of "
+        f"The predicate {_shown(where)!r} can't be executed: {sentence(found)}{hint} The runs of "
         f"{tables.name!r} have the columns {', '.join(tables.column_names)}.",
         found=found,
     )

@@ -25,6 +25,7 @@ from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.database.store_error import store_error_of
+from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.permission import is_one_expression, require_reading, returns_rows
 from batchflow.store.runs.control import RunChange, change_runs
 from batchflow.store.runs.exact_values import exact_values
@@ -131,8 +132,10 @@ def _checked(name: str, expression: str, layout: Layout) -> None:
             found = "it is not one SQL expression"
     except QueryError as error:
         found = error.found
+    columns = layout.column_names
     raise QueryError(
-        f"The value of {name!r} is {expression!r}, which can't be executed: {found}. Give one SQL "
-        f"expression over the columns {', '.join(layout.column_names)}.",
+        f"The value of {name!r} is {expression!r}, which can't be executed: {found}."
+        f"{quoting_hint(expression, found, columns)} Give one SQL expression over the columns "
+        f"{', '.join(columns)}.",
         found=found,
     )

@@ -12,6 +12,7 @@ from batchflow.definition.step import Step
 from batchflow.errors import DefinitionError, QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
+from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import STEP
 from batchflow.store.runs.commit import refusing
@@ -67,7 +68,7 @@ def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) 
 
 def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
     # Before DuckDB binds them, which may execute a part.
-    refused = list(_refused_expressions(task.step))
+    refused = list(_refused_expressions(task.step, task.layout.column_names))
     if refused:
         yield from (f"Workflow {task.layout.name!r}: {problem}" for problem in refused)
         return
@@ -82,7 +83,7 @@ def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
         )
 
 
-def _refused_expressions(step: Step) -> Iterator[str]:
+def _refused_expressions(step: Step, columns: Iterable[str]) -> Iterator[str]:
     """Yield each expression that does more than compute a value from the store."""
     given = {f"the value of {name!r}": text for name, text in step.set_expressions.items()}
     if step.status_expression is not None:
@@ -91,4 +92,8 @@ def _refused_expressions(step: Step) -> Iterator[str]:
         try:
             require_reading(f"SELECT (\n{expression}\n)", STEP)
         except QueryError as error:
-            yield f"step {step.name!r} has an expression for {what} that can't be executed: {error}"
+            hint = quoting_hint(expression, error.found, columns)
+            yield (
+                f"step {step.name!r} has an expression for {what} that can't be executed: "
+                f"{error}{hint}"
+            )

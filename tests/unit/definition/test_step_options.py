@@ -214,3 +214,11 @@ def test_resources_and_transitions_are_kept_by_the_workflow() -> None:
     assert workflow.resources == {"db": dict}
     assert workflow.record_transitions is False
     assert Workflow("things", Thing, Status).record_transitions is True
+
+
+@pytest.mark.parametrize("name", ["step", "batch_step"])
+def test_a_decorator_without_its_parentheses_is_refused_with_the_right_form(name: str) -> None:
+    with pytest.raises(
+        DefinitionError, match=rf"Write @workflow\.{name}\(status, to=next_status\)"
+    ):
+        getattr(Workflow("things", Thing, Status), name)(move)
