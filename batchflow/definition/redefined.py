@@ -7,6 +7,13 @@ from typing import Final
 RUN_AGAIN: Final = "run the code that defines the workflow again, then open the engine again"
 
 
+def is_another(found: type, expected: type) -> bool:
+    """Return whether a class isn't the one that a workflow has, by its name or its definition."""
+    return found is not expected and (
+        found.__name__ != expected.__name__ or is_redefined(found, expected)
+    )
+
+
 def is_redefined(found: type, expected: type) -> bool:
     """Return whether a class is another definition of the one that a workflow has.
 

@@ -62,6 +62,13 @@ def require_flag(value: object, option: str) -> None:
         raise InvalidOptionError(f"{option} is {value!r}; give True or False.", option=option)
 
 
+def whole_number(given: object, option: str) -> int:
+    """Return a whole number, also one of NumPy's."""
+    if isinstance(given, SupportsIndex) and not isinstance(given, bool):
+        return operator.index(given)
+    raise InvalidOptionError(f"{option} is {given!r}; give a whole number.", option=option)
+
+
 def require_choice(value: object, allowed: tuple[str, ...], option: str) -> None:
     """Raise InvalidOptionError unless an option has one of the allowed values."""
     if value not in allowed:

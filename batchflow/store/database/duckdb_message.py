@@ -55,11 +55,14 @@ _ABOUT_VALUES: Final = {
     "Mismatch Type Error": "a value is of another type",
 }
 _ANOTHER_VALUE: Final = "a value isn't accepted"
+_OUT_OF_MEMORY: Final = "Out of Memory Error"
+_MORE_MEMORY: Final = "(EngineConfig(memory_limit=…) raises the limit)"
 _KIND: Final = re.compile(r"\A([A-Z][\w ]{1,30} Error): ")
 # DuckDB also uses this kind for settings and for whole files.
 _NOT_A_VALUE: Final = re.compile(
     r"Invalid Input Error: (Cannot change configuration|CSV Error|Malformed JSON in file|"
-    r"No magic bytes|Values were not provided|File '[^']*' too small to be a Parquet file\Z)"
+    r"No magic bytes|Values were not provided|Parameter argument/count mismatch|"
+    r"File '[^']*' too small to be a Parquet file\Z)"
 )
 _ABOUT_A_FILE: Final = re.compile(
     r"\A[\w ]+ Error: (?:Failed to commit: )?Could not (?:\w+ ){1,3}file \""
@@ -72,6 +75,9 @@ _TO_TYPE: Final = re.compile(
 _PLACE: Final = re.compile(r"in file \"[^\"\n]*\", (?:at byte \d+ )?in \w+(?:/\w+)? \d+")
 # DuckDB adds an excerpt of the SQL, and advice in its own terms.
 _NOT_SHOWN: Final = ("LINE ", "Possible ", "See also", "*", "^", "  ")
+# Settings can't be changed by a query.
+_SENTENCE: Final = re.compile(r"(?<=[.!])\s+")
+_SETS: Final = re.compile(r"\bSET \w+")
 # A row of a CSV file, which may have several lines.
 _ROW: Final = re.compile(
     r"Original Line: .*\n(?=Expected Number|Value with|Maximum line|Invalid unicode|The |Error )",
@@ -151,7 +157,10 @@ def _phrase(kind: str, text: str) -> str:
 def _first_lines(text: str) -> str:
     text = _ROW_TO_THE_END.sub("", _ROW.sub("", text))
     shown = [line for line in text.splitlines() if line.strip() and not line.startswith(_NOT_SHOWN)]
-    return " ".join(" ".join(shown[:3]).split())[:MOST_CHARACTERS]
+    first, *others = _SENTENCE.split(" ".join(" ".join(shown[:3]).split()))
+    advised = [each for each in others if not _SETS.search(each)]
+    memory = [_MORE_MEMORY] if _kind(text) == _OUT_OF_MEMORY else []
+    return " ".join([first, *advised, *memory])[:MOST_CHARACTERS]
 
 
 def _scrubbed(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from batchflow.definition.redefined import is_redefined
+from batchflow.definition.redefined import is_another
 from batchflow.errors import LoadError
 from batchflow.store.schema.layout import AnyWorkflow
 
@@ -33,7 +33,7 @@ def _known(workflow: AnyWorkflow, at: enum.Enum | str) -> enum.Enum | str:
     """Return the name of a member of another enum, such as where a description has made its own."""
     expected = workflow.status_type
     if isinstance(at, enum.Enum) and not isinstance(at, expected):
-        return at if is_redefined(type(at), expected) else at.name
+        return at if is_another(type(at), expected) else at.name
     return at
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import duckdb
 
 from batchflow.errors import BatchflowError, QueryError
+from batchflow.operation.options import whole_number
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, message_of
@@ -123,12 +124,22 @@ class Relation:
         return self._other(self._around(f"SELECT {', '.join(expressions)} FROM"))
 
     def order(self, expressions: str) -> Self:
-        """Sort by SQL expressions, like ``"total DESC, run_id"``."""
+        """Sort by SQL expressions, like ``"total DESC, run_id"``.
+
+        Raises:
+            QueryError: They aren't SQL text.
+        """
+        require_text(expressions, "order")
         return self._narrowed(f"ORDER BY {expressions}")
 
     def limit(self, rows: int, offset: int = 0) -> Self:
-        """Keep at most so many rows, after the first ``offset`` rows."""
-        return self._narrowed(f"LIMIT {int(rows)} OFFSET {int(offset)}")
+        """Keep at most so many rows, after the first ``offset`` rows.
+
+        Raises:
+            InvalidOptionError: One of them isn't a whole number.
+        """
+        kept, first = whole_number(rows, "rows"), whole_number(offset, "offset")
+        return self._narrowed(f"LIMIT {kept} OFFSET {first}")
 
     def aggregate(self, expressions: str, group: str = "ALL") -> Relation:
         """Aggregate by SQL expressions, grouped by those of them that aggregate nothing."""

@@ -41,7 +41,7 @@ def oversized(calls: Iterable[Mapping[str, Any]]) -> str | None:
             return f"it uses {name}() with a width that isn't a constant below 10,000"
         if name in _CHARACTERS | _RESIZED | _SERIES:
             most = MOST_CHARACTERS if name in _CHARACTERS else MOST_ITEMS
-            size = _series(arguments, most) if name in _SERIES else _size(name, arguments)
+            size = _series(name, arguments, most) if name in _SERIES else _size(name, arguments)
             if size is None or size > most:
                 return f"it uses {name}() with {_remedy(name, most)}"
             sizes.append(size)
@@ -68,12 +68,14 @@ def _size(name: str, arguments: Sequence[Mapping[str, Any]]) -> int | None:
     return size * max(1, len(_text(arguments[0]) or "")) if name == "repeat" else size
 
 
-def _series(arguments: Sequence[Mapping[str, Any]], most: int) -> int | None:
+def _series(name: str, arguments: Sequence[Mapping[str, Any]], most: int) -> int | None:
     """Return how many items a list has; what has no more than a stored value counts as few."""
     bounds = [_integer(each) for each in arguments]
     if all(bound is not None for bound in bounds):
         first, last, step = _bounds([bound for bound in bounds if bound is not None])
-        return abs(last - first) // max(1, abs(step)) + 1
+        # Only range() leaves out its last bound. DuckDB refuses a step of 0.
+        end = last if name == "range" else last + (1 if step > 0 else -1)
+        return len(range(first, end, step or 1))
     known = (bound is not None and abs(bound) <= most for bound in bounds)
     if all(small or _is_length(each) for small, each in zip(known, arguments, strict=True)):
         return 1

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from batchflow.definition import RunState
+from batchflow.definition.redefined import is_another
 from batchflow.errors import InvalidOptionError, RunUnreachableError
 from batchflow.store.query.arrival import arrival
 
@@ -36,8 +37,12 @@ def awaited_statuses(workflow: AnyWorkflow, status: Awaited) -> tuple[str, ...]:
             "status is empty; give a status, several, or None for the end of the run.",
             option="status",
         )
-    names = [each.name if isinstance(each, enum.Enum) else each for each in given]
-    return tuple(workflow.status_names[workflow.code_of(name)] for name in names)
+    expected = workflow.status_type
+    known = [
+        each.name if isinstance(each, enum.Enum) and not is_another(type(each), expected) else each
+        for each in given
+    ]
+    return tuple(workflow.status_names[workflow.code_of(each)] for each in known)
 
 
 class News(Protocol):

@@ -166,3 +166,14 @@ def test_stopping_twice_is_harmless(engine: bf.Engine) -> None:
     engine.start()
     engine.stop()
     engine.stop()
+
+
+def test_a_member_of_another_enum_is_not_awaited(engine: bf.Engine) -> None:
+    class Level(enum.Enum):
+        DONE = "done"
+
+    run_id = engine.trigger("a", Thing(1))
+    with pytest.raises(bf.DefinitionError, match=r"Level\.DONE.* is not a status of Stage"):
+        engine.wait(run_id, Level.DONE, timeout_seconds=0)  # type: ignore[arg-type]
+    with pytest.raises(bf.DefinitionError, match=r"Level\.DONE.* is not a status of Stage"):
+        engine.trigger("b", Thing(1), at=Level.DONE)

@@ -79,3 +79,27 @@ def test_the_file_that_a_commit_could_not_write_is_named() -> None:
         "No space left on device"
     )
     assert "/data/a.duckdb.wal" in message_of(refused)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            duckdb.OutOfMemoryException("Out of Memory Error: no block\n\nPossible solutions:\n*"),
+            "no block (EngineConfig(memory_limit=…) raises the limit)",
+        ),
+        (
+            duckdb.BinderException('Binder Error: Too deep. Use "SET max_depth TO x" to go on.'),
+            "Too deep.",
+        ),
+        (
+            duckdb.InvalidInputException(
+                "Invalid Input Error: Parameter argument/count mismatch, identifiers of the excess "
+                "parameters: 2"
+            ),
+            "Parameter argument/count mismatch, identifiers of the excess parameters: 2",
+        ),
+    ],
+)
+def test_advice_that_cannot_be_followed_is_replaced(error: duckdb.Error, shown: str) -> None:
+    assert message_of(error) == shown

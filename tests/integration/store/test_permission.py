@@ -145,6 +145,8 @@ def test_a_source_in_sql_is_refused_before_anything_is_read() -> None:
         "SELECT repeat('x', range) FROM range(9)",
         "SELECT lpad('x', 1_000_000_000, 'y')",
         "SELECT list_sum(range(1_000_000_000))",
+        "SELECT len(range(10_001))",
+        "SELECT len(generate_series(0, 10_000))",
         "SELECT len(generate_series(0, range)) FROM range(1_000_000, 1_000_009)",
         "SELECT list_resize([1], 100_000_000)",
         "SELECT format('{:1000000000}', 1)",
@@ -163,6 +165,8 @@ def test_a_query_makes_no_value_beyond_the_memory_limit(bench: Bench, query: str
     [
         "SELECT repeat('-', 80), lpad('7', 10, '0'), lpad('8', 10, '0'), printf('%05d', 3)",
         "SELECT label, range(len(label)), range(1, length(label) + 1), range(5) FROM parcels.runs",
+        "SELECT len(range(10_000)), range(5, 1)",
+        "SELECT generate_series(10_000, 1, -1)",
         "SELECT sum(range) FROM range(1_000_000)",
         "PIVOT parcels.runs ON status IN ('NEW') USING count(*)",
         "SELECT list_transform([1, 2], lambda x: x + 1), [x * 2 FOR x IN [1, 2]]",

@@ -166,3 +166,14 @@ def test_a_predicate_that_is_no_condition_is_refused(bench: Bench, where: str, k
 def test_a_predicate_of_any_form_chooses_runs(bench: Bench, where: str) -> None:
     bench.seed(2)
     assert len(bench.questions.runs(where, [True] if where == "?" else None)) == 2
+
+
+def test_an_order_is_sql_text_and_a_limit_a_whole_number(bench: Bench) -> None:
+    bench.seed(3)
+    runs = bench.questions.runs()
+    with pytest.raises(QueryError, match="order is of type list; give SQL text"):
+        runs.order(["seq"])  # type: ignore[arg-type]
+    for wrong in (2.7, True, "2"):
+        with pytest.raises(InvalidOptionError, match=r"rows is .*; give a whole number"):
+            runs.limit(wrong)  # type: ignore[arg-type]
+    assert len(runs.order("seq").limit(np.int64(2), offset=1).fetchall()) == 2
