@@ -19,6 +19,14 @@ PUBLIC = {"_exit", "_repr_html_", "_fields", "_replace", "_asdict"}
 TESTED_THERE = {
     # Each call of it is a round trip, which the test counts.
     "integration/access/test_one_interface.py": {"_connected"},
+    # The moment between two statements can't be met by a signal.
+    "integration/access/test_interruption.py": {"_store", "_works"},
+    # Limits that the test lowers, and what a load does for each file.
+    "integration/store/test_load_many_files.py": {
+        "_MOST_READ_BYTES",
+        "_SMALL_BYTES",
+        "_stage_file",
+    },
     # Limits that the test lowers.
     "integration/engine/test_how_far.py": {"_LINES_EVERY_SECONDS"},
     "integration/store/test_trigger_one.py": {
