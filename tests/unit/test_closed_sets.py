@@ -37,6 +37,7 @@ SUBSETS = {
     "columns.array_writing._NUMPY": "Any other pair is converted through Python values.",
     "columns.array_writing._SAFE_CASTS": "Any other kind takes exactly its own Arrow type.",
     "definition.run_state.RUNNABLE": "It is the set of states for which `runnable` is true.",
+    "store.loading.source_json._SPELLED": "A value of any other kind has no spelling to keep.",
     "store.runs.exact_values._CONDITIONS": "Any other pair is exact, or is checked outside DuckDB.",
     "store.runs.exact_values._EXACT": "The values of any other pair are checked outside DuckDB.",
     "store.runs.prune.PRUNABLE": "It is computed from `RunState.finished`.",
