@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from batchflow.errors import QueryError
 
 _LOOK_SECONDS: Final = 0.05
+_CLOSING_SECONDS: Final = 2.0
 # A client that takes no rows for so long loses its place to a query that waits for one.
 _SLOW_SECONDS: Final = 1.0
 
@@ -191,11 +192,11 @@ class QueryWatch:
         return self._closed
 
     def close(self) -> None:
-        """End all queries, and the thread."""
+        """End all queries, and the thread, which goes on alone if DuckDB takes long to end one."""
         with self._news:
             self._closed = True
             self._news.notify_all()
-        self._thread.join()
+        self._thread.join(_CLOSING_SECONDS)
 
     def _has_place(self, query: WatchedQuery) -> bool:
         return self._waiting[0] is query and len(self._watched) < self._most
@@ -208,9 +209,18 @@ class QueryWatch:
                     self._end_if_due(query)
                 self._end_slowest()
                 self._release_ended()
-            for query in self._watched:
+            while self._watched:
+                self._end_for_close()
+                self._news.wait(_LOOK_SECONDS)
+
+    def _end_for_close(self) -> None:
+        for query in self._watched:
+            if query.ended:
+                # Once more, as DuckDB forgets an interruption that came before it began.
+                query.interrupt()
+            else:
                 query.end(self._ended("the engine closes the store"))
-            self._release_ended()
+        self._release_ended()
 
     def _end_if_due(self, query: WatchedQuery) -> None:
         if query.ended:

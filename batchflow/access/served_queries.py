@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from batchflow.access.query_watch import QueryWatch, WatchedQuery
 from batchflow.access.wire import SentQuery, unpacked_query, with_columns
-from batchflow.store.database.instance import Cursor
+from batchflow.store.database.instance import Cursor, interrupt
 from batchflow.store.query.local_source import LocalRows
 from batchflow.store.query.relation import BATCH_ROWS, executing
 
@@ -77,7 +77,7 @@ class ServedQueries:
 
     def _bound(self, query: WatchedQuery, sent: SentQuery) -> LocalRows:
         def begun(cursor: Cursor) -> None:
-            query.holds(cursor.interrupt, cursor.close)
+            query.holds(partial(interrupt, cursor), cursor.close)
 
         return self._store.source.bind(sent.query, sent.params, begun)
 

@@ -16,7 +16,7 @@ from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
 from batchflow.store.database.checkpoint import checkpoint, journal_of
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
-from batchflow.store.database.instance import MEMORY, Cursor
+from batchflow.store.database.instance import MEMORY, Cursor, interrupt
 from batchflow.store.database.open_file import OpenFile
 from batchflow.store.database.store_error import (
     clause_of,
@@ -201,7 +201,7 @@ class Connection:
             if work is not None:
                 work.interrupt()
             elif cursor is not None:
-                cursor.interrupt()
+                interrupt(cursor)
 
     def _work(self) -> ThreadWork:
         """Return the work of the calling thread, or one that nothing interrupts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,6 +84,15 @@ def attach(root: Cursor, path: str, catalog: str, *, read_only: bool = False) ->
     file = "'" + path.replace("'", "''") + "'"
     mode = ", READ_ONLY" if read_only else ""
     root.execute(f"ATTACH {file} AS {catalog} (TYPE duckdb{mode})")
+
+
+def interrupt(cursor: Cursor) -> None:
+    """Interrupt what a cursor executes, from any thread.
+
+    A cursor that is closed, maybe at this moment, executes nothing.
+    """
+    with suppress(duckdb.Error):
+        cursor.interrupt()
 
 
 def in_memory() -> Cursor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import duckdb
 
-from batchflow.store.database.instance import Cursor
+from batchflow.store.database.instance import Cursor, interrupt
 
 
 class ThreadWork:
@@ -33,9 +33,7 @@ class ThreadWork:
         with self._lock:
             self._interrupted = True
             for cursor in () if self._shielded else self._cursors:
-                # A cursor that is closed executes nothing.
-                with suppress(duckdb.Error):
-                    cursor.interrupt()
+                interrupt(cursor)
 
     def check(self) -> None:
         """Raise InterruptException if the work was interrupted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -12,7 +13,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.parameters import Params
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
-from batchflow.store.database.instance import Cursor
+from batchflow.store.database.instance import Cursor, interrupt
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.parse_tree import ONLY_READS
 from batchflow.store.query.permission import require_reading
@@ -44,7 +45,8 @@ class LocalSource:
     def _read(self, query: str, params: Params, action: Callable[[LocalRows], ResultT]) -> ResultT:
         cursor = self._connection.reader()
         return interruptible(
-            lambda: action(LocalRows(cursor, bound(cursor, query, params))), cursor.interrupt
+            lambda: action(LocalRows(cursor, bound(cursor, query, params))),
+            partial(interrupt, cursor),
         )
 
     def bind(
@@ -75,7 +77,7 @@ class LocalRows:
 
     def interrupt(self) -> None:
         """End the query's execution, from any thread."""
-        self._cursor.interrupt()
+        interrupt(self._cursor)
 
     def close(self) -> None:
         """Close the query's cursor; its rows can't be read any more."""
