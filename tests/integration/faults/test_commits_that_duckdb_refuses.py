@@ -104,7 +104,7 @@ def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_succeed(path
     with open_store(path, WORKFLOW, memory_limit="60MB") as store:
         load(store, rows)
         wide = pa.array([f"{number:>04000d}" for number in range(rows)])
-        with pytest.raises(bf.CommitError, match="could not allocate .*memory_limit") as caught:
+        with pytest.raises(bf.CommitError, match=r"could not allocate .*memory_limit") as caught:
             committed(store, priced(store, 0, rows, label=wide))
         assert "\n" not in str(caught.value)
         assert store.counts().select("status, runs").fetchall() == [("NEW", rows)]
