@@ -1,7 +1,10 @@
 # make demo        set up and run the demo: a million orders through a workflow
 # make test        set up and run the tests of the code
 # make check       lint, types, import contracts, and the tests of the documentation and of its types
-# make crash-test  kill thirty coordinators and sixty workers, and check that nothing is lost
+# make crash-test  create faults for real, kill thirty coordinators and sixty workers, and check that
+#                  nothing is lost
+# make fuzz        try random steps, values, files and queries (BATCHFLOW_FUZZ=100 for a hundred
+#                  times as many)
 # make wheel-test  build the wheel and run the tests against it, outside the source tree
 #                  (TESTS=tests/unit for some of them)
 # make bench       measure the speed table, 1M runs a row, into .benchmarks/speed.json
@@ -23,7 +26,8 @@ BENCH ?=
 NIGHTS ?=
 SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
-CODE_TESTS := tests/unit tests/integration tests/cli tests/fuzz
+CODE_TESTS := tests/unit tests/integration tests/cli --ignore=tests/integration/faults
+FAULT_TESTS := tests/crash tests/integration/faults
 PARALLEL := --numprocesses=2 --dist=worksteal
 BENCH_VENV := .venv-bench
 
@@ -31,7 +35,7 @@ BENCH_VENV := .venv-bench
 # the whole package again, which doubles the time that it takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check crash-test wheel-test bench nights sabotage soak clean
+.PHONY: demo test check crash-test fuzz wheel-test bench nights sabotage soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
@@ -48,8 +52,11 @@ check: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) tests/docs tests/typing
 
 crash-test: $(VENV)/.ready-dev
-	$(BIN)/pytest $(PARALLEL) -m "not alone" tests/crash
-	$(BIN)/pytest -m alone tests/crash
+	$(BIN)/pytest $(PARALLEL) -m "not alone" $(FAULT_TESTS)
+	$(BIN)/pytest -m alone $(FAULT_TESTS)
+
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/pytest $(PARALLEL) tests/fuzz
 
 # What is measured is what a user gets: in an environment with the core dependencies alone, since
 # PyArrow imports pandas wherever it finds it, in each worker.
