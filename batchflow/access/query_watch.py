@@ -210,17 +210,11 @@ class QueryWatch:
                 self._end_slowest()
                 self._release_ended()
             while self._watched:
-                self._end_for_close()
+                for query in self._watched:
+                    # Repeated, as DuckDB forgets an interruption that came before it began.
+                    query.end(self._ended("the engine closes the store"))
+                self._release_ended()
                 self._news.wait(_LOOK_SECONDS)
-
-    def _end_for_close(self) -> None:
-        for query in self._watched:
-            if query.ended:
-                # Once more, as DuckDB forgets an interruption that came before it began.
-                query.interrupt()
-            else:
-                query.end(self._ended("the engine closes the store"))
-        self._release_ended()
 
     def _end_if_due(self, query: WatchedQuery) -> None:
         if query.ended:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import batchflow as bf
+from kit.things import Stage, Thing
 
 ENDLESS = "(SELECT count(*) FROM range(1_000_000_000) a, range(1_000_000_000) b)"
 GRACE_SECONDS = 0.2
-
-
-class Stage(enum.Enum):
-    NEW = 1
-    DONE = 2
-
-
-@dataclass
-class Thing:
-    number: int = 0
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ ROUNDS = int(os.environ.get("BATCHFLOW_SABOTAGE", "1"))
 NEIGHBOURS = 24
 MOST_SECONDS = 90
 
-# After these, the step's result arrives all the same.
+# The result of the step arrives after these, too.
 HARMLESS = {
     Sabotage.TRUNCATES_FILES,
     Sabotage.STOPS_WORKER,
