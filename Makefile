@@ -1,6 +1,6 @@
 # make demo        set up and run the demo: a million orders through a workflow
 # make test        set up and run the tests of the code
-# make check       lint, types, import contracts, and the tests of the documentation and of its types
+# make check       lint, types, import contracts, and the tests of the documentation
 # make crash-test  create faults for real, kill thirty coordinators and sixty workers, and check that
 #                  nothing is lost
 # make fuzz        try random steps, values, files and queries (BATCHFLOW_FUZZ=100 for a hundred
@@ -49,7 +49,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(PARALLEL) tests/docs tests/typing
+	$(BIN)/pytest $(PARALLEL) tests/docs
 
 crash-test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) -m "not alone" $(FAULT_TESTS)
