@@ -253,7 +253,7 @@ def _lists(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     array = pa.ListArray.from_arrays(
         pa.array(offsets), written.array, type=field_type.arrow, mask=mask
     )
-    return WrittenColumn(array, _of_parents(written.problems, offsets, "item"))
+    return WrittenColumn(array, problems_of_parents(written.problems, offsets, "item"))
 
 
 def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
@@ -263,8 +263,8 @@ def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
         [item for value in filled for item in value.values()], field_type.child("value")
     )
     offsets, mask = _offsets(values)
-    problems = _of_parents(items.problems, offsets, "value")
-    problems.update(_of_parents(keys.problems, offsets, "key"))
+    problems = problems_of_parents(items.problems, offsets, "value")
+    problems.update(problems_of_parents(keys.problems, offsets, "key"))
     if keys.problems:
         # A map's keys can't be null, and these rows are meaningless anyway.
         kept = [None if row in problems else value for row, value in enumerate(values)]
@@ -281,7 +281,8 @@ def _offsets(values: Sequence[Any]) -> tuple[np.ndarray[Any, np.dtype[np.int32]]
     return offsets, pa.array([value is None for value in values], pa.bool_())
 
 
-def _of_parents(problems: dict[int, str], offsets: Any, part: str) -> dict[int, str]:
+def problems_of_parents(problems: dict[int, str], offsets: Any, part: str) -> dict[int, str]:
+    """Return the problems of items as problems of the lists that have them."""
     parents = np.searchsorted(offsets, list(problems), side="right") - 1
     found: Iterable[tuple[int, str]] = zip(parents.tolist(), problems.values(), strict=True)
     return {row: f"{text} as {part}" for row, text in found}
