@@ -20,6 +20,7 @@ import pyarrow as pa
 from batchflow.columns.class_names import class_name
 from batchflow.columns.misfit import Misfit
 from batchflow.columns.missing import is_missing
+from batchflow.columns.own_attributes import extra_attribute
 from batchflow.columns.size_limits import (
     ColumnTooLargeError,
     are_all,
@@ -228,9 +229,20 @@ def _structs(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
         parts.append(part.array)
         bad = {**part.problems, **_nulls_inside(column, missing, child)}
         problems.update({row: f"{found} as {name!r}" for row, found in bad.items()})
+    problems.update(_with_extra_attributes(values, field_type))
     mask = pa.array(missing, pa.bool_())
     array = pa.StructArray.from_arrays(parts, fields=list(field_type.arrow), mask=mask)
     return WrittenColumn(array, problems)
+
+
+def _with_extra_attributes(values: Sequence[Any], field_type: FieldType) -> dict[int, str]:
+    names = [name for name, _ in field_type.children]
+    extra = ((row, extra_attribute(value, names)) for row, value in enumerate(values))
+    return {
+        row: f"{describe(values[row])} with the extra attribute {name!r}"
+        for row, name in extra
+        if name is not None
+    }
 
 
 def _part(value: Any, position: int, name: str) -> Any:
