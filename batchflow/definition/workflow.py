@@ -6,7 +6,6 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
-from batchflow.definition.bare_decorator import with_parentheses
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.declaration import Declaration, StepBuilder, listed
 from batchflow.definition.fields import Field, fields_of
@@ -20,6 +19,7 @@ from batchflow.definition.options import (
     workflow_problems,
 )
 from batchflow.definition.status_set import StatusSet, StatusT, described
+from batchflow.definition.statuses_given import with_statuses
 from batchflow.definition.step import Step, StepKind
 from batchflow.errors import DefinitionError
 
@@ -161,7 +161,7 @@ class Workflow(Generic[ObjectT, StatusT]):
             )
         return self._fields[name]
 
-    @with_parentheses
+    @with_statuses("@workflow.step(status, to=next_status)")
     def step(
         self,
         from_status: StatusT,
@@ -189,7 +189,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         """
         return self._decorator(StepKind.ROW, from_status, to, options)
 
-    @with_parentheses
+    @with_statuses("@workflow.batch_step(status, to=next_status)")
     def batch_step(
         self,
         from_status: StatusT,
@@ -213,6 +213,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         """
         return self._decorator(StepKind.BATCH, from_status, to, options)
 
+    @with_statuses("workflow.sql_step(status, to=next_status), without a function and")
     def sql_step(
         self,
         from_status: StatusT,

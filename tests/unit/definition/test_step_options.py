@@ -216,9 +216,21 @@ def test_resources_and_transitions_are_kept_by_the_workflow() -> None:
     assert Workflow("things", Thing, Status).record_transitions is True
 
 
-@pytest.mark.parametrize("name", ["step", "batch_step"])
-def test_a_decorator_without_its_parentheses_is_refused_with_the_right_form(name: str) -> None:
-    with pytest.raises(
-        DefinitionError, match=rf"Write @workflow\.{name}\(status, to=next_status\)"
-    ):
-        getattr(Workflow("things", Thing, Status), name)(move)
+@pytest.mark.parametrize("name", ["step", "batch_step", "sql_step"])
+@pytest.mark.parametrize(
+    ("args", "options", "found"),
+    [
+        ((move,), {}, "with a function instead of a status"),
+        ((move,), {"to": Status.B}, "with a function instead of a status"),
+        ((), {"to": Status.B}, "without the status whose runs the step takes"),
+        ((Status.A, Status.B), {}, "with several statuses, but without 'to='"),
+        ((Status.A,), {"chunk_rows": 2}, "without 'to', the statuses that the step may return"),
+    ],
+)
+def test_a_step_without_its_statuses_is_refused_with_the_right_form(
+    name: str, args: tuple[Any, ...], options: dict[str, Any], found: str
+) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        getattr(Workflow("things", Thing, Status), name)(*args, **options)
+    assert str(raised.value).startswith(f"{name!r} is called {found}. Write ")
+    assert f"workflow.{name}(status, to=next_status)" in str(raised.value)
