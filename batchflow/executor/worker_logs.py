@@ -67,7 +67,7 @@ class WorkerLogs:
         """Handle the last records of a worker that has ended, and close its pipe."""
         if worker_log.descriptor < 0:
             return
-        self._ignore(worker_log)
+        self._selector.unregister(worker_log.descriptor)
         if self._lock.acquire(timeout=_PATIENCE_SECONDS):
             try:
                 worker_log.handle_available()
@@ -90,14 +90,7 @@ class WorkerLogs:
                 for key, _ in events:
                     if key.data is None:
                         return
-                    if not key.data.handle_available():
-                        # A step has closed the worker's end, which would be readable for ever.
-                        self._ignore(key.data)
-
-    def _ignore(self, worker_log: WorkerLog) -> None:
-        # The other thread may have done it already.
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(worker_log.descriptor)
+                    key.data.handle_available()
 
 
 class WorkerLog:
@@ -107,14 +100,14 @@ class WorkerLog:
         self.descriptor = descriptor
         self._buffer = bytearray()
 
-    def handle_available(self) -> bool:
-        """Handle what the pipe has now, up to its size; return False at the pipe's end."""
+    def handle_available(self) -> None:
+        """Handle what the pipe has now, up to its size."""
         if self.descriptor < 0:
-            return True
+            return
         try:
             data = os.read(self.descriptor, _PIPE_BYTES)
         except BlockingIOError:
-            return True
+            return
         self._buffer += data
         for frame in self._frames():
             try:
@@ -122,7 +115,6 @@ class WorkerLog:
             except Exception:
                 # A step has written to the pipe, or a handler of the user's fails.
                 log.debug("A log record of a worker couldn't be handled.", exc_info=True)
-        return bool(data)
 
     def close(self) -> None:
         """Close the pipe; a second call does nothing."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.columns.value_writing import write_values
@@ -30,51 +28,24 @@ def is_made_per_run(field: Field) -> bool:
     return field.default_factory is not None and field.default_factory not in _CONSTANT
 
 
-def run_default(field: Field) -> str:
-    """Return the column of RUN_DEFAULTS with a field's defaults, quoted."""
-    return quote(f"#default_{field.column}")
-
-
-def stage_run_defaults(
-    cursor: Cursor,
-    fields: Sequence[Field],
-    rows: int,
-    taken: Mapping[str, npt.NDArray[np.bool_]],
-) -> None:
+def stage_run_defaults(cursor: Cursor, fields: Sequence[Field], rows: int) -> None:
     """Create the table RUN_DEFAULTS: in each of its rows the factories of fields are called once.
-
-    Args:
-        cursor: The transaction's cursor.
-        fields: The fields with factories.
-        rows: The number of rows.
-        taken: Which rows take the default, by the column of a field that others have a value for;
-            the factory isn't called for these others.
 
     Raises:
         LoadError: A default doesn't fit its own field.
     """
-    names = ", ".join(f"{run_default(field)} {field.type.sql}" for field in fields)
+    names = ", ".join(f"{quote(field.column)} {field.type.sql}" for field in fields)
     cursor.execute(f"CREATE TEMP TABLE {RUN_DEFAULTS.partition('.')[2]} ({names})")
     for start in range(0, rows, _BATCH_ROWS):
+        count = min(_BATCH_ROWS, rows - start)
+        # Row by row, because a factory creates one value.
         columns = {
-            field.name: _made(field, _taking(taken.get(field.column), rows, start))
+            field.name: _written(field, [field.default_value() for _ in range(count)])
             for field in fields
         }
         casts = (f"CAST({quote(field.name)} AS {field.type.sql})" for field in fields)
         with registered(cursor, _DEFAULT, pa.table(columns)):
             cursor.execute(f"INSERT INTO {RUN_DEFAULTS} SELECT {', '.join(casts)} FROM {_DEFAULT}")
-
-
-def _taking(taken: npt.NDArray[np.bool_] | None, rows: int, start: int) -> list[bool]:
-    end = min(start + _BATCH_ROWS, rows)
-    return [True] * (end - start) if taken is None else taken[start:end].tolist()
-
-
-def _made(field: Field, taking: Sequence[bool]) -> pa.Array:
-    # Row by row, because a factory creates one value.
-    made = _written(field, [field.default_value() for takes in taking if takes])
-    places = np.cumsum(taking) - 1
-    return made.take(pa.array(places, mask=~np.asarray(taking, np.bool_)))
 
 
 @contextmanager

@@ -173,9 +173,7 @@ def _read_group(call: LoadCall, group: _FileGroup) -> _GroupRows | None:
 def _few(source: LoadSource) -> pa.Table | None:
     assert source.outside is not None
     assert source.fitted is not None
-    fitted = source.fitted
-    values = (*fitted.match.columns.values(), *fitted.absent.values())
-    columns = [KEY, *values, MISFIT, FOUND, RECORD, FILE]
+    columns = [KEY, *source.fitted.match.columns.values(), MISFIT, FOUND, RECORD, FILE]
     return source.outside.few(columns, _MOST_READ_BYTES)
 
 

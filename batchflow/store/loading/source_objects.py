@@ -33,7 +33,7 @@ class ObjectStream:
         objects: Instances of its object type, of a dataclass with the same name and fields, or
             mappings of the fields' values by name.
         foreign_id: The column with the foreign ids. Mappings may have it besides the fields; it
-            is in the stream if the first object is a mapping, or if there is none.
+            is in the stream if the first object is a mapping.
 
     Attributes:
         label: What messages call the source.
@@ -51,8 +51,7 @@ class ObjectStream:
         key = foreign_id or FOREIGN_ID_COLUMN
         self._first, self._objects = self._opened(objects)
         own_key = key not in {field.name for field in workflow.fields}
-        may_have_it = all(isinstance(first, Mapping) for first in self._first)
-        self._key = key if own_key and may_have_it else None
+        self._key = key if own_key and isinstance(next(iter(self._first), None), Mapping) else None
         self._columns = ObjectColumns(workflow, self._key)
         self._object_name = workflow.object_type.__name__
         self._schema = self._schema_of(workflow)
