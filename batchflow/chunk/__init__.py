@@ -1,7 +1,6 @@
 """The data sent between the coordinator and a worker: columns, never Python objects.
 
-A `Chunk` has the runs of one trip to a worker, and a `ChunkResult` what the steps of its visit did
-to them, with a `Leg` for each step after the first.
+A `Chunk` has the runs of one call to a worker, and a `ChunkResult` what the step did to them.
 `serialization` writes both as Arrow IPC streams. A `Search` in a chunk names the parts to call a
 step for, to find a run that crashes its worker.
 """
@@ -9,6 +8,6 @@ step for, to find a run that crashes its worker.
 from __future__ import annotations
 
 from batchflow.chunk.chunk import Chunk
-from batchflow.chunk.result import Change, ChunkResult, Leg
+from batchflow.chunk.result import Change, ChunkResult
 
-__all__ = ["Change", "Chunk", "ChunkResult", "Leg"]
+__all__ = ["Change", "Chunk", "ChunkResult"]

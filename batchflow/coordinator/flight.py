@@ -9,7 +9,7 @@ from batchflow import crash_point
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.coordinator.abandoned import result_of_call, with_beginning
 from batchflow.coordinator.settlement import result_of_lost
-from batchflow.executor.protocol import CallUnderWay, LostChunk, WatchedExecutor
+from batchflow.executor.protocol import LostChunk, WatchedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,10 +53,6 @@ class ChunksInFlight:
         )
 
     @property
-    def _idle_workers(self) -> int:
-        return max(0, self._executor.workers - len(self._shared))
-
-    @property
     def _shared(self) -> list[ClaimedChunk]:
         return [chunk for chunk in self._chunks.values() if not chunk.suspect]
 
@@ -76,7 +72,6 @@ class ChunksInFlight:
                 slice_seconds=self._slice_seconds(chunk),
                 search=chunk.search,
                 call_rows=self._sizer.call_rows(workflow.name, step),
-                visit=self._intake.visit(chunk, idle_workers=self._idle_workers),
             ),
             suspect=chunk.suspect,
         )
@@ -121,15 +116,10 @@ class ChunksInFlight:
                 call = calls.get(result.chunk_id)
                 yield chunk, result if call is None else with_beginning(result, call)
         for under_way in self._executor.calls():
-            if under_way.chunk_id in calls and self._can_fail(under_way):
+            if under_way.chunk_id in calls and under_way.chunk_id in self._chunks:
                 chunk = self._chunks.pop(under_way.chunk_id)
                 result = result_of_call(under_way, chunk.rows.num_rows)
                 yield chunk, with_beginning(result, calls[under_way.chunk_id])
-
-    def _can_fail(self, call: CallUnderWay) -> bool:
-        """Return whether a call may be failed without the results of the steps before it."""
-        chunk = self._chunks.get(call.chunk_id)
-        return chunk is not None and call.from_code in (None, chunk.claim.step.from_code)
 
     def _lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
         if lost.blamed and not chunk.suspect:

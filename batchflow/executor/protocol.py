@@ -38,7 +38,6 @@ class LostChunk:
         cause: How the worker ended, as a clause; it becomes the message of the run's failure.
         exhausted: Whether the worker had no memory left, which earlier calls may have taken.
         used: Whether the worker had executed other chunks before.
-        from_code: The status whose step was called last; None if it is the chunk's, or unknown.
     """
 
     chunk_id: int
@@ -48,7 +47,6 @@ class LostChunk:
     cause: str
     exhausted: bool = False
     used: bool = False
-    from_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,11 @@ class CallUnderWay:
         chunk_id: The id of its chunk.
         rows: The rows that it is for, or that are called at the same time.
         worker: The id of the process that executes it.
-        from_code: The status whose step is called; None if it is the chunk's.
     """
 
     chunk_id: int
     rows: range
     worker: int
-    from_code: int | None = None
 
 
 class Executor(Protocol):

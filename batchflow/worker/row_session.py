@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from batchflow.chunk.result import ChunkResult
@@ -44,21 +44,10 @@ class RowStep:
 
 
 class RowSession:
-    """The execution of a row step for one chunk.
+    """The execution of a row step for one chunk."""
 
-    Attributes:
-        places: The place of each run in the chunk that the worker was given.
-    """
-
-    def __init__(
-        self,
-        row_step: RowStep,
-        context: ChunkContext,
-        control: Control,
-        places: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, row_step: RowStep, context: ChunkContext, control: Control) -> None:
         chunk = context.chunk
-        self.places = range(chunk.num_rows) if places is None else places
         self.row_step = row_step
         self.context = context
         self.control = control
@@ -149,11 +138,8 @@ class RowSession:
         step = self.row_step.step
         if step.is_async or step.options.threads > 1:
             return [row for row, answer in enumerate(answers) if answer is UNDER_WAY]
-        place = self.control.current_row[0]
-        if place < 0:
-            return []
-        row = self.places.index(place)
-        return [row] if answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
+        row = self.control.current_row[0]
+        return [row] if row >= 0 and answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
 
     def _take_over(self, row: int, left: Any) -> None:
         object_type = self.row_step.object_type

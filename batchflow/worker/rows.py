@@ -29,10 +29,10 @@ def execute_one_by_one(session: RowSession) -> None:
 
 
 def _with_whole_objects(session: RowSession) -> None:
-    for row, place in enumerate(session.places):
+    for row in range(session.num_rows):
         deadline = session.deadline()
-        session.control.enter(place, deadline)
-        session.control.current_row[0] = place
+        session.control.enter(row, deadline)
+        session.control.current_row[0] = row
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break
@@ -58,7 +58,7 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
     run: Any = None
     view: Any = None
     attributes: dict[str, Any] = {}
-    for row, place in enumerate(session.places):
+    for row in range(session.num_rows):
         if references(run) != _ONLY_OURS:
             run, view = new(Run), None
             run._context = context
@@ -72,8 +72,8 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
         run._row = row
         if has_timeout:
             run._deadline = deadline = session.deadline()
-            control.enter(place, deadline)
-        current[0] = place
+            control.enter(row, deadline)
+        current[0] = row
         try:
             answer = function(run)
             if touched or run.object is not view:
