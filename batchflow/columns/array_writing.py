@@ -8,11 +8,13 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchflow.columns.arrays import AnyArray, object_array, one_array
 from batchflow.columns.missing import is_missing, without_nan
@@ -238,7 +240,11 @@ def _with_nulls_found(
 def _write_arrow(column: pa.Array, field_type: FieldType) -> WrittenColumn:
     plain = _without_dictionary(column)
     if pa.types.is_floating(plain.type) and field_type.kind is Kind.INT:
-        return _whole_numbers(plain.to_numpy(zero_copy_only=False), field_type)
+        return _whole_arrow_numbers(plain, field_type)
+    if pa.types.is_decimal(plain.type) and field_type.kind is Kind.FLOAT:
+        return _floats_of_decimals(plain, field_type)
+    if _is_naive_time(plain.type) and field_type.kind is Kind.DATE:
+        return _times(plain.to_numpy(zero_copy_only=False), field_type)
     if not _casts_safely(plain.type, field_type):
         return write_values(_python_values_of_arrow(column, field_type), field_type)
     try:
@@ -248,6 +254,27 @@ def _write_arrow(column: pa.Array, field_type: FieldType) -> WrittenColumn:
     if field_type.kind in _UNITS:
         return _times(cast.to_numpy(zero_copy_only=False), field_type)
     return _with_nulls_found(cast, field_type)
+
+
+def _whole_arrow_numbers(column: pa.Array, field_type: FieldType) -> WrittenColumn:
+    # Arrow has nulls, so that NaN is no gap.
+    numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+    whole = _whole_numbers(numbers, replace(field_type, nullable=False))
+    array = pc.if_else(column.is_valid(), whole.array, pa.scalar(None, field_type.arrow))
+    return _with_nulls_found(array, field_type, whole.problems)
+
+
+def _floats_of_decimals(column: pa.Array, field_type: FieldType) -> WrittenColumn:
+    """Accept the decimals that a float gives back."""
+    numbers = column.cast(pa.float64(), safe=False)
+    kept = pc.equal(numbers.cast(column.type, safe=False), column).fill_null(True)
+    found = f"a {column.type} that {field_type.arrow} can't hold"
+    unfit = np.flatnonzero(~kept.to_numpy(zero_copy_only=False)).tolist()
+    return _with_nulls_found(numbers, field_type, dict.fromkeys(unfit, found))
+
+
+def _is_naive_time(arrow: pa.DataType) -> bool:
+    return pa.types.is_timestamp(arrow) and arrow.tz is None
 
 
 def _without_dictionary(column: pa.Array) -> pa.Array:
@@ -291,15 +318,15 @@ def _from_arrow(value: Any, field_type: FieldType) -> Any:
             return _struct_from_arrow(value, field_type)
         case Kind.LIST if isinstance(value, list):
             return [_from_arrow(item, field_type.child("item")) for item in value]
-        case Kind.MAP if isinstance(value, list | dict):
+        case Kind.INT if isinstance(value, float) and value.is_integer():
+            return int(value) if abs(value) < _LARGEST_WHOLE else value
+        case Kind.MAP if isinstance(value, list):
             child = field_type.child("value")
             return {key: _from_arrow(item, child) for key, item in _pairs(value)}
     return value
 
 
-def _pairs(value: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        return value.items()
+def _pairs(value: list[Any]) -> Iterable[tuple[Any, Any]]:
     # Polars represents maps as lists of structs.
     return (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value)
 
@@ -335,10 +362,10 @@ _NUMPY: dict[tuple[str, Kind], _Converter] = {
     ("m", Kind.TIMEDELTA): _times,
 }
 _SAFE_CASTS: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
-    Kind.INT: (pa.types.is_integer, pa.types.is_null),
+    Kind.INT: (pa.types.is_integer, pa.types.is_decimal, pa.types.is_null),
     Kind.FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_null),
     Kind.STR: (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
-    Kind.DATETIME: (lambda arrow: pa.types.is_timestamp(arrow) and arrow.tz is None,),
+    Kind.DATETIME: (_is_naive_time,),
     Kind.DATETIME_UTC: (lambda arrow: pa.types.is_timestamp(arrow) and arrow.tz is not None,),
     Kind.BYTES: (pa.types.is_binary, pa.types.is_large_binary),
     Kind.DECIMAL: (pa.types.is_decimal,),

@@ -67,7 +67,7 @@ class WorkerLogs:
         """Handle the last records of a worker that has ended, and close its pipe."""
         if worker_log.descriptor < 0:
             return
-        self._selector.unregister(worker_log.descriptor)
+        self._ignore(worker_log)
         if self._lock.acquire(timeout=_PATIENCE_SECONDS):
             try:
                 worker_log.handle_available()
@@ -90,7 +90,14 @@ class WorkerLogs:
                 for key, _ in events:
                     if key.data is None:
                         return
-                    key.data.handle_available()
+                    if not key.data.handle_available():
+                        # A step has closed the worker's end, which would be readable for ever.
+                        self._ignore(key.data)
+
+    def _ignore(self, worker_log: WorkerLog) -> None:
+        # The other thread may have done it already.
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(worker_log.descriptor)
 
 
 class WorkerLog:
@@ -100,14 +107,14 @@ class WorkerLog:
         self.descriptor = descriptor
         self._buffer = bytearray()
 
-    def handle_available(self) -> None:
-        """Handle what the pipe has now, up to its size."""
+    def handle_available(self) -> bool:
+        """Handle what the pipe has now, up to its size; return False at the pipe's end."""
         if self.descriptor < 0:
-            return
+            return True
         try:
             data = os.read(self.descriptor, _PIPE_BYTES)
         except BlockingIOError:
-            return
+            return True
         self._buffer += data
         for frame in self._frames():
             try:
@@ -115,6 +122,7 @@ class WorkerLog:
             except Exception:
                 # A step has written to the pipe, or a handler of the user's fails.
                 log.debug("A log record of a worker couldn't be handled.", exc_info=True)
+        return bool(data)
 
     def close(self) -> None:
         """Close the pipe; a second call does nothing."""

@@ -98,7 +98,9 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class FilledColumns:
-    """A file without columns for some fields, whose rows took the fields' defaults.
+    """A file that has no value for some fields, whose rows took the fields' defaults.
+
+    It lacks the columns, or some of its JSON records lack the keys.
 
     Attributes:
         path: The file.
@@ -136,7 +138,7 @@ class LoadReport:
         updated: The number of runs whose object was replaced.
         files: The files that were loaded.
         skipped_files: The files that were skipped, because their content was loaded before.
-        filled: The files that lack columns, and the fields that took their defaults.
+        filled: The files that lack columns or keys, and the fields that took their defaults.
     """
 
     workflow: str

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.columns.value_writing import write_values
@@ -19,33 +21,64 @@ from batchflow.store.schema.layout import literal, quote
 RUN_DEFAULTS: Final = "temp.batchflow_run_defaults"
 _DEFAULT: Final = "batchflow_default"
 _BATCH_ROWS: Final = 16_384
-# These factories create equal values at each call.
 _CONSTANT: Final = (list, dict, set, tuple, str, bytes, int, float, bool)
 
 
 def is_made_per_run(field: Field) -> bool:
     """Return whether a default factory has to be called for each run."""
-    return field.default_factory is not None and field.default_factory not in _CONSTANT
+    return field.default_factory is not None and not is_constant(field.default_factory)
 
 
-def stage_run_defaults(cursor: Cursor, fields: Sequence[Field], rows: int) -> None:
+def is_constant(factory: object) -> bool:
+    """Return whether a default factory creates equal values at each call."""
+    return factory in _CONSTANT
+
+
+def run_default(field: Field) -> str:
+    """Return the column of RUN_DEFAULTS with a field's defaults, quoted."""
+    return quote(f"#default_{field.column}")
+
+
+def stage_run_defaults(
+    cursor: Cursor,
+    fields: Sequence[Field],
+    rows: int,
+    taken: Mapping[str, npt.NDArray[np.bool_]],
+) -> None:
     """Create the table RUN_DEFAULTS: in each of its rows the factories of fields are called once.
+
+    Args:
+        cursor: The transaction's cursor.
+        fields: The fields with factories.
+        rows: The number of rows.
+        taken: Which rows take the default, by the column of a field that others have a value for;
+            the factory isn't called for these others.
 
     Raises:
         LoadError: A default doesn't fit its own field.
     """
-    names = ", ".join(f"{quote(field.column)} {field.type.sql}" for field in fields)
+    names = ", ".join(f"{run_default(field)} {field.type.sql}" for field in fields)
     cursor.execute(f"CREATE TEMP TABLE {RUN_DEFAULTS.partition('.')[2]} ({names})")
     for start in range(0, rows, _BATCH_ROWS):
-        count = min(_BATCH_ROWS, rows - start)
-        # Row by row, because a factory creates one value.
         columns = {
-            field.name: _written(field, [field.default_value() for _ in range(count)])
+            field.name: _made(field, _taking(taken.get(field.column), rows, start))
             for field in fields
         }
         casts = (f"CAST({quote(field.name)} AS {field.type.sql})" for field in fields)
         with registered(cursor, _DEFAULT, pa.table(columns)):
             cursor.execute(f"INSERT INTO {RUN_DEFAULTS} SELECT {', '.join(casts)} FROM {_DEFAULT}")
+
+
+def _taking(taken: npt.NDArray[np.bool_] | None, rows: int, start: int) -> list[bool]:
+    end = min(start + _BATCH_ROWS, rows)
+    return [True] * (end - start) if taken is None else taken[start:end].tolist()
+
+
+def _made(field: Field, taking: Sequence[bool]) -> pa.Array:
+    # Row by row, because a factory creates one value.
+    made = _written(field, [field.default_value() for takes in taking if takes])
+    places = np.cumsum(taking) - 1
+    return made.take(pa.array(places, mask=~np.asarray(taking, np.bool_)))
 
 
 @contextmanager

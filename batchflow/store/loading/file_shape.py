@@ -20,6 +20,7 @@ _GLOB_CHARACTERS: Final = "*?["
 
 
 _REFUSED: Final = f"{FILE}_refused_"
+_ABSENT: Final = f"{FILE}_absent_"
 
 
 class FileShape(Protocol):
@@ -29,7 +30,7 @@ class FileShape(Protocol):
         """Return the SQL of the rows of files of this shape, with the column FILE.
 
         It may also have the column WRITTEN, and columns that state whether the value of another
-        column is refused.
+        column is refused, or absent from its record.
 
         Args:
             files: The files, as SQL.
@@ -42,9 +43,23 @@ def refused_mark(column: str) -> str:
     return f"{_REFUSED}{column}"
 
 
+def absent_mark(column: str) -> str:
+    """Return the name of the column that states whether a row's record lacks a column's key."""
+    return f"{_ABSENT}{column}"
+
+
 def refused_marks(names: Iterable[str]) -> dict[str, str]:
-    """Return such columns, by the name of the column that they are about."""
-    return {name.removeprefix(_REFUSED): name for name in names if name.startswith(_REFUSED)}
+    """Return the columns of `refused_mark`, by the name of the column that they are about."""
+    return _marks(names, _REFUSED)
+
+
+def absent_marks(names: Iterable[str]) -> dict[str, str]:
+    """Return the columns of `absent_mark`, by the name of the column that they are about."""
+    return _marks(names, _ABSENT)
+
+
+def _marks(names: Iterable[str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
 
 
 def files_in_sql(paths: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from batchflow.errors import SourceError
 from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
 from batchflow.store.loading.exact_cast import Fit, parts_of
-from batchflow.store.loading.file_shape import FILE
+from batchflow.store.loading.file_shape import FILE, absent_mark
 from batchflow.store.schema.layout import quote
 
 KEY: Final = "#foreign_id"
@@ -53,6 +53,8 @@ class ReadTable:
         folders: The columns of text of the fields that only the folders of its files state, by
             field.
         refused: The columns that state whether the value of a column is refused, by that column.
+        absent: The columns that state whether a row's record lacks the key of a column, by that
+            column.
         written: The column of the row as its file has it, if there is one.
         of_files: Whether it has the column FILE.
     """
@@ -62,6 +64,7 @@ class ReadTable:
     columns: Mapping[str, DuckDBPyType]
     folders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
     written: str | None = None
     of_files: bool = False
 
@@ -95,14 +98,16 @@ class FittedTable:
 
     Attributes:
         table: The SQL that follows FROM: KEY, a column for each field that the table has, and
-            MISFIT, FOUND and RECORD; also FILE, if the table is of files.
+            MISFIT, FOUND and RECORD; also those of `absent`, and FILE, if the table is of files.
         match: The columns.
         key_name: What messages call the column of foreign ids.
+        absent: The columns that state whether a row takes a field's default, by field.
     """
 
     table: str
     match: ColumnMatch
     key_name: str
+    absent: Mapping[str, str]
 
 
 def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
@@ -118,9 +123,10 @@ def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
     fields = [
         each for each in wanted.fields if each.name in match.columns or each.name in table.folders
     ]
-    select = _Fitting(table, match, wanted.log_values).select(fields)
+    fitting = _Fitting(table, match, wanted.log_values)
+    select = fitting.select(fields)
     own = ColumnMatch(KEY, {each.name: each.name for each in fields})
-    return FittedTable(select, own, match.foreign_id)
+    return FittedTable(select, own, match.foreign_id, fitting.absent)
 
 
 def require_convertible(label: str, problems: Sequence[str]) -> None:
@@ -141,6 +147,7 @@ class _Fitting:
         self._table = table
         self._match = match
         self._log_values = log_values
+        self.absent: dict[str, str] = {}
         self._values: list[str] = []
         self._misfits: list[tuple[str, int, str]] = []
         self._problems: list[str] = []
@@ -218,9 +225,19 @@ class _Fitting:
             return
         self._add_refused(column or each.name, position)
         value, misfit = self._computed(fitting)
+        if column is not None and column in self._table.absent:
+            misfit = self._misfit_of_present(each, self._table.absent[column], misfit)
         if misfit is not None:
             self._misfits.append((misfit, position, raw))
             # Durations cross in nanoseconds, so those beyond 292 years would overflow.
             if holds_durations(each.type):
                 value = f"CASE WHEN {misfit} THEN NULL ELSE {value} END"
         self._add(f"CAST({value} AS {each.type.sql})", each.name)
+
+    def _misfit_of_present(self, each: Field, absent: str, misfit: str | None) -> str | None:
+        """Return the condition that the value doesn't fit, where some records lack the key."""
+        if each.required:
+            return f"{quote(absent)} OR ({misfit})" if misfit else quote(absent)
+        self.absent[each.name] = absent_mark(each.name)
+        self._add(quote(absent), self.absent[each.name])
+        return f"NOT {quote(absent)} AND ({misfit})" if misfit else None

@@ -46,6 +46,7 @@ class Load:
         file: The file that is the source, if it is one.
         load_id: The file's entry in the ledger.
         missing: The fields that the source has no column for.
+        partial: The fields that some of the source's records lack the key of.
     """
 
     layout: Layout
@@ -60,6 +61,7 @@ class Load:
     file: SourceFile | None = None
     load_id: int | None = None
     missing: Sequence[Field] = ()
+    partial: Sequence[Field] = ()
 
     @property
     def source_name(self) -> str:
@@ -69,19 +71,24 @@ class Load:
     @property
     def source_columns(self) -> list[str]:
         """Return the columns of the source that are read."""
-        return [column.column for column in self.columns]
+        return [*(column.column for column in self.columns), *self.absent.values()]
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Return the columns that state whether a row takes a default, by column of ``runs``."""
+        return {column.into: column.absent for column in self.columns if column.absent}
 
     @property
     def made_per_run(self) -> list[Field]:
-        """Return the missing fields whose default a factory makes for each run."""
-        return [field for field in self.missing if is_made_per_run(field)]
+        """Return the fields whose default a factory makes for each run that takes it."""
+        return [field for field in (*self.missing, *self.partial) if is_made_per_run(field)]
 
     @property
     def filled(self) -> tuple[FilledColumns, ...]:
         """Return the file with the fields that take their defaults, if it has any."""
-        if self.file is None or not self.missing:
-            return ()
-        return (FilledColumns(self.file.shown, tuple(field.name for field in self.missing)),)
+        lacked = (*self.missing, *self.partial)
+        names = tuple(field.name for field in self.layout.fields if field in lacked)
+        return (FilledColumns(self.file.shown, names),) if self.file and names else ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,10 @@ class Profile:
 
 def stage(cursor: Cursor, load: Load) -> Profile:
     """Read the source once, into a temporary table with the values in their fields' types."""
-    values = ", ".join(f"{column.value} AS {column.into}" for column in load.columns)
+    marks_of_absent = map(quote, load.absent.values())
+    values = ", ".join(
+        [*(f"{column.value} AS {column.into}" for column in load.columns), *marks_of_absent]
+    )
     into = f"CREATE TEMP TABLE {STAGE} AS"
     marks = [] if load.source.fitted is None else [MISFIT, FOUND, RECORD]
     with load.source.tables(cursor, [*load.source_columns, *marks]) as tables:

@@ -38,6 +38,7 @@ class LoadedColumn:
         value: The SQL of the converted value.
         misfit: The condition that the value can't be loaded; None if every value can.
         checked: Whether `misfit` is more than that the value is NULL, which the table refuses.
+        absent: The column that states whether a row takes the field's default, if some do.
     """
 
     column: str
@@ -47,6 +48,7 @@ class LoadedColumn:
     value: str
     misfit: str | None
     checked: bool
+    absent: str | None = None
 
 
 def plan_columns(source: LoadSource, match: ColumnMatch, layout: Layout) -> list[LoadedColumn]:
@@ -85,7 +87,10 @@ def _planned(
         # It was fitted where it was read.
         value = f"CAST({quote(column)} AS {field.type.sql})"
         into = quote(field.column)
-        yield LoadedColumn(column, column, into, str(field.type), value, None, checked=False)
+        absent = source.fitted.absent.get(column)
+        yield LoadedColumn(
+            *(column, column, into, str(field.type), value, None), checked=False, absent=absent
+        )
         return
     fitting = fit_required(found, field.type, quote(column))
     if fitting is None:

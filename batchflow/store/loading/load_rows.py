@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from batchflow import crash_point
 from batchflow.errors import StoreError
@@ -30,6 +32,7 @@ from batchflow.store.loading.field_defaults import (
     RUN_DEFAULTS,
     defaults,
     is_made_per_run,
+    run_default,
     stage_run_defaults,
 )
 from batchflow.store.loading.fitted_table import MISFIT, Wanted
@@ -99,13 +102,16 @@ def planned(call: LoadCall, source: LoadSource) -> Iterator[Load]:
     columns = plan_columns(source, _match(source, call.wanted), layout)
     loaded = {column.into for column in columns}
     missing = [field for field in layout.fields if quote(field.column) not in loaded]
-    constant = [field for field in missing if not is_made_per_run(field)]
+    absent = {column.into for column in columns if column.absent}
+    partial = [field for field in layout.fields if quote(field.column) in absent]
+    constant = [field for field in (*missing, *partial) if not is_made_per_run(field)]
     with defaults(call.connection.cursor(), constant) as values:
         yield Load(
             *(layout, source, columns, values, call.request, call.code, call.now),
             claimed=call.claimed,
             log_values=call.wanted.log_values,
             missing=missing,
+            partial=partial,
         )
 
 
@@ -204,10 +210,20 @@ def insert_checked(
 def _with_run_defaults(cursor: Cursor, load: Load, table: str, position: str) -> tuple[str, str]:
     """Return the SQL of the rows with their own defaults, and of their position."""
     [(rows,)] = cursor.execute(f"SELECT count(*) FROM {table}").fetchall()
-    stage_run_defaults(cursor, load.made_per_run, rows)
+    stage_run_defaults(cursor, load.made_per_run, rows, _taken(cursor, load, table))
     if position != quote(POSITION):
         table = f"(SELECT *, {position} AS {quote(POSITION)} FROM {table})"
     return f"{table} POSITIONAL JOIN {RUN_DEFAULTS}", quote(POSITION)
+
+
+def _taken(cursor: Cursor, load: Load, table: str) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which of the rows take the default that a factory makes, by column of ``runs``."""
+    marks = {f.column: load.absent[quote(f.column)] for f in load.partial if is_made_per_run(f)}
+    if not marks:
+        return {}
+    found = cursor.sql(f"SELECT {', '.join(map(quote, marks.values()))} FROM {table}")
+    masks = found.to_arrow_table()
+    return {column: masks[mark].to_numpy() for column, mark in marks.items()}
 
 
 def _insert_rows(
@@ -216,8 +232,10 @@ def _insert_rows(
     """Insert the rows of `tables` as runs, numbered by their `position` among all rows, from 0."""
     layout = load.layout
     first = next_seq(cursor, layout.name)
-    of_runs = {**engine_values(layout, load.code, load.now), **load.defaults, **values}
-    of_runs.update({quote(field.column): quote(field.column) for field in load.made_per_run})
+    made = {quote(field.column): run_default(field) for field in load.made_per_run}
+    filled = {**load.defaults, **made}
+    present = {into: _present(load, into, value, filled) for into, value in values.items()}
+    of_runs = {**engine_values(layout, load.code, load.now), **filled, **present}
     of_runs["foreign_id"] = of_runs.pop(STAGED_ID)
     loaded = 0
     for table in tables:
@@ -229,6 +247,14 @@ def _insert_rows(
         crash_point.reached("within_load")
     set_next_seq(cursor, layout.name, first + loaded)
     return _report(load, first, loaded)
+
+
+def _present(load: Load, into: str, value: str, filled: Mapping[str, str]) -> str:
+    """Return the SQL of a column's values, and of the default where a record lacks its key."""
+    if into not in load.absent:
+        return value
+    default = filled.get(into, "NULL")
+    return f"CASE WHEN {quote(load.absent[into])} THEN {default} ELSE {value} END"
 
 
 def _report(load: Load, first_seq: int, loaded: int) -> LoadReport:

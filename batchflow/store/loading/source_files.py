@@ -17,6 +17,7 @@ from batchflow.store.loading.file_shape import (
     FILE,
     WRITTEN,
     FileShape,
+    absent_marks,
     escaped,
     files_in_sql,
     refused_marks,
@@ -46,6 +47,8 @@ _FORMATS: Final = {
     ".ndjson": FileFormat.JSON,
 }
 _COMPRESSIONS: Final = (".gz", ".zst")
+# A file of one record in each line has no line if it has no record.
+_LINES: Final = (".jsonl", ".ndjson")
 # Hive's name of a folder for NULL.
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -95,6 +98,8 @@ def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[Fi
 
 
 def _refuse_empty(path: str) -> None:
+    if Path(path).suffix.lower() in _LINES:
+        return
     if is_file(path) and Path(path).stat().st_size == 0:
         raise SourceError(
             f"The file {path!r} is empty: it has 0 bytes. Write it again if it should have "
@@ -109,9 +114,9 @@ def read_files(
     table = shape.table(files_in_sql(paths))
     relation = cursor.sql(f"FROM {table}")
     columns = dict(zip(relation.columns, relation.types, strict=True))
-    refused = refused_marks(columns)
+    refused, absent = refused_marks(columns), absent_marks(columns)
     written = WRITTEN if columns.pop(WRITTEN, None) else None
-    for name in (FILE, *refused.values()):
+    for name in (FILE, *refused.values(), *absent.values()):
         del columns[name]
     own = set(map(str.lower, columns))
     folders = [name for name in folder_texts(paths[0], wanted) if name.lower() not in own]
@@ -123,7 +128,7 @@ def read_files(
             for name, column in stated.items()
         )
         table = f"(SELECT *, {', '.join(values)} FROM {table})"
-    return ReadTable(label, table, columns, stated, refused, written, of_files=True)
+    return ReadTable(label, table, columns, stated, refused, absent, written, of_files=True)
 
 
 def is_repeatable(path: str) -> bool:

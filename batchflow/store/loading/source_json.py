@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,14 @@ from batchflow.definition.fields import Field, FieldType, Kind
 from batchflow.errors import SourceError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.column_match import refuse_twice
-from batchflow.store.loading.file_shape import FILE, NAMED, WRITTEN, files_in_sql, refused_mark
+from batchflow.store.loading.file_shape import (
+    FILE,
+    NAMED,
+    WRITTEN,
+    absent_mark,
+    files_in_sql,
+    refused_mark,
+)
 from batchflow.store.loading.json_text import LONG_NUMBER, with_quoted_numbers
 from batchflow.store.schema.layout import literal, quote
 
@@ -59,21 +67,24 @@ class JsonShape:
 
     Attributes:
         keys: The keys of its records.
+        partial: The keys of fields that some of its records lack.
         uncommon: Whether a record may have a number whose digits DuckDB would change, or an object
             or a list in place of a text.
         numbers: The pattern of records whose numbers are put into quotes.
     """
 
     keys: _Keys
+    partial: tuple[str, ...]
     uncommon: bool
     numbers: str
 
     def table(self, files: str) -> str:
         """Return the SQL of the rows of files: nested fields as JSON, all others as text."""
         rows = _rows(files)
+        others = [*(_absent(key) for key in self.partial), *_others(self.keys)]
         if not self.uncommon:
-            return _plain(rows, self.keys)
-        return _careful(rows, self.keys, self.numbers)
+            return _plain(rows, self.keys, others)
+        return _careful(rows, self.keys, self.numbers, others)
 
 
 def json_problem(error: Exception) -> str | None:
@@ -117,12 +128,12 @@ def json_shapes(
         "GROUP BY ALL"
     )
     found = cursor.execute(
-        f"SELECT {_FILE}, flatten(list({names})), bool_or(other), bool_or(uncommon), "
+        f"SELECT {_FILE}, flatten(list({names})), count(*), bool_or(other), bool_or(uncommon), "
         f"bool_or(len({names}) <> len(list_distinct({names}))) FROM ({alike}) GROUP BY ALL"
     ).fetchall()
     # A file without a record has no row. Its records have every key.
-    of_files = {path: (set(keys), *marks) for path, keys, *marks in found}
-    no_records = (kinds.keys(), False, False, False)
+    of_files = {path: (Counter(keys), *marks) for path, keys, *marks in found}
+    no_records = (Counter(kinds.keys()), 1, False, False, False)
     return [
         JsonShape(*_shape(path, kinds, *of_files.get(path, no_records)), numbers) for path in paths
     ]
@@ -133,9 +144,17 @@ def _contains_texts(field_type: FieldType) -> bool:
 
 
 def _shape(
-    path: str, kinds: Mapping[str, Kind], found: Set[str], other: bool, uncommon: bool, twice: bool
-) -> tuple[_Keys, bool]:
-    """Return the keys of a file, and whether it may have a value that DuckDB would change."""
+    path: str,
+    kinds: Mapping[str, Kind],
+    found: Counter[str],
+    alike: int,
+    *marks: bool,
+) -> tuple[_Keys, tuple[str, ...], bool]:
+    """Return the keys of a file, and whether it may have a value that DuckDB would change.
+
+    `found` counts in how many of the `alike` groups of records with the same keys a key is.
+    """
+    other, uncommon, twice = marks
     if other:
         raise SourceError(f"The file {path!r} has a record that isn't a JSON object.")
     if twice:
@@ -145,7 +164,9 @@ def _shape(
     refuse_twice(path, sorted(found))
     keys = _sorted(sorted(found), kinds)
     # Numbers were looked for after the names as the workflow spells them.
-    return keys, (uncommon or not kinds.keys() >= set(keys.texts))
+    fields = (*keys.texts, *keys.scalars, *keys.nested)
+    partial = tuple(key for key in fields if found[key] < alike)
+    return keys, partial, (uncommon or not kinds.keys() >= set(keys.texts))
 
 
 def _rows(files: str) -> str:
@@ -175,17 +196,17 @@ def _sorted(keys: Sequence[str], kinds: Mapping[str, Kind]) -> _Keys:
     return _Keys(tuple(texts), tuple(scalars), tuple(nested), tuple(others))
 
 
-def _plain(rows: str, keys: _Keys) -> str:
+def _plain(rows: str, keys: _Keys, others: Sequence[str]) -> str:
     shapes = {
         **dict.fromkeys((*keys.texts, *keys.scalars), "VARCHAR"),
         **dict.fromkeys(keys.nested, "JSON"),
     }
     read = f"from_json(json, {_structure(shapes)})"
-    columns = [*(_part("read", key) for key in shapes), *_others(keys)]
+    columns = [*(_part("read", key) for key in shapes), *others]
     return f"(SELECT {', '.join(columns)} FROM (SELECT {_FILE}, json, {read} AS read FROM {rows}))"
 
 
-def _careful(rows: str, keys: _Keys, numbers: str) -> str:
+def _careful(rows: str, keys: _Keys, numbers: str, others: Sequence[str]) -> str:
     """Return the SQL of rows in which numbers may have to be quoted."""
     quoted = (
         f"CASE WHEN {_as_written('given', keys.texts, numbers)} "
@@ -204,7 +225,7 @@ def _careful(rows: str, keys: _Keys, numbers: str) -> str:
     columns = [
         *(_text(key) for key in keys.texts),
         *(_part("read", key) for key in (*keys.nested, *keys.scalars)),
-        *_others(keys),
+        *others,
     ]
     return f"(SELECT {', '.join(columns)} FROM ({read}))"
 
@@ -235,6 +256,12 @@ def _structure(shapes: Mapping[str, str]) -> str:
 
 def _part(struct: str, key: str) -> str:
     return f"struct_extract({struct}, {literal(key)}) AS {quote(key)}"
+
+
+def _absent(key: str) -> str:
+    # The key is like the name of a field, so it needs no escapes.
+    path = literal(f'$."{key}"')
+    return f"NOT json_exists(json, {path}) AS {quote(absent_mark(key))}"
 
 
 def _others(keys: _Keys) -> list[str]:

@@ -106,7 +106,7 @@ class ObjectStream:
         arrays = [column.array for column in written]
         if self._key is not None:
             arrays.append(_foreign_ids(objects, self._key))
-        arrays.append(_misfits(written, len(objects)))
+        arrays.append(misfits(written, len(objects)))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
@@ -127,9 +127,10 @@ def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:
     return write_values(kept, SCALARS[str].or_none()).array
 
 
-def _misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
-    misfits = np.full(rows, -1, dtype=np.int16)
+def misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
+    """Return for each row the position of the first column whose value doesn't fit, or null."""
+    found = np.full(rows, -1, dtype=np.int16)
     for position, column in enumerate(columns):
         unfit = np.fromiter(column.problems, dtype=np.int64)
-        misfits[unfit[misfits[unfit] < 0]] = position
-    return pa.array(misfits, mask=misfits < 0)
+        found[unfit[found[unfit] < 0]] = position
+    return pa.array(found, mask=found < 0)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from batchflow.errors import QueryError, SourceError
 from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import lent, unregister
+from batchflow.store.database.staging import unregister
 from batchflow.store.loading.column_match import refuse_alike
 from batchflow.store.loading.file_shape import FileShape
 from batchflow.store.loading.fitted_table import (
@@ -35,6 +35,7 @@ from batchflow.store.loading.source_files import (
     problem_of_file,
     read_files,
 )
+from batchflow.store.loading.source_frame import is_checked
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
 from batchflow.store.loading.source_objects import ObjectStream, label_of_objects
 from batchflow.store.query.permission import require_reading
@@ -97,7 +98,7 @@ class LoadSource:
             yield iter([str(self.table)])
             return
         with self.outside.tables(columns) as tables:
-            yield _one_by_one(store, tables, watch)
+            yield (_watched(store, table, watch) for table in tables)
 
 
 @contextmanager
@@ -250,13 +251,9 @@ def _fitted(cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted) 
     return LoadSource(table.label, columns, outside=outside, misfit=MISFIT, fitted=fitted)
 
 
-def _one_by_one(
-    store: Cursor, tables: Iterator[pa.Table], watch: Callable[[pa.Table], None]
-) -> Iterator[str]:
-    for table in tables:
-        watch(table)
-        with lent(store, _VIEW, table):
-            yield _VIEW
+def _watched(store: Cursor, table: pa.Table, watch: Callable[[pa.Table], None]) -> str:
+    watch(table)
+    return _register(store, table)
 
 
 def _register(cursor: Cursor, arrow: Any) -> str:
@@ -291,7 +288,7 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
     message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
     with translated(label, message):
-        arrow = arrow_of(given)
+        arrow = arrow_of(given, wanted.fields)
     # Another process may have sent a stream of objects.
     label_of_stream = label_of_objects(arrow.schema)
     label = label_of_stream or label
@@ -301,7 +298,8 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
             return
         rows = loadable(label, arrow, wanted.names)
         described = _described(cursor, label, _register(cursor, rows))
-        yield replace(described, written=tuple(arrow.schema.names))
+        checked = _checked(described) if is_checked(arrow.schema) else described
+        yield replace(checked, written=tuple(arrow.schema.names))
 
 
 @contextmanager

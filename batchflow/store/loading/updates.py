@@ -9,11 +9,11 @@ from batchflow import crash_point
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.loading.load_checks import STAGE, VALID, Load
-from batchflow.store.loading.load_plan import STAGED_ID
+from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.query.queries import HAS_TRANSITIONS
 from batchflow.store.runs.moving import TRANSITION_COLUMNS
 from batchflow.store.runs.unfinished import UNFINISHED
-from batchflow.store.schema.layout import EDITED, literal
+from batchflow.store.schema.layout import EDITED, literal, quote
 
 UPDATES: Final = "temp.batchflow_updates"
 CLAIMED: Final = "temp.batchflow_claimed"
@@ -50,7 +50,8 @@ def find_updates(cursor: Cursor, load: Load, conflicts: str) -> int:
 def update_runs(cursor: Cursor, load: Load, count: int, refused: int) -> None:
     """Replace the objects of the listed runs, and record that as an edit.
 
-    Their status, run state and attempts stay. Columns that the source lacks stay as well.
+    Their status, run state and attempts stay. Columns that the source lacks stay as well, and so
+    do the values that a record lacks the key of.
 
     Args:
         cursor: The transaction's cursor.
@@ -70,7 +71,7 @@ def update_runs(cursor: Cursor, load: Load, count: int, refused: int) -> None:
             {"now": load.now, "reason": reason},
         ).fetchall()
     crash_point.reached("within_control")
-    values = ", ".join(f"{c.into} = s.{c.into}" for c in load.columns if c.into != STAGED_ID)
+    values = ", ".join(f"{c.into} = {_new(c)}" for c in load.columns if c.into != STAGED_ID)
     cursor.execute(
         f"UPDATE {runs} AS r SET version = version + 1, updated_at = $now"
         f"{', ' if values else ''}{values} FROM {UPDATES} AS u, {STAGE} AS s "
@@ -78,6 +79,12 @@ def update_runs(cursor: Cursor, load: Load, count: int, refused: int) -> None:
         {"now": load.now},
     ).fetchall()
     _log(cursor, load, reason, count, refused)
+
+
+def _new(column: LoadedColumn) -> str:
+    if column.absent is None:
+        return f"s.{column.into}"
+    return f"CASE WHEN s.{quote(column.absent)} THEN r.{column.into} ELSE s.{column.into} END"
 
 
 def _log(cursor: Cursor, load: Load, reason: str, count: int, refused: int) -> None:
