@@ -56,7 +56,7 @@ crash-test: $(VENV)/.ready-dev
 	$(BIN)/pytest -m alone $(FAULT_TESTS)
 
 fuzz: $(VENV)/.ready-dev
-	$(BIN)/pytest $(PARALLEL) tests/fuzz
+	$(BIN)/pytest $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz
 
 # What is measured is what a user gets: in an environment with the core dependencies alone, since
 # PyArrow imports pandas wherever it finds it, in each worker.

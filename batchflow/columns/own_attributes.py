@@ -34,16 +34,22 @@ def require_only_fields(instance: Any, fields: Collection[str], like: Any = None
     Raises:
         InvalidObject: The object has another attribute.
     """
-    attributes = getattr(instance, "__dict__", None)
-    if not attributes:
-        return
+    name = extra_attribute(instance, fields, like)
+    if name is not None:
+        raise InvalidObject(no_such_field(type(instance), name, fields))
+
+
+def extra_attribute(instance: Any, fields: Collection[str], like: Any = None) -> str | None:
+    """Return the name of an attribute besides the fields, as `require_only_fields` finds it."""
+    attributes: dict[str, Any] = getattr(instance, "__dict__", {})
+    # An object without other attributes has as many as there are fields, which is quick to check.
+    if len(attributes) <= len(fields):
+        return None
     object_type = type(instance)
     if like is None and _sets_attributes_itself(object_type):
-        return
+        return None
     others = attributes.keys() - set(fields) - getattr(like, "__dict__", {}).keys()
-    for name in sorted(others):
-        if not _is_cache(object_type, name):
-            raise InvalidObject(no_such_field(object_type, name, fields))
+    return next((name for name in sorted(others) if not _is_cache(object_type, name)), None)
 
 
 def _sets_attributes_itself(object_type: type) -> bool:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from batchflow.columns.class_names import class_name
 from batchflow.columns.misfit import Misfit
 from batchflow.columns.missing import is_missing
+from batchflow.columns.own_attributes import extra_attribute
 from batchflow.columns.size_limits import (
     ColumnTooLargeError,
     are_all,
@@ -228,9 +229,20 @@ def _structs(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
         parts.append(part.array)
         bad = {**part.problems, **_nulls_inside(column, missing, child)}
         problems.update({row: f"{found} as {name!r}" for row, found in bad.items()})
+    problems.update(_with_extra_attributes(values, field_type))
     mask = pa.array(missing, pa.bool_())
     array = pa.StructArray.from_arrays(parts, fields=list(field_type.arrow), mask=mask)
     return WrittenColumn(array, problems)
+
+
+def _with_extra_attributes(values: Sequence[Any], field_type: FieldType) -> dict[int, str]:
+    names = [name for name, _ in field_type.children]
+    extra = ((row, extra_attribute(value, names)) for row, value in enumerate(values))
+    return {
+        row: f"{describe(values[row])} with the extra attribute {name!r}"
+        for row, name in extra
+        if name is not None
+    }
 
 
 def _part(value: Any, position: int, name: str) -> Any:
@@ -253,7 +265,7 @@ def _lists(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
     array = pa.ListArray.from_arrays(
         pa.array(offsets), written.array, type=field_type.arrow, mask=mask
     )
-    return WrittenColumn(array, _of_parents(written.problems, offsets, "item"))
+    return WrittenColumn(array, problems_of_parents(written.problems, offsets, "item"))
 
 
 def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
@@ -263,8 +275,8 @@ def _maps(values: Sequence[Any], field_type: FieldType) -> WrittenColumn:
         [item for value in filled for item in value.values()], field_type.child("value")
     )
     offsets, mask = _offsets(values)
-    problems = _of_parents(items.problems, offsets, "value")
-    problems.update(_of_parents(keys.problems, offsets, "key"))
+    problems = problems_of_parents(items.problems, offsets, "value")
+    problems.update(problems_of_parents(keys.problems, offsets, "key"))
     if keys.problems:
         # A map's keys can't be null, and these rows are meaningless anyway.
         kept = [None if row in problems else value for row, value in enumerate(values)]
@@ -281,7 +293,8 @@ def _offsets(values: Sequence[Any]) -> tuple[np.ndarray[Any, np.dtype[np.int32]]
     return offsets, pa.array([value is None for value in values], pa.bool_())
 
 
-def _of_parents(problems: dict[int, str], offsets: Any, part: str) -> dict[int, str]:
+def problems_of_parents(problems: dict[int, str], offsets: Any, part: str) -> dict[int, str]:
+    """Return the problems of items as problems of the lists that have them."""
     parents = np.searchsorted(offsets, list(problems), side="right") - 1
     found: Iterable[tuple[int, str]] = zip(parents.tolist(), problems.values(), strict=True)
     return {row: f"{text} as {part}" for row, text in found}

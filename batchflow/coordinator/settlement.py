@@ -18,6 +18,7 @@ from batchflow.definition import Outcome, RunState
 from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
 from batchflow.definition.retry_decision import FailedAttempts, RetryDecision, decide
 from batchflow.store import StepCommit
+from batchflow.worker.failure import fingerprint_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +102,7 @@ def result_of_lost(lost: LostChunk) -> ChunkResult:
         "type": lost.error_type,
         "message": lost.cause,
         "traceback": "",
-        "fingerprint": lost.error_type,
+        "fingerprint": fingerprint_of([lost.error_type, lost.cause]),
         "retryable": True,
     }
     return ChunkResult(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypedDict, get_args
+from typing import Any, Final, TypedDict
 
 from batchflow.definition.retry import Retry
-from batchflow.definition.step import CommitPoint, StepKind, StepOptions
+from batchflow.definition.step import StepKind, StepOptions
 
 
 class StepDefaults(TypedDict, total=False):
@@ -24,7 +24,6 @@ class WorkflowKeywords(StepDefaults, total=False):
 
     resources: Mapping[str, Callable[[], Any]] | None
     record_transitions: bool
-    visits: bool
 
 
 class StepKeywords(StepDefaults, total=False):
@@ -33,8 +32,6 @@ class StepKeywords(StepDefaults, total=False):
     columns: Sequence[str] | None
     concurrency: int
     threads: int
-    commit: CommitPoint | None
-    side_effects: bool
 
 
 class SqlStepKeywords(TypedDict, total=False):
@@ -43,7 +40,6 @@ class SqlStepKeywords(TypedDict, total=False):
     parallel: int | None
     chunk_rows: int | None
     retry: Retry | None
-    commit: CommitPoint | None
 
 
 def _is_count(value: object) -> bool:
@@ -53,14 +49,6 @@ def _is_count(value: object) -> bool:
 def _is_duration(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and 0 < value < math.inf  # type: ignore[operator]
-
-
-def _is_flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_commit_point(value: object) -> bool:
-    return isinstance(value, str) and value in get_args(CommitPoint)
 
 
 def _is_list_of_names(value: object) -> bool:
@@ -74,7 +62,6 @@ def _is_resources(value: object) -> bool:
 
 
 _COUNT: Final = "a whole number, 1 or greater"
-_FLAG: Final = "True or False"
 
 _ALLOWED: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "parallel": (_is_count, _COUNT),
@@ -85,15 +72,10 @@ _ALLOWED: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "concurrency": (_is_count, _COUNT),
     "threads": (_is_count, _COUNT),
     "resources": (_is_resources, "a dict from names to functions without parameters"),
-    "commit": (_is_commit_point, "'before' or 'after'"),
-    "side_effects": (_is_flag, _FLAG),
-    "record_transitions": (_is_flag, _FLAG),
-    "visits": (_is_flag, _FLAG),
+    "record_transitions": (lambda value: isinstance(value, bool), "True or False"),
 }
 
-_NEVER_NONE: Final = frozenset(
-    {"concurrency", "threads", "side_effects", "record_transitions", "visits"}
-)
+_NEVER_NONE: Final = frozenset({"concurrency", "threads", "record_transitions"})
 
 _OF_WORKFLOW: Final = frozenset(WorkflowKeywords.__annotations__)
 

@@ -36,6 +36,7 @@ class LostChunk:
         rows: The rows whose call was under way; None if there was no call, or if it is unknown.
         error_type: ``WorkerDied`` or ``StepTimeout``.
         cause: How the worker ended, as a clause; it becomes the message of the run's failure.
+            Failures of one cause are counted together, so it has no ids, times or addresses.
         exhausted: Whether the worker had no memory left, which earlier calls may have taken.
         used: Whether the worker had executed other chunks before.
     """

@@ -283,11 +283,12 @@ def _opened(
         settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.temporary()))
         return Connection(database.open_memory(now, settings), log_values=log_values)
     real = Path(os.path.realpath(name))
-    held.callback(StoreLock.acquire(real, now, for_one_call=for_one_call).release)
+    lock = StoreLock.acquire(real, now, for_one_call=for_one_call)
+    held.callback(lock.release)
     settings = replace(settings, spill_folder=_spill_folder(held, SpillFolder.beside(real)))
     root = database.open_file(real, now, settings)
     reopen = partial(database.reopen_file, real, settings)
-    return Connection(root, real, reopen, log_values=log_values)
+    return Connection(root, real, lock, reopen, log_values=log_values)
 
 
 def _spill_folder(held: ExitStack, spill: SpillFolder) -> str:

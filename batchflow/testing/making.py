@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from batchflow.chunk import Chunk
 from batchflow.chunk.chunk import ATTEMPT, CREATED_AT, FOREIGN_ID, SEQ
+from batchflow.closest_name import did_you_mean
 from batchflow.columns.value_writing import describe, write_values
 from batchflow.definition import Workflow
 from batchflow.definition.fields import Field, fields_of
@@ -74,7 +75,9 @@ def make_run(
     Raises:
         InvalidObject: A value doesn't fit its field.
         DefinitionError: The workflow has no such status, or the status has no step.
+        TypeError: An option isn't one of `RunFacts`.
     """
+    _require_known(facts)
     if workflow is not None:
         require_fit(object, workflow)
     return Run(object, _context({}, workflow, [foreign_id], facts), 0)
@@ -100,7 +103,9 @@ def make_batch(
     Raises:
         InvalidObject: A value doesn't fit its field.
         DefinitionError: The workflow has no such status, or the status has no step.
+        TypeError: An option isn't one of `RunFacts`.
     """
+    _require_known(facts)
     _require_objects(objects, workflow)
     fields = fields_of(type(objects[0])) if workflow is None else workflow.fields
     keys = foreign_ids or [f"test-{number}" for number in range(len(objects))]
@@ -139,6 +144,14 @@ def require_fit(instance: Any, workflow: Workflow[Any, Any]) -> None:
         )
     for field in workflow.fields:
         _column([instance], field)
+
+
+def _require_known(facts: Mapping[str, object]) -> None:
+    names = RunFacts.__annotations__
+    for name in facts:
+        if name not in names:
+            hint = did_you_mean(name, names) or f" Give any of {', '.join(names)}."
+            raise TypeError(f"A made run has no {name!r}.{hint}")
 
 
 def _require_objects(objects: Any, workflow: Workflow[Any, Any] | None) -> None:

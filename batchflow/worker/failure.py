@@ -97,7 +97,7 @@ class FailureRecorder:
             name = qualified_class_name(error)
             message = f"<it can't be described: {qualified_class_name(second)}>"
             return Failure(
-                name, message, f"{name}: {message}", _fingerprint_of([name]), retryable=True
+                name, message, f"{name}: {message}", fingerprint_of([name]), retryable=True
             )
 
     def _record(self, error: BaseException) -> Failure:
@@ -234,10 +234,11 @@ def _fingerprint(error: BaseException, words: str | None) -> str:
     for code, line in _places(error):
         text = _line(code, line) or str(line - code.co_firstlineno)
         parts += [os.path.basename(code.co_filename), code.co_name, text]
-    return _fingerprint_of(parts)
+    return fingerprint_of(parts)
 
 
-def _fingerprint_of(parts: list[str]) -> str:
+def fingerprint_of(parts: list[str]) -> str:
+    """Return the fingerprint of the failures that have these texts in common."""
     import hashlib
 
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=6)

@@ -1,6 +1,6 @@
 """Values are the same wherever they come from, whatever they pass, and wherever they are read.
 
-`BATCHFLOW_FUZZ=1000` searches for hours; a failure prints the example.
+`make fuzz BATCHFLOW_FUZZ=1000` searches for hours; a failure prints the example.
 """
 
 from __future__ import annotations

@@ -64,7 +64,6 @@ orders = bf.Workflow(
     chunk_rows=1_000,
     timeout_seconds=30.0,
     record_transitions=True,
-    visits=False,
 )
 refunds = bf.Workflow("refunds", Refund, OrderStatus)
 assert_type(orders, bf.Workflow[Order, OrderStatus])
@@ -72,13 +71,7 @@ assert_type(orders, bf.Workflow[Order, OrderStatus])
 # Steps: rows, async rows, threads, columns, SQL, and by a call.
 
 
-@orders.step(
-    OrderStatus.CREATED,
-    to=[OrderStatus.PAID, OrderStatus.LOST],
-    threads=4,
-    commit="before",
-    side_effects=True,
-)
+@orders.step(OrderStatus.CREATED, to=[OrderStatus.PAID, OrderStatus.LOST], threads=4)
 def pay(run: bf.Run[Order, OrderStatus]) -> OrderStatus | bf.Answer:
     assert_type(run.object, Order)
     assert_type(run.run_id, UUID)

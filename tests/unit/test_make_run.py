@@ -52,6 +52,14 @@ def test_answers_can_be_compared(way: str) -> None:
     assert run.skip() != run.repeat()
 
 
+@pytest.mark.parametrize("make", [make_run, lambda thing, **facts: make_batch([thing], **facts)])
+def test_a_misspelled_fact_is_refused_with_the_nearest_one(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"no 'stauts'\. Did you mean 'status'"):
+        make(Thing(1), stauts=Stage.NEW)
+    with pytest.raises(TypeError, match=r"no 'xyz'\. Give any of status, run_id, attempt"):
+        make(Thing(1), xyz=1)
+
+
 NOW = datetime(2024, 5, 7, tzinfo=UTC)
 RUN_ID = UUID("00000000-0000-8000-8000-000000000007")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +20,8 @@ import duckdb
 from batchflow import crash_point
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.log_mark import mark, unmark
-from batchflow.store.database.open_file import OpenFile
+from batchflow.store.database.open_file import HEADER_BYTES, OpenFile, own_descriptor
 
-HEADER_BYTES: Final = 3 * 4096
 _COUNTS: Final = struct.Struct("<qq")
 _DIGEST_BYTES: Final = 16
 
@@ -107,32 +105,12 @@ def _saved(cursor: Cursor, path: Path) -> dict[int, bytes]:
         "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"
     ).fetchall()
     blocks = cursor.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
-    file = _own_descriptor(path)
+    file = own_descriptor(path)
     saved = {0: os.pread(file, HEADER_BYTES, 0)}
     for (block,) in blocks:
         offset = HEADER_BYTES + block * size
         saved[offset] = os.pread(file, size, offset)
     return saved
-
-
-def _own_descriptor(path: Path) -> int:
-    """Return the descriptor with which DuckDB has the file open.
-
-    Closing another descriptor of the file would drop DuckDB's lock.
-    """
-    wanted = path.stat()
-    return next(number for number in _open_files() if _is(number, wanted))
-
-
-def _open_files() -> Iterator[int]:
-    yield from (int(name) for name in os.listdir("/dev/fd"))
-
-
-def _is(number: int, wanted: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.fstat(number), wanted)
-    except OSError:
-        return False
 
 
 def _write(journal: Path, saved: dict[int, bytes]) -> None:

@@ -17,6 +17,7 @@ from batchflow.store.database.checkpoint import checkpoint, journal_of
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor, interrupt
+from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.open_file import OpenFile
 from batchflow.store.database.store_error import (
     clause_of,
@@ -41,6 +42,7 @@ class Connection:
     Args:
         root: The database's connection.
         path: The database's file if it is opened for writing, otherwise None.
+        lock: The lock of the file.
         reopen: Opens the database again; None if that is impossible.
         log_values: Whether messages may show values of objects.
     """
@@ -49,6 +51,7 @@ class Connection:
         self,
         root: Cursor,
         path: Path | None = None,
+        lock: StoreLock | None = None,
         reopen: Callable[[], Cursor] | None = None,
         *,
         log_values: bool = False,
@@ -56,7 +59,8 @@ class Connection:
         self.root = root
         self.log_values = log_values
         self.path = path
-        self._file = None if path is None else OpenFile(path)
+        self._file = None if path is None else OpenFile(path, lock)
+        self._lock = lock
         self._reopen = reopen
         self._invalidated = False
         self._settings_locked = False
@@ -123,7 +127,7 @@ class Connection:
                 finally:
                     work.leave_commit()
                     self._depth = 0
-            log_bytes = 0 if self._file is None else self._file.log_bytes()
+            log_bytes = 0 if self._file is None else self._file.note_commit()
             if log_bytes is None or log_bytes >= CHECKPOINT_THRESHOLD_BYTES:
                 self.fold_log()
 
@@ -240,9 +244,9 @@ class Connection:
             self.fold_log()
         if self._file.log_bytes() is None:
             raise StoreError(
-                f"Another program removed or replaced the log of the store {str(self.path)!r}, and "
-                "it can't be written into the file now, so nothing more is stored. End all queries "
-                "of the store, then run again."
+                "Another program removed, replaced or cut off the log of the store "
+                f"{str(self.path)!r}, and it can't be written into the file now, so nothing more "
+                "is stored. End all queries of the store, then run again."
             )
 
     def _own_cursor(self) -> Cursor:
@@ -285,7 +289,7 @@ class Connection:
             self.root = self._reopen()
             if self._file is not None:
                 unused = self._file.unused
-                self._file = OpenFile(self._file.path)
+                self._file = OpenFile(self._file.path, self._lock)
                 self._file.unused = unused
             if self._settings_locked:
                 self.lock_settings()

@@ -13,12 +13,14 @@ from typing import Final, TypeVar
 import duckdb
 
 from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
-from batchflow.store.database.checkpoint import HEADER_BYTES, journal_of, repair
+from batchflow.store.database.checkpoint import journal_of, repair
 from batchflow.store.database.file_format import check_header, create_header, not_a_store
 from batchflow.store.database.instance import Cursor, Settings, connect
-from batchflow.store.database.lock import held_error, holder_by_duckdb
+from batchflow.store.database.lock import held_error, holder_by_duckdb, noted_log
 from batchflow.store.database.log_mark import refuse_lost_log
+from batchflow.store.database.log_size import refuse_cut_log
 from batchflow.store.database.new_file import create_file, log_of, remove_unfinished
+from batchflow.store.database.open_file import HEADER_BYTES
 from batchflow.store.database.store_error import clause_of, store_error_of
 
 ResultT = TypeVar("ResultT")
@@ -52,6 +54,7 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
         return _checked(_created(path, now, settings), path)
     _after_readers(lambda: _check_bytes(path))
     repair(path)
+    _check_log(path)
     return _checked(_after_readers(lambda: _connect(path, settings)), path)
 
 
@@ -63,6 +66,7 @@ def reopen_file(path: Path, settings: Settings) -> Cursor:
     """
     _check_bytes(path)
     repair(path)
+    _check_log(path)
     return _checked(_connect(path, settings), path)
 
 
@@ -75,7 +79,20 @@ def open_read_only(path: Path, spill_folder: str) -> Cursor:
     if not path.exists():
         raise StoreFormatError(f"There is no store at {str(path)!r}; give the path of a store.")
     _check_bytes(path, read_only=True)
-    return _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
+    root = _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
+    try:
+        # Only now no engine can be writing.
+        _check_log(path)
+    except BaseException:
+        root.close()
+        raise
+    return root
+
+
+def _check_log(path: Path) -> None:
+    # While the journal exists, the log may have just begun, and the note is of the one before.
+    if not journal_of(path).exists():
+        refuse_cut_log(path, noted_log(path))
 
 
 def _checked(root: Cursor, path: Path) -> Cursor:

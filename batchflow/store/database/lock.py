@@ -22,6 +22,8 @@ from typing import Any, Final
 
 from batchflow.credentials import without_credentials
 from batchflow.errors import DiskFullError, StoreError, StoreHeldError
+from batchflow.store.database.log_size import NO_NOTE, note_in, note_of
+from batchflow.store.database.new_file import log_of
 
 HOLDER_BYTES = 65_536
 # Neither follows a symlink, nor waits for the other end of a pipe.
@@ -35,8 +37,9 @@ _RETRY_SECONDS: Final = 0.002
 class StoreLock:
     """The lock on ``<path>.lock``, until ``release`` or the end of the process."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, store_path: Path, descriptor: int) -> None:
+        self._path = _path_of(store_path)
+        self._log = log_of(store_path)
         self._descriptor = descriptor
 
     @classmethod
@@ -53,7 +56,7 @@ class StoreLock:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                lock = cls(path, _locked_descriptor(path, store_path))
+                lock = cls(store_path, _locked_descriptor(path, store_path))
             except StoreHeldError as error:
                 if not error.holder.get(_FOR_ONE_CALL) or time.monotonic() > deadline:
                     raise
@@ -63,10 +66,13 @@ class StoreLock:
                 return lock
 
     def release(self) -> None:
-        """Remove the file and release the lock; a second call does nothing."""
+        """Release the lock and remove its file, but not the note of a log that stays.
+
+        A second call does nothing.
+        """
         if self._descriptor < 0:
             return
-        if _is_file_at(self._path, self._descriptor):
+        if _is_file_at(self._path, self._descriptor) and not self._has_note():
             self._path.unlink()
         self.abandon()
 
@@ -75,12 +81,24 @@ class StoreLock:
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
 
+    def note_log(self, beginning: bytes, size: int) -> None:
+        """Note the size of the log after a commit, by one write that isn't synchronized."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, note_of(beginning, size), 0)
+
+    def _has_note(self) -> bool:
+        return self._log.exists() and self._note() != NO_NOTE
+
+    def _note(self) -> bytes:
+        return note_in(os.pread(self._descriptor, HOLDER_BYTES, 0))
+
     def _write_holder(self, now: datetime, *, for_one_call: bool) -> None:
         holder = _this_process(now) | ({_FOR_ONE_CALL: True} if for_one_call else {})
-        os.ftruncate(self._descriptor, 0)
+        content = self._note() + json.dumps(holder).encode()[1:]
         # On a full disk the lock works too; the error in the other process then names no holder.
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+            os.pwrite(self._descriptor, content, 0)
+        os.ftruncate(self._descriptor, len(content))
 
 
 def _path_of(store_path: Path) -> Path:
@@ -163,9 +181,21 @@ def _read_holder(descriptor: int) -> dict[str, Any]:
         os.close(descriptor)
 
 
+def noted_log(store_path: Path) -> bytes:
+    """Return the note of a store's log, whether a process has the lock or not."""
+    try:
+        descriptor = os.open(_path_of(store_path), _OPEN_ALONE | os.O_RDONLY)
+    except OSError:
+        return NO_NOTE
+    try:
+        return note_in(os.pread(descriptor, HOLDER_BYTES, 0))
+    finally:
+        os.close(descriptor)
+
+
 def _holder_in(written: bytes) -> dict[str, Any]:
     try:
-        holder = json.loads(written)
+        holder = json.loads(b"{" + written.removeprefix(note_in(written)).removeprefix(b"{"))
     except ValueError:
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -21,17 +21,13 @@ from batchflow.store.schema.layout import literal, quote
 RUN_DEFAULTS: Final = "temp.batchflow_run_defaults"
 _DEFAULT: Final = "batchflow_default"
 _BATCH_ROWS: Final = 16_384
+# These factories create equal values at each call.
 _CONSTANT: Final = (list, dict, set, tuple, str, bytes, int, float, bool)
 
 
 def is_made_per_run(field: Field) -> bool:
     """Return whether a default factory has to be called for each run."""
-    return field.default_factory is not None and not is_constant(field.default_factory)
-
-
-def is_constant(factory: object) -> bool:
-    """Return whether a default factory creates equal values at each call."""
-    return factory in _CONSTANT
+    return field.default_factory is not None and field.default_factory not in _CONSTANT
 
 
 def run_default(field: Field) -> str:

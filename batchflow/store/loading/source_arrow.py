@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
-from batchflow.store.loading.source_frame import is_frame, written_frame
 
 _FINE: Final = pa.duration("ns")
 _FINE_NAME: Final = str(_FINE)
@@ -21,12 +19,8 @@ _UNFIT: Final = pa.scalar(np.iinfo(np.int64).max)
 _KNOWN_EXTENSIONS: Final = frozenset({"arrow.uuid", "arrow.bool8", "arrow.json"})
 
 
-def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchReader:
-    """Return a source that exports Arrow as a table or a reader; see `is_checked` for a frame.
-
-    Args:
-        given: The source.
-        fields: The workflow's fields.
+def arrow_of(given: Any) -> pa.Table | pa.RecordBatchReader:
+    """Return a source that exports Arrow as a table or a reader.
 
     Raises:
         SourceError: A column can't be exported.
@@ -34,10 +28,7 @@ def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchRe
     if isinstance(given, pa.Table | pa.RecordBatchReader):
         return given
     try:
-        exported = written_frame(given, fields) if is_frame(given) else given
-        if isinstance(exported, pa.Table):
-            return exported
-        return pa.RecordBatchReader.from_stream(exported)
+        return pa.RecordBatchReader.from_stream(given)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
         mixed = "; ".join(_mixed_columns(given))
         # pandas names the column where it refuses columns of the same name, or sparse ones.

@@ -33,7 +33,7 @@ class ObjectStream:
         objects: Instances of its object type, of a dataclass with the same name and fields, or
             mappings of the fields' values by name.
         foreign_id: The column with the foreign ids. Mappings may have it besides the fields; it
-            is in the stream if the first object is a mapping.
+            is in the stream if the first object is a mapping, or if there is none.
 
     Attributes:
         label: What messages call the source.
@@ -51,7 +51,8 @@ class ObjectStream:
         key = foreign_id or FOREIGN_ID_COLUMN
         self._first, self._objects = self._opened(objects)
         own_key = key not in {field.name for field in workflow.fields}
-        self._key = key if own_key and isinstance(next(iter(self._first), None), Mapping) else None
+        may_have_it = all(isinstance(first, Mapping) for first in self._first)
+        self._key = key if own_key and may_have_it else None
         self._columns = ObjectColumns(workflow, self._key)
         self._object_name = workflow.object_type.__name__
         self._schema = self._schema_of(workflow)
@@ -106,7 +107,7 @@ class ObjectStream:
         arrays = [column.array for column in written]
         if self._key is not None:
             arrays.append(_foreign_ids(objects, self._key))
-        arrays.append(misfits(written, len(objects)))
+        arrays.append(_misfits(written, len(objects)))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
@@ -127,10 +128,9 @@ def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:
     return write_values(kept, SCALARS[str].or_none()).array
 
 
-def misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
-    """Return for each row the position of the first column whose value doesn't fit, or null."""
-    found = np.full(rows, -1, dtype=np.int16)
+def _misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
+    misfits = np.full(rows, -1, dtype=np.int16)
     for position, column in enumerate(columns):
         unfit = np.fromiter(column.problems, dtype=np.int64)
-        found[unfit[found[unfit] < 0]] = position
-    return pa.array(found, mask=found < 0)
+        misfits[unfit[misfits[unfit] < 0]] = position
+    return pa.array(misfits, mask=misfits < 0)

@@ -35,7 +35,6 @@ from batchflow.store.loading.source_files import (
     problem_of_file,
     read_files,
 )
-from batchflow.store.loading.source_frame import is_checked
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
 from batchflow.store.loading.source_objects import ObjectStream, label_of_objects
 from batchflow.store.query.permission import require_reading
@@ -288,7 +287,7 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
     message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
     with translated(label, message):
-        arrow = arrow_of(given, wanted.fields)
+        arrow = arrow_of(given)
     # Another process may have sent a stream of objects.
     label_of_stream = label_of_objects(arrow.schema)
     label = label_of_stream or label
@@ -298,8 +297,7 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
             return
         rows = loadable(label, arrow, wanted.names)
         described = _described(cursor, label, _register(cursor, rows))
-        checked = _checked(described) if is_checked(arrow.schema) else described
-        yield replace(checked, written=tuple(arrow.schema.names))
+        yield replace(described, written=tuple(arrow.schema.names))
 
 
 @contextmanager

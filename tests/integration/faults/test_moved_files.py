@@ -38,7 +38,11 @@ def replace_log(log: Path) -> None:
     log.write_bytes(b"of another program")
 
 
-@pytest.mark.parametrize("lose", [Path.unlink, replace_log])
+def cut_log_off(log: Path) -> None:
+    os.truncate(log, log.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, replace_log, cut_log_off])
 def test_the_next_commit_replaces_a_log_that_was_removed(
     store: Path, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
@@ -124,6 +128,22 @@ def test_nothing_is_stored_once_the_file_was_cut_off(store: Path) -> None:
         with pytest.raises(bf.StoreError, match="cut off"):
             engine.trigger("refused", Order(1))
     assert store.stat().st_size == 20_000
+
+
+@pytest.mark.parametrize("rows", [1, 100 * ROWS])
+def test_nothing_is_stored_once_another_file_was_copied_over_it(
+    store: Path, tmp_path: Path, rows: int
+) -> None:
+    other = tmp_path / "other.duckdb"
+    with opened(other) as engine:
+        load(engine, rows)
+    with opened(store) as engine:
+        load(engine, ROWS)
+        os.truncate(store, 0)
+        shutil.copy(other, store)
+        with pytest.raises(bf.StoreError, match=r"copying another file over it|cut off"):
+            engine.trigger("refused", Order(1))
+    assert store.read_bytes() == other.read_bytes()
 
 
 def test_nothing_is_stored_once_the_folder_was_removed(store: Path) -> None:

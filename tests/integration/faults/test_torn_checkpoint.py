@@ -15,7 +15,8 @@ from orders_kit import is_clean, load, orders, outcome, undisturbed
 
 import batchflow as bf
 from batchflow import crash_point
-from batchflow.store.database.checkpoint import HEADER_BYTES, journal_of
+from batchflow.store.database.checkpoint import journal_of
+from batchflow.store.database.open_file import HEADER_BYTES
 from kit.open_store import open_store
 
 ROWS = 5_000

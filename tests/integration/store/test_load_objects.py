@@ -56,6 +56,12 @@ def test_a_mapping_is_stored_as_the_object_with_its_values() -> None:
         assert second == {**first, "key": "other"}
 
 
+@pytest.mark.parametrize("given", [list, lambda: iter([]), lambda: sent(Everything, [], "own id")])
+def test_no_objects_are_an_empty_load_whatever_their_foreign_ids_are_called(given: Any) -> None:
+    with opened(Everything) as here:
+        assert here.load(given(), foreign_id="own id").loaded == 0
+
+
 def test_one_object_becomes_the_same_row_from_each_class() -> None:
     workflow = workflow_of(Everything)
     restored = restore(describe(workflow))

@@ -13,7 +13,7 @@ from batchflow.chunk import ChunkResult
 from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
 from batchflow.coordinator.backlog import Span
 from batchflow.coordinator.claim import Claim, ClaimedChunk
-from batchflow.coordinator.settlement import SettledChunk, counts_of, settle
+from batchflow.coordinator.settlement import SettledChunk, counts_of, result_of_lost, settle
 from batchflow.definition import Outcome, RunState
 from batchflow.store.runs.moving import OUTCOMES
 from kit.things import things
@@ -109,3 +109,13 @@ def test_each_run_that_does_not_move_has_the_state_time_and_reason_of_its_outcom
 
 def test_a_chunk_without_recorded_outcomes_has_nothing_to_commit() -> None:
     assert settled(Outcome.SKIPPED, Outcome.RETURNED).commit is None
+
+
+def test_ends_of_workers_are_one_kind_of_failure_only_if_they_have_one_cause() -> None:
+    def fingerprint(cause: str, error_type: str = "WorkerDied") -> str:
+        lost = bf.LostChunk(0, True, range(1), error_type, cause)
+        return str(result_of_lost(lost).failures["fingerprint"][0])
+
+    exited, crashed = fingerprint("exit code 3"), fingerprint("signal 11 (SIGSEGV)")
+    assert exited == fingerprint("exit code 3")
+    assert len({exited, crashed, fingerprint("exit code 3", "StepTimeout")}) == 3

@@ -137,10 +137,6 @@ def test_a_step_is_named_for_its_function(function: Any, name: str) -> None:
         ("concurrency", None),
         ("threads", 0),
         ("threads", None),
-        ("commit", "between"),
-        ("commit", ["before"]),
-        ("side_effects", 1),
-        ("side_effects", None),
     ],
 )
 def test_an_invalid_value_is_an_error_that_names_the_option(option: str, value: Any) -> None:
@@ -153,14 +149,6 @@ def test_an_unknown_option_is_an_error_that_lists_the_options() -> None:
         DefinitionError, match=r"a step has no option 'paralel'\. The options are chunk_rows"
     ):
         the_step(paralel=2)
-
-
-def test_commits_are_options_of_the_step_alone() -> None:
-    options = the_step(commit="after", side_effects=True).options
-
-    assert (options.commit, options.side_effects) == ("after", True)
-    with pytest.raises(DefinitionError, match="A workflow has no option 'commit'"):
-        the_step({"commit": "after"})
 
 
 @pytest.mark.parametrize("option", ["concurrency", "threads"])
@@ -211,7 +199,6 @@ def test_a_backoff_above_the_default_maximum_raises_it(of_workflow: Any) -> None
         ({"resources": ["db"]}, "Option 'resources' is"),
         ({"resources": {"db": "sqlite"}}, "Option 'resources' is"),
         ({"record_transitions": None}, "Option 'record_transitions' is None. Give True or False"),
-        ({"visits": "no"}, "Option 'visits' is 'no'. Give True or False"),
     ],
 )
 def test_an_invalid_option_of_the_workflow_is_an_error(
@@ -229,14 +216,21 @@ def test_resources_and_transitions_are_kept_by_the_workflow() -> None:
     assert Workflow("things", Thing, Status).record_transitions is True
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, True), ({"visits": False}, False)])
-def test_a_workflow_has_visits_unless_they_are_switched_off(given: Any, expected: bool) -> None:
-    assert Workflow("things", Thing, Status, **given).visits is expected
-
-
-@pytest.mark.parametrize("name", ["step", "batch_step"])
-def test_a_decorator_without_its_parentheses_is_refused_with_the_right_form(name: str) -> None:
-    with pytest.raises(
-        DefinitionError, match=rf"Write @workflow\.{name}\(status, to=next_status\)"
-    ):
-        getattr(Workflow("things", Thing, Status), name)(move)
+@pytest.mark.parametrize("name", ["step", "batch_step", "sql_step"])
+@pytest.mark.parametrize(
+    ("args", "options", "found"),
+    [
+        ((move,), {}, "with a function instead of a status"),
+        ((move,), {"to": Status.B}, "with a function instead of a status"),
+        ((), {"to": Status.B}, "without the status whose runs the step takes"),
+        ((Status.A, Status.B), {}, "with several statuses, but without 'to='"),
+        ((Status.A,), {"chunk_rows": 2}, "without 'to', the statuses that the step may return"),
+    ],
+)
+def test_a_step_without_its_statuses_is_refused_with_the_right_form(
+    name: str, args: tuple[Any, ...], options: dict[str, Any], found: str
+) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        getattr(Workflow("things", Thing, Status), name)(*args, **options)
+    assert str(raised.value).startswith(f"{name!r} is called {found}. Write ")
+    assert f"workflow.{name}(status, to=next_status)" in str(raised.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,3 +88,25 @@ def test_a_change_that_cannot_be_stored_fails_its_run_only(execute: Execute, alo
     ((kind, message),) = done.failures.values()
     assert kind == "InvalidObject"
     assert "Part has no field 'sise'" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("part", Part(1), "a Part with the extra attribute 'sise' in field 'part'"),
+        ("parts", [Part(1)], "a Part with the extra attribute 'sise' as item in field 'parts'"),
+    ],
+)
+def test_an_assigned_dataclass_with_an_extra_attribute_fails_its_run_only(
+    execute: Execute, name: str, value: Any, found: str
+) -> None:
+    def step(batch: Any) -> Status:
+        odd = copy.deepcopy(value)
+        (odd[0] if isinstance(odd, list) else odd).sise = 2
+        batch[name] = [value, odd, value]
+        return Status.DONE
+
+    done = execute(step, boxes(), batch=True)
+    ((kind, message),) = done.failures.values()
+    assert (kind, list(done.failures)) == ("InvalidObject", [1])
+    assert f"Step 'step' left {found}" in message
