@@ -63,7 +63,8 @@ fuzz: $(VENV)/.ready-dev
 bench: $(BENCH_VENV)/.ready
 	mkdir -p .benchmarks
 	$(BENCH_VENV)/bin/pytest benchmarks --benchmark-enable --benchmark-json=.benchmarks/speed.json \
-		--benchmark-columns=median,iqr,rounds --timeout=0 $(BENCH)
+		--benchmark-columns=median,iqr,rounds --timeout=0 \
+		--override-ini=faulthandler_timeout=0 $(BENCH)
 
 nights: $(BENCH_VENV)/.ready
 	$(BENCH_VENV)/bin/python benchmarks/nights.py $(NIGHTS)

@@ -9,6 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from batchflow.chunk.search import Search
+from batchflow.chunk.visit import Visit
 
 SEQ = "#seq"
 ATTEMPT = "#attempt"
@@ -29,6 +30,7 @@ class Chunk:
         search: The parts that a step for several runs at once is called for, one after the other.
             None if no run is searched for.
         call_rows: The maximum number of runs in one call of such a step. None is no limit.
+        visit: How far the runs may go. None executes only the step of their status.
     """
 
     chunk_id: int
@@ -40,6 +42,7 @@ class Chunk:
     slice_seconds: float | None = None
     search: Search | None = None
     call_rows: int | None = None
+    visit: Visit | None = None
 
     @property
     def num_rows(self) -> int:

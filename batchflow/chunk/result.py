@@ -1,4 +1,4 @@
-"""The result of a step for a chunk: an outcome for each run, and the columns that changed."""
+"""The result of a chunk: an outcome of each step for each run, and the columns that changed."""
 
 from __future__ import annotations
 
@@ -45,17 +45,37 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChunkResult:
-    """The result of a step for each run of a chunk, in the chunk's order.
+class Leg:
+    """The result of a further step of a visit, for the runs that continued to it.
 
     Attributes:
-        outcomes: Codes of `Outcome`.
+        from_code: The status whose step was executed.
+        rows: The places of the runs in the chunk, int32, each of them once.
+        outcomes: Codes of `Outcome`, one for each of these runs.
+        to_codes: As in `ChunkResult`, likewise.
+        seconds: The time that the step took.
+    """
+
+    from_code: int
+    rows: npt.NDArray[np.int32]
+    outcomes: npt.NDArray[np.int8]
+    to_codes: npt.NDArray[np.int16]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkResult:
+    """The result of a chunk's visit: of its own step for each run in order, and of further steps.
+
+    Attributes:
+        outcomes: Codes of `Outcome`, of the step of the chunk's status.
         to_codes: The next status of an advanced run, the present status of a repeated run, and -1
             for all others.
-        changes: The fields that were changed, by name.
+        changes: The fields that were changed, by name, with their values after the last step.
         failures: A line for each run that failed, with its place in the chunk as ``row``.
         reasons: A line for each run that was paused or cancelled, likewise.
-        seconds: The time that the step took.
+        seconds: The time that the step of the chunk's status took.
+        later: The results of the further steps of the visit, in the order of their execution.
     """
 
     chunk_id: int
@@ -65,6 +85,7 @@ class ChunkResult:
     failures: pa.Table
     reasons: pa.Table
     seconds: float
+    later: tuple[Leg, ...] = ()
 
     @property
     def num_rows(self) -> int:

@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
+from batchflow.definition.visit import VisitMoves
 
 if TYPE_CHECKING:
     from batchflow.chunk.chunk import Chunk
-    from batchflow.chunk.result import Change, ChunkResult
+    from batchflow.chunk.result import Change, ChunkResult, Leg
     from batchflow.definition.fields import Field
     from batchflow.definition.step import Step
     from batchflow.definition.workflow import AnyWorkflow
@@ -42,9 +43,8 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
     rows, step = chunk.num_rows, workflow.steps[chunk.from_code]
     if result.chunk_id != chunk.chunk_id:
         yield "it is of another chunk"
-    if not _is_duration(result.seconds):
-        yield "its duration is no number of seconds"
     yield from _outcome_problems(result, rows, step, len(workflow.statuses))
+    yield from _leg_problems(result, chunk, workflow)
     fields = {field.name: field for field in workflow.fields}
     kept = KEEPS_CHANGES[result.outcomes]
     for name, change in result.changes.items():
@@ -57,6 +57,9 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
     explained[result.failures["row"].to_numpy()] = True
     if not explained[result.outcomes == Outcome.FAILED].all():
         yield "a run failed without an error"
+    for leg in result.later:
+        if not explained[leg.rows[leg.outcomes == Outcome.FAILED]].all():
+            yield "a run failed without an error"
 
 
 def _is_duration(seconds: object) -> bool:
@@ -64,8 +67,12 @@ def _is_duration(seconds: object) -> bool:
     return is_number and math.isfinite(seconds) and seconds >= 0  # type: ignore[arg-type,operator]
 
 
-def _outcome_problems(result: ChunkResult, rows: int, step: Step, statuses: int) -> Iterator[str]:
+def _outcome_problems(
+    result: ChunkResult | Leg, rows: int, step: Step, statuses: int
+) -> Iterator[str]:
     outcomes, codes = result.outcomes, result.to_codes
+    if not _is_duration(result.seconds):
+        yield "its duration is no number of seconds"
     if not _is_column(outcomes, np.int8, rows):
         yield "its outcomes aren't one int8 for each run"
     if not _is_column(codes, np.int16, rows):
@@ -76,6 +83,31 @@ def _outcome_problems(result: ChunkResult, rows: int, step: Step, statuses: int)
         yield "a destination has an unknown code"
     if not _destinations(step, statuses)[outcomes, codes].all():
         yield "a destination isn't one of the step's"
+
+
+def _leg_problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Iterator[str]:
+    """Follow the runs from step to step: each must be where the next step finds it."""
+    if not result.later:
+        return
+    if chunk.visit is None:
+        yield "it has further steps, although the chunk has none"
+    moves = VisitMoves.of(workflow.steps, workflow.rank)
+    may_continue = moves.forward | moves.back
+    at = np.where(KEEPS_CHANGES[result.outcomes], result.to_codes, NO_DESTINATION)
+    before = np.full(chunk.num_rows, chunk.from_code)
+    for leg in result.later:
+        code, rows = leg.from_code, leg.rows
+        if code not in workflow.steps:
+            yield "a further step is of a status without one"
+        if not _is_column(rows, np.int32, len(rows)):
+            yield "the rows of a further step aren't int32"
+        if not _are_within(rows, 0, chunk.num_rows) or not _are_distinct(rows, chunk.num_rows):
+            yield "a further step has a row that there isn't, or one twice"
+        if not (at[rows] == code).all() or not may_continue[before[rows], code].all():
+            yield "a further step has a run that isn't at its status"
+        yield from _outcome_problems(leg, len(rows), workflow.steps[code], len(workflow.statuses))
+        at[rows] = np.where(KEEPS_CHANGES[leg.outcomes], leg.to_codes, NO_DESTINATION)
+        before[rows] = code
 
 
 def _destinations(step: Step, statuses: int) -> npt.NDArray[np.bool_]:
@@ -110,7 +142,7 @@ def _table_problems(table: pa.Table, expected: pa.Schema, rows: int) -> Iterator
     if any(column.null_count for column in table.columns):
         yield "a table has a null"
     places = table["row"].to_numpy()
-    if not _are_within(places, 0, rows) or len(np.unique(places)) != len(places):
+    if not _are_within(places, 0, rows) or not _are_distinct(places, rows):
         yield "a table has a row that there isn't, or one twice"
 
 
@@ -120,3 +152,9 @@ def _is_column(array: npt.NDArray[Any], dtype: type[np.generic], rows: int) -> b
 
 def _are_within(numbers: npt.NDArray[np.integer], least: int, end: int) -> bool:
     return not len(numbers) or bool(numbers.min() >= least and numbers.max() < end)
+
+
+def _are_distinct(places: npt.NDArray[np.integer], rows: int) -> bool:
+    seen = np.zeros(rows, np.bool_)
+    seen[places] = True
+    return int(np.count_nonzero(seen)) == len(places)

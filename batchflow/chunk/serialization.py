@@ -13,11 +13,13 @@ from typing import Any, BinaryIO, TypeAlias
 import pyarrow as pa
 
 from batchflow.chunk.chunk import Chunk
-from batchflow.chunk.result import Change, ChunkResult
+from batchflow.chunk.result import Change, ChunkResult, Leg
 from batchflow.chunk.search import Search
+from batchflow.chunk.visit import Visit
 from batchflow.columns.arrays import one_array
 
 _HEADER = b"batchflow"
+_ROW = "#row"
 _OUTCOME = "#outcome"
 _TO = "#to"
 _WRITTEN = "#written:"
@@ -27,6 +29,7 @@ Sink: TypeAlias = "BinaryIO | pa.NativeFile"
 
 def write_chunk(chunk: Chunk, sink: Sink) -> None:
     """Write `chunk` to `sink` as one IPC stream."""
+    visit = chunk.visit
     header = {
         "chunk_id": chunk.chunk_id,
         "workflow": chunk.workflow,
@@ -36,6 +39,7 @@ def write_chunk(chunk: Chunk, sink: Sink) -> None:
         "slice_seconds": chunk.slice_seconds,
         "call_rows": chunk.call_rows,
         "search": [chunk.search.rows, chunk.search.crashes] if chunk.search else None,
+        "visit": [visit.seconds, visit.may_go_back, visit.barred] if visit else None,
     }
     _write_table(chunk.rows, sink, header)
 
@@ -46,26 +50,29 @@ def read_chunk(buffer: pa.Buffer) -> Chunk:
     header = _header(table)
     search = Search(*found) if (found := header.pop("search")) else None
     now = datetime.fromisoformat(header.pop("now"))
-    return Chunk(rows=_without_header(table), search=search, now=now, **header)
+    visit = _visit(header.pop("visit"))
+    return Chunk(rows=_without_header(table), search=search, now=now, visit=visit, **header)
 
 
 def write_result(result: ChunkResult, sink: Sink) -> None:
-    """Write `result` to `sink` as three IPC streams, one after the other."""
+    """Write `result` to `sink` as four IPC streams, one after the other."""
     header = {
         "chunk_id": result.chunk_id,
         "seconds": result.seconds,
         "changes": list(result.changes),
+        "later": [(leg.from_code, len(leg.rows), leg.seconds) for leg in result.later],
     }
     columns = dict(_result_columns(result))
     _write_table(pa.table(columns), sink, header)
     _write_table(result.failures, sink, {})
     _write_table(result.reasons, sink, {})
+    _write_table(_legs_table(result.later), sink, {})
 
 
 def read_result(buffer: pa.Buffer) -> ChunkResult:
     """Read what `write_result` wrote; the columns are views into `buffer`."""
     source = pa.BufferReader(buffer)
-    table, failures, reasons = (_read_table(source) for _ in range(3))
+    table, failures, reasons, legs = (_read_table(source) for _ in range(4))
     header = _header(table)
     return ChunkResult(
         chunk_id=header["chunk_id"],
@@ -75,7 +82,34 @@ def read_result(buffer: pa.Buffer) -> ChunkResult:
         failures=_without_header(failures),
         reasons=_without_header(reasons),
         seconds=header["seconds"],
+        later=tuple(_legs(legs, header["later"])),
     )
+
+
+def _visit(found: list[Any] | None) -> Visit | None:
+    if found is None:
+        return None
+    seconds, may_go_back, barred = found
+    return Visit(seconds, may_go_back, tuple(barred))
+
+
+def _legs_table(legs: tuple[Leg, ...]) -> pa.Table:
+    columns = {
+        _ROW: pa.chunked_array([leg.rows for leg in legs], pa.int32()),
+        _OUTCOME: pa.chunked_array([leg.outcomes for leg in legs], pa.int8()),
+        _TO: pa.chunked_array([leg.to_codes for leg in legs], pa.int16()),
+    }
+    # One piece is read as one array, however many legs there are.
+    return pa.table(columns).combine_chunks()
+
+
+def _legs(table: pa.Table, headers: list[list[Any]]) -> Iterator[Leg]:
+    rows, outcomes, to_codes = (one_array(table[name]).to_numpy() for name in (_ROW, _OUTCOME, _TO))
+    start = 0
+    for from_code, size, seconds in headers:
+        part = slice(start, start + size)
+        yield Leg(from_code, rows[part], outcomes[part], to_codes[part], seconds)
+        start += size
 
 
 def _result_columns(result: ChunkResult) -> Iterator[tuple[str, pa.Array]]:

@@ -26,7 +26,11 @@ _TYPE = StepAbandoned.__name__
 
 
 def result_of_call(call: CallUnderWay, rows: int) -> ChunkResult:
-    """Return the result of a chunk whose worker doesn't answer: only its call has an outcome."""
+    """Return the result of a chunk whose worker doesn't answer: only its call has an outcome.
+
+    If the call is of a further step of the visit, the results of the steps before it are lost with
+    the worker, so its run fails where the visit began.
+    """
     failed = [row for row in call.rows if row < rows]
     outcomes = np.full(rows, Outcome.RETURNED, np.int8)
     outcomes[failed] = Outcome.FAILED
@@ -54,7 +58,7 @@ def with_beginning(result: ChunkResult, call: UnfinishedCall) -> ChunkResult:
     """Return the result with the time at which its abandoned calls began in their messages."""
     failures = result.failures
     worker = "" if call.worker is None else f" in process {call.worker}"
-    began = f" The call began at {call.since:%Y-%m-%d %H:%M:%S %Z}{worker}."
+    began = f" The call of step {call.step!r} began at {call.since:%Y-%m-%d %H:%M:%S %Z}{worker}."
     messages = pc.if_else(
         pc.equal(failures["type"], _TYPE),
         pc.binary_join_element_wise(failures["message"], began, ""),

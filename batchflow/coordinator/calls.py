@@ -70,7 +70,7 @@ class Calls:
     def __init__(self, context: DrainContext, flight: ChunksInFlight) -> None:
         self._store, self._clock, self._executor = context.store, context.clock, context.executor
         self._flight = flight
-        self._seen: dict[tuple[int, range], _Seen] = {}
+        self._seen: dict[tuple[int, int | None, range], _Seen] = {}
         self._looking = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="batchflow-calls", daemon=True)
@@ -101,9 +101,9 @@ class Calls:
 
     def _look(self) -> None:
         now, moment = time.monotonic(), self._clock.now()
-        found: dict[tuple[int, range], _Seen] = {}
+        found: dict[tuple[int, int | None, range], _Seen] = {}
         for call in self._calls():
-            key = call.chunk_id, call.rows
+            key = call.chunk_id, call.from_code, call.rows
             found[key] = self._seen.get(key) or _Seen(call, now, moment, FIRST_LOGGED_AFTER_SECONDS)
         self._seen = found
 
@@ -124,7 +124,9 @@ class Calls:
         chunk = self._flight.chunk(seen.call.chunk_id)
         if chunk is None:
             return None
-        workflow, step, rows = chunk.claim.workflow, chunk.claim.step, seen.call.rows
+        workflow, rows = chunk.claim.workflow, seen.call.rows
+        code = seen.call.from_code
+        step = chunk.claim.step if code is None else workflow.steps.get(code, chunk.claim.step)
         run_id = None
         if len(rows) == 1 and rows.start < chunk.rows.num_rows:
             seq = chunk.rows["#seq"][rows.start].as_py()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from batchflow.definition import Step
 
 # Long enough that sending a chunk costs little, short enough that commits are frequent.
-_TARGET_SECONDS: Final = 0.25
+TARGET_SECONDS: Final = 0.25
 # The chunk of a worker that dies is executed again, so chunks are short after that.
 _LEAST_TARGET_SECONDS: Final = 0.01
 _SHRINKS_BY: Final = 8.0
@@ -50,7 +50,7 @@ class _Pace:
 
     rows: float
     cost: StepCost
-    target: float = _TARGET_SECONDS
+    target: float = TARGET_SECONDS
 
     @property
     def seconds(self) -> float | None:
@@ -80,7 +80,7 @@ class ChunkSizer:
         If workers die one after the other, shorter calls narrow down faster which runs end them.
         """
         target = self._pace(workflow, step).target
-        shorten = not step.kind.calls_each_run and target < _TARGET_SECONDS / _SHRINKS_BY
+        shorten = not step.kind.calls_each_run and target < TARGET_SECONDS / _SHRINKS_BY
         return _CALL_ROWS if shorten else None
 
     def slice_seconds(self, workflow: str, step: Step) -> float | None:
@@ -103,7 +103,7 @@ class ChunkSizer:
             return
         pace = self._pace(workflow, step)
         pace.cost.observe(rows, seconds)
-        pace.target = min(_TARGET_SECONDS, pace.target * _GROWS_BY)
+        pace.target = min(TARGET_SECONDS, pace.target * _GROWS_BY)
         fitting = _fitting_rounds(pace) * pace.cost.lanes
         pace.rows = max(1.0, min(fitting, pace.rows * _MOST_GROWTH, float(_MOST_ROWS)))
         if pace.cost.lanes > 1:
@@ -139,8 +139,8 @@ def _fitting_rounds(pace: _Pace) -> float:
     least = 1.0
     if pace.cost.lanes > 1:
         least = min(_ROUNDS, max(_LEAST_ROUNDS, _ROUNDS_SECONDS / per_round))
-    wanted = max(_TARGET_SECONDS, _FIXED_TIMES * fixed, fixed + least * per_round)
-    wanted *= pace.target / _TARGET_SECONDS
+    wanted = max(TARGET_SECONDS, _FIXED_TIMES * fixed, fixed + least * per_round)
+    wanted *= pace.target / TARGET_SECONDS
     mean = pace.cost.seconds_per_round or per_round
     fitting = (wanted - fixed) / per_round
     if not pace.cost.is_spread:

@@ -9,7 +9,7 @@ from batchflow import crash_point
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.coordinator.abandoned import result_of_call, with_beginning
 from batchflow.coordinator.settlement import result_of_lost
-from batchflow.executor.protocol import LostChunk, WatchedExecutor
+from batchflow.executor.protocol import CallUnderWay, LostChunk, WatchedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +53,10 @@ class ChunksInFlight:
         )
 
     @property
+    def _idle_workers(self) -> int:
+        return max(0, self._executor.workers - len(self._shared))
+
+    @property
     def _shared(self) -> list[ClaimedChunk]:
         return [chunk for chunk in self._chunks.values() if not chunk.suspect]
 
@@ -72,6 +76,7 @@ class ChunksInFlight:
                 slice_seconds=self._slice_seconds(chunk),
                 search=chunk.search,
                 call_rows=self._sizer.call_rows(workflow.name, step),
+                visit=self._intake.visit(chunk, idle_workers=self._idle_workers),
             ),
             suspect=chunk.suspect,
         )
@@ -116,10 +121,20 @@ class ChunksInFlight:
                 call = calls.get(result.chunk_id)
                 yield chunk, result if call is None else with_beginning(result, call)
         for under_way in self._executor.calls():
-            if under_way.chunk_id in calls and under_way.chunk_id in self._chunks:
+            if under_way.chunk_id in calls and self._can_fail(under_way):
                 chunk = self._chunks.pop(under_way.chunk_id)
                 result = result_of_call(under_way, chunk.rows.num_rows)
                 yield chunk, with_beginning(result, calls[under_way.chunk_id])
+
+    def _can_fail(self, call: CallUnderWay) -> bool:
+        """Return whether the runs of a call are known for certain.
+
+        Those of a further step of the visit may be far from each other in the chunk.
+        """
+        chunk = self._chunks.get(call.chunk_id)
+        if chunk is None:
+            return False
+        return call.from_code in (None, chunk.claim.step.from_code) or len(call.rows) == 1
 
     def _lost(self, chunk: ClaimedChunk, lost: LostChunk) -> ClaimedChunk | None:
         if lost.blamed and not chunk.suspect:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from batchflow.chunk.search import Search
-from batchflow.coordinator.chunk_sizer import ChunkSizer, lanes
+from batchflow.chunk.visit import Visit
+from batchflow.coordinator.chunk_sizer import TARGET_SECONDS, ChunkSizer, lanes
 from batchflow.coordinator.claim import Claim, ClaimedChunk
 from batchflow.coordinator.isolation import SuspectRows, isolate
 from batchflow.coordinator.queue import Room, RunQueue
@@ -67,7 +68,11 @@ class Intake:
         sizer: ChunkSizer,
         limit: int | None,
     ) -> None:
-        self.queues = {workflow.name: RunQueue(workflow, store) for workflow in workflows}
+        # A limit counts executions, so each is chosen by itself.
+        visits = limit is None
+        self.queues = {
+            workflow.name: RunQueue(workflow, store, visits=visits) for workflow in workflows
+        }
         self.in_store: deque[StoreSpan] = deque()
         self._config = config
         self._sizer = sizer
@@ -79,6 +84,7 @@ class Intake:
         self._out: Counter[tuple[str, int]] = Counter()
         self._bytes = 0
         self._bytes_per_row: dict[tuple[str, int], float] = {}
+        self._barred: dict[str, frozenset[int]] = {name: frozenset() for name in self.queues}
         self._untried = {
             (workflow.name, code)
             for workflow in workflows
@@ -113,6 +119,44 @@ class Intake:
             span = queue.next_span(partial(self._room_in_store, queue), may_turn=may_turn)
             if span is not None:
                 self._claim_in_store(queue, span)
+
+    # Visiting.
+
+    def visit(self, chunk: ClaimedChunk, *, idle_workers: int) -> Visit | None:
+        """Return how far the runs of a chunk may go that is about to be executed.
+
+        Args:
+            chunk: The chunk.
+            idle_workers: How many workers have no chunk besides the one that gets this one.
+        """
+        claim, name = chunk.claim, chunk.claim.workflow.name
+        if chunk.suspect or not self.queues[name].may_visit(claim.step.from_code, chunk.rows):
+            return None
+        # No other run of the turn waits longer then.
+        others_have_room = self._waiting_runs <= idle_workers * chunk.rows.num_rows
+        return Visit(TARGET_SECONDS, others_have_room, tuple(sorted(self._barred[name])))
+
+    @property
+    def _waiting_runs(self) -> int:
+        claimed = sum(claim.pending_rows for claim in self._claims)
+        in_store = sum(span.runs for span in self.in_store)
+        suspect = sum(int(chunk.rows.num_rows) for chunk in self._suspects)
+        waiting = sum(queue.claimable_in_this_turn for queue in self.queues.values())
+        return claimed + in_store + suspect + waiting
+
+    def _bar(self, chunk: ClaimedChunk, code: int | None) -> bool:
+        """End visits before a step that ended a worker; return whether they went on to it.
+
+        Its chunks are then its own, so that the runs which end workers are found as usual.
+        """
+        workflow = chunk.claim.workflow
+        barred = self._barred[workflow.name]
+        if code is None or code == chunk.claim.step.from_code or code in barred:
+            return False
+        if code not in workflow.steps:
+            return False
+        self._barred[workflow.name] = barred | {code}
+        return True
 
     # Waiting for workers.
 
@@ -150,7 +194,7 @@ class Intake:
         Returns the run that ended it, if that is certain, as a chunk whose failure is to be
         committed.
         """
-        if not lost.blamed:
+        if not lost.blamed or self._bar(chunk, lost.from_code):
             self.give_back(chunk, chunk.rows)
             self.done(chunk)
             return None

@@ -16,6 +16,7 @@ from batchflow.coordinator.deferral import Deferral
 from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
+from batchflow.definition.visit import VisitMoves
 from batchflow.store.runs.claimable import longest_wait_seconds
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class RunQueue:
         status_counts: The number of the drain's runs at each status.
     """
 
-    def __init__(self, workflow: AnyWorkflow, store: Store) -> None:
+    def __init__(self, workflow: AnyWorkflow, store: Store, *, visits: bool = True) -> None:
         self.workflow = workflow
+        self._visits = visits and workflow.visits
         self.due_at: datetime | None = None
         self.status_counts = StatusCounts(workflow)
         self._outdated = False
@@ -67,6 +69,8 @@ class RunQueue:
         self._longest_wait = timedelta(seconds=longest) + _RETRY_SLACK
         self._has_step = np.zeros(len(workflow.statuses), np.bool_)
         self._has_step[list(workflow.steps)] = True
+        moves = VisitMoves.of(workflow.steps, workflow.rank)
+        self._within_reach = {code: moves.within_reach(code) for code in workflow.steps}
 
     def refresh(self, now: datetime) -> None:
         """Count the waiting runs in the store, and find out when the next retry is due."""
@@ -145,29 +149,54 @@ class RunQueue:
             return rows, rows.slice(0, 0)
         return rows.filter(pa.array(~suspect)), rows.filter(pa.array(suspect))
 
+    def may_visit(self, code: int, rows: pa.Table) -> bool:
+        """Return whether runs at a status may go on to further steps before a commit.
+
+        Runs that ended a worker at one of them may not share a worker there.
+        """
+        if not self._visits:
+            return False
+        seqs = rows["#seq"].to_numpy()
+        return not any(self._suspects.contains(at, seqs).any() for at in self._within_reach[code])
+
+    @property
+    def claimable_in_this_turn(self) -> int:
+        """The number of runs that can be claimed before the next turn begins."""
+        return sum(self._backlog.claimable(code) for code in self.workflow.steps)
+
     def return_runs(self, code: int, rows: pa.Table) -> None:
         """Count these runs as waiting, as if they hadn't been claimed."""
         self._backlog.add(code, rows["#seq"].to_numpy())
 
     def record_commit(self, commit: StepCommit, result: CommitResult) -> None:
         """Record a commit: its runs wait at their new statuses."""
-        moved = commit.moved
-        seqs = moved["#seq"].to_numpy()
-        codes = moved["#to"].to_numpy()
-        # A run that advances to its own status is executed again like one that repeats.
-        repeated = (moved["#outcome"].to_numpy() == Outcome.REPEATED) | (
-            codes == commit.step.from_code
-        )
         if len(result.refused_seqs):
-            kept = ~np.isin(seqs, result.refused_seqs)
-            seqs, codes, repeated = seqs[kept], codes[kept], repeated[kept]
-            moved = moved.filter(pa.array(kept))
+            seqs = pa.concat_tables([t.select(["#seq"]) for t in (commit.moved, commit.unmoved)])
+            kept = ~np.isin(seqs["#seq"].to_numpy(), result.refused_seqs)
+            commit = commit.of_runs(seqs["#seq"].combine_chunks().filter(pa.array(kept)))
+        moved = commit.moved
+        seqs, to_codes = moved["#seq"].to_numpy(), moved["#to"].to_numpy()
+        from_codes = self._last_from(commit)
+        # A run that advances to its own status is executed again like one that repeats.
+        repeated = (moved["#outcome"].to_numpy() == Outcome.REPEATED) | (to_codes == from_codes)
         if repeated.any():
-            versions = moved["#version"].to_numpy() + 1
+            moves = moved["#moves"].to_numpy() if "#moves" in moved.column_names else 1
+            versions = moved["#version"].to_numpy() + moves
             self._repeated.add(seqs[repeated], versions[repeated])
         self._expect_retry(commit.next_attempt_at)
-        self._add(codes, seqs, self._later(commit.step))
-        self.status_counts.add_commit(commit, np.bincount(codes, minlength=len(self._has_step)))
+        later = self.workflow.rank[to_codes] <= self.workflow.rank[from_codes]
+        for next_turn in (False, True):
+            here = later == next_turn
+            self._add(to_codes[here], seqs[here], next_turn=next_turn)
+        self.status_counts.add_commit(commit)
+
+    @staticmethod
+    def _last_from(commit: StepCommit) -> np.ndarray:
+        """Return the status of each moved run before its last transition."""
+        moved = commit.moved
+        if "#from" in moved.column_names:
+            return np.asarray(moved["#from"].to_numpy())
+        return np.full(moved.num_rows, commit.step.from_code)
 
     def record_sql_step(self, step: Step, result: SqlStepResult) -> None:
         """Record a step in the store: its runs wait at their new statuses."""
@@ -204,12 +233,18 @@ class RunQueue:
         return self._backlog.begin_next_turn()
 
     def _select(self, span: Span, step: Step, now: datetime) -> pa.Table:
-        fields = step.options.columns
-        if fields is None:
-            fields = tuple(field.name for field in self.workflow.fields)
+        fields = self._fields_for(step)
         return self._store.claim(
             self.workflow, span.code, span.first_seq, span.last_seq, now, fields
         )
+
+    def _fields_for(self, step: Step) -> tuple[str, ...]:
+        """Return the fields that the steps of a visit read which begins with this step."""
+        codes = self._within_reach[step.from_code] if self._visits else {step.from_code}
+        read = [self.workflow.steps[code].options.columns for code in codes]
+        names = {name for columns in read for name in columns or ()}
+        fields = (field.name for field in self.workflow.fields)
+        return tuple(name for name in fields if None in read or name in names)
 
     def _without_deferred(self, span: Span, rows: pa.Table) -> pa.Table:
         if not (self._skipped or self._repeated) or not rows.num_rows:
@@ -219,13 +254,13 @@ class RunQueue:
         self._backlog.add(span.code, seqs[repeated], next_turn=True)
         return rows.filter(pa.array(~repeated & ~self._skipped.contains(seqs, versions)))
 
-    def _add(self, codes: np.ndarray, seqs: np.ndarray, later: np.ndarray) -> None:
+    def _add(self, codes: np.ndarray, seqs: np.ndarray, *, next_turn: bool) -> None:
         """Count the runs as waiting at those statuses that have a step."""
-        arrived = np.bincount(codes, minlength=len(later))
+        arrived = np.bincount(codes, minlength=len(self._has_step))
         for code in np.flatnonzero(arrived):
             if self._has_step[code]:
                 here = seqs if arrived[code] == len(seqs) else seqs[codes == code]
-                self._backlog.add(int(code), here, next_turn=bool(later[code]))
+                self._backlog.add(int(code), here, next_turn=next_turn)
 
     def _later(self, step: Step) -> np.ndarray:
         """Return for each status whether runs that the step moves there wait for the next turn."""

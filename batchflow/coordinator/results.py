@@ -20,10 +20,11 @@ from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.chunk import ChunkResult
-    from batchflow.coordinator.claim import Claim, ClaimedChunk
+    from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.intake import Intake, StoreSpan
     from batchflow.coordinator.tally import Tally
+    from batchflow.definition import AnyWorkflow, Step
     from batchflow.errors import CommitError
 
 log = logging.getLogger("batchflow")
@@ -64,17 +65,14 @@ class Results:
         """Add the result of a chunk; its runs that weren't executed go back to its claim."""
         settled = settle(chunk, result, self._clock.now(), self._random)
         claim = chunk.claim
-        executed = chunk.rows.num_rows - int(settled.counts[Outcome.RETURNED])
+        executed = chunk.rows.num_rows - int(settled.first.counts[Outcome.RETURNED])
         if not chunk.suspect:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
-        queue = self._intake.queues[claim.workflow.name]
-        queue.record_skipped(claim.step.from_code, settled.skipped)
-        _log_skipped(claim, settled.skipped.num_rows)
         self._intake.give_back(chunk, settled.returned)
-        if settled.commit is None:
-            self._complete(settled)
-        else:
+        if settled.has_commit:
             self._gathered.append(settled)
+        else:
+            self._complete(settled)
 
     def begin_write(self, *, in_store: bool) -> None:
         """Begin the next write, of all gathered results, unless one is under way.
@@ -128,8 +126,12 @@ class Results:
         self.record_written()
 
     def _complete(self, settled: SettledChunk) -> None:
-        claim = settled.chunk.claim
-        self._tally.add(claim.workflow, claim.step, settled.counts, settled.seconds)
+        workflow = settled.chunk.claim.workflow
+        queue = self._intake.queues[workflow.name]
+        for each in settled.steps:
+            self._tally.add(workflow, each.step, each.counts, each.seconds)
+            queue.record_skipped(each.step.from_code, each.skipped)
+            _log_skipped(workflow, each.step, each.skipped.num_rows)
         self._intake.done(settled.chunk)
 
     def _record_results(self, written: WrittenResults) -> None:
@@ -137,11 +139,12 @@ class Results:
             if commit.errors.num_rows:
                 self._tally.note_failures(self._write_began)
             self._intake.queues[commit.workflow.name].record_commit(commit, result)
-            refused = refused_counts_of(commit, result)
-            self._tally.add_refused(commit.workflow, commit.step, refused)
+            for code, counts in refused_counts_of(commit, result).items():
+                self._tally.add_refused(commit.workflow, commit.workflow.steps[code], counts)
         for commit in written.refused:
             # Its runs are left alone for the rest of the drain.
-            self._tally.add_returned(commit.workflow, commit.step, counts_of(commit))
+            for code, counts in counts_of(commit).items():
+                self._tally.add_returned(commit.workflow, commit.workflow.steps[code], counts)
             queue = self._intake.queues[commit.workflow.name]
             for rows in (commit.moved, commit.unmoved):
                 queue.record_skipped(commit.step.from_code, rows)
@@ -182,17 +185,17 @@ def _unfinished(written: WrittenSpan) -> UnfinishedCall:
     )
 
 
-def _log_skipped(claim: Claim, rows: int) -> None:
+def _log_skipped(workflow: AnyWorkflow, step: Step, rows: int) -> None:
     if rows:
         log.info(
             "Workflow %s: step %s skipped %s.",
-            claim.workflow.name,
-            claim.step.name,
+            workflow.name,
+            step.name,
             counted(rows, "run"),
             extra={
                 "action": "skip_runs",
-                "workflow": claim.workflow.name,
-                "step": claim.step.name,
+                "workflow": workflow.name,
+                "step": step.name,
                 "runs": rows,
             },
         )

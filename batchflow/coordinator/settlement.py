@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -14,6 +15,7 @@ from batchflow.chunk.result import (
     REASON_SCHEMA,
     ChunkResult,
 )
+from batchflow.coordinator.executions import Executions
 from batchflow.definition import Outcome, RunState
 from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
 from batchflow.definition.retry_decision import FailedAttempts, RetryDecision, decide
@@ -21,9 +23,11 @@ from batchflow.store import StepCommit
 from batchflow.worker.failure import fingerprint_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from batchflow.coordinator.claim import ClaimedChunk
+    from batchflow.definition import Step
     from batchflow.executor.protocol import LostChunk
     from batchflow.store import CommitResult
 
@@ -51,48 +55,125 @@ _FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint")
 
 
 @dataclass(frozen=True)
-class SettledChunk:
-    """The results of a chunk, split by what happens with the runs.
+class SettledStep:
+    """The results of a step for the runs of a chunk, split by the further treatment of the runs.
 
     Attributes:
+        step: The step.
         commit: The results to store; None if there are none.
         counts: The runs by outcome, int64 of shape (len(Outcome),).
         skipped: The runs that are left alone until something changes them.
-        returned: The runs that weren't executed.
         seconds: The time in the step's code.
     """
 
-    chunk: ClaimedChunk
+    step: Step
     commit: StepCommit | None
     counts: np.ndarray
     skipped: pa.Table
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SettledChunk:
+    """The results of a chunk.
+
+    Attributes:
+        first: What the chunk's own step did. Its commit also has all transitions of the runs
+            that moved, and their changes by the steps after it.
+        later: What the further steps of the visit did to the runs that ended there. To be stored
+            after the first.
+        returned: The runs that weren't executed.
+        seconds: The time of the visit, without that of going round again.
+    """
+
+    chunk: ClaimedChunk
+    first: SettledStep
+    later: tuple[SettledStep, ...]
     returned: pa.Table
     seconds: float
+
+    @property
+    def steps(self) -> tuple[SettledStep, ...]:
+        """The steps of the visit."""
+        return (self.first, *self.later)
+
+    @property
+    def has_commit(self) -> bool:
+        """Whether there is something to store."""
+        return any(step.commit is not None for step in self.steps)
 
 
 def settle(
     chunk: ClaimedChunk, result: ChunkResult, now: datetime, random: np.random.Generator
 ) -> SettledChunk:
-    """Split the results of a chunk; the step's retry policy decides about failures."""
-    outcomes = result.outcomes
-    counts = np.bincount(outcomes, minlength=len(Outcome))
-    commit = None
-    if counts[_IS_UNMOVED | _IS_MOVED].any():
-        commit = StepCommit(
-            workflow=chunk.claim.workflow,
-            step=chunk.claim.step,
-            moved=_moved(chunk, result),
-            unmoved=_unmoved(chunk, result, now, random),
-            errors=_errors(chunk, result),
-        )
+    """Split the results of a chunk; the steps' retry policies decide about failures."""
+    every = Executions.of(result, chunk.claim.step.from_code)
+    settle_step = partial(_settled_step, chunk, result, now=now, random=random)
+    codes = sorted({leg.from_code for leg in result.later})
+    steps = chunk.claim.workflow.steps
+    later = (
+        settle_step(steps[code], every.where(every.later & (every.from_codes == code)))
+        for code in codes
+    )
+    first = settle_step(chunk.claim.step, every.where(~every.later), moves=_moves(every))
     return SettledChunk(
         chunk=chunk,
-        commit=commit,
-        counts=counts,
-        skipped=_where(chunk.rows, outcomes == Outcome.SKIPPED),
-        returned=_where(chunk.rows, outcomes == Outcome.RETURNED),
-        seconds=result.seconds,
+        first=first,
+        later=tuple(later),
+        returned=_where(chunk.rows, result.outcomes == Outcome.RETURNED),
+        seconds=result.seconds + _seconds_of_first_round(chunk, result),
     )
+
+
+def _settled_step(
+    chunk: ClaimedChunk,
+    result: ChunkResult,
+    step: Step,
+    executed: Executions,
+    *,
+    now: datetime,
+    random: np.random.Generator,
+    moves: Executions | None = None,
+) -> SettledStep:
+    """Settle what a step did; `moves` are the transitions of the visit, for the first step."""
+    stopped = executed.where(_IS_UNMOVED[executed.outcomes])
+    commit = None
+    if len(stopped.rows) or (moves is not None and len(moves.rows)):
+        commit = StepCommit(
+            workflow=chunk.claim.workflow,
+            step=step,
+            moved=_moved(chunk, result, moves),
+            unmoved=_unmoved(chunk, result, step, stopped, now, random),
+            errors=_errors(chunk, result, executed),
+            transitions=_transitions(chunk, result, moves),
+        )
+    skipped = executed.where(executed.outcomes == Outcome.SKIPPED)
+    return SettledStep(
+        step=step,
+        commit=commit,
+        counts=np.bincount(executed.outcomes, minlength=len(Outcome)),
+        skipped=_rows_of(chunk, skipped),
+        seconds=_seconds_in(result, step, later=moves is None),
+    )
+
+
+def _moves(every: Executions) -> Executions:
+    return every.where(_IS_MOVED[every.outcomes])
+
+
+def _seconds_in(result: ChunkResult, step: Step, *, later: bool) -> float:
+    if not later:
+        return result.seconds
+    return sum(leg.seconds for leg in result.later if leg.from_code == step.from_code)
+
+
+def _seconds_of_first_round(chunk: ClaimedChunk, result: ChunkResult) -> float:
+    """Return the seconds of the further steps, each at its first time."""
+    seconds: dict[int, float] = {}
+    for leg in result.later:
+        seconds.setdefault(leg.from_code, leg.seconds)
+    seconds.pop(chunk.claim.step.from_code, None)
+    return sum(seconds.values())
 
 
 def result_of_lost(lost: LostChunk) -> ChunkResult:
@@ -116,28 +197,50 @@ def result_of_lost(lost: LostChunk) -> ChunkResult:
     )
 
 
-def refused_counts_of(commit: StepCommit, stored: CommitResult) -> np.ndarray:
-    """Count the runs of a commit that the store refused, by outcome: int64, (len(Outcome),)."""
-    counts = np.zeros(len(Outcome), np.int64)
-    if len(stored.refused_seqs):
-        for rows in (commit.moved, commit.unmoved):
-            refused = np.isin(rows["#seq"].to_numpy(), stored.refused_seqs)
-            counts += np.bincount(rows["#outcome"].to_numpy()[refused], minlength=len(Outcome))
-    return counts
+def refused_counts_of(commit: StepCommit, stored: CommitResult) -> Mapping[int, np.ndarray]:
+    """Count the results of a commit that the store refused, as `counts_of`."""
+    if not len(stored.refused_seqs):
+        return {}
+    return counts_of(commit.of_runs(pa.array(stored.refused_seqs)))
 
 
-def counts_of(commit: StepCommit) -> np.ndarray:
-    """Count the runs of a commit by outcome: int64 of shape (len(Outcome),)."""
-    outcomes = np.concatenate([t["#outcome"].to_numpy() for t in (commit.moved, commit.unmoved)])
-    return np.bincount(outcomes, minlength=len(Outcome))
+def counts_of(commit: StepCommit) -> Mapping[int, np.ndarray]:
+    """Count the results of a commit by step and outcome.
+
+    Returns:
+        For the code of each status whose step was executed, int64 of shape (len(Outcome),).
+    """
+    codes = np.concatenate(
+        [
+            commit.moves["#from"].to_numpy(),
+            np.full(commit.unmoved.num_rows, commit.step.from_code, np.uint8),
+        ]
+    )
+    outcomes = np.concatenate([t["#outcome"].to_numpy() for t in (commit.moves, commit.unmoved)])
+    return {
+        int(code): np.bincount(outcomes[codes == code], minlength=len(Outcome))
+        for code in np.unique(codes)
+    }
 
 
-def _moved(chunk: ClaimedChunk, result: ChunkResult) -> pa.Table:
+def _moved(chunk: ClaimedChunk, result: ChunkResult, moves: Executions | None) -> pa.Table:
+    """Return a row for each run that moved, with its last transition."""
+    if moves is None:
+        return _no_moved(chunk)
+    rows = chunk.rows.num_rows
+    to_codes, outcomes = np.zeros(rows, np.uint8), np.zeros(rows, np.uint8)
+    # Of several transitions of a run, the last is assigned last.
+    to_codes[moves.rows] = moves.to_codes
+    outcomes[moves.rows] = moves.outcomes
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         name: chunk.rows[name] for name in ("#seq", "#version", "#attempt", "#run_state")
     }
-    columns["#to"] = pa.array(result.to_codes.clip(0).astype(np.uint8))
-    columns["#outcome"] = pa.array(result.outcomes.astype(np.uint8))
+    columns |= {"#to": pa.array(to_codes), "#outcome": pa.array(outcomes)}
+    if result.later:
+        from_codes = np.zeros(rows, np.uint8)
+        from_codes[moves.rows] = moves.from_codes
+        columns["#from"] = pa.array(from_codes)
+        columns["#moves"] = pa.array(np.bincount(moves.rows, minlength=rows).astype(np.int32))
     for name, change in result.changes.items():
         columns[name] = change.values
         if change.written is not None:
@@ -145,30 +248,64 @@ def _moved(chunk: ClaimedChunk, result: ChunkResult) -> pa.Table:
     return _where(pa.table(columns), _IS_MOVED[result.outcomes])
 
 
+def _no_moved(chunk: ClaimedChunk) -> pa.Table:
+    none = np.zeros(0, np.uint8)
+    engine = chunk.rows.select(["#seq", "#version", "#attempt", "#run_state"]).slice(0, 0)
+    return engine.append_column("#to", pa.array(none)).append_column("#outcome", pa.array(none))
+
+
+def _transitions(
+    chunk: ClaimedChunk, result: ChunkResult, moves: Executions | None
+) -> pa.Table | None:
+    if moves is None or not result.later:
+        return None
+    return (
+        _rows_of(chunk, moves)
+        .append_column("#from", pa.array(moves.from_codes))
+        .append_column("#to", pa.array(moves.to_codes.astype(np.uint8)))
+        .append_column("#outcome", pa.array(moves.outcomes.astype(np.uint8)))
+    )
+
+
+def _rows_of(chunk: ClaimedChunk, executed: Executions) -> pa.Table:
+    """Return ``#seq``, ``#version`` and ``#attempt`` of the runs as their step received them."""
+    columns = {
+        name: chunk.rows[name].to_numpy()[executed.rows]
+        for name in ("#seq", "#version", "#attempt")
+    }
+    columns["#version"] = columns["#version"] + executed.moved_before
+    columns["#attempt"] = np.where(executed.moved_before, np.int32(1), columns["#attempt"])
+    return pa.table(columns)
+
+
 def _unmoved(
-    chunk: ClaimedChunk, result: ChunkResult, now: datetime, random: np.random.Generator
+    chunk: ClaimedChunk,
+    result: ChunkResult,
+    step: Step,
+    stopped: Executions,
+    now: datetime,
+    random: np.random.Generator,
 ) -> pa.Table:
-    rows = np.flatnonzero(_IS_UNMOVED[result.outcomes])
-    unmoved = chunk.rows.select(["#seq", "#version", "#attempt"]).take(rows)
-    failed = result.outcomes[rows] == Outcome.FAILED
+    unmoved = _rows_of(chunk, stopped)
+    failed = stopped.outcomes == Outcome.FAILED
     attempts = unmoved["#attempt"].to_numpy()
     decision = decide(
-        chunk.claim.step.options.retry,
-        _failed_attempts(result, rows[failed], attempts[failed]),
+        step.options.retry,
+        _failed_attempts(result, stopped.rows[failed], attempts[failed]),
         now,
         random,
     )
     unmoved = unmoved.append_column("#next_attempt", pa.array((attempts + failed).astype(np.int32)))
-    for name, column in _stopped_or_retried(result, rows, failed, decision).items():
+    for name, column in _stopped_or_retried(result, stopped, failed, decision).items():
         unmoved = unmoved.append_column(name, column)
     return unmoved
 
 
 def _stopped_or_retried(
-    result: ChunkResult, rows: np.ndarray, failed: np.ndarray, decision: RetryDecision
+    result: ChunkResult, stopped: Executions, failed: np.ndarray, decision: RetryDecision
 ) -> dict[str, pa.Array]:
     """Return the outcomes and their consequences: those of failures are decided already."""
-    outcomes = result.outcomes[rows]
+    outcomes, rows = stopped.outcomes, stopped.rows
     states = _STATES[outcomes]
     states[failed] = np.where(decision.pauses, RunState.PAUSED, RunState.RUNNING)
     moments = np.full(len(rows), np.datetime64("NaT", "us"))
@@ -200,11 +337,17 @@ def _given_reasons(result: ChunkResult) -> np.ndarray:
     return reasons
 
 
-def _errors(chunk: ClaimedChunk, result: ChunkResult) -> pa.Table:
-    rows = result.failures["row"]
-    errors = chunk.rows.select(["#seq", "#attempt"]).take(rows)
+def _errors(chunk: ClaimedChunk, result: ChunkResult, executed: Executions) -> pa.Table:
+    """Return the errors of the runs whose last step was one of these executions."""
+    last = np.full(chunk.rows.num_rows, -1)
+    places = np.arange(len(executed.rows))
+    last[executed.rows] = np.where(KEEPS_CHANGES[executed.outcomes], -1, places)
+    rows = result.failures["row"].to_numpy()
+    failures = result.failures.filter(pa.array(last[rows] >= 0))
+    failed = pa.array(last[failures["row"].to_numpy()])
+    errors = _rows_of(chunk, executed).select(["#seq", "#attempt"]).take(failed)
     for name in _FAILURE_TEXTS:
-        errors = errors.append_column(name, result.failures[name])
+        errors = errors.append_column(name, failures[name])
     return errors
 
 

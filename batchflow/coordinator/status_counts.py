@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 
 from batchflow.definition import Outcome
 
@@ -74,15 +75,18 @@ class StatusCounts:
         self.runs[code] -= runs
         self.executed[code] += runs
 
-    def add_commit(self, commit: StepCommit, arrived: NDArray[np.int64]) -> None:
-        """Apply a commit that moved ``arrived[code]`` runs to each status."""
-        code = commit.step.from_code
-        self.runs[code] -= commit.num_rows
-        self.runs += arrived
+    def add_commit(self, commit: StepCommit) -> None:
+        """Apply a commit."""
+        code, moves, unmoved = commit.step.from_code, commit.moves, commit.unmoved
+        moved = _counted_pairs(moves["#from"], moves["#to"], self.moved.shape)
+        executed = moved.sum(axis=1)
+        executed[code] += unmoved.num_rows
+        self.runs += moved.sum(axis=0) - executed
         self.paused += commit.paused
-        self.executed[code] += commit.num_rows
-        self.moved[code] += arrived
-        self.by_attempt[code] += _counted(commit.attempts)
+        self.executed += executed
+        self.moved += moved
+        self.by_attempt += _by_attempt(moves["#from"], moves["#attempt"], self.by_attempt.shape)
+        self.by_attempt[code] += _counted(unmoved["#attempt"].to_numpy())
         self.retried_by_attempt[code] += _counted(commit.retried_attempts)
         self._add_retries(
             code, len(commit.retried_attempts), commit.next_attempt_at, commit.last_attempt_at
@@ -113,3 +117,19 @@ class StatusCounts:
 
 def _counted(attempts: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.bincount(np.clip(attempts, 1, ATTEMPTS) - 1, minlength=ATTEMPTS)
+
+
+def _by_attempt(
+    codes: pa.ChunkedArray, attempts: pa.ChunkedArray, shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    columns = pa.chunked_array([np.clip(attempts.to_numpy(), 1, ATTEMPTS) - 1])
+    return _counted_pairs(codes, columns, shape)
+
+
+def _counted_pairs(
+    rows: pa.ChunkedArray, columns: pa.ChunkedArray, shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Count how often each pair of a row and a column occurs: int64 of the shape."""
+    places = rows.to_numpy().astype(np.int64) * shape[1] + columns.to_numpy()
+    counts: NDArray[np.int64] = np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape)
+    return counts

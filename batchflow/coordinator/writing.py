@@ -6,17 +6,16 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchflow import crash_point
 from batchflow.coordinator.piecewise import Piecewise, store_piecewise
 from batchflow.store import SqlStepResult, StepCommit, WriteInterruptedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -132,15 +131,7 @@ def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:
     if len(seqs) < 2:
         return ()
     middle = len(seqs) // 2
-    return tuple((_of_runs(commit, part),) for part in (seqs[:middle], seqs[middle:]))
-
-
-def _of_runs(commit: StepCommit, seqs: pa.Array) -> StepCommit:
-    parts = (
-        table.filter(pc.is_in(table["#seq"], value_set=seqs))
-        for table in (commit.moved, commit.unmoved, commit.errors)
-    )
-    return StepCommit(commit.workflow, commit.step, *parts)
+    return tuple((commit.of_runs(part),) for part in (seqs[:middle], seqs[middle:]))
 
 
 def _halves_of_range(seqs: range) -> Sequence[range]:
@@ -149,10 +140,18 @@ def _halves_of_range(seqs: range) -> Sequence[range]:
 
 
 def merged(settled: Sequence[SettledChunk]) -> list[StepCommit]:
-    """Merge the chunks of each step that changed the same columns."""
-    groups: dict[tuple[str, int, tuple[str, ...]], list[StepCommit]] = defaultdict(list)
-    for chunk in settled:
-        commit = chunk.commit
+    """Merge the commits of each step that changed the same columns.
+
+    A run that moved and then failed in the same visit has a second commit, after the first.
+    """
+    first = (chunk.first.commit for chunk in settled)
+    later = (step.commit for chunk in settled for step in chunk.later)
+    return [*_merged(first), *_merged(later)]
+
+
+def _merged(commits: Iterable[StepCommit | None]) -> list[StepCommit]:
+    groups: dict[tuple[Any, ...], list[StepCommit]] = defaultdict(list)
+    for commit in commits:
         if commit is not None:
             columns = tuple(sorted(commit.moved.column_names))
             groups[commit.workflow.name, commit.step.from_code, columns].append(commit)
@@ -171,7 +170,15 @@ def _concatenated(group: list[StepCommit]) -> StepCommit:
         moved=pa.concat_tables([commit.moved.select(names) for commit in group]).combine_chunks(),
         unmoved=pa.concat_tables([commit.unmoved for commit in group]),
         errors=pa.concat_tables([commit.errors for commit in group]),
+        transitions=_concatenated_transitions(group),
     )
+
+
+def _concatenated_transitions(group: list[StepCommit]) -> pa.Table | None:
+    if group[0].transitions is None:
+        return None
+    tables = [commit.transitions for commit in group]
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:

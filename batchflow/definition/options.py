@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, get_args
 
 from batchflow.definition.retry import Retry
-from batchflow.definition.step import StepKind, StepOptions
+from batchflow.definition.step import CommitPoint, StepKind, StepOptions
 
 
 class StepDefaults(TypedDict, total=False):
@@ -24,6 +24,7 @@ class WorkflowKeywords(StepDefaults, total=False):
 
     resources: Mapping[str, Callable[[], Any]] | None
     record_transitions: bool
+    visits: bool
 
 
 class StepKeywords(StepDefaults, total=False):
@@ -32,6 +33,8 @@ class StepKeywords(StepDefaults, total=False):
     columns: Sequence[str] | None
     concurrency: int
     threads: int
+    commit: CommitPoint | None
+    side_effects: bool
 
 
 class SqlStepKeywords(TypedDict, total=False):
@@ -40,6 +43,7 @@ class SqlStepKeywords(TypedDict, total=False):
     parallel: int | None
     chunk_rows: int | None
     retry: Retry | None
+    commit: CommitPoint | None
 
 
 def _is_count(value: object) -> bool:
@@ -49,6 +53,14 @@ def _is_count(value: object) -> bool:
 def _is_duration(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and 0 < value < math.inf  # type: ignore[operator]
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_commit_point(value: object) -> bool:
+    return isinstance(value, str) and value in get_args(CommitPoint)
 
 
 def _is_list_of_names(value: object) -> bool:
@@ -62,6 +74,7 @@ def _is_resources(value: object) -> bool:
 
 
 _COUNT: Final = "a whole number, 1 or greater"
+_FLAG: Final = "True or False"
 
 _ALLOWED: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "parallel": (_is_count, _COUNT),
@@ -72,10 +85,15 @@ _ALLOWED: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "concurrency": (_is_count, _COUNT),
     "threads": (_is_count, _COUNT),
     "resources": (_is_resources, "a dict from names to functions without parameters"),
-    "record_transitions": (lambda value: isinstance(value, bool), "True or False"),
+    "commit": (_is_commit_point, "'before' or 'after'"),
+    "side_effects": (_is_flag, _FLAG),
+    "record_transitions": (_is_flag, _FLAG),
+    "visits": (_is_flag, _FLAG),
 }
 
-_NEVER_NONE: Final = frozenset({"concurrency", "threads", "record_transitions"})
+_NEVER_NONE: Final = frozenset(
+    {"concurrency", "threads", "side_effects", "record_transitions", "visits"}
+)
 
 _OF_WORKFLOW: Final = frozenset(WorkflowKeywords.__annotations__)
 

@@ -7,12 +7,15 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from batchflow.definition.retry import Retry
 
 CONCURRENCY: Final = 64
 """The default number of runs of an async row step that a worker executes at once."""
+
+CommitPoint: TypeAlias = Literal["before", "after"]
+"""The side of a step on which a visit commits."""
 
 
 class StepKind(enum.Enum):
@@ -65,6 +68,11 @@ class StepOptions:
             no limit.
         concurrency: How many runs of an async row step a worker executes at once. Default: 64.
         threads: How many threads of a worker execute a plain row step. Default: 1.
+        commit: ``"before"`` if the step only receives runs whose earlier steps are committed, and
+            ``"after"`` if its own effect is committed before the next step of a run. Default:
+            None, which lets a run's consecutive steps be committed together.
+        side_effects: Whether the step changes something outside of its object, such as charging a
+            card. Its effect is then committed before the next step of a run. Default: False.
     """
 
     parallel: int | None = None
@@ -74,6 +82,8 @@ class StepOptions:
     timeout_seconds: float | None = None
     concurrency: int = CONCURRENCY
     threads: int = 1
+    commit: CommitPoint | None = None
+    side_effects: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -62,12 +62,16 @@ class Workflow(Generic[ObjectT, StatusT]):
             ``record_transitions`` is whether the store keeps a log of all transitions. Default:
             True.
 
+            ``visits`` is whether a run's consecutive steps may be executed and committed together,
+            as one visit. With False, each step is committed by itself. Default: True.
+
     Attributes:
         fields: The fields of the object, in their order.
         statuses: The members of the status type without aliases. The code of a status is its
             position.
         resources: The functions that open the resources, by name.
         record_transitions: Whether the log of transitions is kept.
+        visits: Whether a run's consecutive steps may be committed together.
 
     Raises:
         DefinitionError: The name, the object type or the status type is invalid. `check` raises it
@@ -91,6 +95,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         known = usable(options)
         self.resources: dict[str, Callable[[], Any]] = dict(known.get("resources") or {})
         self.record_transitions: bool = known.get("record_transitions", True)
+        self.visits: bool = known.get("visits", True)
         self._builder = StepBuilder(
             self._statuses, self._fields, known, built_whole=is_built_whole(object_type)
         )
@@ -180,8 +185,9 @@ class Workflow(Generic[ObjectT, StatusT]):
             to: The status, or statuses, that the step may return, including `from_status` if it
                 may.
             **options: ``parallel``, ``chunk_rows``, ``retry``, ``columns``, ``timeout_seconds``
-                (seconds), ``concurrency`` and ``threads``. `StepOptions` describes them and their
-                defaults. The workflow's options are used for those that aren't named.
+                (seconds), ``concurrency``, ``threads``, ``commit`` and ``side_effects``.
+                `StepOptions` describes them and their defaults. The workflow's options are used
+                for those that aren't named.
 
         Raises:
             DefinitionError: The workflow is already in use. `check` raises it for an invalid
@@ -233,7 +239,8 @@ class Workflow(Generic[ObjectT, StatusT]):
                 of the engine's clock. Default: None, which changes no field.
             status: The next status, as a member or its name. Any other text is a SQL expression
                 that returns a name. Default: None, which is valid only if `to` has one status.
-            **options: ``parallel``, ``chunk_rows`` and ``retry``, as in `StepOptions`.
+            **options: ``parallel``, ``chunk_rows``, ``retry`` and ``commit``, as in
+                `StepOptions`.
 
         Raises:
             DefinitionError: The workflow is already in use. `check` raises it for an invalid

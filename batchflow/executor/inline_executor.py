@@ -26,10 +26,15 @@ class InlineControl:
         self.interrupted = False
         self.current_row = [NO_ROW]
         self.rows = 1
+        self.code = 0
 
     def stopping(self) -> bool:
         """Return whether a stop was requested."""
         return self.stop
+
+    def begin_step(self, code: int) -> None:
+        """Record the status whose step is called from now on."""
+        self.code = code
 
     def enter(self, row: int, _deadline: float | None, rows: int = 1) -> None:
         """Record a call, or raise KeyboardInterrupt instead after an interrupted one."""
@@ -118,7 +123,7 @@ class InlineExecutor:
         if row < 0:
             return ()
         rows = range(row, row + self._control.rows)
-        return (CallUnderWay(self._chunk_id, rows, os.getpid()),)
+        return (CallUnderWay(self._chunk_id, rows, os.getpid(), self._control.code),)
 
     def request_surrender(self) -> None:
         """Do nothing: each call returns before `submit` does."""

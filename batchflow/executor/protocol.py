@@ -39,6 +39,7 @@ class LostChunk:
             Failures of one cause are counted together, so it has no ids, times or addresses.
         exhausted: Whether the worker had no memory left, which earlier calls may have taken.
         used: Whether the worker had executed other chunks before.
+        from_code: The status whose step was called last; None if it is the chunk's, or unknown.
     """
 
     chunk_id: int
@@ -48,6 +49,7 @@ class LostChunk:
     cause: str
     exhausted: bool = False
     used: bool = False
+    from_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,13 @@ class CallUnderWay:
         chunk_id: The id of its chunk.
         rows: The rows that it is for, or that are called at the same time.
         worker: The id of the process that executes it.
+        from_code: The status whose step is called; None if it is the chunk's.
     """
 
     chunk_id: int
     rows: range
     worker: int
+    from_code: int | None = None
 
 
 class Executor(Protocol):

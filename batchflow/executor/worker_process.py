@@ -181,7 +181,9 @@ class WorkerProcess:
         """The call of a step that is under way."""
         executing = self._page.executing
         rows = None if executing is None else self._rows_within(executing)
-        return CallUnderWay(executing, rows, self.pid) if executing is not None and rows else None
+        if executing is None or not rows:
+            return None
+        return CallUnderWay(executing, rows, self.pid, self._page.code)
 
     def request_surrender(self) -> None:
         """Have it send what is done of the chunk whose call is under way, and end."""
@@ -279,6 +281,7 @@ class WorkerProcess:
             cause=cause,
             exhausted=self._exit_code() == OUT_OF_MEMORY,
             used=self._used,
+            from_code=self._page.code if chunk_id == blamed == self._page.executing else None,
         )
 
     def _rows_within(self, chunk_id: int) -> range | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,20 @@ class BatchStep:
 
 
 class BatchSession:
-    """The execution of a batch step for one chunk."""
+    """The execution of a batch step for one chunk.
 
-    def __init__(self, batch_step: BatchStep, context: ChunkContext, control: Control) -> None:
+    Args:
+        places: The place of each run in the chunk that the worker was given.
+    """
+
+    def __init__(
+        self,
+        batch_step: BatchStep,
+        context: ChunkContext,
+        control: Control,
+        places: Sequence[int] | None = None,
+    ) -> None:
+        self._places = range(context.chunk.num_rows) if places is None else places
         self._batch_step = batch_step
         self._context = context
         self._control = control
@@ -92,7 +103,7 @@ class BatchSession:
         timeout = self._batch_step.step.options.timeout_seconds
         deadline = None if timeout is None else time.monotonic() + timeout
         batch = Batch[Any, Any](self._part(start, stop), self._batch_step.fields, deadline)
-        self._control.enter(start, deadline, stop - start)
+        self._control.enter(self._places[start], deadline, stop - start)
         self._under_way = range(start, stop)
         try:
             answer = self._batch_step.function(batch)

@@ -30,6 +30,10 @@ class Control(Protocol):
         """Return whether the engine was asked to stop."""
         ...
 
+    def begin_step(self, code: int) -> None:
+        """Record that the step of a status is called from now on."""
+        ...
+
     def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Record that the user's function is about to be called."""
         ...
@@ -52,6 +56,9 @@ class NullControl:
     def stopping(self) -> bool:
         """Return False."""
         return False
+
+    def begin_step(self, code: int) -> None:
+        """Do nothing."""
 
     def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Do nothing."""

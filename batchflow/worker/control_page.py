@@ -10,7 +10,7 @@ from typing import BinaryIO, Final, NoReturn
 
 from batchflow.worker.transport import fix_size
 
-_STOP, _CHUNK, _SENT, _ROW, _ROWS, _DEADLINE, _TEXT_BYTES = range(7)
+_STOP, _CHUNK, _SENT, _ROW, _ROWS, _DEADLINE, _TEXT_BYTES, _CODE = range(8)
 _CELLS: Final = 32
 _TEXT_AT: Final = _CELLS * 8
 _MOST_TEXT_BYTES: Final = 1_000
@@ -23,9 +23,10 @@ class ControlPage:
     """The shared cells of one worker; each has exactly one writer.
 
     The coordinator writes ``stop``. The worker writes the rest: the chunk that it executes, which
-    stays there until the next one begins; the last chunk whose result it has sent; the first row of
-    the call under way (-1: none or unknown, -2: none has begun), the number of its rows, and its
-    deadline on the system-wide monotonic clock; and the reason why it can't go on, as text.
+    stays there until the next one begins; the last chunk whose result it has sent; the code of the
+    status whose step it calls; the first row of the call under way (-1: none or unknown, -2: none
+    has begun), the number of its rows, and its deadline on the system-wide monotonic clock; and the
+    reason why it can't go on, as text.
 
     The coordinator believes none of these numbers without checking them.
     """
@@ -68,6 +69,11 @@ class ControlPage:
         return range(row, row + rows) if row >= 0 and rows > 0 else None
 
     @property
+    def code(self) -> int:
+        """The code of the status whose step was called last, or is about to be."""
+        return int(self._cells[_CODE])
+
+    @property
     def seconds_to_deadline(self) -> float | None:
         """The seconds left for the call under way, negative if overdue; ``None``: no limit."""
         deadline = self._cells[_DEADLINE]
@@ -96,6 +102,10 @@ class ControlPage:
         """Record that the result of the chunk was sent."""
         self._cells[_SENT] = chunk_id + 1
 
+    def begin_step(self, code: int) -> None:
+        """Record that the step of a status is called from now on."""
+        self._cells[_CODE] = code
+
     def enter(self, row: int, deadline: float | None, rows: int = 1) -> None:
         """Record a call for ``rows`` rows from ``row`` on, and its ``deadline`` in seconds."""
         self._cells[_ROWS] = rows
@@ -119,7 +129,7 @@ class ControlPage:
         If the step returns in that process too, it ends there, at the next thing it would record.
         """
         self.current_row.release()
-        for name in ("begin", "sent", "enter", "leave", "fail"):
+        for name in ("begin", "sent", "begin_step", "enter", "leave", "fail"):
             setattr(self, name, _end_copy)
 
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, MutableSequence
 from typing import Any, Final
 
-from batchflow.view.context import ChunkContext
+from batchflow.chunk.chunk import Chunk
 
 # The attributes that a log record gets within a step.
 ATTRIBUTES: Final = ("run_id", "step", "workflow", "worker")
@@ -20,34 +20,34 @@ class CurrentCall:
     """A call of a step.
 
     Args:
-        context: The chunk whose runs the step is called for.
+        chunk: The chunk whose runs the step is called for.
         step: The step's name.
         rows: A cell whose only element is the row of the run; None for a step that is called for
             several runs.
     """
 
-    __slots__ = ("_context", "_rows", "_step")
+    __slots__ = ("_chunk", "_rows", "_step")
 
     def __init__(
         self,
-        context: ChunkContext,
+        chunk: Chunk,
         step: str,
         rows: MutableSequence[int] | memoryview | None = None,
     ) -> None:
-        self._context = context
+        self._chunk = chunk
         self._step = step
         self._rows = rows
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of a log record, by name."""
-        values = (self._run_id(), self._step, self._context.chunk.workflow, os.getpid())
+        values = (self._run_id(), self._step, self._chunk.workflow, os.getpid())
         return dict(zip(ATTRIBUTES, values, strict=True))
 
     def _run_id(self) -> uuid.UUID | None:
         row = -1 if self._rows is None else self._rows[0]
         # A thread that a step left behind may still log after the chunk has ended.
-        known = 0 <= row < self._context.chunk.num_rows
-        return self._context.chunk.run_id(row) if known else None
+        known = 0 <= row < self._chunk.num_rows
+        return self._chunk.run_id(row) if known else None
 
 
 _call: contextvars.ContextVar[CurrentCall | None] = contextvars.ContextVar(
@@ -71,9 +71,9 @@ def calling(call: CurrentCall) -> Iterator[None]:
             logging.setLogRecordFactory(before)
 
 
-def enter_call(context: ChunkContext, step: str, row: int) -> None:
+def enter_call(chunk: Chunk, step: str, row: int) -> None:
     """Attribute the log records of this thread or task to a run, until the next call."""
-    _call.set(CurrentCall(context, step, [row]))
+    _call.set(CurrentCall(chunk, step, [row]))
 
 
 def leave_call() -> None:

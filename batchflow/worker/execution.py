@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.size_limits import ColumnTooLargeError
+from batchflow.definition.visit import VisitMoves
 from batchflow.definition.workflow import Workflow
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
@@ -17,9 +20,27 @@ from batchflow.worker.current_call import CurrentCall, calling
 from batchflow.worker.event_loop import EventLoop
 from batchflow.worker.resources import Resources
 from batchflow.worker.result_builder import with_returned
+from batchflow.worker.route import Route
 from batchflow.worker.row_session import RowSession, RowStep
 from batchflow.worker.rows import execute_one_by_one
 from batchflow.worker.rows_threads import Threads, execute_in_threads
+from batchflow.worker.visited import Visited, VisitedRuns
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Leg:
+    """A step that is about to be executed for some runs of a chunk."""
+
+    route: Route
+    visited: Visited
+    runs: VisitedRuns
+    chunk: Chunk
+
+    @property
+    def places(self) -> Sequence[int]:
+        """The place in the whole chunk of each run."""
+        rows = self.runs.rows
+        return range(len(rows)) if len(rows) == self.route.chunk.num_rows else rows.tolist()
 
 
 class Execution:
@@ -45,42 +66,66 @@ class Execution:
         self._threads = Threads()
         self._resources = Resources(self._loop, log_values=log_values)
         self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
-        self._session: RowSession | BatchSession | None = None
+        self._moves: dict[str, VisitMoves] = {}
+        self._under_way: tuple[_Leg, RowSession | BatchSession] | None = None
 
     def execute(self, chunk: Chunk) -> ChunkResult:
-        """Call the chunk's step for its runs, and return the results.
+        """Call the steps of the chunk's visit for its runs, and return the results.
 
-        An exception of the step becomes a failure of its run, never an exception of this call. If
+        An exception of a step becomes a failure of its run, never an exception of this call. If
         a step breaks what this needs, the call that was under way stays recorded as such.
 
         Raises:
             ResourceError: A resource of the workflow didn't open.
         """
-        context = self._context(chunk)
-        prepared = self._prepared(chunk)
-        try:
-            with calling(self._call(prepared, context)):
-                if isinstance(prepared, BatchStep):
-                    self._session = batches = BatchSession(prepared, context, self._control)
-                    return batches.execute()
-                self._session = rows = RowSession(prepared, context, self._control)
-                return self._execute_rows(rows)
-        except ColumnTooLargeError:
-            return self._execute_half(chunk)
+        route = self._route(chunk)
+        visited = Visited()
+        while (at := route.next(visited)) is not None:
+            runs, visited = visited.take(at) if visited.first else (route.all_runs, visited)
+            part = route.chunk_of(at, runs)
+            try:
+                result = self._execute_step(_Leg(route, visited, runs, part))
+                visited = visited.after(runs, at, result, route.continues(at, result))
+            except ColumnTooLargeError:
+                if visited.first is None:
+                    return self._execute_half(chunk)
+                # The runs stay at their status, and begin a visit of their own there.
+                break
+        return visited.result()
 
     def surrendered(self) -> ChunkResult | None:
         """Return what is done of the chunk under way, and its calls under way as failed.
 
         It is called by another thread than `execute`; None if no call is under way.
         """
-        session = self._session
-        return None if session is None else session.surrendered()
+        under_way = self._under_way
+        if under_way is None:
+            return None
+        leg, session = under_way
+        result = session.surrendered()
+        if result is None:
+            return None
+        nowhere = np.zeros(result.num_rows, np.bool_)
+        return leg.visited.after(leg.runs, leg.chunk.from_code, result, nowhere).result()
 
     def _execute_half(self, chunk: Chunk) -> ChunkResult:
         """Execute the first half of the runs anew, and return the others unstarted."""
         half = chunk.num_rows // 2
-        result = self.execute(dataclasses.replace(chunk, rows=chunk.rows.slice(0, half)))
-        return with_returned(result, chunk.num_rows - half)
+        part = dataclasses.replace(chunk, rows=chunk.rows.slice(0, half), visit=None)
+        return with_returned(self.execute(part), chunk.num_rows - half)
+
+    def _execute_step(self, leg: _Leg) -> ChunkResult:
+        prepared, context = self._prepared(leg.chunk), self._context(leg.chunk)
+        places = leg.places
+        self._control.begin_step(leg.chunk.from_code)
+        with calling(self._call(prepared, leg.route.chunk)):
+            if isinstance(prepared, BatchStep):
+                batches = BatchSession(prepared, context, self._control, places)
+                self._under_way = leg, batches
+                return batches.execute()
+            rows = RowSession(prepared, context, self._control, places)
+            self._under_way = leg, rows
+            return self._execute_rows(rows)
 
     def close(self) -> None:
         """Close the resources, the threads and the event loop."""
@@ -96,11 +141,17 @@ class Execution:
         status = workflow.statuses[chunk.from_code]
         return ChunkContext(chunk, status, resources, self._control.stopping)
 
-    def _call(self, prepared: RowStep | BatchStep, context: ChunkContext) -> CurrentCall:
+    def _route(self, chunk: Chunk) -> Route:
+        workflow = self._workflows[chunk.workflow]
+        if workflow.name not in self._moves:
+            self._moves[workflow.name] = VisitMoves.of(workflow.steps, workflow.rank)
+        return Route(workflow, chunk, self._moves[workflow.name], self._control.stopping)
+
+    def _call(self, prepared: RowStep | BatchStep, chunk: Chunk) -> CurrentCall:
         # Asynchronous and threaded steps are called for several runs at a time.
         step = prepared.step
         one_by_one = step.kind.calls_each_run and not step.is_async and step.options.threads < 2
-        return CurrentCall(context, step.name, self._control.current_row if one_by_one else None)
+        return CurrentCall(chunk, step.name, self._control.current_row if one_by_one else None)
 
     def _prepared(self, chunk: Chunk) -> RowStep | BatchStep:
         key = (chunk.workflow, chunk.from_code)

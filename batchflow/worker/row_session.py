@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from batchflow.chunk.result import ChunkResult
@@ -44,10 +44,21 @@ class RowStep:
 
 
 class RowSession:
-    """The execution of a row step for one chunk."""
+    """The execution of a row step for one chunk.
 
-    def __init__(self, row_step: RowStep, context: ChunkContext, control: Control) -> None:
+    Attributes:
+        places: The place of each run in the chunk that the worker was given.
+    """
+
+    def __init__(
+        self,
+        row_step: RowStep,
+        context: ChunkContext,
+        control: Control,
+        places: Sequence[int] | None = None,
+    ) -> None:
         chunk = context.chunk
+        self.places = range(chunk.num_rows) if places is None else places
         self.row_step = row_step
         self.context = context
         self.control = control
@@ -138,8 +149,11 @@ class RowSession:
         step = self.row_step.step
         if step.is_async or step.options.threads > 1:
             return [row for row, answer in enumerate(answers) if answer is UNDER_WAY]
-        row = self.control.current_row[0]
-        return [row] if row >= 0 and answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
+        place = self.control.current_row[0]
+        if place < 0:
+            return []
+        row = self.places.index(place)
+        return [row] if answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
 
     def _take_over(self, row: int, left: Any) -> None:
         object_type = self.row_step.object_type

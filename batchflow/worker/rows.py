@@ -29,10 +29,10 @@ def execute_one_by_one(session: RowSession) -> None:
 
 
 def _with_whole_objects(session: RowSession) -> None:
-    for row in range(session.num_rows):
+    for row, place in enumerate(session.places):
         deadline = session.deadline()
-        session.control.enter(row, deadline)
-        session.control.current_row[0] = row
+        session.control.enter(place, deadline)
+        session.control.current_row[0] = place
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break
@@ -58,7 +58,7 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
     run: Any = None
     view: Any = None
     attributes: dict[str, Any] = {}
-    for row in range(session.num_rows):
+    for row, place in enumerate(session.places):
         if references(run) != _ONLY_OURS:
             run, view = new(Run), None
             run._context = context
@@ -72,8 +72,8 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
         run._row = row
         if has_timeout:
             run._deadline = deadline = session.deadline()
-            control.enter(row, deadline)
-        current[0] = row
+            control.enter(place, deadline)
+        current[0] = place
         try:
             answer = function(run)
             if touched or run.object is not view:

@@ -42,7 +42,7 @@ async def _call(session: RowSession, part: range, row: int) -> None:
     # The call that begins last has the last deadline. If the loop hangs, no further call begins.
     session.control.enter(part.start, deadline, len(part))
     given: Any = None
-    enter_call(session.context, session.row_step.step.name, row)
+    enter_call(session.context.chunk, session.row_step.step.name, row)
     try:
         run = session.begin(row, deadline)
         given = run.object

@@ -44,7 +44,7 @@ def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
     for row in rows:
         deadline = session.deadline()
         session.control.enter(part.start, deadline, len(part))
-        enter_call(session.context, session.row_step.step.name, row)
+        enter_call(session.context.chunk, session.row_step.step.name, row)
         session.execute(row, deadline)
         if session.slice.is_over(time.monotonic()):
             break

@@ -64,6 +64,7 @@ orders = bf.Workflow(
     chunk_rows=1_000,
     timeout_seconds=30.0,
     record_transitions=True,
+    visits=False,
 )
 refunds = bf.Workflow("refunds", Refund, OrderStatus)
 assert_type(orders, bf.Workflow[Order, OrderStatus])
@@ -71,7 +72,13 @@ assert_type(orders, bf.Workflow[Order, OrderStatus])
 # Steps: rows, async rows, threads, columns, SQL, and by a call.
 
 
-@orders.step(OrderStatus.CREATED, to=[OrderStatus.PAID, OrderStatus.LOST], threads=4)
+@orders.step(
+    OrderStatus.CREATED,
+    to=[OrderStatus.PAID, OrderStatus.LOST],
+    threads=4,
+    commit="before",
+    side_effects=True,
+)
 def pay(run: bf.Run[Order, OrderStatus]) -> OrderStatus | bf.Answer:
     assert_type(run.object, Order)
     assert_type(run.run_id, UUID)

@@ -31,19 +31,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class StepCommit:
-    """The results of one step for some runs, each of which is in one of the first two tables.
+    """The results of a visit for some runs, each of which is in one of the first two tables.
 
     Attributes:
         workflow: The workflow of the runs.
-        step: The step that was executed.
+        step: The step of the status at which the runs are stored.
         moved: The runs that advanced or repeated: ``#seq``, ``#version``, ``#attempt`` and
-            ``#run_state`` as claimed, ``#to``, ``#outcome``, then the changed fields by name. If a
-            field was written for some runs only, ``#set:<field>`` is true for these.
+            ``#run_state`` as claimed, ``#to`` and ``#outcome`` of their last transition, then the
+            changed fields by name. If a field was written for some runs only, ``#set:<field>`` is
+            true for these.
         unmoved: The runs that failed, or were paused or cancelled: ``#seq``, ``#version`` and
             ``#attempt`` as claimed, then the new ``#next_attempt``, ``#outcome``, ``#run_state``,
             ``#next_attempt_at`` and ``#reason``.
         errors: A row for each failure: ``#seq``, ``#attempt``, ``type``, ``message``,
             ``traceback``, ``fingerprint``.
+        transitions: If the visit had further steps, a row for each transition of the moved runs,
+            in order: ``#seq``, ``#version`` and ``#attempt`` before it, ``#from``, ``#to``,
+            ``#outcome``. ``moved`` then has ``#moves``, their number, and ``#from``, the status
+            before the last one. None if each of the runs made one transition.
     """
 
     workflow: AnyWorkflow
@@ -51,6 +56,25 @@ class StepCommit:
     moved: pa.Table
     unmoved: pa.Table
     errors: pa.Table
+    transitions: pa.Table | None = None
+
+    @property
+    def moves(self) -> pa.Table:
+        """The transitions of the moved runs, with the columns of ``transitions``."""
+        if self.transitions is not None:
+            return self.transitions
+        moved = self.moved.select(["#seq", "#version", "#attempt", "#to", "#outcome"])
+        codes = np.full(moved.num_rows, self.step.from_code, np.uint8)
+        return moved.append_column("#from", pa.array(codes))
+
+    def of_runs(self, seqs: pa.Array) -> StepCommit:
+        """Return the part of it that is about these runs."""
+        tables = (self.moved, self.unmoved, self.errors, self.transitions)
+        parts = (
+            table if table is None else table.filter(pc.is_in(table["#seq"], value_set=seqs))
+            for table in tables
+        )
+        return StepCommit(self.workflow, self.step, *parts)
 
     @property
     def num_rows(self) -> int:
@@ -61,11 +85,6 @@ class StepCommit:
     def paused(self) -> int:
         """Return the number of runs that the commit pauses."""
         return int((self.unmoved["#run_state"].to_numpy() == RunState.PAUSED).sum())
-
-    @property
-    def attempts(self) -> NDArray[np.int32]:
-        """The number of each run's attempt, from 1, in no order."""
-        return np.concatenate([t["#attempt"].to_numpy() for t in (self.moved, self.unmoved)])
 
     @property
     def retried_attempts(self) -> NDArray[np.int32]:
@@ -181,8 +200,8 @@ def apply(cursor: Cursor, layout: Layout, commit: StepCommit, now: datetime) -> 
     crash_point.reached("within_commit")
     _insert(cursor, commit.errors, moving.insert_errors(layout, commit.step), now)
     if layout.workflow.record_transitions:
-        moved = moving.insert_moved_transitions(layout, commit.step, commit.moved)
-        _insert(cursor, commit.moved, moved, now)
+        moves = commit.moved if commit.transitions is None else commit.transitions
+        _insert(cursor, moves, moving.insert_moves(layout, commit.step, moves), now)
         for unmoved in moving.insert_unmoved_transitions(layout, commit.step, commit.unmoved):
             _insert(cursor, commit.unmoved, unmoved, now)
     return commit.num_rows
@@ -233,11 +252,7 @@ def _split(
     )
     claimed = pa.concat_tables([commit.moved.select(["#seq"]), commit.unmoved.select(["#seq"])])
     refused = claimed.filter(pc.invert(pc.is_in(claimed["#seq"], value_set=unchanged)))
-    kept = (
-        table.filter(pc.is_in(table["#seq"], value_set=unchanged))
-        for table in (commit.moved, commit.unmoved, commit.errors)
-    )
-    return StepCommit(commit.workflow, commit.step, *kept), refused["#seq"].to_numpy()
+    return commit.of_runs(unchanged), refused["#seq"].to_numpy()
 
 
 def _unchanged(cursor: Cursor, layout: Layout, step: Step, table: pa.Table) -> pa.Array:

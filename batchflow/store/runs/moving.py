@@ -68,13 +68,16 @@ def update_unmoved(layout: Layout, step: Step, unmoved: pa.Table) -> str:
     return _update(layout, step, unmoved, assignments)
 
 
-def insert_moved_transitions(layout: Layout, step: Step, moved: pa.Table) -> str:
-    """Return the insert of the transitions of runs that advanced or repeated."""
-    if not moved.num_rows:
+def insert_moves(layout: Layout, step: Step, moves: pa.Table) -> str:
+    """Return the insert of the transitions of runs that advanced or repeated.
+
+    They are of several steps if they have a column ``#from``.
+    """
+    if not moves.num_rows:
         return ""
     table = layout.transitions_without_reason
-    run_state = _state_after(layout, codes_in(moved, "#to"))
-    values = _transition_values(layout, step, moved, _status_after(layout, moved), run_state)
+    run_state = _state_after(layout, codes_in(moves, "#to"))
+    values = _transition_values(layout, step, moves, _status_after(layout, moves), run_state)
     return f"INSERT INTO {table} ({TRANSITION_COLUMNS}) SELECT {values} FROM {STAGED} AS s"
 
 
@@ -109,7 +112,8 @@ def insert_errors(layout: Layout, step: Step) -> str:
 def _update(
     layout: Layout, step: Step, table: pa.Table, assignments: Iterator[str] | tuple[str, ...]
 ) -> str:
-    every = ", ".join([f"version = {_version(table)} + 1", "updated_at = $now", *assignments])
+    version = f"{_version(table)} + {_moves(table)}"
+    every = ", ".join([f"version = {version}", "updated_at = $now", *assignments])
     return (
         f"UPDATE {layout.runs} AS r SET {every} FROM {STAGED} AS s "
         f"WHERE {as_claimed(layout, step, table)}"
@@ -134,6 +138,13 @@ def _status_after(layout: Layout, moved: pa.Table) -> str:
     return named('s."#to"', to_codes, names)
 
 
+def _status_before(layout: Layout, step: Step, moves: pa.Table) -> str:
+    if "#from" not in moves.column_names:
+        return layout.status(step.from_code)
+    codes = codes_in(moves, "#from")
+    return named('s."#from"', codes, {code: layout.status(code) for code in codes})
+
+
 def _ends_any(layout: Layout, to_codes: tuple[int, ...]) -> bool:
     return not layout.workflow.terminal_codes.isdisjoint(to_codes)
 
@@ -148,8 +159,17 @@ def _state_after(layout: Layout, to_codes: tuple[int, ...]) -> str:
 
 def _version(table: pa.Table) -> str:
     """Return the version as claimed: a constant if the runs share it, as they mostly do."""
-    bounds = pc.min_max(table["#version"]).as_py()
-    return str(bounds["min"]) if bounds["min"] == bounds["max"] else 's."#version"'
+    return _shared(table, "#version")
+
+
+def _shared(table: pa.Table, column: str) -> str:
+    bounds = pc.min_max(table[column]).as_py()
+    return str(bounds["min"]) if bounds["min"] == bounds["max"] else f"s.{quote(column)}"
+
+
+def _moves(table: pa.Table) -> str:
+    """Return the number of the runs' transitions, likewise."""
+    return _shared(table, "#moves") if "#moves" in table.column_names else "1"
 
 
 def _was_retried(table: pa.Table) -> bool:
@@ -170,6 +190,6 @@ def _transition_values(
     outcome = named('s."#outcome"', codes_in(table, "#outcome"), OUTCOMES)
     attempt = 's."#attempt"' if _was_retried(table) else "1"
     return (
-        f's."#seq", {layout.status(step.from_code)}, {to_status}, {outcome}, {run_state}, '
+        f's."#seq", {_status_before(layout, step, table)}, {to_status}, {outcome}, {run_state}, '
         f"{attempt}, {_version(table)} + 1, $now"
     )

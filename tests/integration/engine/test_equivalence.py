@@ -1,4 +1,4 @@
-"""The outcome of runs doesn't depend on chunks, batches or processes."""
+"""The outcome of runs doesn't depend on chunks, batches, visits or processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,16 +128,28 @@ class Walk:
 
 
 def walking(
-    edges: dict[int, list[int]], plan: list[dict[int, list[Any]]], kinds: Sequence[str], rows: int
+    edges: dict[int, list[int]],
+    plan: list[dict[int, list[Any]]],
+    kinds: Sequence[str] = ("row",),
+    rows: int = 1,
+    *,
+    visits: bool = False,
+    commits: Sequence[Any] = (None,),
 ) -> bf.Workflow[Walker, Place]:
     """Build a workflow whose steps do as planned."""
     retry = bf.Retry(backoff_seconds=1, jitter=0, pause_after=2)
-    workflow = bf.Workflow("walkers", Walker, Place, retry=retry, chunk_rows=rows)
+    workflow = bf.Workflow("walkers", Walker, Place, retry=retry, chunk_rows=rows, visits=visits)
     walk = Walk(edges, plan)
     for code, to in edges.items():
         is_batch = kinds[code % len(kinds)] == "batch"
         function = walk.batch_step(code) if is_batch else walk.row_step(code)
-        workflow.add_step(PLACES[code], function, *(PLACES[t] for t in to), batch=is_batch)
+        workflow.add_step(
+            PLACES[code],
+            function,
+            *(PLACES[t] for t in to),
+            batch=is_batch,
+            commit=commits[code % len(commits)],
+        )
     return workflow
 
 
@@ -173,21 +186,29 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
     assert replayed == table
 
 
-@examples(15)
-@given(plans(), st.integers(1, 5), st.permutations(["row", "batch"]))
-def test_any_mix_of_outcomes_ends_as_with_chunks_of_one(
-    drawn: Any, rows: int, kinds: list[str]
+@examples(20)
+@given(
+    plans(),
+    st.integers(1, 12),
+    st.permutations(["row", "batch"]),
+    st.booleans(),
+    st.lists(st.sampled_from([None, "before", "after"]), min_size=1, max_size=3),
+)
+def test_any_mix_of_outcomes_ends_as_with_chunks_of_one_and_a_commit_for_each_step(
+    drawn: Any, rows: int, kinds: list[str], visits: bool, commits: list[Any]
 ) -> None:
     edges, plan = drawn
-    with inline_engine(walking(edges, plan, ["row"], 1)) as engine:
+    with inline_engine(walking(edges, plan)) as engine:
         expected = final_table(engine, len(plan))
         check_log(engine, edges)
-    with inline_engine(walking(edges, plan, kinds, rows)) as engine:
+    workflow = walking(edges, plan, kinds, rows, visits=visits, commits=commits)
+    with inline_engine(workflow) as engine:
         assert final_table(engine, len(plan)) == expected
         check_log(engine, edges)
 
 
-def test_the_pool_ends_as_the_inline_engine_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("visits", [False, True])
+def test_the_pool_ends_as_the_inline_engine_does(tmp_path: Path, visits: bool) -> None:
     edges = {0: [1, 2], 1: [3, 4], 2: [1, 3], 3: [2, 4]}
     kinds = ["advance", "repeat", "skip", "fail", "pause", "cancel"]
     combinations = list(itertools.product(kinds, repeat=3))
@@ -195,10 +216,10 @@ def test_the_pool_ends_as_the_inline_engine_does(tmp_path: Path) -> None:
         {code: [(kind, number) for kind in picked] for code in edges}
         for number, picked in enumerate(combinations)
     ]
-    with inline_engine(walking(edges, plan, ["row"], 1)) as engine:
+    with inline_engine(walking(edges, plan)) as engine:
         expected = final_table(engine, len(plan))
     for rows in (7, 1_000):
-        workflow = walking(edges, plan, ["row", "batch"], rows)
+        workflow = walking(edges, plan, ["row", "batch"], rows, visits=visits)
         path = tmp_path / f"{rows}.duckdb"
         with bf.Engine(path, workflow, workers=2, clock=FakeClock()) as engine:
             assert final_table(engine, len(plan)) == expected

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 
@@ -21,10 +21,12 @@ KEY = uuid.UUID(int=2**127 + 5)
 
 
 class Stage(enum.Enum):
-    BY_ROW = 1
-    BY_BATCH = 2
-    BY_SQL = 3
-    DONE = 4
+    ODD_BY_ROW = 1
+    EVEN_BY_ROW = 2
+    BY_BATCH = 3
+    COMPARED = 4
+    BY_SQL = 5
+    DONE = 6
 
 
 class Colour(enum.Enum):
@@ -75,8 +77,19 @@ NAMES = [one.name for one in fields(Thing)]
 FILLED = [name for name in NAMES if name.startswith("no_")]
 
 
-def by_row(run: bf.Run[Thing, Stage]) -> Stage:
-    thing = run.object
+def odd_by_row(run: bf.Run[Thing, Stage]) -> Stage:
+    if run.object.number % 2:
+        change(run.object)
+    return Stage.EVEN_BY_ROW
+
+
+def even_by_row(run: bf.Run[Thing, Stage]) -> Stage:
+    if run.object.number % 2 == 0:
+        change(run.object)
+    return Stage.BY_BATCH
+
+
+def change(thing: Thing) -> None:
     for name in FILLED:
         setattr(thing, name, getattr(thing, name.removeprefix("no_")))
     thing.part.tags.append("seen")
@@ -84,50 +97,57 @@ def by_row(run: bf.Run[Thing, Stage]) -> Stage:
     thing.by_name["a"] = thing.part
     thing.moment = thing.moment.astimezone(dt.timezone(dt.timedelta(hours=5)))
     thing.wait -= dt.timedelta(microseconds=2)
-    return Stage.BY_BATCH
 
 
 def by_batch(batch: bf.Batch[Thing, Stage]) -> Stage:
     for name in NAMES:
         batch[name] = batch[name]
-    return Stage.BY_SQL
+    return Stage.COMPARED
 
 
 def by_arrow(batch: bf.Batch[Thing, Stage]) -> Stage:
     for name in NAMES:
         batch[name] = batch.arrow[name]
-    return Stage.BY_SQL
+    return Stage.COMPARED
 
 
 def by_polars(batch: bf.Batch[Thing, Stage]) -> Stage:
     frame = batch.polars()
     for name in NAMES:
         batch[name] = frame[name]
+    return Stage.COMPARED
+
+
+def compare(run: bf.Run[Thing, Stage]) -> Stage:
+    assert run.object == expected(run.object.number)
     return Stage.BY_SQL
 
 
-def things(batch_step: Callable[..., Stage]) -> bf.Workflow[Thing, Stage]:
-    workflow = bf.Workflow("things", Thing, Stage)
-    workflow.add_step(Stage.BY_ROW, by_row, Stage.BY_BATCH)
-    workflow.add_step(Stage.BY_BATCH, batch_step, Stage.BY_SQL, batch=True)
+def things(batch_step: Callable[..., Stage], *, visits: bool) -> bf.Workflow[Thing, Stage]:
+    workflow = bf.Workflow("things", Thing, Stage, visits=visits)
+    workflow.add_step(Stage.ODD_BY_ROW, odd_by_row, Stage.EVEN_BY_ROW)
+    workflow.add_step(Stage.EVEN_BY_ROW, even_by_row, Stage.BY_BATCH)
+    workflow.add_step(Stage.BY_BATCH, batch_step, Stage.COMPARED, batch=True)
+    workflow.add_step(Stage.COMPARED, compare, Stage.BY_SQL)
     workflow.sql_step(Stage.BY_SQL, to=[Stage.DONE], set={name: f'"{name}"' for name in NAMES})
     return workflow
 
 
 def expected(number: int) -> Thing:
     thing = Thing(number)
-    run: Any = type("Run", (), {"object": thing})
-    by_row(run)
+    change(thing)
     return thing
 
 
+@pytest.mark.parametrize("visits", [False, True])
 @pytest.mark.parametrize(
     ("batch_step", "workers"), [(by_batch, 0), (by_batch, 2), (by_arrow, 0), (by_polars, 0)]
 )
 def test_values_of_each_type_go_through_steps_of_each_kind(
-    tmp_path: Path, batch_step: Callable[..., Stage], workers: int
+    tmp_path: Path, batch_step: Callable[..., Stage], workers: int, visits: bool
 ) -> None:
-    with bf.Engine(tmp_path / "things.duckdb", things(batch_step), workers=workers) as engine:
+    workflow = things(batch_step, visits=visits)
+    with bf.Engine(tmp_path / "things.duckdb", workflow, workers=workers) as engine:
         run_id = engine.trigger("first", Thing(0))
         engine.trigger_many((Thing(number) for number in range(1, 50)), foreign_id="number")
         engine.run()

@@ -201,7 +201,7 @@ def test_chunks_follow_a_number_of_workers_that_changes_during_a_drain(factory: 
         return Price.PRICED
 
     workflow.add_step(Price.NEW, price, Price.PRICED)
-    workflow.add_step(Price.PRICED, lambda run: Price.SENT, Price.SENT)
+    workflow.add_step(Price.PRICED, lambda run: Price.SENT, Price.SENT, commit="before")
     with opened(factory, workflow) as engine:
         factory.executor.arrive(workers=1)
         load(engine, 400)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batchflow.chunk import Change, Chunk, ChunkResult
+from batchflow.chunk import Change, Chunk, ChunkResult, Leg, Visit
 from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
 
@@ -47,6 +47,12 @@ def test_a_chunk_arrives_as_it_was_sent(rows: pa.Table) -> None:
     assert (arrived.chunk_id, arrived.workflow, arrived.from_code) == (7, "orders", 2)
     assert arrived.now == NOW
     assert (arrived.run_id_base, arrived.slice_seconds) == (2**127 + 5, 0.5)
+    assert arrived.visit is None
+
+
+@pytest.mark.parametrize("visit", [Visit(0.25), Visit(0.5, may_go_back=True, barred=(1, 3))])
+def test_a_chunk_arrives_with_its_visit(rows: pa.Table, visit: Visit) -> None:
+    assert through_the_wire(make_chunk(rows, visit=visit)).visit == visit
 
 
 def test_a_slice_is_sent_without_the_rest_of_its_table() -> None:
@@ -102,3 +108,34 @@ def test_a_result_arrives_as_it_was_sent(sink: type) -> None:
     assert arrived.changes["tags"].values.to_pylist() == [["x"], [], None]
     assert arrived.failures.equals(result.failures)
     assert arrived.reasons.equals(result.reasons)
+    assert arrived.later == ()
+
+
+def test_the_results_of_further_steps_arrive_as_they_were_sent() -> None:
+    def leg(code: int, rows: list[int], seconds: float) -> Leg:
+        outcomes = np.zeros(len(rows), np.int8)
+        to_codes = np.full(len(rows), code + 1, np.int16)
+        return Leg(code, np.array(rows, np.int32), outcomes, to_codes, seconds)
+
+    result = ChunkResult(
+        chunk_id=7,
+        outcomes=np.zeros(3, np.int8),
+        to_codes=np.ones(3, np.int16),
+        changes={},
+        failures=FAILURE_SCHEMA.empty_table(),
+        reasons=REASON_SCHEMA.empty_table(),
+        seconds=0.25,
+        later=(leg(1, [2, 0], 0.5), leg(2, [], 0.0), leg(1, [2], 1.5)),
+    )
+    written = pa.BufferOutputStream()
+    write_result(result, written)
+    arrived = read_result(written.getvalue())
+
+    sent = [
+        (leg.from_code, leg.rows.tolist(), leg.to_codes.tolist(), leg.seconds)
+        for leg in result.later
+    ]
+    assert sent == [
+        (leg.from_code, leg.rows.tolist(), leg.to_codes.tolist(), leg.seconds)
+        for leg in arrived.later
+    ]

@@ -63,8 +63,9 @@ def failure(row: int, *, retryable: bool = True, error_type: str = "ValueError")
 def test_a_run_of_each_outcome_is_in_exactly_one_table() -> None:
     chunk = settled(*Outcome, failures=[failure(int(Outcome.FAILED))])
 
-    assert chunk.commit is not None
-    tables = (chunk.commit.moved, chunk.commit.unmoved, chunk.skipped, chunk.returned)
+    commit = chunk.first.commit
+    assert commit is not None
+    tables = (commit.moved, commit.unmoved, chunk.first.skipped, chunk.returned)
     seqs = [seq for table in tables for seq in table["#seq"].to_pylist()]
     assert sorted(seqs) == list(range(100, 100 + len(Outcome)))
 
@@ -72,8 +73,9 @@ def test_a_run_of_each_outcome_is_in_exactly_one_table() -> None:
 def test_the_outcomes_that_a_commit_stores_are_those_that_the_log_records() -> None:
     chunk = settled(*Outcome, failures=[failure(int(Outcome.FAILED))])
 
-    assert chunk.commit is not None
-    assert set(np.flatnonzero(counts_of(chunk.commit)).tolist()) == OUTCOMES.keys()
+    assert chunk.first.commit is not None
+    (counts,) = counts_of(chunk.first.commit).values()
+    assert set(np.flatnonzero(counts).tolist()) == OUTCOMES.keys()
 
 
 def test_each_run_that_does_not_move_has_the_state_time_and_reason_of_its_outcome() -> None:
@@ -90,8 +92,9 @@ def test_each_run_that_does_not_move_has_the_state_time_and_reason_of_its_outcom
         reasons={4: "look at it", 1: "not wanted"},
     )
 
-    assert chunk.commit is not None
-    unmoved = chunk.commit.unmoved
+    commit = chunk.first.commit
+    assert commit is not None
+    unmoved = commit.unmoved
     states = [RunState(state).name for state in unmoved["#run_state"].to_pylist()]
     names = ("#seq", "#next_attempt", "#next_attempt_at", "#reason")
     found = list(zip(*(unmoved[name].to_pylist() for name in names), states, strict=True))
@@ -103,12 +106,12 @@ def test_each_run_that_does_not_move_has_the_state_time_and_reason_of_its_outcom
         (105, 2, None, "failed once, last with SystemExit", "PAUSED"),
         (106, 1, None, None, "PAUSED"),
     ]
-    assert chunk.commit.paused == 4
-    assert chunk.commit.next_attempt_at == datetime(2026, 7, 1, 0, 1, tzinfo=UTC)
+    assert commit.paused == 4
+    assert commit.next_attempt_at == datetime(2026, 7, 1, 0, 1, tzinfo=UTC)
 
 
 def test_a_chunk_without_recorded_outcomes_has_nothing_to_commit() -> None:
-    assert settled(Outcome.SKIPPED, Outcome.RETURNED).commit is None
+    assert not settled(Outcome.SKIPPED, Outcome.RETURNED).has_commit
 
 
 def test_ends_of_workers_are_one_kind_of_failure_only_if_they_have_one_cause() -> None:

@@ -137,6 +137,10 @@ def test_a_step_is_named_for_its_function(function: Any, name: str) -> None:
         ("concurrency", None),
         ("threads", 0),
         ("threads", None),
+        ("commit", "between"),
+        ("commit", ["before"]),
+        ("side_effects", 1),
+        ("side_effects", None),
     ],
 )
 def test_an_invalid_value_is_an_error_that_names_the_option(option: str, value: Any) -> None:
@@ -149,6 +153,14 @@ def test_an_unknown_option_is_an_error_that_lists_the_options() -> None:
         DefinitionError, match=r"a step has no option 'paralel'\. The options are chunk_rows"
     ):
         the_step(paralel=2)
+
+
+def test_commits_are_options_of_the_step_alone() -> None:
+    options = the_step(commit="after", side_effects=True).options
+
+    assert (options.commit, options.side_effects) == ("after", True)
+    with pytest.raises(DefinitionError, match="A workflow has no option 'commit'"):
+        the_step({"commit": "after"})
 
 
 @pytest.mark.parametrize("option", ["concurrency", "threads"])
@@ -199,6 +211,7 @@ def test_a_backoff_above_the_default_maximum_raises_it(of_workflow: Any) -> None
         ({"resources": ["db"]}, "Option 'resources' is"),
         ({"resources": {"db": "sqlite"}}, "Option 'resources' is"),
         ({"record_transitions": None}, "Option 'record_transitions' is None. Give True or False"),
+        ({"visits": "no"}, "Option 'visits' is 'no'. Give True or False"),
     ],
 )
 def test_an_invalid_option_of_the_workflow_is_an_error(
@@ -214,6 +227,11 @@ def test_resources_and_transitions_are_kept_by_the_workflow() -> None:
     assert workflow.resources == {"db": dict}
     assert workflow.record_transitions is False
     assert Workflow("things", Thing, Status).record_transitions is True
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, True), ({"visits": False}, False)])
+def test_a_workflow_has_visits_unless_they_are_switched_off(given: Any, expected: bool) -> None:
+    assert Workflow("things", Thing, Status, **given).visits is expected
 
 
 @pytest.mark.parametrize("name", ["step", "batch_step", "sql_step"])

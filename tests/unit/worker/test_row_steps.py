@@ -66,6 +66,10 @@ class Counter:
         self.entered: list[int] = []
         self.deadlines: list[float | None] = []
         self.left = 0
+        self.begun: list[int] = []
+
+    def begin_step(self, code: int) -> None:
+        self.begun.append(code)
 
     def stopping(self) -> bool:
         return len(self.rows) >= self.calls
@@ -300,6 +304,7 @@ def test_at_least_one_run_is_executed_in_any_slice(execute: Execute) -> None:
 def test_the_control_sees_each_call_with_its_deadline(execute: Execute) -> None:
     control = Counter(calls=10)
     execute(lambda run: Status.DONE, items(3), control=control, timeout_seconds=60)
+    assert control.begun == [0]
     assert control.rows == [0, 1, 2]
     assert control.entered == [-1, 0, 1, 2]
     assert all(deadline is not None for deadline in control.deadlines[1:])
