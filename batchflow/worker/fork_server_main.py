@@ -76,14 +76,16 @@ class _ForkLoop:
         self._may_have_orphans = False
         # The end of a child interrupts the wait for requests.
         self._ends, wakeup = os.pipe()
+        self._coordinator_ended = False
         os.set_blocking(self._ends, False)
         os.set_blocking(wakeup, False)
         self._wakeup = wakeup
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         adopt_orphans()
-        # It has to end what its workers leave behind, so it isn't killed like them.
-        signal.signal(signal.SIGTERM, _end)
+        # It has to end what its workers leave behind, so it isn't killed like them. The signal comes
+        # once for each thread of the coordinator that ends, so its handler can't raise.
+        signal.signal(signal.SIGTERM, self._end)
         end_with_parent(os.getppid(), by=signal.SIGTERM)
         # Memory that the collector never touches again stays shared with the workers.
         gc.collect()
@@ -91,12 +93,7 @@ class _ForkLoop:
 
     def serve(self) -> tuple[int, int, int, int] | None:
         """Serve requests; return the descriptors in a forked worker, ``None`` at the end."""
-        with contextlib.suppress(_CoordinatorEnded):
-            return self._serve()
-        return None
-
-    def _serve(self) -> tuple[int, int, int, int] | None:
-        while True:
+        while not self._coordinator_ended:
             patience = _ORPHANS_WAIT_SECONDS if self._may_have_orphans else None
             sources = [self._requests.fileno(), self._ends]
             readable, _, _ = select.select(sources, [], [], patience)
@@ -113,6 +110,10 @@ class _ForkLoop:
                     _close(*given)
                 elif self._forked(*given):
                     return given[0], given[1], given[2], given[3]
+        return None
+
+    def _end(self, _signal: int, _frame: object) -> None:
+        self._coordinator_ended = True
 
     def _forked(self, *given: int) -> bool:
         """Fork; return True in the worker."""
@@ -144,7 +145,6 @@ class _ForkLoop:
 
     def close(self) -> None:
         """End all workers, and all that they left behind."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for pid in self._reports:
             end_group(pid)
         self._reports.clear()
@@ -175,14 +175,6 @@ class _ForkLoop:
             _report(reports, ENDED.pack(os.waitstatus_to_exitcode(status)))
             _close(reports)
             self._may_have_orphans = True
-
-
-class _CoordinatorEnded(BaseException):
-    """The process that this one works for has ended."""
-
-
-def _end(_signal: int, _frame: object) -> None:
-    raise _CoordinatorEnded
 
 
 def _draw_own_numbers() -> None:

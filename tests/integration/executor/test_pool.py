@@ -352,6 +352,30 @@ def test_a_worker_is_replaced_after_the_fork_server_died(pools: Any) -> None:
     assert len(set(fork_servers)) == 2
 
 
+def test_a_fork_server_that_is_ended_many_times_at_once_says_nothing(
+    pools: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def step(run: Any) -> Stage:
+        run.object.number = os.getppid()
+        return Stage.DONE
+
+    pool = pools(step)
+    pool.submit(chunk_of([1]))
+    done = next_done(pool)
+    assert isinstance(done, ChunkResult)
+    [fork_server] = done.changes["number"].values.to_pylist()
+    before = pool.pids
+
+    # As Linux does when a coordinator with many threads ends.
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        os.kill(fork_server, signal.SIGTERM)
+    while set(pool.pids) & set(before):
+        pool.completed(30)
+
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_workers_that_end_before_any_call_are_one_clear_error(pools: Any) -> None:
     pool = pools(lambda run: Stage.DONE, resources={"line": lambda: os._exit(3)})
 
