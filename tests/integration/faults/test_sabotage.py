@@ -49,6 +49,17 @@ def test_a_drain_ends_whatever_its_steps_do_to_their_workers(seed: int) -> None:
     assert time.monotonic() - began < MOST_SECONDS
 
 
+def test_a_drain_ends_although_a_step_broke_a_builtin_for_the_threads_beside_it() -> None:
+    hows = [*["nothing"] * 3, Sabotage.BREAKS_BUILTIN.name, *["nothing"] * 4]
+    workflow = jobs(threads=2)
+    with bf.Engine(":memory:", workflow, workers=1) as engine:
+        engine.trigger_many([Job(how, place) for place, how in enumerate(hows)], foreign_id="place")
+        engine.run()
+        left = engine.runs("status <> 'DONE'").select("place, run_state::VARCHAR").fetchall()
+
+    assert left == [(3, "PAUSED")]
+
+
 def test_processes_that_a_step_left_behind_end_with_its_worker(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
