@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from batchflow.chunk.search import Search
+from batchflow.errors import StepTimeout
 
 if TYPE_CHECKING:
     from batchflow.executor.protocol import LostChunk
@@ -32,7 +33,8 @@ class Isolated:
     Attributes:
         innocent: The runs that continue in shared workers.
         suspects: The runs that are executed in isolated workers.
-        identified: A single run that ended an isolated worker by a call of its own.
+        identified: A single run that ended an isolated worker by a call of its own, which was the
+            first one there.
     """
 
     innocent: pa.Table | None = None
@@ -47,7 +49,7 @@ def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
     right after them stay isolated if they are, because runs that end workers are often neighbours.
     """
     if lost.rows is None:
-        return _without_call(rows, search)
+        return _without_call(rows, lost, search)
     first, stop = lost.rows.start, min(lost.rows.stop, rows.num_rows)
     if search is None:
         suspects = SuspectRows(rows.slice(first, stop - first), Search.among(stop - first))
@@ -59,17 +61,27 @@ def isolate(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
         return Isolated(others, (still,))
     blamed, after = rows.slice(first, 1), rows.slice(stop, last - stop)
     neighbours = (SuspectRows(after, Search(0, 1)),) if after.num_rows else ()
-    if lost.exhausted and (rows.num_rows > 1 or lost.used):
-        # Earlier runs may have taken the memory, so it is tried again in a new worker.
+    if _may_be_of_earlier_call(lost, first):
         return Isolated(others, (SuspectRows(blamed, Search(1, 1)), *neighbours))
     return Isolated(others, neighbours, blamed)
 
 
-def _without_call(rows: pa.Table, search: Search | None) -> Isolated:
+def _may_be_of_earlier_call(lost: LostChunk, rows_before: int) -> bool:
+    """Return whether another run than the one under way may have ended the worker.
+
+    A call may take the memory, or leave a thread that ends the process later. So the run is
+    identified only if it ends another worker by itself.
+    """
+    return lost.error_type != StepTimeout.__name__ and (rows_before > 0 or lost.used)
+
+
+def _without_call(rows: pa.Table, lost: LostChunk, search: Search | None) -> Isolated:
     """Split a chunk whose worker ended between two calls."""
     if search is None:
         return Isolated(suspects=(SuspectRows(rows, Search.among(rows.num_rows)),))
     if rows.num_rows == 1:
+        if _may_be_of_earlier_call(lost, 0):
+            return Isolated(suspects=(SuspectRows(rows, Search(1, 1)),))
         return Isolated(identified=rows)
     half = rows.num_rows // 2
     halves = (rows.slice(0, half), rows.slice(half))

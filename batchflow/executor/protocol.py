@@ -37,8 +37,7 @@ class LostChunk:
         error_type: ``WorkerDied`` or ``StepTimeout``.
         cause: How the worker ended, as a clause; it becomes the message of the run's failure.
             Failures of one cause are counted together, so it has no ids, times or addresses.
-        exhausted: Whether the worker had no memory left, which earlier calls may have taken.
-        used: Whether the worker had executed other chunks before.
+        used: Whether the worker had executed other chunks before, whose calls may have ended it.
         from_code: The status whose step was called last; None if it is the chunk's, or unknown.
     """
 
@@ -47,7 +46,6 @@ class LostChunk:
     rows: range | None
     error_type: str
     cause: str
-    exhausted: bool = False
     used: bool = False
     from_code: int | None = None
 

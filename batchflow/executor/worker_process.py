@@ -279,7 +279,6 @@ class WorkerProcess:
             rows=self._rows_within(chunk_id) if knows_rows else None,
             error_type="StepTimeout" if self._overdue_since is not None else "WorkerDied",
             cause=cause,
-            exhausted=self._exit_code() == OUT_OF_MEMORY,
             used=self._used,
             from_code=self._page.code if chunk_id == blamed == self._page.executing else None,
         )

@@ -402,7 +402,6 @@ def test_a_worker_that_holds_on_to_memory_is_replaced_and_its_row_tried_again(po
 
     assert isinstance(lost, LostChunk)
     assert (lost.blamed, lost.error_type) == (True, "WorkerDied")
-    assert lost.exhausted
     assert lost.rows is not None
     assert lost.rows.start in range(8, 12)
     assert "worker_memory_limit" in lost.cause
