@@ -83,8 +83,8 @@ class _ForkLoop:
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         adopt_orphans()
-        # It has to end what its workers leave behind, so it isn't killed like them. The signal comes
-        # once for each thread of the coordinator that ends, so its handler can't raise.
+        # It has to end what its workers leave behind, so it isn't killed like them. The signal
+        # comes once for each thread of the coordinator that ends, so its handler can't raise.
         signal.signal(signal.SIGTERM, self._end)
         end_with_parent(os.getppid(), by=signal.SIGTERM)
         # Memory that the collector never touches again stays shared with the workers.

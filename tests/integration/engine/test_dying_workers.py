@@ -121,8 +121,8 @@ def test_a_run_that_ended_a_worker_stays_isolated_even_after_a_restart(
     calls_until_found = _deadly(calls)
     assert drain(range(RUNS, 2 * RUNS)) == paused
 
-    # It shares a worker at most once. Once it has been isolated, it stays isolated. It may be called
-    # once more, to prove that no run before it ended the worker.
+    # It shares a worker at most once. Once it has been isolated, it stays isolated. It may be
+    # called once more, to prove that no run before it ended the worker.
     alone = [numbers for _, numbers in calls_until_found if numbers == [DEADLY]]
     assert len(alone) in (4, 5)
     later = _deadly(calls)[len(calls_until_found) :]
