@@ -82,8 +82,9 @@ wheel-test: $(VENV)/.ready-dev
 	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT; \
 	$(BIN)/python -m build --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
 		|| { cat "$$outside/build.log"; exit 1; }; \
-	$(BIN)/python -m venv "$$outside/venv"; \
-	"$$outside/venv/bin/python" $(PIP_INSTALL) --no-deps "$$outside"/dist/*.whl; \
+	$(BIN)/python -m venv --without-pip "$$outside/venv"; \
+	$(BIN)/python -m pip --python "$$outside/venv/bin/python" install --quiet \
+		--disable-pip-version-check --no-deps "$$outside"/dist/*.whl; \
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$("$$outside/venv/bin/python" -c \
 			'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth"; \
