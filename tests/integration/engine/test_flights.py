@@ -87,14 +87,13 @@ def arrive(run: bf.Run[Flight, FlightStatus]) -> FlightStatus:
 
 
 @pytest.mark.skipif(not FLIGHTS.exists(), reason=f"the flights aren't at {FLIGHTS}")
-@pytest.mark.parametrize("workers", [0, 2])
-def test_flights_end_at_the_statuses_counted_independently(workers: int, tmp_path: Path) -> None:
+def test_flights_end_at_the_statuses_counted_independently(tmp_path: Path) -> None:
     source = (
         "SELECT *, concat_ws(' ', AIRLINE, FLIGHT_NUMBER, DAY, ORIGIN_AIRPORT, "
         "SCHEDULED_DEPARTURE) AS flight "
         f"FROM read_csv('{FLIGHTS}', all_varchar = true)"
     )
-    with bf.Engine(tmp_path / "flights.duckdb", flights, workers=workers) as engine:
+    with bf.Engine(tmp_path / "flights.duckdb", flights, workers=2) as engine:
         loaded = engine.trigger_many(source, foreign_id="flight")
         again = engine.trigger_many(source, foreign_id="flight")
         report = engine.run()

@@ -266,10 +266,10 @@ def test_runs_survive_an_outage_of_minutes_by_default(outage_seconds: int, outco
         return Stage.DONE
 
     with inline_engine(things(call), clock=clock) as engine:
-        load(engine, 20)
+        load(engine, 5)
         engine.run(wait_for_retries=True)
 
-        assert engine.counts().aggregate("status, sum(runs)").fetchall() == [(outcome, 20)]
+        assert engine.counts().aggregate("status, sum(runs)").fetchall() == [(outcome, 5)]
 
 
 def test_a_drain_with_an_end_waits_for_the_retries_that_fall_due_before_it() -> None:

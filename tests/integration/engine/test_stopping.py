@@ -129,12 +129,11 @@ def ending(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
     return process.returncode, output.splitlines()[-2:]
 
 
-@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
-    ("number", "error", "code"),
+    ("workers", "number", "error", "code"),
     [
-        (signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT),
-        (signal.SIGTERM, "SystemExit", 128 + signal.SIGTERM),
+        (0, signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT),
+        (1, signal.SIGTERM, "SystemExit", 128 + signal.SIGTERM),
     ],
     ids=["int", "term"],
 )
@@ -147,27 +146,19 @@ def test_a_step_that_checks_stopping_ends_and_is_committed(
     assert ending(process) == (code, [error, "{'DONE': 1, 'NEW': 299}"])
 
 
-@pytest.mark.parametrize("flags", [[], ["batch"]], ids=["row", "batch"])
-def test_after_its_grace_time_a_step_in_a_worker_is_abandoned(
-    start: Start, flags: list[str]
-) -> None:
-    process = start("stubborn", 1, 0.01, *flags)
+def test_after_its_grace_time_a_step_in_a_worker_is_abandoned(start: Start) -> None:
+    process = start("stubborn", 1, 0.01, "batch")
     process.send_signal(signal.SIGINT)
 
     assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize(
-    "arguments",
-    [("stubborn", []), ("stubborn", ["batch"]), ("stubborn_coroutine", [])],
-    ids=["row", "batch", "async"],
-)
+@pytest.mark.parametrize("function", ["stubborn", "stubborn_coroutine"], ids=["row", "async"])
 def test_a_second_signal_abandons_a_step_wherever_it_is_executed(
-    start: Start, workers: int, arguments: tuple[str, list[str]]
+    start: Start, workers: int, function: str
 ) -> None:
-    function, flags = arguments
-    process = start(function, workers, 3600, *flags)
+    process = start(function, workers, 3600)
     until_it_ends(process, signal.SIGINT)
 
     assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])

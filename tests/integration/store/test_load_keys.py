@@ -13,7 +13,8 @@ from loading_kit import Loader
 
 from batchflow.errors import InvalidRowsError
 
-ROWS = 600_000
+# Some batches of the source, of which the last one is where the order turns.
+ROWS = 300_000
 
 
 def written(folder: Path, name: str) -> Path:

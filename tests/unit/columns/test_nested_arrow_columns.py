@@ -74,7 +74,7 @@ def stored(name: str, column: pa.Array) -> tuple[list[Any], dict[int, str]]:
 
 @pytest.mark.parametrize("name", TYPES)
 @given(data=st.data())
-@examples(40)
+@examples(25)
 def test_any_part_of_a_nested_column_is_stored_as_it_is(name: str, data: st.DataObject) -> None:
     values = data.draw(st.lists(VALUES[name], max_size=6))
     start = data.draw(st.integers(0, len(values)))
