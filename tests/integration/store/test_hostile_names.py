@@ -73,18 +73,20 @@ SOURCES: dict[str, Callable[[pa.Table, Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_column_of_any_name_holds_the_foreign_ids(
-    kind: str, name: str, loader: Loader, tmp_path: Path
+    kind: str, loader: Loader, tmp_path: Path
 ) -> None:
-    table = pa.table({"name": ["a", "b"], name: ["k1", "k2"]})
+    expected = []
+    for number, name in enumerate(HOSTILE):
+        keys = [f"{number}k1", f"{number}k2"]
+        table = pa.table({"name": ["a", "b"], name: keys})
 
-    report = loader.load(SOURCES[kind](table, tmp_path), foreign_id=name)
+        assert loader.load(SOURCES[kind](table, tmp_path), foreign_id=name).loaded == 2, name
+        expected += keys
 
-    assert report.loaded == 2
-    assert loader.column("foreign_id") == ["k1", "k2"]
-    assert loader.column("name") == ["a", "b"]
+    assert loader.column("foreign_id") == expected
+    assert loader.column("name") == ["a", "b"] * len(HOSTILE)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -95,21 +97,19 @@ def test_values_are_kept_as_they_are(kind: str, loader: Loader, tmp_path: Path) 
     assert loader.column("foreign_id") == HOSTILE
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_an_unknown_part_of_any_name_is_ignored(name: str, loader: Loader, tmp_path: Path) -> None:
-    parts = pa.array([[{"size": "1", name: "x"}]])
-    source = as_parquet(pa.table({"name": ["a"], "parts": parts}), tmp_path)
+def test_an_unknown_part_of_any_name_is_ignored(loader: Loader, tmp_path: Path) -> None:
+    for number, name in enumerate(HOSTILE):
+        parts = pa.array([[{"size": str(number), name: "x"}]])
+        loader.load(as_parquet(pa.table({"name": [f"{number}"], "parts": parts}), tmp_path))
 
-    loader.load(source)
-
-    assert loader.column("parts") == [[{"size": 1}]]
+    assert loader.column("parts") == [[{"size": number}] for number in range(len(HOSTILE))]
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if "/" not in name])
-def test_a_file_of_any_name_is_read(name: str, loader: Loader, tmp_path: Path) -> None:
-    source = as_parquet(pa.table({"name": ["a"]}), tmp_path)
-
-    assert loader.load(source.rename(tmp_path / f"{name}.parquet")).loaded == 1
+def test_a_file_of_any_name_is_read(loader: Loader, tmp_path: Path) -> None:
+    for name in HOSTILE:
+        if "/" not in name:
+            source = as_parquet(pa.table({"name": [name]}), tmp_path)
+            assert loader.load(source.rename(tmp_path / f"{name}.parquet")).loaded == 1, name
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if not {"/", "?"} & set(name)])
