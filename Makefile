@@ -1,7 +1,7 @@
 # make demo        set up and run the demo: a million orders through a workflow
 # make test        set up and run the tests of the code
 # make check       lint, types, import contracts, and the tests of the documentation
-# make crash-test  create faults for real, kill thirty coordinators and sixty workers, and check that
+# make crash-test  create faults for real, kill twenty coordinators and sixty workers, and check that
 #                  nothing is lost
 # make fuzz        try random steps, values, files and queries (BATCHFLOW_FUZZ=100 for a hundred
 #                  times as many)
@@ -28,6 +28,10 @@ SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
 CODE_TESTS := tests/unit tests/integration tests/cli --ignore=tests/integration/faults
 FAULT_TESTS := tests/crash tests/integration/faults
+# The files with tests that are marked alone; to look for these in all files takes pytest seconds.
+ALONE_IN := grep --recursive --files-with-matches --include='test_*.py' mark.alone
+ALONE_CODE_TESTS = $(shell $(ALONE_IN) --exclude-dir=faults tests/unit tests/integration tests/cli)
+ALONE_FAULT_TESTS = $(shell $(ALONE_IN) $(FAULT_TESTS))
 PARALLEL := --numprocesses=2 --dist=worksteal
 BENCH_VENV := .venv-bench
 
@@ -42,7 +46,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) -m "not alone" $(CODE_TESTS)
-	$(BIN)/pytest -m alone $(CODE_TESTS)
+	$(BIN)/pytest -m alone $(ALONE_CODE_TESTS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -53,7 +57,7 @@ check: $(VENV)/.ready-dev
 
 crash-test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) -m "not alone" $(FAULT_TESTS)
-	$(BIN)/pytest -m alone $(FAULT_TESTS)
+	$(BIN)/pytest -m alone $(ALONE_FAULT_TESTS)
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz

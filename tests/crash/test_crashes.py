@@ -1,4 +1,4 @@
-"""Thirty coordinators and sixty workers are killed, and nothing is lost or duplicated."""
+"""Twenty coordinators and sixty workers are killed, and nothing is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 # `make soak` kills ten thousand.
-KILLS = 30
+KILLS = 20
 DEATHS = 60
 
 
