@@ -8,6 +8,7 @@ two list look-ups and nothing else.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,7 +41,9 @@ class RowColumns:
         writes: The columns to assign to, by field.
         touched: By row, the nested fields that the step read and may have changed in place. The
             entry of a row is removed when it is settled.
-        sealed: The same values without a way to write them, for runs whose step has ended.
+
+    The columns and their placeholders don't keep each other alive: columns of thousands of values
+    would otherwise stay until the garbage collector runs, which would visit each value.
     """
 
     def __init__(self, rows: pa.Table, fields: Sequence[Field]) -> None:
@@ -50,7 +53,6 @@ class RowColumns:
         self.touched: dict[int, set[int]] = {}
         self.values: list[Any] = [_Unread(self, place) for place in range(len(fields))]
         self.writes: list[Any] = [_Unwritten(self, place) for place in range(len(fields))]
-        self.sealed = SealedColumns(self.values)
 
     @property
     def num_rows(self) -> int:
@@ -135,8 +137,10 @@ class SealedError(Exception):
 class SealedColumns:
     """The columns of objects whose step has ended: they can be read, but not written."""
 
-    def __init__(self, values: list[Any]) -> None:
-        self.values = values
+    def __init__(self, columns: RowColumns) -> None:
+        # Values that weren't read yet are read from there.
+        self._columns = columns
+        self.values = columns.values
 
     @property
     def writes(self) -> list[Any]:
@@ -235,7 +239,7 @@ class _Unread:
     """The placeholder of a column until it is read."""
 
     def __init__(self, columns: RowColumns, place: int) -> None:
-        self._columns = columns
+        self._columns = weakref.proxy(columns)
         self._place = place
 
     def __getitem__(self, row: int) -> Any:
@@ -246,7 +250,7 @@ class _Unwritten:
     """The placeholder of a column until it is written."""
 
     def __init__(self, columns: RowColumns, place: int) -> None:
-        self._columns = columns
+        self._columns = weakref.proxy(columns)
         self._place = place
 
     def __setitem__(self, row: int, value: Any) -> None:

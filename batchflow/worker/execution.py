@@ -85,6 +85,7 @@ class Execution:
             part = route.chunk_of(at, runs)
             try:
                 result = self._execute_step(_Leg(route, visited, runs, part))
+                self._under_way = None
                 visited = visited.after(runs, at, result, route.continues(at, result))
             except ColumnTooLargeError:
                 if visited.first is None:

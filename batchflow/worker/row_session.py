@@ -15,7 +15,7 @@ from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject
 from batchflow.view.context import ChunkContext
 from batchflow.view.object_view import COLUMNS, ROW, attributes_of, view_type
-from batchflow.view.row_columns import RowColumns
+from batchflow.view.row_columns import RowColumns, SealedColumns
 from batchflow.view.run import Run
 from batchflow.worker.attribute_hints import AttributeHints
 from batchflow.worker.control import Control
@@ -64,6 +64,7 @@ class RowSession:
         self.control = control
         self.slice = Slice(control, chunk.slice_seconds)
         self.columns = RowColumns(chunk.rows, row_step.fields)
+        self.sealed = SealedColumns(self.columns)
         self.answers: list[Any] = [NOT_EXECUTED] * chunk.num_rows
         self._builder = ResultBuilder(row_step.step, row_step.recorder, row_step.log_values)
 
@@ -191,4 +192,4 @@ class RowSession:
 
     def _seal(self, given: Any) -> None:
         if type(given) is self.row_step.view_type:
-            self.row_step.attributes_of(given)[COLUMNS] = self.columns.sealed
+            self.row_step.attributes_of(given)[COLUMNS] = self.sealed

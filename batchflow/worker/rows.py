@@ -44,7 +44,7 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
     This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
     batchflow adds to the user's own function.
     """
-    columns, sealed = session.columns, session.columns.sealed
+    columns, sealed = session.columns, session.sealed
     touched, answers = columns.touched, session.answers
     context, function = session.context, session.row_step.function
     new: Any = object.__new__

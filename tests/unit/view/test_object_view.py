@@ -18,7 +18,7 @@ import pytest
 from batchflow.definition import fields_of
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.view.object_view import view_type
-from batchflow.view.row_columns import RowColumns
+from batchflow.view.row_columns import RowColumns, SealedColumns
 
 
 @dataclass
@@ -236,7 +236,7 @@ def test_an_assignment_after_the_step_changes_only_the_object(
     columns: RowColumns, order: Any
 ) -> None:
     order.items = 5
-    order._batchflow_columns = columns.sealed
+    order._batchflow_columns = SealedColumns(columns)
     order.items = 6
     order.subtotal = 7.0
     assert (order.items, order.subtotal, order.order_id) == (6, 7.0, "a")

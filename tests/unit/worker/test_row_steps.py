@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import enum
 import functools
+import gc
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -394,3 +395,23 @@ def test_the_result_of_a_run_does_not_depend_on_the_rest_of_its_chunk(
             ours = alone.change(name)[0] if name in alone.result.changes else "-"
             theirs = together.change(name)[row] if name in together.result.changes else "-"
             assert ours == theirs
+
+
+def test_what_a_chunk_took_is_freed_without_the_garbage_collector(execute: Execute) -> None:
+    def step(run: Any) -> Any:
+        run.object.count += len(run.object.name)
+        return Status.DONE
+
+    execute(step, items(3))
+    gc.collect()
+    gc.disable()
+    try:
+        execute(step, items(3))
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [each for each in gc.garbage if type(each).__module__.startswith("batchflow.")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == []
