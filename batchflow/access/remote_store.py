@@ -239,12 +239,12 @@ def _new_name() -> bytes:
 @contextmanager
 def _sendable(request: TriggerMany, catalog: Catalog) -> Iterator[pa.RecordBatchReader]:
     """Provide a source of this process as rows that can be sent."""
-    if hasattr(request.source, "__arrow_c_stream__"):
-        rows = arrow_of(request.source)
-        yield rows.to_reader() if isinstance(rows, pa.Table) else rows
-        return
     name = chosen_workflow(catalog.tables(request.workflow), request.workflow)
     definition = catalog.definition(name)
+    if hasattr(request.source, "__arrow_c_stream__"):
+        rows = arrow_of(request.source, definition.fields)
+        yield rows.to_reader() if isinstance(rows, pa.Table) else rows
+        return
     objects = ObjectStream(definition, iterable_of(request.source), request.foreign_id)
     with translated(objects.label, failure=lambda: objects.failure):
         yield objects.reader()

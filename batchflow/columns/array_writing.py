@@ -57,7 +57,7 @@ def to_array(column: Any, rows: int) -> AnyArray | pa.Array:
         return one_array(column) if isinstance(column, pa.ChunkedArray) else column
     if isinstance(column, np.ndarray):
         return column
-    if _is_of_objects(column):
+    if is_of_objects(column):
         return object_array(list(column))
     return _from_frame(column, rows)
 
@@ -74,7 +74,7 @@ def _from_frame(column: Any, rows: int) -> AnyArray | pa.Array:
     return object_array(_listed(column, rows))
 
 
-def _is_of_objects(column: Any) -> bool:
+def is_of_objects(column: Any) -> bool:
     """Return whether the column of a frame has Python's objects.
 
     Arrow would infer their types. It has no type for many of them, such as the members of an enum,
@@ -100,6 +100,9 @@ def write_column(column: AnyArray | pa.Array, field_type: FieldType) -> WrittenC
         return write_values(column.tolist(), field_type)
     if isinstance(column, np.ndarray) and column.dtype == object:
         return write_values(without_nan(column, field_type).tolist(), field_type)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "UT":
+        # A column of texts names an enum's members.
+        column = pa.array(column.tolist(), pa.string()) if field_type.kind is Kind.ENUM else column
     if isinstance(column, np.ndarray):
         return bounded(write_numpy(column, field_type), field_type)
     return write_arrow(column, field_type)
@@ -128,7 +131,7 @@ def _pandas_floats(column: Any, field_type: FieldType) -> AnyArray | pa.Array:
     """
     if isinstance(column.dtype, np.dtype) and not field_type.nullable:
         return np.asarray(column)
-    if _is_of_objects(column):
+    if is_of_objects(column):
         missing = zip(column, column.isna(), strict=True)
         return object_array([None if gone else value for value, gone in missing])
     return to_array(column, len(column))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,49 @@ def _casts_safely(arrow: pa.DataType, field_type: FieldType) -> bool:
 
 def _integers(column: pa.Array, field_type: FieldType) -> WrittenColumn | None:
     if pa.types.is_floating(column.type):
-        return whole_numbers(column.to_numpy(zero_copy_only=False), field_type)
+        return _whole_floats(column, field_type)
+    if pa.types.is_decimal(column.type):
+        return _whole_decimals(column, field_type)
     return _cast(column, field_type)
+
+
+def _whole_floats(column: pa.Array, field_type: FieldType) -> WrittenColumn:
+    # Arrow has nulls, so NaN isn't one.
+    numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
+    whole = whole_numbers(numbers, replace(field_type, nullable=False))
+    array = pc.if_else(column.is_valid(), whole.array, pa.scalar(None, field_type.arrow))
+    return with_nulls_found(array, field_type, whole.problems)
+
+
+def _whole_decimals(column: pa.Array, field_type: FieldType) -> WrittenColumn:
+    whole = pc.equal(pc.round(column), column).fill_null(True).to_numpy(zero_copy_only=False)
+    pairs = zip(column.to_pylist(), whole.tolist(), strict=True)
+    values = [int(value) if fits and value is not None else value for value, fits in pairs]
+    return write_values(values, field_type)
+
+
+def _floats(column: pa.Array, field_type: FieldType) -> WrittenColumn | None:
+    if pa.types.is_decimal(column.type):
+        return write_values([_as_float(value) for value in column.to_pylist()], field_type)
+    return _cast(column, field_type)
+
+
+def _as_float(value: Any) -> Any:
+    """Return the float that has the same decimal digits, or else the decimal itself."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if type(value)(repr(number)) == value else value
+
+
+def _dates(column: pa.Array, field_type: FieldType) -> WrittenColumn | None:
+    if _is_naive_time(column.type):
+        return write_times(column.to_numpy(zero_copy_only=False), field_type)
+    return _cast(column, field_type)
+
+
+def _is_naive_time(arrow: pa.DataType) -> bool:
+    return pa.types.is_timestamp(arrow) and arrow.tz is None
 
 
 def _enums(column: pa.Array, field_type: FieldType) -> WrittenColumn | None:
@@ -225,7 +267,7 @@ _SAFE_CASTS: dict[Kind, tuple[_Test, ...]] = {
     Kind.INT: (pa.types.is_integer, pa.types.is_null),
     Kind.FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_null),
     Kind.STR: _TEXTS,
-    Kind.DATETIME: (lambda arrow: pa.types.is_timestamp(arrow) and arrow.tz is None,),
+    Kind.DATETIME: (_is_naive_time,),
     Kind.DATETIME_UTC: (lambda arrow: pa.types.is_timestamp(arrow) and arrow.tz is not None,),
     Kind.BYTES: (pa.types.is_binary, pa.types.is_large_binary),
     Kind.DECIMAL: (pa.types.is_decimal,),
@@ -234,6 +276,8 @@ _SAFE_CASTS: dict[Kind, tuple[_Test, ...]] = {
 }
 _CONVERTERS: dict[Kind, Callable[[pa.Array, FieldType], WrittenColumn | None]] = {
     Kind.INT: _integers,
+    Kind.FLOAT: _floats,
+    Kind.DATE: _dates,
     Kind.ENUM: _enums,
     Kind.STRUCT: _structs,
     Kind.LIST: _lists,

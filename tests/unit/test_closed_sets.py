@@ -39,6 +39,7 @@ SUBSETS = {
     "columns.arrow_writing._CONVERTERS": "Arrow casts the columns of any other kind itself.",
     "definition.run_state.RUNNABLE": "It is the set of states for which `runnable` is true.",
     "store.loading.source_json._SPELLED": "A value of any other kind has no spelling to keep.",
+    "store.loading.member_defaults._TEXTS": "JSON has the values of any other kind itself.",
     "store.runs.exact_values._CONDITIONS": "Any other pair is exact, or is checked outside DuckDB.",
     "store.runs.exact_values._EXACT": "The values of any other pair are checked outside DuckDB.",
     "store.runs.prune.PRUNABLE": "It is computed from `RunState.finished`.",

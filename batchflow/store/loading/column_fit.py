@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from duckdb.sqltypes import DuckDBPyType
@@ -28,6 +28,7 @@ from batchflow.store.loading.exact_cast import (
     without_empty,
 )
 from batchflow.store.loading.json_text import with_quoted_numbers
+from batchflow.store.loading.member_defaults import member_defaults
 from batchflow.store.loading.time_fit import fit_date, fit_duration, fit_naive, fit_utc
 from batchflow.store.schema.layout import literal, quote, type_name
 
@@ -97,7 +98,10 @@ def _float(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | Non
 
 
 def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id in _INTEGERS or source.id in _FLOATS or source.id == "decimal":
+    if source.id in _FLOATS:
+        # pandas writes a column without a value as floats.
+        return Fit(f"CAST(NULL AS {field_type.sql})", f"{value} IS NOT NULL")
+    if source.id in _INTEGERS or source.id == "decimal":
         if str(source) == type_name(field_type.sql):
             return exact(value, field_type)
         return round_trip(source, field_type, value)
@@ -111,14 +115,14 @@ def _decimal(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
 def _boolean(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "boolean":
         return exact(value, field_type)
-    if source.id in _INTEGERS:
+    if source.id == "tinyint":
+        # The store sends truth values to Arrow in 8 bits, and Parquet keeps nothing else of them.
         return round_trip(source, field_type, value)
     return castable(without_empty(value), field_type) if source.id == "varchar" else None
 
 
 def _text(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    kept = source.id in _TEXTS or source.id in _INTEGERS or source.id == "uuid"
-    return exact(value, field_type) if kept else None
+    return exact(value, field_type) if source.id in _TEXTS else None
 
 
 def _bytes(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -134,6 +138,9 @@ def _bytes(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | Non
 def _uuid(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id == "uuid":
         return exact(value, field_type)
+    if source.id == "blob":
+        # Polars has 16 bytes for a UUID.
+        return castable(f"hex({value})", field_type)
     return castable(without_empty(value), field_type) if source.id == "varchar" else None
 
 
@@ -170,9 +177,9 @@ def _from_json(field_type: FieldType, value: str) -> Fit | None:
     if field_type.kind is not Kind.STR:
         return computed_once(f"({text})", item, inner)
     # Within a document, DuckDB doesn't keep how a number with a fraction, an object or a list is
-    # written. It keeps the whole document.
+    # written. It keeps the whole document. A truth value is no text.
     is_column = value.startswith('"')
-    changed = r"^-?[0-9]+[.eE]" if is_column else r"^(-?[0-9]+[.eE]|[{\[])"
+    changed = r"^(-?[0-9]+[.eE]|[tf])" if is_column else r"^(-?[0-9]+[.eE]|[tf{\[])"
     return Fit(f"({text})", f"regexp_matches(CAST({value} AS VARCHAR), {literal(changed)})")
 
 
@@ -188,6 +195,8 @@ def _parsed(field_type: FieldType, shape: str, given: str) -> Fit | None:
     found = parts_of(name)
     # What can't be read is NULL.
     misfit = f"{found.misfit} OR ({given} IS NOT NULL AND {found.value} IS NULL)"
+    if in_json and field_type.kind is Kind.STRUCT:
+        misfit = f"{misfit} OR {_other_keys(field_type, given)}"
     fitted = computed_once(read, part, parts_of(inner.pair))
     return computed_once(fitted.pair, name, Fit(found.value, misfit))
 
@@ -200,10 +209,56 @@ def _json_parts(field_type: FieldType, value: str) -> str:
     names = [name for name, _ in field_type.children]
     structure = json.dumps(["JSON"] if is_list else dict.fromkeys(names, "JSON"))
     expected = "ARRAY" if is_list else "OBJECT"
-    return (
-        f"CASE WHEN json_type({value}) = '{expected}' "
-        f"THEN from_json({value}, {literal(structure)}) END"
+    read = f"from_json({value}, {literal(structure)})"
+    if not is_list:
+        read = _with_defaults(field_type, value, read)
+    return f"CASE WHEN json_type({value}) = '{expected}' THEN {read} END"
+
+
+def _with_defaults(field_type: FieldType, value: str, read: str) -> str:
+    """Return the SQL of a JSON object's members, with the default of each whose key it lacks."""
+    given = member_defaults(field_type)
+    if not any(given.values()):
+        return read
+    item = variable(value)
+    members = ", ".join(
+        f"{quote(name)} := {_or_default(item, value, name, given.get(name))}"
+        for name, _ in field_type.children
     )
+    return f"list_extract(list_transform([{read}], lambda {item}: struct_pack({members})), 1)"
+
+
+def _or_default(item: str, value: str, name: str, default: str | None) -> str:
+    member = f"struct_extract({item}, {literal(name)})"
+    if default is None:
+        return member
+    path = literal(f'$."{name}"')
+    lacks = f"{member} IS NULL AND NOT json_exists({value}, {path})"
+    return f"CASE WHEN {lacks} THEN {_json(default)} ELSE {member} END"
+
+
+def _json(text: str) -> str:
+    return f"CAST({literal(text)} AS JSON)"
+
+
+def _other_keys(field_type: FieldType, value: str) -> str:
+    """Return the condition that a JSON object has keys that are no fields, or lacks required ones.
+
+    The keys are compared with all of the fields' first, because that is quick.
+    """
+    names = [name for name, _ in field_type.children]
+    required = [name for name in names if name not in member_defaults(field_type)]
+    keys = f"json_keys({value})"
+    return (
+        f"CASE WHEN {keys} = {_texts(names)} THEN false ELSE "
+        f"NOT list_has_all({_texts(names)}, {keys}) OR "
+        f"NOT list_has_all({keys}, {_texts(required)}) OR "
+        f"list_unique({keys}) < len({keys}) END"
+    )
+
+
+def _texts(names: Sequence[str]) -> str:
+    return f"CAST([{', '.join(map(literal, names))}] AS VARCHAR[])"
 
 
 def _shape(field_type: FieldType, child: str) -> str:
@@ -269,11 +324,12 @@ def _map(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
 
 
 def _struct(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
-    if source.id != "struct":
+    names = {name.lower() for name, _ in field_type.children}
+    if source.id != "struct" or not names >= {str(part).lower() for part, _ in source.children}:
         return None
     members: dict[str, Fit] = {}
-    for name, child in field_type.children:
-        inner = _member(source, child, value, name)
+    for name in dict(field_type.children):
+        inner = _member(source, field_type, value, name)
         if inner is None:
             return None
         members[name] = inner
@@ -296,14 +352,23 @@ def _packed(field_type: FieldType, values: Mapping[str, str]) -> str:
     return f"CAST(struct_pack({parts}) AS {field_type.sql})"
 
 
-def _member(source: DuckDBPyType, child: FieldType, value: str, name: str) -> Fit | None:
+def _member(source: DuckDBPyType, field_type: FieldType, value: str, name: str) -> Fit | None:
     names = [str(part) for part, _ in source.children]
     found = [at for at, part in enumerate(names) if part.lower() == name.lower()]
     if not found:
-        return Fit(f"CAST(NULL AS {child.sql})") if child.nullable else None
+        return _default_member(field_type, name)
     at = found[0]
     part = f"struct_extract({value}, {literal(names[at])})"
-    return fit_required(_child_types(source)[at], child, part)
+    return fit_required(_child_types(source)[at], field_type.child(name), part)
+
+
+def _default_member(field_type: FieldType, name: str) -> Fit | None:
+    given = member_defaults(field_type)
+    if name not in given:
+        return None
+    default = given[name]
+    source = DuckDBPyType("NULL" if default is None else "JSON")
+    return fit(source, field_type.child(name), "NULL" if default is None else _json(default))
 
 
 def _child_types(source: DuckDBPyType) -> list[DuckDBPyType]:

@@ -27,7 +27,12 @@ _CONSTANT: Final = (list, dict, set, tuple, str, bytes, int, float, bool)
 
 def is_made_per_run(field: Field) -> bool:
     """Return whether a default factory has to be called for each run."""
-    return field.default_factory is not None and field.default_factory not in _CONSTANT
+    return field.default_factory is not None and not is_constant(field.default_factory)
+
+
+def is_constant(factory: object) -> bool:
+    """Return whether a default factory creates equal values at each call."""
+    return factory in _CONSTANT
 
 
 def run_default(field: Field) -> str:

@@ -47,7 +47,7 @@ def _read_alike(given: Any, field: Field) -> Any:
 
 def _read_key(given: Mapping[str, Any], field: Field) -> Any:
     if field.name in given:
-        return _built(given[field.name], field.type)
+        return built(given[field.name], field.type)
     return MISSING if field.required else field.default_value()
 
 
@@ -68,7 +68,7 @@ def _adapted(value: Any, field_type: FieldType) -> Any:
             return value
 
 
-def _built(value: Any, field_type: FieldType) -> Any:
+def built(value: Any, field_type: FieldType) -> Any:
     """Return a value of a mapping as the field's type has it."""
     match field_type.kind:
         case Kind.ENUM if isinstance(value, str) and not isinstance(value, enum.Enum):
@@ -76,7 +76,7 @@ def _built(value: Any, field_type: FieldType) -> Any:
         case Kind.STRUCT if isinstance(value, Mapping):
             return _instance(value, field_type)
         case Kind.LIST | Kind.MAP:
-            return _within(value, field_type, _built)
+            return _within(value, field_type, built)
         case _:
             return _adapted(value, field_type)
 
@@ -94,7 +94,7 @@ def _within(value: Any, field_type: FieldType, adapt: _Adapt) -> Any:
 def _instance(given: Mapping[str, Any], field_type: FieldType) -> Any:
     types = dict(field_type.children)
     try:
-        return field_type.python(**{key: _built(given[key], types[key]) for key in given})
+        return field_type.python(**{key: built(given[key], types[key]) for key in given})
     except (KeyError, TypeError, ValueError):
         # The mapping is no such object. It stays as it is, and doesn't fit its field.
         return given

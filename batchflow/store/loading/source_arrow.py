@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
+from batchflow.store.loading.source_frame import frame_of, written_columns
 
 _FINE: Final = pa.duration("ns")
 _FINE_NAME: Final = str(_FINE)
@@ -19,15 +21,23 @@ _UNFIT: Final = pa.scalar(np.iinfo(np.int64).max)
 _KNOWN_EXTENSIONS: Final = frozenset({"arrow.uuid", "arrow.bool8", "arrow.json"})
 
 
-def arrow_of(given: Any) -> pa.Table | pa.RecordBatchReader:
+def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchReader:
     """Return a source that exports Arrow as a table or a reader.
+
+    Args:
+        given: The source. Columns of a frame that Arrow would change are checked here, and the
+            result has a label then, like a stream of objects.
+        fields: The workflow's fields.
 
     Raises:
         SourceError: A column can't be exported.
     """
     if isinstance(given, pa.Table | pa.RecordBatchReader):
         return given
+    written = written_columns(given, fields)
     try:
+        if written:
+            return frame_of(given, written, fields)
         return pa.RecordBatchReader.from_stream(given)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
         mixed = "; ".join(_mixed_columns(given))

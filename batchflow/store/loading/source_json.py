@@ -37,8 +37,8 @@ _ANY_FRACTION: Final = r"[:,\[]\s*-?[0-9]+[.eE]"
 _MALFORMED: Final = re.compile(
     r"Malformed JSON in file .*at byte (\d+) in (?:line|record/value) (\d+): ([^.\n]+)\."
 )
-_NESTED: Final = r"^[{\[]"
-_UNCOMMON_AFTER_KEY: Final = r"\s*:\s*(-?[0-9]+[.eE]|[{\[])"
+_NO_TEXT: Final = r"^[{\[tf]"
+_UNCOMMON_AFTER_KEY: Final = r"\s*:\s*(-?[0-9]+[.eE]|[{\[tf])"
 # A key may also be written with escapes.
 _ESCAPED_KEY: Final = r'\\.(?:[^"\\]|\\.)*"'
 
@@ -68,8 +68,8 @@ class JsonShape:
     Attributes:
         keys: The keys of its records.
         partial: The keys of fields that some of its records lack.
-        uncommon: Whether a record may have a number whose digits DuckDB would change, or an object
-            or a list in place of a text.
+        uncommon: Whether a record may have a number whose digits DuckDB would change, or an
+            object, a list, true or false in place of a text.
         numbers: The pattern of records whose numbers are put into quotes.
     """
 
@@ -231,12 +231,12 @@ def _careful(rows: str, keys: _Keys, numbers: str, others: Sequence[str]) -> str
 
 
 def _text(key: str) -> str:
-    """Return the SQL of a text, and of whether it is an object or a list instead."""
+    """Return the SQL of a text, and of whether it is no text: an object, a list, true or false."""
     given, read = (f"struct_extract({each}, {literal(key)})" for each in ("given", "read"))
-    nested = f"coalesce(regexp_matches({given}, {literal(_NESTED)}), false)"
+    other = f"coalesce(regexp_matches({given}, {literal(_NO_TEXT)}), false)"
     return (
-        f"CASE WHEN {nested} THEN CAST({given} AS VARCHAR) ELSE {read} ->> '$' END "
-        f"AS {quote(key)}, {nested} AS {quote(refused_mark(key))}"
+        f"CASE WHEN {other} THEN CAST({given} AS VARCHAR) ELSE {read} ->> '$' END "
+        f"AS {quote(key)}, {other} AS {quote(refused_mark(key))}"
     )
 
 

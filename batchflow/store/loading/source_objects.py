@@ -107,12 +107,17 @@ class ObjectStream:
         arrays = [column.array for column in written]
         if self._key is not None:
             arrays.append(_foreign_ids(objects, self._key))
-        arrays.append(_misfits(written, len(objects)))
+        arrays.append(misfits(written, len(objects)))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
-def label_of_objects(schema: pa.Schema) -> str | None:
-    """Return what messages call the objects of a stream; None if it isn't one of objects."""
+def with_label(table: pa.Table, label: str) -> pa.Table:
+    """Return a table that was checked, with what messages call it; see `label_of_checked`."""
+    return table.replace_schema_metadata({_LABEL: label.encode()})
+
+
+def label_of_checked(schema: pa.Schema) -> str | None:
+    """Return what messages call a stream of objects or a frame; None if it wasn't checked."""
     label = (schema.metadata or {}).get(_LABEL)
     return label.decode() if label is not None and MISFIT in schema.names else None
 
@@ -128,9 +133,10 @@ def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:
     return write_values(kept, SCALARS[str].or_none()).array
 
 
-def _misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
-    misfits = np.full(rows, -1, dtype=np.int16)
+def misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
+    """Return for each row the position of the first column whose value doesn't fit, or null."""
+    found = np.full(rows, -1, dtype=np.int16)
     for position, column in enumerate(columns):
         unfit = np.fromiter(column.problems, dtype=np.int64)
-        misfits[unfit[misfits[unfit] < 0]] = position
-    return pa.array(misfits, mask=misfits < 0)
+        found[unfit[found[unfit] < 0]] = position
+    return pa.array(found, mask=found < 0)

@@ -36,7 +36,7 @@ from batchflow.store.loading.source_files import (
     read_files,
 )
 from batchflow.store.loading.source_instance import OutsideRows, source_instance
-from batchflow.store.loading.source_objects import ObjectStream, label_of_objects
+from batchflow.store.loading.source_objects import ObjectStream, label_of_checked
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import SOURCE
 from batchflow.store.schema.layout import AnyWorkflow
@@ -287,17 +287,15 @@ def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSour
     message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
     with translated(label, message):
-        arrow = arrow_of(given)
-    # Another process may have sent a stream of objects.
-    label_of_stream = label_of_objects(arrow.schema)
+        arrow = arrow_of(given, wanted.fields)
+    # Another process may have sent it.
+    label_of_stream = label_of_checked(arrow.schema)
     label = label_of_stream or label
     with _unregistered(cursor), translated(label, message):
-        if label_of_stream is not None:
-            yield _checked(_described(cursor, label, _register(cursor, arrow)))
-            return
         rows = loadable(label, arrow, wanted.names)
         described = _described(cursor, label, _register(cursor, rows))
-        yield replace(described, written=tuple(arrow.schema.names))
+        source = described if label_of_stream is None else _checked(described)
+        yield replace(source, written=tuple(arrow.schema.names))
 
 
 @contextmanager

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batchflow.columns.array_writing import write_column
 from batchflow.columns.intervals import holds_durations, with_durations
@@ -113,8 +111,6 @@ class ExactValue:
         field_type = self.field_type
         if holds_durations(field_type) or (field_type.kind.nested and self._has_type_of_field):
             return self._through_python(array)
-        if pa.types.is_decimal(array.type):
-            return _decimals(array, field_type)
         return write_column(array, field_type)
 
     def _through_python(self, array: pa.Array) -> WrittenColumn:
@@ -178,30 +174,6 @@ def checked_cast(
 
 def _family(sql_type: str) -> str:
     return "INTEGER" if sql_type in _INTEGERS else sql_type.partition("(")[0]
-
-
-def _decimals(array: pa.Array, field_type: FieldType) -> WrittenColumn:
-    """Accept decimals without a fraction as ints, and decimals that a float states exactly."""
-    if field_type.kind is Kind.INT:
-        whole = pc.equal(pc.round(array), array).fill_null(True).to_numpy(zero_copy_only=False)
-        values = [int(v) if w and v is not None else v for v, w in _pairs(array, whole)]
-        return write_values(values, field_type)
-    if field_type.kind is Kind.FLOAT:
-        values = [_as_float(value) for value in array.to_pylist()]
-        return write_values(values, field_type)
-    return write_column(array, field_type)
-
-
-def _pairs(array: pa.Array, mask: np.ndarray[Any, np.dtype[np.bool_]]) -> zip[tuple[Any, Any]]:
-    return zip(array.to_pylist(), mask.tolist(), strict=True)
-
-
-def _as_float(value: Any) -> Any:
-    """Return the float that has the same decimal digits, or else the decimal itself."""
-    if value is None:
-        return None
-    number = float(value)
-    return number if type(value)(repr(number)) == value else value
 
 
 def _in_range(sql_type: str, last: str) -> str:

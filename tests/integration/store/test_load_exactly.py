@@ -73,10 +73,9 @@ def text_file(path: Path, text: str | bytes) -> Path:
         (
             "money",
             pa.array([Decimal("1234567890123456.78")]),
-            pa.array([1.0], pa.float32()),
+            pa.array([None], pa.float32()),
             Decimal("1234567890123456.78"),
         ),
-        ("text", pa.array(["7"]), pa.array([3]), "7"),
     ],
 )
 def test_the_types_of_another_file_change_no_value(
@@ -86,6 +85,23 @@ def test_the_types_of_another_file_change_no_value(
     parquet(tmp_path / "b.parquet", key=["b"], **{column: beside})
 
     assert stored(tmp_path / "*.parquet", column)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "beside"),
+    [
+        ("money", pa.array([Decimal("1.50")]), pa.array([1.5], pa.float32())),
+        ("text", pa.array(["7"]), pa.array([3])),
+    ],
+)
+def test_a_file_with_values_of_another_type_is_refused_by_name(
+    tmp_path: Path, column: str, values: pa.Array, beside: pa.Array
+) -> None:
+    parquet(tmp_path / "a.parquet", key=["a"], **{column: values})
+    parquet(tmp_path / "b.parquet", key=["b"], **{column: beside})
+
+    with pytest.raises((SourceError, InvalidRowsError), match=rf"b\.parquet.*'{column}'"):
+        stored(tmp_path / "*.parquet", "key")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])

@@ -49,10 +49,19 @@ def test_nested_durations_finer_than_a_microsecond_are_refused() -> None:
     refused(pa.table({"key": ["a"], "spans": spans}), "can't be read")
 
 
-def test_a_column_of_several_types_is_named_with_them() -> None:
+def test_a_value_of_another_type_is_named_with_its_row() -> None:
     frame = pd.DataFrame({"key": ["a", "b"], "text": ["secret", 5]})
 
-    refused(frame, "column 'text' has values of the types int and str")
+    refused(frame, r"column 'text' doesn't fit str.*\(row 2", InvalidRowsError)
+
+
+def test_a_foreign_id_of_several_types_is_named_with_them() -> None:
+    frame = pd.DataFrame({"id": ["secret", 5], "key": ["a", "b"]})
+    with (
+        opened(Work) as loader,
+        pytest.raises(SourceError, match="column 'id' has values of the types int and str"),
+    ):
+        loader.load(frame, foreign_id="id")
 
 
 @pytest.mark.parametrize(

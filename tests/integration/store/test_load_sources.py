@@ -221,10 +221,6 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "single object": (lambda f: Item("a", 1.0), "of type Item"),
     "lazy frame": (lambda f: pl.DataFrame(ROWS).lazy(), "of type LazyFrame"),
     "objects of another class": (lambda f: [Item("a", 1.0), Path("b")], "Item 2 .* PosixPath"),
-    "mixed pandas column": (
-        lambda f: pd.DataFrame({"name": ["a", 1], "price": [1.0, 2.0]}),
-        "can't be read",
-    ),
 }
 
 

@@ -179,7 +179,7 @@ def test_a_column_of_the_fields_type_is_accepted(
         ("count", np.array([1.0, np.nan]), [1], "a float64 that"),
         ("count", np.array([1.0, 2.0**53]), [1], "a float64 that"),
         ("count", pd.Series([1.0, 2.5]), [1], "a float64 that"),
-        ("count", pd.Series([1, None]), [1], "a float64 that"),
+        ("count", pd.Series([1, None]), [1], "None"),
         ("count", pd.Series([1, None], dtype="Int64"), [1], "None"),
         ("count", pd.Series([1, pd.NA], dtype=object), [1], "a NAType"),
         ("at", pd.Series([MOMENT, pd.NaT], dtype=object), [1], "a NaTType"),
@@ -215,7 +215,7 @@ def test_a_column_of_the_fields_type_is_accepted(
                 "a naive one (annotate the field as Annotated[datetime, bf.UTC]"
             ),
         ),
-        ("colour", np.array(["RED", "BLUE"]), [0, 1], "a str"),
+        ("colour", np.array(["RED", "BLUE"]), [1], "a str"),
         ("colour", pa.array(["RED", "BLUE"]), [1], "a str"),
         ("part", pa.array([{"sku": "x"}] * 2), [0, 1], "a dict"),
         ("tags", [["a"], "b"], [1], "a str"),

@@ -1,0 +1,152 @@
+"""A nested value that lacks a member takes the default of its field; ``null`` is a value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from loading_kit import Stage, opened
+
+from batchflow.definition.fields import UTC, Precision
+from batchflow.errors import InvalidRowsError, SourceError
+
+KEY = UUID(int=7)
+
+
+@dataclass
+class Deep:
+    depth: int = 3
+
+
+@dataclass
+class Part:
+    size: int
+    note: str | None = 'it\'s "none"'
+    nothing: int | None = None
+    ratio: float = float("inf")
+    price: Annotated[Decimal, Precision(9, 2)] = Decimal("1.50")
+    raw: bytes = b"\x00\\a"
+    day: dt.date = dt.date(2024, 1, 2)
+    local: dt.datetime = dt.datetime(2024, 1, 2, 3)  # noqa: DTZ001
+    instant: Annotated[dt.datetime, UTC] = dt.datetime(2024, 1, 2, tzinfo=dt.UTC)
+    wait: dt.timedelta = dt.timedelta(days=-1, microseconds=1)
+    key: UUID = KEY
+    stage: Stage = Stage.PAID
+    tags: list[str] = field(default_factory=list)
+    deep: Deep = field(default_factory=Deep)
+    by_name: dict[str, Deep] = field(default_factory=dict)
+
+
+@dataclass
+class Order:
+    key: str
+    part: Part | None = None
+    parts: list[Part] = field(default_factory=list)
+    by_name: dict[str, list[Part | None]] = field(default_factory=dict)
+
+
+def lines(path: Path, *records: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def parquet(path: Path, table: pa.Table) -> Path:
+    pq.write_table(table, path)
+    return path
+
+
+def stored(source: Any) -> list[dict[str, Any]]:
+    with opened(Order) as loader:
+        loader.load(source, foreign_id="key")
+        return loader.query("SELECT part, parts, by_name FROM items.runs ORDER BY seq")
+
+
+BARE = {"key": "a", "part": {"size": 1}, "parts": [{"size": 2}], "by_name": {"b": [{"size": 3}]}}
+NULL = {"key": "a", "part": {"size": 1, "note": None}}
+
+
+def complete() -> list[dict[str, Any]]:
+    return stored([Order("a", Part(1), [Part(2)], {"b": [Part(3)]})])
+
+
+def test_members_that_a_json_record_lacks_take_their_defaults(tmp_path: Path) -> None:
+    assert stored(lines(tmp_path / "a.jsonl", BARE)) == complete()
+
+
+def test_members_that_a_record_lacks_take_their_defaults() -> None:
+    assert stored([BARE]) == complete()
+
+
+def test_members_that_structs_lack_take_their_defaults(tmp_path: Path) -> None:
+    part = pa.struct([("size", pa.int32())])
+    columns = {
+        "key": ["a"],
+        "part": pa.array([BARE["part"]], part),
+        "parts": pa.array([BARE["parts"]], pa.list_(part)),
+    }
+    by_name = pa.array([[("b", [{"size": 3}])]], pa.map_(pa.string(), pa.list_(part)))
+    table = pa.table({**columns, "by_name": by_name})
+
+    assert stored(table) == stored(parquet(tmp_path / "a.parquet", table)) == complete()
+    frame = pl.DataFrame(pa.table(columns))
+    assert [row["parts"] for row in stored(frame)] == [row["parts"] for row in complete()]
+
+
+def test_null_and_a_value_that_is_absent_do_not_take_the_defaults(tmp_path: Path) -> None:
+    expected = stored([Order("a", Part(1, None)), Order("b", None, by_name={"c": [None]})])
+    absent = {"key": "b", "part": None, "by_name": {"c": [None]}}
+
+    assert stored(lines(tmp_path / "a.jsonl", NULL, absent)) == expected
+    assert stored([NULL, absent]) == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{}, {"note": "a"}, {"size": None}, {"size": 1, "tags": None}, {"size": 1, "other": None}],
+    ids=["empty", "without a default", "null", "null for a list", "another key"],
+)
+def test_other_nested_values_are_refused_by_name(tmp_path: Path, part: dict[str, Any]) -> None:
+    record = {"key": "a", "part": part}
+    for source in ([record], lines(tmp_path / "a.jsonl", record)):
+        with pytest.raises(InvalidRowsError, match=r"'part' doesn't fit Part.*\(row 1"):
+            stored(source)
+    if part:
+        with pytest.raises((InvalidRowsError, SourceError), match="'part'"):
+            stored(pa.table({"key": ["a"], "part": [part]}))
+
+
+def test_a_key_of_a_nested_record_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"key": "a", "part": {"size": 1, "size": 2}}')
+
+    with pytest.raises(InvalidRowsError, match="'part'"):
+        stored(path)
+
+
+@dataclass
+class Marked:
+    mark: UUID = field(default_factory=uuid4)
+
+
+@dataclass
+class Marks:
+    key: str
+    marked: Marked
+
+
+def test_a_default_that_is_made_for_each_value_is_only_made_by_python(tmp_path: Path) -> None:
+    record = {"key": "a", "marked": {}}
+    with opened(Marks) as loader:
+        with pytest.raises(InvalidRowsError, match="'marked'"):
+            loader.load(lines(tmp_path / "a.jsonl", record), foreign_id="key")
+
+        assert loader.load([record], foreign_id="key").loaded == 1
