@@ -32,6 +32,38 @@ def registered(cursor: Cursor, name: str, arrow: Any) -> Iterator[None]:
         unregister(cursor, name)
 
 
+class _LentTable:
+    """An Arrow table that can be taken back from DuckDB, which reads it through this object."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_schema__(self) -> object:
+        return self._table.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+    def take_back(self) -> None:
+        """Release the rows."""
+        self._table = self._table.schema.empty_table()
+
+
+@contextmanager
+def lent(cursor: Cursor, name: str, table: pa.Table) -> Iterator[None]:
+    """Let statements read one of many tables of a transaction by a name, and release it afterwards.
+
+    A transaction keeps each registered object until it ends, even if its name was unregistered. So
+    a load would keep all of its rows in memory.
+    """
+    rows = _LentTable(table)
+    try:
+        with registered(cursor, name, rows):
+            yield
+    finally:
+        rows.take_back()
+
+
 def unregister(cursor: Cursor, name: str) -> None:
     """Remove a registered name if DuckDB allows it."""
     # An aborted transaction refuses this too, and the error would hide what aborted it. The

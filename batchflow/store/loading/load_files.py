@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from batchflow.errors import SourceError
 from batchflow.operation.load_report import FileReport, FilledColumns, LoadReport
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import registered
+from batchflow.store.database.staging import lent
 from batchflow.store.loading import load_checks
 from batchflow.store.loading.conflicts import any_reason, drop_stages
 from batchflow.store.loading.file_shape import FILE, FileShape
@@ -200,7 +200,7 @@ def _stage_file(
     file, load_id = group.files[number], ledger.next_id()
     label = f"The source {file.name!r}"
     source = replace(group.source, label=label, table=_ROWS, outside=None)
-    with planned(call, source) as load, registered(cursor, _ROWS, group.part(number, number)):
+    with planned(call, source) as load, lent(cursor, _ROWS, group.part(number, number)):
         report = load_staged(cursor, replace(load, file=file, load_id=load_id))
     return _entered(ledger, load_id, file, report)
 
@@ -215,7 +215,7 @@ def _troubled(cursor: Cursor, call: LoadCall, group: _GroupRows) -> set[int]:
     with planned(call, group.source) as load:
         condition = any_reason(cursor, load, load.columns[0].value)
     if condition is not None:
-        with registered(cursor, _ROWS, group.rows):
+        with lent(cursor, _ROWS, group.rows):
             query = f"SELECT DISTINCT {quote(FILE)} FROM {_ROWS} WHERE {condition}"
             paths = {path for (path,) in cursor.execute(query).fetchall()}
         found |= {number for number, file in enumerate(group.files) if file.name in paths}
@@ -227,7 +227,7 @@ def _insert_files(
 ) -> LoadReport:
     """Store the rows of neighbouring files, and enter the files in the ledger."""
     rows = group.part(numbers[0], numbers[-1])
-    with planned(call, group.source) as load, registered(cursor, _ROWS, rows):
+    with planned(call, group.source) as load, lent(cursor, _ROWS, rows):
         values = {column.into: column.value for column in load.columns}
         report = insert_checked(cursor, load, values, quote(POSITION), _ROWS)
         drop_stages(cursor)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ import pyarrow as pa
 from batchflow.errors import QueryError, SourceError
 from batchflow.store.database.duckdb_message import in_short, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import unregister
+from batchflow.store.database.staging import lent, unregister
 from batchflow.store.loading.column_match import refuse_alike
 from batchflow.store.loading.file_shape import FileShape
 from batchflow.store.loading.fitted_table import (
@@ -96,8 +96,11 @@ class LoadSource:
         if self.outside is None:
             yield iter([str(self.table)])
             return
-        with self.outside.tables(columns) as tables:
-            yield (_watched(store, table, watch) for table in tables)
+        with (
+            self.outside.tables(columns) as tables,
+            closing(_one_by_one(store, tables, watch)) as names,
+        ):
+            yield names
 
 
 @contextmanager
@@ -250,9 +253,13 @@ def _fitted(cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted) 
     return LoadSource(table.label, columns, outside=outside, misfit=MISFIT, fitted=fitted)
 
 
-def _watched(store: Cursor, table: pa.Table, watch: Callable[[pa.Table], None]) -> str:
-    watch(table)
-    return _register(store, table)
+def _one_by_one(
+    store: Cursor, tables: Iterator[pa.Table], watch: Callable[[pa.Table], None]
+) -> Generator[str]:
+    for table in tables:
+        watch(table)
+        with lent(store, _VIEW, table):
+            yield _VIEW
 
 
 def _register(cursor: Cursor, arrow: Any) -> str:
