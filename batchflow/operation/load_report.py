@@ -100,7 +100,8 @@ class SkippedFile:
 class FilledColumns:
     """A file that has no value for some fields, whose rows took the fields' defaults.
 
-    It lacks the columns, or some of its JSON records lack the keys.
+    It lacks the columns, or some of its JSON records lack the keys, or nested values in it lack
+    members, which are named like ``field.member``.
 
     Attributes:
         path: The file.

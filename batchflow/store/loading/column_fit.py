@@ -19,6 +19,7 @@ from batchflow.store.loading.exact_cast import (
     Fit,
     Fitting,
     castable,
+    child_types,
     computed_once,
     exact,
     no_match,
@@ -285,7 +286,7 @@ def _list(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
     if source.id not in ("list", "array"):
         return None
     item = variable(value)
-    item_type = _child_types(source)[0]
+    item_type = child_types(source)[0]
     inner = fit_required(item_type, field_type.child("item"), item)
     if inner is None:
         return None
@@ -304,7 +305,7 @@ def _list(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None
 def _map(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     if source.id != "map":
         return None
-    key_type, value_type = _child_types(source)
+    key_type, value_type = child_types(source)
     entry = variable(value)
     keys = fit_required(key_type, field_type.child("key"), f"{entry}.key")
     values = fit_required(value_type, field_type.child("value"), f"{entry}.value")
@@ -359,7 +360,7 @@ def _member(source: DuckDBPyType, field_type: FieldType, value: str, name: str) 
         return _default_member(field_type, name)
     at = found[0]
     part = f"struct_extract({value}, {literal(names[at])})"
-    return fit_required(_child_types(source)[at], field_type.child(name), part)
+    return fit_required(child_types(source)[at], field_type.child(name), part)
 
 
 def _default_member(field_type: FieldType, name: str) -> Fit | None:
@@ -369,11 +370,6 @@ def _default_member(field_type: FieldType, name: str) -> Fit | None:
     default = given[name]
     source = DuckDBPyType("NULL" if default is None else "JSON")
     return fit(source, field_type.child(name), "NULL" if default is None else _json(default))
-
-
-def _child_types(source: DuckDBPyType) -> list[DuckDBPyType]:
-    # The children also include an array's size and an enum's names.
-    return [child for _, child in source.children if isinstance(child, DuckDBPyType)]
 
 
 def _any(items: str, item: str, condition: str) -> str:

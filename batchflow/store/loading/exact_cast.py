@@ -53,6 +53,12 @@ def computed_once(value: str, name: str, inner: Fit) -> Fit:
     return parts_of(f"list_extract(list_transform([{value}], lambda {name}: {inner.pair}), 1)")
 
 
+def child_types(source: DuckDBPyType) -> list[DuckDBPyType]:
+    """Return the types of what a nested type contains."""
+    # The children also include an array's size and an enum's names.
+    return [child for _, child in source.children if isinstance(child, DuckDBPyType)]
+
+
 Fitting = Callable[[DuckDBPyType, FieldType, str], Fit | None]
 
 

@@ -19,6 +19,7 @@ from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
 from batchflow.store.loading.exact_cast import Fit, parts_of
 from batchflow.store.loading.file_shape import FILE, absent_mark
+from batchflow.store.loading.member_defaults import members_lacked
 from batchflow.store.schema.layout import quote
 
 KEY: Final = "#foreign_id"
@@ -55,6 +56,7 @@ class ReadTable:
         refused: The columns that state whether the value of a column is refused, by that column.
         absent: The columns that state whether a row's record lacks the key of a column, by that
             column.
+        lacked: The members that nested values in records lack.
         written: The column of the row as its file has it, if there is one.
         of_files: Whether it has the column FILE.
     """
@@ -65,6 +67,7 @@ class ReadTable:
     folders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    lacked: tuple[str, ...] = ()
     written: str | None = None
     of_files: bool = False
 
@@ -102,12 +105,14 @@ class FittedTable:
         match: The columns.
         key_name: What messages call the column of foreign ids.
         absent: The columns that state whether a row takes a field's default, by field.
+        lacked: The members of nested fields that take their defaults in some of its rows.
     """
 
     table: str
     match: ColumnMatch
     key_name: str
     absent: Mapping[str, str]
+    lacked: tuple[str, ...]
 
 
 def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
@@ -126,7 +131,14 @@ def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
     fitting = _Fitting(table, match, wanted.log_values)
     select = fitting.select(fields)
     own = ColumnMatch(KEY, {each.name: each.name for each in fields})
-    return FittedTable(select, own, match.foreign_id, fitting.absent)
+    inside_types = (
+        member
+        for each in fields
+        if each.name in match.columns
+        for member in members_lacked(table.columns[match.columns[each.name]], each.type, each.name)
+    )
+    lacked = (*table.lacked, *inside_types)
+    return FittedTable(select, own, match.foreign_id, fitting.absent, lacked)
 
 
 def require_convertible(label: str, problems: Sequence[str]) -> None:

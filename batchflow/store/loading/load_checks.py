@@ -87,7 +87,8 @@ class Load:
     def filled(self) -> tuple[FilledColumns, ...]:
         """Return the file with the fields that take their defaults, if it has any."""
         lacked = (*self.missing, *self.partial)
-        names = tuple(field.name for field in self.layout.fields if field in lacked)
+        members = self.source.fitted.lacked if self.source.fitted else ()
+        names = (*(field.name for field in self.layout.fields if field in lacked), *members)
         return (FilledColumns(self.file.shown, names),) if self.file and names else ()
 
 

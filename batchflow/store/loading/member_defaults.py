@@ -9,8 +9,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from duckdb.sqltypes import DuckDBPyType
+
 from batchflow.columns.value_writing import write_values
 from batchflow.definition.field_type import FieldType, Kind
+from batchflow.store.loading.exact_cast import child_types
 from batchflow.store.loading.field_defaults import is_constant
 
 
@@ -21,6 +24,27 @@ def member_defaults(field_type: FieldType) -> dict[str, str | None]:
     a factory whose values may differ: a load can't call it for each value.
     """
     return dict(_defaults(field_type))
+
+
+def members_lacked(source: DuckDBPyType, field_type: FieldType, name: str) -> Iterator[str]:
+    """Yield the members with defaults that a source's type lacks, behind the field's name."""
+    match field_type.kind:
+        case Kind.STRUCT if source.id == "struct":
+            names = (str(part).lower() for part, _ in source.children)
+            parts = dict(zip(names, child_types(source), strict=True))
+            defaults = member_defaults(field_type)
+            for member, child in field_type.children:
+                if member.lower() in parts:
+                    kind = parts[member.lower()]
+                    yield from members_lacked(kind, child, f"{name}.{member}")
+                elif member in defaults:
+                    yield f"{name}.{member}"
+        case Kind.LIST if source.id in ("list", "array"):
+            yield from members_lacked(child_types(source)[0], field_type.child("item"), name)
+        case Kind.MAP if source.id == "map":
+            yield from members_lacked(child_types(source)[1], field_type.child("value"), name)
+        case _:
+            return
 
 
 def _defaults(field_type: FieldType) -> Iterator[tuple[str, str | None]]:

@@ -24,7 +24,7 @@ from batchflow.store.loading.file_shape import (
 )
 from batchflow.store.loading.fitted_table import ReadTable, Wanted
 from batchflow.store.loading.source_csv import csv_problem, csv_shape
-from batchflow.store.loading.source_json import json_problem, json_shapes
+from batchflow.store.loading.source_json import JsonShape, json_problem, json_shapes
 from batchflow.store.loading.source_parquet import parquet_shapes
 from batchflow.store.schema.layout import literal, quote
 
@@ -128,7 +128,9 @@ def read_files(
             for name, column in stated.items()
         )
         table = f"(SELECT *, {', '.join(values)} FROM {table})"
-    return ReadTable(label, table, columns, stated, refused, absent, written, of_files=True)
+    lacked = shape.lacked if isinstance(shape, JsonShape) else ()
+    marks = (refused, absent, lacked, written)
+    return ReadTable(label, table, columns, stated, *marks, of_files=True)
 
 
 def is_repeatable(path: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 from batchflow.definition.fields import Field, FieldType, Kind
@@ -25,6 +26,7 @@ from batchflow.store.loading.file_shape import (
     files_in_sql,
     refused_mark,
 )
+from batchflow.store.loading.json_members import lacked_in_json
 from batchflow.store.loading.json_text import LONG_NUMBER, with_quoted_numbers
 from batchflow.store.schema.layout import literal, quote
 
@@ -70,12 +72,14 @@ class JsonShape:
         partial: The keys of fields that some of its records lack.
         uncommon: Whether a record may have a number whose digits DuckDB would change, or an
             object, a list, true or false in place of a text.
+        lacked: The members with a default that some of its nested values lack.
         numbers: The pattern of records whose numbers are put into quotes.
     """
 
     keys: _Keys
     partial: tuple[str, ...]
     uncommon: bool
+    lacked: tuple[str, ...]
     numbers: str
 
     def table(self, files: str) -> str:
@@ -122,21 +126,25 @@ def json_shapes(
     # Records with the same keys are grouped first, because a record's own list is slow to check.
     other = f"CASE WHEN len({names}) = 0 THEN json_type(json) <> 'OBJECT' ELSE false END"
     uncommon = f"bool_or(regexp_matches(json, {literal(_uncommon(texts, numbers))}))"
+    lacks = lacked_in_json(fields)
+    some = "".join(f", bool_or({lack}) AS lack_{n}" for n, lack in enumerate(lacks.values()))
     alike = (
-        f"SELECT {_FILE}, {names}, {uncommon} AS uncommon, bool_or({other}) AS other FROM "
+        f"SELECT {_FILE}, {names}, {uncommon} AS uncommon, bool_or({other}) AS other{some} FROM "
         f"(SELECT {_FILE}, json, json_keys(json) AS {names} FROM {_rows(files_in_sql(paths))}) "
         "GROUP BY ALL"
     )
+    any_lack = "".join(f", bool_or(lack_{number})" for number in range(len(lacks)))
     found = cursor.execute(
         f"SELECT {_FILE}, flatten(list({names})), count(*), bool_or(other), bool_or(uncommon), "
-        f"bool_or(len({names}) <> len(list_distinct({names}))) FROM ({alike}) GROUP BY ALL"
+        f"bool_or(len({names}) <> len(list_distinct({names}))){any_lack} "
+        f"FROM ({alike}) GROUP BY ALL"
     ).fetchall()
     # A file without a record has no row. Its records have every key.
     of_files = {path: (Counter(keys), *marks) for path, keys, *marks in found}
     no_records = (Counter(kinds.keys()), 1, False, False, False)
-    return [
-        JsonShape(*_shape(path, kinds, *of_files.get(path, no_records)), numbers) for path in paths
-    ]
+    shapes = {path: _shape(path, kinds, *of_files.get(path, no_records)[:5]) for path in paths}
+    lacked = {path: tuple(compress(lacks, marks[5:])) for path, marks in of_files.items()}
+    return [JsonShape(*shapes[path], lacked.get(path, ()), numbers) for path in paths]
 
 
 def _contains_texts(field_type: FieldType) -> bool:

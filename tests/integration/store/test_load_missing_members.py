@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,7 +71,7 @@ def stored(source: Any) -> list[dict[str, Any]]:
 
 
 BARE = {"key": "a", "part": {"size": 1}, "parts": [{"size": 2}], "by_name": {"b": [{"size": 3}]}}
-NULL = {"key": "a", "part": {"size": 1, "note": None}}
+NULL: dict[str, Any] = {"key": "a", "part": {"size": 1, "note": None}}
 
 
 def complete() -> list[dict[str, Any]]:
@@ -99,6 +99,31 @@ def test_members_that_structs_lack_take_their_defaults(tmp_path: Path) -> None:
     assert stored(table) == stored(parquet(tmp_path / "a.parquet", table)) == complete()
     frame = pl.DataFrame(pa.table(columns))
     assert [row["parts"] for row in stored(frame)] == [row["parts"] for row in complete()]
+
+
+def filled(source: Path) -> set[str]:
+    with opened(Order) as loader:
+        report = loader.load(source, foreign_id="key")
+    return {name for each in report.filled for name in each.columns if "." in name}
+
+
+def test_the_members_that_a_file_lacks_are_reported(tmp_path: Path) -> None:
+    with_defaults = {each.name for each in fields(Part)} - {"size"}
+    nested = {"key": "a", "by_name": {"b": [{"size": 1, "deep": {}}, None]}}
+    others = ({"key": "b", "parts": []}, {"key": "c", "part": None, "parts": [NULL["part"]]})
+    part = pa.table({"key": ["a"], "part": [{"size": 1, "tags": ["a"]}]})
+
+    assert filled(lines(tmp_path / "a.jsonl", nested, others[0])) == {
+        *(f"by_name.{name}" for name in with_defaults - {"deep"}),
+        "by_name.deep.depth",
+    }
+    assert filled(lines(tmp_path / "b.jsonl", *others)) == {
+        f"parts.{name}" for name in with_defaults - {"note"}
+    }
+    assert filled(parquet(tmp_path / "a.parquet", part)) == {
+        f"part.{name}" for name in with_defaults - {"tags"}
+    }
+    assert filled(lines(tmp_path / "c.jsonl", others[0])) == set()
 
 
 def test_null_and_a_value_that_is_absent_do_not_take_the_defaults(tmp_path: Path) -> None:
