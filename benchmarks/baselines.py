@@ -103,7 +103,12 @@ def make_table(source: str, store: str) -> Sample:
 def load_and_advance(store: str, source: str, how: str) -> Sample:
     """Load a new store and advance its orders by `how`. The time is that of advancing them."""
     make_table(source, store)
-    ways = {"batches": batches_inline, "sql": sql_by_hand}
+    ways = {
+        "batches": batches_inline,
+        "batches in one pass": batches_in_one_pass,
+        "sql": sql_by_hand,
+        "sql in one pass": sql_in_one_pass,
+    }
     return ways[how](store)
 
 
@@ -155,6 +160,78 @@ def batches_inline(store: str) -> Sample:
             for first, last in _ranges(last_seq):
                 _advance_batch(connection, step, first, last)
         return _finished(connection, began)
+
+
+def batches_in_one_pass(store: str) -> Sample:
+    """Do the same with one claim, one UPDATE and one INSERT for all three steps of 250,000 runs."""
+    began = time.perf_counter()
+    with _connect(store) as connection:
+        last_seq = _one(connection, "SELECT max(seq) FROM runs")
+        for first, last in _ranges(last_seq):
+            _advance_to_the_end(connection, first, last)
+        return _finished(connection, began)
+
+
+def _advance_to_the_end(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> None:
+    claimed = connection.sql(
+        f"""
+        SELECT seq, items, subtotal, method, order_id FROM runs
+        WHERE status = 'CREATED' AND seq BETWEEN {first} AND {last}
+        """
+    ).to_arrow_table()
+    columns = {name: claimed[name].to_numpy() for name in claimed.column_names}
+    # Each step computes for the runs that reached it.
+    at, codes = np.arange(claimed.num_rows), np.full(claimed.num_rows, _code(OrderStatus.CREATED))
+    versions = np.zeros(claimed.num_rows, np.int32)
+    staged: dict[str, pa.Array] = {"seq": claimed["seq"]}
+    moves: list[tuple[np.ndarray, OrderStatus, np.ndarray]] = []
+    for step in _BATCH_STEPS:
+        at = at[codes[at] == _code(step.status)]
+        reads = {name: columns[name][at] for name in step.reads}
+        codes[at], values = step.function(reads)
+        versions[at] += 1
+        whole = np.zeros(claimed.num_rows) if step.writes == "total" else _none(claimed.num_rows)
+        whole[at] = values
+        staged[step.writes] = pa.array(whole)
+        moves.append((columns["seq"][at], step.status, codes[at]))
+    staged["code"], staged["moves"] = pa.array(codes), pa.array(versions)
+    connection.register("staged", pa.table(staged))
+    connection.register("moved", _moved(moves))
+    connection.execute("BEGIN")
+    connection.execute(
+        f"""
+        UPDATE runs AS r
+        SET status = {_STATUS_OF_CODE}, version = r.version + s.moves, total = s.total,
+            charge_id = s.charge_id, tracking = s.tracking
+        FROM staged AS s
+        WHERE r.seq = s.seq AND r.seq BETWEEN {first} AND {last} AND r.status = 'CREATED'
+        """
+    )
+    connection.execute(
+        f"""
+        INSERT INTO transitions
+        SELECT s.seq, {_STATUS_OF_CODE.replace("s.code", "s.from_code")}, {_STATUS_OF_CODE}, now()
+        FROM moved AS s
+        """
+    )
+    connection.execute("COMMIT")
+    connection.unregister("staged")
+    connection.unregister("moved")
+
+
+def _none(rows: int) -> np.ndarray:
+    return np.full(rows, None, np.object_)
+
+
+def _moved(moves: list[tuple[np.ndarray, OrderStatus, np.ndarray]]) -> pa.Table:
+    came_from = [np.full(len(seqs), _code(status)) for seqs, status, _ in moves]
+    return pa.table(
+        {
+            "seq": np.concatenate([seqs for seqs, _, _ in moves]),
+            "from_code": np.concatenate(came_from),
+            "code": np.concatenate([codes for _, _, codes in moves]),
+        }
+    )
 
 
 def _ranges(last_seq: int) -> Iterator[tuple[int, int]]:
@@ -252,6 +329,46 @@ def sql_by_hand(store: str) -> Sample:
                 """
             )
             connection.execute("COMMIT")
+        return _finished(connection, began)
+
+
+_ENDS = (
+    "CASE WHEN items = 0 THEN 'REJECTED'::order_status"
+    " WHEN method = 'invalid' THEN 'PAYMENT_FAILED'::order_status"
+    " ELSE 'FULFILLED'::order_status END"
+)
+_IS_PAID = "items <> 0 AND method <> 'invalid'"
+
+
+def sql_in_one_pass(store: str) -> Sample:
+    """Do the same with one UPDATE for all three steps. It knows how each run will end."""
+    validate, charge, ship = _SQL_STEPS
+    began = time.perf_counter()
+    with _connect(store) as connection:
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("BEGIN")
+        # Three INSERTs take less time than one of a UNION ALL.
+        for step, reached in ((validate, "true"), (charge, "items <> 0"), (ship, _IS_PAID)):
+            connection.execute(
+                f"""
+                INSERT INTO transitions
+                SELECT seq, '{step.status.name}', {step.to}, now() FROM runs
+                WHERE status = 'CREATED' AND {reached}
+                """
+            )
+        connection.execute(
+            f"""
+            UPDATE runs
+            SET status = {_ENDS},
+                version = version
+                    + CASE WHEN items = 0 THEN 1 WHEN method = 'invalid' THEN 2 ELSE 3 END,
+                {validate.writes} = {validate.value},
+                {charge.writes} = CASE WHEN {_IS_PAID} THEN 'ch_' || order_id END,
+                {ship.writes} = CASE WHEN {_IS_PAID} THEN {ship.value} END
+            WHERE status = 'CREATED'
+            """
+        )
+        connection.execute("COMMIT")
         return _finished(connection, began)
 
 

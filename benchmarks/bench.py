@@ -41,6 +41,7 @@ class Sizes:
         rounds: How often each work is measured, in alternation with its baseline.
         workers: The number of processes, of batchflow and of the baseline.
         large: Whether to measure sixteen times `runs` too.
+        huge: Whether to measure a hundred times `runs`, once.
     """
 
     runs: int
@@ -48,6 +49,7 @@ class Sizes:
     rounds: int
     workers: int
     large: bool
+    huge: bool
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ class Bench:
             [asdict(sample) for sample in taken] for taken in samples
         ]
         return samples
+
+    def once(self, measured: Work) -> Sample:
+        """Take a single sample."""
+        taken: list[Sample] = []
+
+        def take() -> None:
+            taken.append(measured())
+            self.clock.add(taken[0].seconds)
+
+        self.benchmark.pedantic(take, rounds=1)
+        self.benchmark.extra_info["samples"] = [[asdict(taken[0])]]
+        return taken[0]
 
     def on_copy(
         self,

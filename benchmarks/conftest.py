@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--workers", type=int, default=2, help="processes, of batchflow and of the baseline"
     )
     group.addoption("--large", action="store_true", help="measure sixteen times --runs too")
+    group.addoption("--huge", action="store_true", help="measure a hundred times --runs, once")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,7 +67,9 @@ def _facts(config: pytest.Config) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def sizes(request: pytest.FixtureRequest) -> Sizes:
     option = request.config.option
-    return Sizes(option.runs, option.finished, option.rounds, option.workers, option.large)
+    return Sizes(
+        option.runs, option.finished, option.rounds, option.workers, option.large, option.huge
+    )
 
 
 @pytest.fixture(scope="session")

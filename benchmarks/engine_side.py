@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import batchflow as bf
@@ -17,6 +18,8 @@ from sample import Sample
 QUERYING = Path(__file__).with_name("querying.py")
 WORKFLOWS: dict[str, Callable[[], OrderWorkflow]] = {
     "row": orders.row_orders,
+    "row without visits": partial(orders.row_orders, visits=False),
+    "committed row": partial(orders.row_orders, commit="after"),
     "batch": orders.batch_orders,
     "sql": orders.sql_orders,
 }

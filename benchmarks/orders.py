@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -103,13 +103,13 @@ def ship_batch(batch: OrderColumns) -> OrderStatus:
     return OrderStatus.FULFILLED
 
 
-def row_orders() -> OrderWorkflow:
+def row_orders(*, visits: bool = True, commit: Literal["after"] | None = None) -> OrderWorkflow:
     """Make the workflow of three row steps."""
-    orders = bf.Workflow("orders", Order, OrderStatus)
+    orders = bf.Workflow("orders", Order, OrderStatus, visits=visits)
     s = OrderStatus
-    orders.add_step(s.CREATED, validate, s.VALIDATED, s.REJECTED)
-    orders.add_step(s.VALIDATED, charge, s.PAID, s.PAYMENT_FAILED)
-    orders.add_step(s.PAID, ship, s.FULFILLED)
+    orders.add_step(s.CREATED, validate, s.VALIDATED, s.REJECTED, commit=commit)
+    orders.add_step(s.VALIDATED, charge, s.PAID, s.PAYMENT_FAILED, commit=commit)
+    orders.add_step(s.PAID, ship, s.FULFILLED, commit=commit)
     return orders
 
 

@@ -36,6 +36,21 @@ def time_question(store: str, question: str) -> Sample:
     return Sample(seconds, {"runs": runs}, {"by_socket": by_socket})
 
 
+def checked(store: str) -> Sample:
+    """Count the runs, and those whose status and version aren't what their log says."""
+    with bf.connect(store) as client:
+        ((runs, versions),) = client.sql(
+            "SELECT count(*), sum(version - 1)::BIGINT FROM orders.runs"
+        ).fetchall()
+        ((moves,),) = client.sql("SELECT count(*) FROM orders.transitions").fetchall()
+        # Each run's last transition leads to its status, with its version.
+        ((agreeing,),) = client.sql(
+            "SELECT count(*) FROM orders.runs AS r JOIN orders.transitions AS t "
+            "ON t.seq = r.seq AND t.version = r.version AND t.to_status = r.status"
+        ).fetchall()
+    return Sample(0.0, {"runs": runs, "broken": abs(moves - versions) + abs(agreeing - runs)})
+
+
 def time_picture(store: str) -> Sample:
     """Return the time to draw the engine's picture for a notebook."""
     with bf.Engine(store, orders.sql_orders(), workers=0) as engine:
