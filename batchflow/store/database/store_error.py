@@ -50,7 +50,7 @@ def refused_commit(error: duckdb.Error) -> StoreError:
         )
     return store_error_of(error) or CommitError(
         f"DuckDB refused a commit, and nothing of it is stored: {clause_of(error)}. Run again, as "
-        "conflicts pass; if memory is short, raise EngineConfig(memory_limit=…)."
+        "a conflict passes."
     )
 
 

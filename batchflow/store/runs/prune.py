@@ -173,8 +173,7 @@ def _refusing() -> Iterator[None]:
         raise CommitError(
             f"DuckDB lacks the memory to remove so many runs at once ({clause_of(error)}), and all "
             "are still there. Open the store again, as DuckDB releases them only then, and remove "
-            "fewer, with an earlier moment first, or allow more memory with "
-            "EngineConfig(memory_limit=…)."
+            "fewer, with an earlier moment first."
         ) from error
     except duckdb.Error as error:
         if store_error_of(error) is not None:

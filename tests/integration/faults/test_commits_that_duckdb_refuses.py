@@ -107,6 +107,7 @@ def test_a_commit_beyond_duckdbs_memory_is_refused_and_smaller_ones_succeed(path
         with pytest.raises(bf.CommitError, match=r"could not allocate .*memory_limit") as caught:
             committed(store, priced(store, 0, rows, label=wide))
         assert "\n" not in str(caught.value)
+        assert str(caught.value).count("memory_limit") == 1
         assert store.counts().select("status, runs").fetchall() == [("NEW", rows)]
         for first in range(0, rows, 500):
             part = priced(store, first, first + 500, label=wide.slice(first, 500))
