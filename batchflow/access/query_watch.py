@@ -1,6 +1,7 @@
 """Limits of other processes' queries, and of their operations that have SQL.
 
-They limit how many there are, how long they take, and how slowly rows are read.
+They limit how many there are, how long they take, how slowly rows are read, and how much memory the
+process takes meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from batchflow.access.memory_growth import MemoryGrowth
 from batchflow.errors import QueryError
 
 _LOOK_SECONDS: Final = 0.05
@@ -99,6 +101,11 @@ class WatchedQuery:
         """Interrupt DuckDB, if it works for the query."""
         self._interrupt()
 
+    @property
+    def works(self) -> bool:
+        """Whether DuckDB works for it, rather than wait for its client."""
+        return self._working.locked()
+
     def release_if_ended(self) -> bool:
         """Give back what it holds if it was ended and no part is being done."""
         if self._error is None or not self._working.acquire(blocking=False):
@@ -133,11 +140,15 @@ class QueryWatch:
     Args:
         seconds: The longest time for a query, from its request until its last row is sent.
         most: How many queries are executed at the same time; others wait.
+        growth: The memory that the process took since there were no queries.
         what: What messages call them, and how to make one shorter.
     """
 
-    def __init__(self, seconds: float, most: int, what: Watched = QUERIES) -> None:
+    def __init__(
+        self, seconds: float, most: int, growth: MemoryGrowth, what: Watched = QUERIES
+    ) -> None:
         self._seconds = seconds
+        self._growth = growth
         self._what = what
         self._most = most
         self._watched: set[WatchedQuery] = set()
@@ -167,6 +178,8 @@ class QueryWatch:
                 query.end(self._ended("the engine closes the store"))
             # Raises if it was ended while it waited.
             query.do(_nothing)
+            if not self._watched:
+                self._growth.begin()
             self._watched.add(query)
             self._news.notify_all()
         return query
@@ -208,6 +221,7 @@ class QueryWatch:
                 for query in self._watched:
                     self._end_if_due(query)
                 self._end_slowest()
+                self._end_largest()
                 self._release_ended()
             while self._watched:
                 for query in self._watched:
@@ -235,6 +249,14 @@ class QueryWatch:
             found = f"its client took no rows for {_SLOW_SECONDS:g} s while other queries waited"
             slowest.end(self._ended(found))
 
+    def _end_largest(self) -> None:
+        """End the queries that are executed, as one of them takes the memory."""
+        if not self._watched or not self._growth.is_too_large:
+            return
+        for query in self._watched:
+            if query.works and not query.ended:
+                query.end(self._took_too_much())
+
     def _release_ended(self) -> None:
         released = {query for query in self._watched if query.release_if_ended()}
         if released:
@@ -246,6 +268,15 @@ class QueryWatch:
         return QueryError(
             f"The {what.noun} was ended, as {found}{what.outcome}: {what.remedy}, or open the "
             "engine with a larger EngineConfig.query_timeout_seconds.",
+            found=found,
+        )
+
+    def _took_too_much(self) -> QueryError:
+        most = self._growth.most_bytes / 1e6
+        found, what = f"the engine took {most:,.0f} MB more memory meanwhile", self._what
+        return QueryError(
+            f"The {what.noun} was ended, as {found}{what.outcome}: make smaller values, or open "
+            "the engine with a larger EngineConfig.memory_limit.",
             found=found,
         )
 

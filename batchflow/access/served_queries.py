@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from batchflow.access.memory_growth import MemoryGrowth
 from batchflow.access.query_watch import QueryWatch, WatchedQuery
 from batchflow.access.wire import SentQuery, unpacked_query, with_columns
 from batchflow.store.database.instance import Cursor, interrupt
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # More at once would use the memory that commits need.
 _MOST_QUERIES: Final = 4
+# Rows are fetched in small parts, because their size isn't known before.
+_FETCHED_ROWS: Final = 512
+_BATCH_BYTES: Final = 16 * 1024 * 1024
 
 
 class ServedQueries:
@@ -31,7 +35,8 @@ class ServedQueries:
 
     def __init__(self, store: Store, timeout_seconds: float) -> None:
         self._store = store
-        self._watch = QueryWatch(timeout_seconds, _MOST_QUERIES)
+        growth = MemoryGrowth.of_store(store.connection.cursor())
+        self._watch = QueryWatch(timeout_seconds, _MOST_QUERIES, growth)
 
     @property
     def closed(self) -> bool:
@@ -67,10 +72,10 @@ class ServedQueries:
         try:
             rows = query.do(partial(self._bound, query, sent))
             with executing():
-                stream = query.do(partial(rows.reader, BATCH_ROWS))
+                stream = query.do(partial(rows.reader, _FETCHED_ROWS))
                 query.holds(rows.interrupt, partial(_let_go, stream, rows))
                 yield with_columns(stream.schema, rows.columns)
-                while (batch := query.do(partial(next, stream, None))) is not None:
+                while (batch := query.do(partial(_next_batch, stream))) is not None:
                     yield batch
         finally:
             self._watch.end(query)
@@ -84,6 +89,22 @@ class ServedQueries:
     def cancel(self, name: bytes) -> None:
         """End the query with a name, if it is still being executed."""
         self._watch.cancel(name)
+
+
+def _next_batch(stream: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    """Return the next rows, of bounded size; None at the end."""
+    fetched: list[pa.RecordBatch] = []
+    rows = size = 0
+    while rows < BATCH_ROWS and size < _BATCH_BYTES:
+        batch = next(stream, None)
+        if batch is None:
+            break
+        fetched.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    if len(fetched) < 2:
+        return fetched[0] if fetched else None
+    return pa.Table.from_batches(fetched).combine_chunks().to_batches()[0]
 
 
 def _let_go(stream: pa.RecordBatchReader, rows: LocalRows) -> None:

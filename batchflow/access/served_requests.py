@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from batchflow.access.memory_growth import MemoryGrowth
 from batchflow.access.query_watch import OPERATIONS, QueryWatch
 from batchflow.columns.value_reading import read_values
 from batchflow.errors import EngineStateError, InvalidOptionError
@@ -57,7 +58,8 @@ class ServedRequests:
         self._engine = engine
         self._performing: set[threading.Thread] = set()
         # Each waits for the write lock anyway, so they need no limit of their number.
-        self._watch = QueryWatch(timeout_seconds, sys.maxsize, OPERATIONS)
+        growth = MemoryGrowth.of_store(store.connection.cursor())
+        self._watch = QueryWatch(timeout_seconds, sys.maxsize, growth, OPERATIONS)
 
     def close(self) -> None:
         """End the thread that watches operations."""

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -22,6 +22,7 @@ from batchflow.access.served_requests import ServedEngine, ServedRequests
 from batchflow.access.socket import new_socket, socket_of
 from batchflow.access.wire import (
     END_OF_ROWS,
+    error_in_stream,
     flight_error,
 )
 from batchflow.errors import (
@@ -218,12 +219,14 @@ def _batches_to_end(reader: Any) -> Iterator[pa.RecordBatch]:
 def _refused_later(
     queries: ServedQueries, batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    with _refusing(queries):
+    with _refusing(queries, error_in_stream):
         yield from batches
 
 
 @contextlib.contextmanager
-def _refusing(queries: ServedQueries) -> Iterator[None]:
+def _refusing(
+    queries: ServedQueries, sent: Callable[[BatchflowError], Any] = flight_error
+) -> Iterator[None]:
     """Send batchflow's errors as they are, and of other errors only the type."""
     try:
         yield
@@ -231,12 +234,12 @@ def _refusing(queries: ServedQueries) -> Iterator[None]:
         if queries.closed:
             # Whatever failed, failed because the engine closes the store.
             raise flight.FlightUnavailableError("The engine is closing the store.") from None
-        raise _refusal(error) from None
+        raise _refusal(error, sent) from None
 
 
-def _refusal(error: Exception) -> Any:
+def _refusal(error: Exception, sent: Callable[[BatchflowError], Any]) -> Any:
     if isinstance(error, BatchflowError):
-        return flight_error(error)
+        return sent(error)
     if isinstance(error, flight.FlightError):
         return error
     log.warning(
@@ -244,9 +247,7 @@ def _refusal(error: Exception) -> Any:
         type(error).__qualname__,
         extra={"action": "serve"},
     )
-    return flight_error(
-        StoreError(f"The engine could not process the request: {type(error).__name__}.")
-    )
+    return sent(StoreError(f"The engine could not process the request: {type(error).__name__}."))
 
 
 class _TokenNeeded(flight.ServerMiddlewareFactory):  # type: ignore[misc]

@@ -26,6 +26,7 @@ _NAME: Final = b"name"
 _COLUMNS: Final = b"batchflow.columns"
 # gRPC's words where nothing was sent.
 _NO_CONNECTION: Final = "failed to connect"
+_IN_STREAM: Final = "batchflow.error: "
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,19 @@ def _numbered(params: Sequence[Any]) -> dict[str, Any]:
 
 def flight_error(error: BatchflowError) -> flight.FlightError:
     """Return an error as Flight sends it."""
-    sent = {
-        "type": type(error).__name__,
-        "message": str(error),
-        "attributes": {name: _sendable(value) for name, value in vars(error).items()},
-    }
-    return flight.FlightServerError(str(error), extra_info=json.dumps(sent).encode())
+    return flight.FlightServerError(str(error), extra_info=_packed_error(error).encode())
+
+
+def error_in_stream(error: BatchflowError) -> flight.FlightError:
+    """Return an error as Flight sends it between two batches, where it passes on only a text."""
+    return flight.FlightServerError(f"{_IN_STREAM}{_packed_error(error)}")
+
+
+def _packed_error(error: BatchflowError) -> str:
+    attributes = {name: _sendable(value) for name, value in vars(error).items()}
+    return json.dumps(
+        {"type": type(error).__name__, "message": str(error), "attributes": attributes}
+    )
 
 
 def error_of_engine(error: Exception, path: str) -> BatchflowError:
@@ -155,8 +163,11 @@ def _received(value: Any) -> Any:
 
 
 def _sent(error: Exception) -> dict[str, Any]:
+    _, is_in_text, text = str(error).partition(_IN_STREAM)
+    packed = text if is_in_text else bytes(getattr(error, "extra_info", b"")).decode()
     try:
-        sent = json.loads(getattr(error, "extra_info", b""))
+        # In a text, Flight adds details.
+        sent, _ = json.JSONDecoder().raw_decode(packed)
     except ValueError:
         return {}
     return sent if isinstance(sent, dict) else {}

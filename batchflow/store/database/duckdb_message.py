@@ -108,6 +108,11 @@ def message_of(error: Exception, *, values: bool = False) -> str:
     return shown or type(error).__name__
 
 
+def is_of_duckdb(error: Exception) -> bool:
+    """Return whether DuckDB raised an error, or Arrow in its place."""
+    return isinstance(error, duckdb.Error) or _kind(str(error)) is not None
+
+
 def cause(error: Exception, *, values: bool = False) -> Exception | None:
     """Return the cause for another error; None if a traceback would show a value or a password."""
     return error if values or _is_shown_whole(str(error)) else None

@@ -21,6 +21,7 @@ from batchflow.store.query.permitted import (
     Permitted,
 )
 from batchflow.store.query.sizes import oversized
+from batchflow.store.query.unfolding import grows_in_loop, unfolds_too_far
 
 _READ_FROM: Final = "TABLE_FUNCTION"
 _RETURN_ROWS: Final = ("unnest", "unlist")
@@ -86,9 +87,19 @@ def _refused(query: str, permitted: Permitted) -> str | None:
     """Return why a query is refused; cached, as a waiting caller repeats it with each commit."""
     tree = parse_tree(query)
     found = next(_refusals(tree, permitted), None)
+    if found is None:
+        found = _unfolds_too_far(tree)
     if found is None and permitted.sizes_bounded:
-        found = oversized(_calls(tree))
+        calls = _calls(tree)
+        found = oversized(calls) or grows_in_loop(calls)
     return found
+
+
+def _unfolds_too_far(tree: Tree) -> str | None:
+    try:
+        return unfolds_too_far(tree)
+    except RecursionError:
+        return "its queries are nested too deeply"
 
 
 def nodes(tree: Any) -> Iterator[Tree]:

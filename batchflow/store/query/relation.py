@@ -17,7 +17,7 @@ from batchflow.errors import BatchflowError, QueryError
 from batchflow.operation.options import whole_number
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.picture import escaped, html_table
-from batchflow.store.database.duckdb_message import cause, message_of
+from batchflow.store.database.duckdb_message import cause, is_of_duckdb, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
 from batchflow.store.query.frames import pandas_frame, polars_frame
 from batchflow.store.query.interruption import interruptible
@@ -339,10 +339,15 @@ def _without_enums(rows: Rows) -> duckdb.DuckDBPyRelation:
 
 @contextlib.contextmanager
 def executing() -> Iterator[None]:
-    """Turn the errors that DuckDB raises while a query is executed into QueryError."""
+    """Turn the errors that DuckDB raises while a query is executed into QueryError.
+
+    From a stream, Arrow passes them on as errors of its own.
+    """
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
+        if not is_of_duckdb(error):
+            raise
         found = message_of(error)
         raise QueryError(
             f"The query failed while it was executed: {found}", found=found

@@ -14,8 +14,10 @@ from typing import Any, Final
 MOST_CHARACTERS: Final = 100_000
 MOST_ITEMS: Final = 10_000
 # Of all sizes in a query together, as one may be within another; smaller ones don't count.
-_MOST_TOGETHER: Final = 1_000_000
+_MOST_TOGETHER: Final = 100_000
 _SMALL: Final = 100
+# Of a text that is a value of a row.
+_UNKNOWN_LENGTH: Final = 100
 
 _CHARACTERS: Final = frozenset({"repeat", "lpad", "rpad", "bitstring"})
 _RESIZED: Final = frozenset({"list_resize", "array_resize"})
@@ -57,6 +59,12 @@ def _remedy(name: str, most: int) -> str:
             f"bounds that aren't constants, for at most {most:,} items; as in FROM {name}(…), it "
             "makes rows and has no bound"
         )
+    if name == "repeat":
+        few = most // _UNKNOWN_LENGTH
+        return (
+            f"a number that isn't a constant of at most {few:,}, or, of a constant text, makes "
+            f"more than {most:,} characters"
+        )
     return f"a size that isn't a constant of at most {most:,}"
 
 
@@ -65,7 +73,10 @@ def _size(name: str, arguments: Sequence[Mapping[str, Any]]) -> int | None:
     size = _integer(arguments[1]) if len(arguments) > 1 else 0
     if size is None:
         return None
-    return size * max(1, len(_text(arguments[0]) or "")) if name == "repeat" else size
+    if name != "repeat":
+        return size
+    text = _text(arguments[0])
+    return size * (_UNKNOWN_LENGTH if text is None else max(1, len(text)))
 
 
 def _series(name: str, arguments: Sequence[Mapping[str, Any]], most: int) -> int | None:

@@ -99,6 +99,25 @@ def test_work_while_a_query_is_bound_is_limited_too(path: Path, asked: str) -> N
         assert client.sql("SELECT 1").fetchall() == [(1,)]
 
 
+def test_a_query_that_takes_too_much_memory_is_ended(path: Path) -> None:
+    config = bf.EngineConfig(memory_limit="64MiB")
+    wide = "SELECT (SELECT string_agg(repeat('x', 100), '') FROM range(20_000)), range FROM range"
+    with bf.Engine(path, things(), workers=0, config=config), bf.connect(path) as client:
+        with pytest.raises(QueryError, match=r"ended, as the engine took 134 MB more memory"):
+            for _ in client.sql(f"{wide}(100_000)").to_arrow_reader():
+                pass
+        assert client.sql("SELECT 1").fetchall() == [(1,)]
+
+
+def test_an_error_after_the_first_rows_is_that_of_the_query(path: Path) -> None:
+    late = "SELECT CASE WHEN range < 900_000 THEN 1 ELSE error('late') END FROM range(1_000_000)"
+    with bf.Engine(path, things(), workers=0), bf.connect(path) as client:
+        reader = client.sql(late).to_arrow_reader()
+        assert reader.read_next_batch().num_rows
+        with pytest.raises(QueryError, match="failed while it was executed"):
+            reader.read_all()
+
+
 def test_a_query_waits_for_a_place_no_longer_than_its_time(path: Path) -> None:
     config = bf.EngineConfig(query_timeout_seconds=0.5)
     with bf.Engine(path, things(), workers=0, config=config) as engine:

@@ -153,11 +153,64 @@ def test_a_source_in_sql_is_refused_before_anything_is_read() -> None:
         "SELECT format('{:{}}', 1, 1_000_000_000)",
         "SELECT printf('%*d', 1_000_000_000, 1)",
         "SELECT bitstring('1', 1_000_000_000)",
+        "SELECT repeat(label, 1_001) FROM parcels.runs",
     ],
 )
 def test_a_query_makes_no_value_beyond_the_memory_limit(bench: Bench, query: str) -> None:
     with pytest.raises(QueryError, match=r"constant|make values"):
         bench.questions.sql(query)
+
+
+def doubled(times: int, twice: str = "x || x") -> str:
+    query = "SELECT label AS x FROM parcels.runs"
+    for _ in range(times):
+        query = f"SELECT {twice} AS x FROM ({query})"
+    return query
+
+
+def doubled_in_one_list(times: int) -> str:
+    named = ", ".join(f"x{each} || x{each} AS x{each + 1}" for each in range(times))
+    return f"SELECT label AS x0, {named} FROM parcels.runs"
+
+
+def doubled_tables(times: int) -> str:
+    parts = ", ".join(f"t{each + 1} AS (FROM t{each}, t{each} AS o)" for each in range(times))
+    return f"WITH t0 AS (FROM parcels.runs), {parts} SELECT count(*) FROM t{times}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        doubled(20),
+        doubled(20, "{'a': x, 'b': x}"),
+        doubled(5, "replace(x, 'a', 'aaaaaaaaaa')"),
+        f"SELECT count(*) FROM ({doubled_in_one_list(30)}) WHERE length(x30) > 1",
+        doubled_tables(30),
+        "SELECT list_reduce(['a', 'b'], lambda a, b: concat(a, a))",
+        "SELECT reduce(['a', 'b'], (a, b) -> replace(a, 'x', 'xx'))",
+    ],
+)
+def test_a_query_that_doubles_its_parts_is_refused_before_it_is_bound(
+    bench: Bench, query: str
+) -> None:
+    with pytest.raises(QueryError, match=r"stand for|more than once"):
+        bench.questions.sql(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        doubled(8),
+        doubled_in_one_list(8),
+        doubled_tables(6),
+        f"SELECT {' || '.join(['label'] * 300)} FROM parcels.runs",
+        f"SELECT len([{', '.join(map(str, range(20_000)))}])",
+        "SELECT list_reduce([1, 2], lambda a, b: CASE WHEN a > b THEN a ELSE b END)",
+        "SELECT list_reduce(['a', 'b'], lambda a, b: a || ', ' || b)",
+    ],
+)
+def test_a_query_may_use_its_names_several_times(bench: Bench, query: str) -> None:
+    bench.questions.sql(query).fetchall()
 
 
 @pytest.mark.parametrize(
