@@ -34,6 +34,9 @@ def without_nan(column: AnyArray, field_type: FieldType) -> AnyArray:
     """
     if column.dtype != object or field_type.kind is Kind.FLOAT:
         return column
+    if _FLOATS.isdisjoint(set(map(type, column.tolist()))):
+        # As in most columns, which takes a fifth of the time of looking at each value.
+        return column
     gaps = np.fromiter((_is_nan(value) for value in column), np.bool_, len(column))
     if gaps.any():
         column = column.copy()
