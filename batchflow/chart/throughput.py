@@ -1,4 +1,4 @@
-"""Runs per second over time: a line or a band for each status that they left."""
+"""Runs per second over time: a line or a band for each status that they left, and failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from batchflow.chart.ink import BLUE, INK, SERIES
+from batchflow.chart.ink import BLUE, INK, RED, SERIES
 from batchflow.chart.result_columns import members, microseconds, places, values
 from batchflow.chart.style import (
     FAINT,
@@ -47,9 +47,10 @@ def size(rows: pa.Table) -> tuple[float, float]:
 
 
 def draw(axes: Axes, rows: pa.Table) -> None:
-    """Draw ``bucket``, ``status``, ``runs``, ``runs_per_second``.
+    """Draw ``bucket``, ``status``, ``runs``, ``failed``, ``runs_per_second``.
 
-    A few statuses are lines over each other. Of many, each has a band of its own.
+    A few statuses are lines over each other, and one more line has the failures of all. Of many
+    statuses, each has a band of its own, with its failures in it.
     """
     rows = rows.sort_by("bucket")
     begins, pace = microseconds(rows["bucket"]), values(rows["runs_per_second"])
@@ -57,15 +58,33 @@ def draw(axes: Axes, rows: pa.Table) -> None:
     statuses = members(rows["status"])
     at = places(rows["status"], statuses)
     axis = time_axis(begins, length)
-    outlines = []
-    for place in range(len(statuses)):
-        x, y = _outline(begins[at == place], pace[at == place], length)
-        outlines.append((axis.places(x), y))
+    failing = values(rows["failed"]) / (length / 1e6)
+
+    def outline(begins: np.ndarray, pace: np.ndarray) -> Outline:
+        x, y = _outline(begins, pace, length)
+        return axis.places(x), y
+
+    def of_each(pace: np.ndarray) -> list[Outline]:
+        return [outline(begins[at == place], pace[at == place]) for place in range(len(statuses))]
+
     axis.apply(axes)
     if len(statuses) > len(SERIES):
-        _draw_bands(axes, statuses, outlines)
+        _draw_bands(axes, statuses, of_each(pace), of_each(failing))
     else:
-        _draw_lines(axes, statuses, outlines)
+        _draw_lines(axes, statuses, of_each(pace))
+        if failing.any():
+            _draw_failures(axes, outline(*_summed(begins, failing)))
+        _finish_lines(axes)
+
+
+def _summed(begins: np.ndarray, pace: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each bucket once, with the sum of its rows."""
+    buckets, places = np.unique(begins, return_inverse=True)
+    return buckets, np.bincount(places, weights=pace)
+
+
+def _draw_failures(axes: Axes, outline: Outline) -> None:
+    axes.plot(*outline, color=RED, linewidth=1.8, linestyle="--", label="failures")
 
 
 def _draw_lines(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]) -> None:
@@ -74,6 +93,9 @@ def _draw_lines(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]
         label = f" {status}" if status.startswith("_") else status
         axes.plot(x, y, color=colour, linewidth=1.8, label=label)
         axes.fill_between(x, y, color=colour, alpha=0.08, linewidth=0)
+
+
+def _finish_lines(axes: Axes) -> None:
     draw_grid(axes, "y")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
@@ -81,14 +103,23 @@ def _draw_lines(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]
     add_legend(axes)
 
 
-def _draw_bands(axes: Axes, statuses: Sequence[str], outlines: Sequence[Outline]) -> None:
+def _draw_bands(
+    axes: Axes,
+    statuses: Sequence[str],
+    outlines: Sequence[Outline],
+    failing: Sequence[Outline],
+) -> None:
     highest = max(float(y.max()) for _, y in outlines)
-    for row, (x, y) in enumerate(outlines):
+    for row in range(len(statuses)):
         base = row + _BAND / 2
-        axes.fill_between(x, base, base - _BAND * y / highest, color=BLUE, linewidth=0)
+        for (x, y), colour in ((outlines[row], BLUE), (failing[row], RED)):
+            if y.any():
+                axes.fill_between(x, base, base - _BAND * y / highest, color=colour, linewidth=0)
         axes.axhline(base, color=INK, alpha=FAINT, linewidth=0.6)
     name_rows(axes, statuses)
     unit = f"a band's full height is {short_number(highest)} runs per second"
+    if any(y.any() for _, y in failing):
+        unit += "; failures are red"
     label_axis(axes, "x", f"{TIME}; {unit}")
 
 

@@ -47,6 +47,7 @@ THROUGHPUT: Final = """
     WITH bucketed AS (SELECT {bucket} AS length)
     SELECT to_timestamp(floor(epoch_us(committed_at) / length) * length / 1e6) AS bucket,
            from_status AS status, count(*) AS runs,
+           count(*) FILTER (outcome = 'failed') AS failed,
            count(*) / (any_value(length) / 1e6) AS runs_per_second
     FROM {transitions}, bucketed
     GROUP BY bucket, status
@@ -129,7 +130,7 @@ STATUS_COUNTS: Final = """
 def throughput(
     source: Source, tables: Tables, bucket_seconds: float | None = None
 ) -> PlottableRelation:
-    """Return ``bucket`` (its beginning), ``status``, ``runs``, ``runs_per_second``.
+    """Return ``bucket`` (its beginning), ``status``, ``runs``, ``failed``, ``runs_per_second``.
 
     Without a length, buckets get one for which the recorded transitions fill about a hundred.
 

@@ -15,6 +15,8 @@ import batchflow as bf
 from batchflow.definition.outcome import Outcome
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store import StepCommit
+from batchflow.testing import inline_engine
+from kit.things import Stage, Thing, load, things
 
 
 def after(seconds: float) -> dt.datetime:
@@ -73,13 +75,26 @@ def test_transitions_are_counted_by_where_from_where_to_and_outcome(moving: Benc
 def test_throughput_is_counted_by_bucket_and_status(moving: Bench) -> None:
     relation = moving.questions.throughput(30.0)
 
-    assert relation.columns == ["bucket", "status", "runs", "runs_per_second"]
+    assert relation.columns == ["bucket", "status", "runs", "failed", "runs_per_second"]
     assert fetched(relation) == [
-        (NOW, "NEW", 4, 4 / 30),
-        (NOW, "CHECKED", 3, 3 / 30),
-        (after(30), "CHECKED", 1, 1 / 30),
-        (after(60), "CHECKED", 2, 2 / 30),
+        (NOW, "NEW", 4, 0, 4 / 30),
+        (NOW, "CHECKED", 3, 0, 3 / 30),
+        (after(30), "CHECKED", 1, 0, 1 / 30),
+        (after(60), "CHECKED", 2, 0, 2 / 30),
     ]
+
+
+def test_failures_are_part_of_the_throughput_and_counted_by_themselves() -> None:
+    def step(run: bf.Run[Thing, Stage]) -> Stage:
+        if run.object.number < 3:
+            raise ValueError("not this one")
+        return Stage.DONE
+
+    with inline_engine(things(step)) as engine:
+        load(engine, 10)
+        engine.run(wait_for_retries=False)
+        counted = engine.throughput(60.0).select("sum(runs)", "sum(failed)").fetchall()
+    assert counted == [(10, 3)]
 
 
 def test_buckets_may_be_shorter_than_a_second(moving: Bench) -> None:

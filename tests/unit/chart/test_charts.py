@@ -36,6 +36,7 @@ ROWS: dict[str, tuple[Chart, dict[str, list[object]]]] = {
             "bucket": [0, MINUTE, 5 * MINUTE],
             "status": ["<$x$>", "PAID", "<$x$>"],
             "runs": [600, 60, 6],
+            "failed": [0, 6, 0],
             "runs_per_second": [10.0, 1.0, 0.1],
         },
     ),
@@ -109,6 +110,25 @@ def test_a_chart_without_rows_says_that_there_is_no_data(name: str) -> None:
     assert "No data yet" in texts_in(drawn_as.plot(nothing).svg())
 
 
+@pytest.mark.parametrize("statuses", [1, 9], ids=["lines", "bands"])
+@pytest.mark.parametrize("failed", [0, 5])
+def test_failures_of_the_throughput_have_a_colour_of_their_own(statuses: int, failed: int) -> None:
+    names = [f"S{number}" for number in range(statuses)]
+    rows = pa.table(
+        {
+            "bucket": pa.array([0] * statuses, pa.timestamp("us", tz="UTC")),
+            "status": names,
+            "runs": [60] * statuses,
+            "failed": [failed] * statuses,
+            "runs_per_second": [1.0] * statuses,
+        }
+    )
+
+    drawn = chart.THROUGHPUT.plot(rows).svg()
+    assert ("failures" in " ".join(texts_in(drawn))) is bool(failed)
+    assert (RED in drawn) is bool(failed)
+
+
 @pytest.mark.parametrize("status", ["支払い済み", "😀", "_kept", "a_{b}$"])
 def test_a_status_may_have_any_name(status: str) -> None:
     drawn_as, columns = ROWS["throughput"]
@@ -178,6 +198,7 @@ def nights(statuses: int) -> Plot:
             "bucket": pa.array([begin for begin, _ in rows], pa.timestamp("us", "UTC")),
             "status": [status for _, status in rows],
             "runs": [60] * len(rows),
+            "failed": [0] * len(rows),
             "runs_per_second": [1.0] * len(rows),
         }
     )
