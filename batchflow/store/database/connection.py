@@ -19,6 +19,7 @@ from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor, interrupt
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.open_file import OpenFile
+from batchflow.store.database.staging import Stage
 from batchflow.store.database.store_error import (
     clause_of,
     is_invalidated,
@@ -69,6 +70,7 @@ class Connection:
         # Not a threading.local: in a forked child, Python destroys at once what other threads had
         # there, and DuckDB may wait for ever for a lock that one of them held.
         self._cursors: dict[threading.Thread, Cursor] = {}
+        self._stages: dict[threading.Thread, Stage] = {}
         # By the thread that does it; other threads have none.
         self._works: dict[threading.Thread, ThreadWork] = {}
         self._opening = threading.Lock()
@@ -83,6 +85,17 @@ class Connection:
         self._check_usable()
         cursor = self._cursors.get(threading.current_thread())
         return self._own_cursor() if cursor is None else cursor
+
+    def stage(self) -> Stage:
+        """Return the stage of the calling thread's own cursor; call it outside of a transaction."""
+        thread, cursor = threading.current_thread(), self.cursor()
+        stage = self._stages.get(thread)
+        if stage is None or stage.cursor is not cursor:
+            with self._opening:
+                alive = {each: stage for each, stage in self._stages.items() if each.is_alive()}
+                stage = alive[thread] = Stage(cursor)
+                self._stages = alive
+        return stage
 
     def reader(self) -> Cursor:
         """Return a new cursor for a relation that lives longer than the call."""
@@ -285,7 +298,7 @@ class Connection:
                     "DuckDB invalidated the store, which was only in memory; open another."
                 )
             self.root.close()
-            self._cursors = {}
+            self._cursors, self._stages = {}, {}
             self.root = self._reopen()
             if self._file is not None:
                 unused = self._file.unused

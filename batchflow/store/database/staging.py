@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from batchflow.store.database.instance import Cursor
 
 STAGED = "batchflow_staged"
+STAGE = "batchflow_stage"
+_NOTHING = pa.table({"#seq": pa.array([], pa.int64())})
 
 
 @contextmanager
@@ -20,6 +22,32 @@ def staged(cursor: Cursor, table: pa.Table) -> Iterator[None]:
     """Let statements of this cursor read `table` as ``batchflow_staged``, without a copy."""
     with registered(cursor, STAGED, table):
         yield
+
+
+class Stage:
+    """A table that statements of one cursor read as ``batchflow_stage``, and that may be replaced.
+
+    It is registered once, because registering a table takes DuckDB as long as a statement for a
+    hundred runs. Make it outside of a transaction: a rollback would undo that.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self._table = _NOTHING
+        cursor.register(STAGE, self)
+
+    @contextmanager
+    def holding(self, table: pa.Table) -> Iterator[Cursor]:
+        """Let statements of the cursor read `table`, without a copy."""
+        self._table = table
+        try:
+            yield self.cursor
+        finally:
+            self._table = _NOTHING
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the table to DuckDB, each time that it executes a statement."""
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
 @contextmanager
@@ -77,11 +105,15 @@ def codes_in(table: pa.Table, column: str) -> tuple[int, ...]:
     return tuple(sorted(pc.unique(table[column]).to_pylist()))
 
 
-def named(column: str, codes: tuple[int, ...], names: Mapping[int, str]) -> str:
-    """Return the SQL that maps codes to SQL values; a constant if only one code occurs."""
+def named(column: str, codes: tuple[int, ...], names: Mapping[int, str], sql_type: str) -> str:
+    """Return the SQL that maps codes to members of an ENUM; a constant if only one code occurs.
+
+    DuckDB casts a constant once. It would cast a CASE of plain texts row by row: four times as
+    slow.
+    """
     if len(codes) == 1:
         return names[codes[0]]
-    cases = " ".join(f"WHEN {code} THEN {names[code]}" for code in codes)
+    cases = " ".join(f"WHEN {code} THEN {names[code]}::{sql_type}" for code in codes)
     return f"CASE {column} {cases} END"
 
 

@@ -19,8 +19,7 @@ from batchflow.definition.step import Step
 from batchflow.errors import CommitError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause
-from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import STAGED, staged
+from batchflow.store.database.staging import STAGE, Stage
 from batchflow.store.database.store_error import refused_commit
 from batchflow.store.runs import moving
 from batchflow.store.schema.layout import AnyWorkflow, Layout
@@ -171,39 +170,41 @@ def refusing(connection: Connection) -> Iterator[None]:
 def _commit_whole(
     connection: Connection, pairs: Sequence[tuple[Layout, StepCommit]], now: datetime
 ) -> list[CommitResult]:
-    with connection.write() as cursor:
-        return [CommitResult(apply(cursor, layout, each, now)) for layout, each in pairs]
+    stage = connection.stage()
+    with connection.write():
+        return [CommitResult(apply(stage, layout, each, now)) for layout, each in pairs]
 
 
 def _commit_unchanged(
     connection: Connection, pairs: Sequence[tuple[Layout, StepCommit]], now: datetime
 ) -> list[CommitResult]:
     # Looking for changed runs first would cost every commit a scan, and they are rare.
-    with connection.write() as cursor:
+    stage = connection.stage()
+    with connection.write():
         results = []
         for layout, each in pairs:
-            unchanged, refused = _split(cursor, layout, each)
+            unchanged, refused = _split(stage, layout, each)
             try:
-                applied = apply(cursor, layout, unchanged, now)
+                applied = apply(stage, layout, unchanged, now)
             except _OutdatedError:
                 raise _twice(each.step) from None
             results.append(CommitResult(applied, refused))
         return results
 
 
-def apply(cursor: Cursor, layout: Layout, commit: StepCommit, now: datetime) -> int:
+def apply(stage: Stage, layout: Layout, commit: StepCommit, now: datetime) -> int:
     """Store one step's results in the caller's transaction; return the number of changed runs."""
     if _has_a_run_twice(commit.moved) or _has_a_run_twice(commit.unmoved):
         raise _twice(commit.step)
-    _update(cursor, commit.moved, moving.update_moved(layout, commit.step, commit.moved), now)
-    _update(cursor, commit.unmoved, moving.update_unmoved(layout, commit.step, commit.unmoved), now)
+    _update(stage, commit.moved, moving.update_moved(layout, commit.step, commit.moved), now)
+    _update(stage, commit.unmoved, moving.update_unmoved(layout, commit.step, commit.unmoved), now)
     crash_point.reached("within_commit")
-    _insert(cursor, commit.errors, moving.insert_errors(layout, commit.step), now)
+    _insert(stage, commit.errors, moving.insert_errors(layout, commit.step), now)
     if layout.workflow.record_transitions:
         moves = commit.moved if commit.transitions is None else commit.transitions
-        _insert(cursor, moves, moving.insert_moves(layout, commit.step, moves), now)
+        _insert(stage, moves, moving.insert_moves(layout, commit.step, moves), now)
         for unmoved in moving.insert_unmoved_transitions(layout, commit.step, commit.unmoved):
-            _insert(cursor, commit.unmoved, unmoved, now)
+            _insert(stage, commit.unmoved, unmoved, now)
     return commit.num_rows
 
 
@@ -227,40 +228,40 @@ def _twice(step: Step) -> CommitError:
     )
 
 
-def _update(cursor: Cursor, table: pa.Table, statement: str, now: datetime) -> None:
-    if table.num_rows and _execute(cursor, table, statement, now) != table.num_rows:
+def _update(stage: Stage, table: pa.Table, statement: str, now: datetime) -> None:
+    if table.num_rows and _execute(stage, table, statement, now) != table.num_rows:
         raise _OutdatedError
 
 
-def _insert(cursor: Cursor, table: pa.Table, statement: str, now: datetime) -> None:
+def _insert(stage: Stage, table: pa.Table, statement: str, now: datetime) -> None:
     if table.num_rows:
-        _execute(cursor, table, statement, now)
+        _execute(stage, table, statement, now)
 
 
-def _execute(cursor: Cursor, table: pa.Table, statement: str, now: datetime) -> int:
-    with staged(cursor, table):
+def _execute(stage: Stage, table: pa.Table, statement: str, now: datetime) -> int:
+    with stage.holding(table) as cursor:
         [(count,)] = cursor.execute(statement, {"now": now}).fetchall()
     return int(count)
 
 
 def _split(
-    cursor: Cursor, layout: Layout, commit: StepCommit
+    stage: Stage, layout: Layout, commit: StepCommit
 ) -> tuple[StepCommit, NDArray[np.int64]]:
     """Return the part whose runs are as they were claimed, and the seqs of the others."""
     unchanged = pa.concat_arrays(
-        [_unchanged(cursor, layout, commit.step, table) for table in (commit.moved, commit.unmoved)]
+        [_unchanged(stage, layout, commit.step, table) for table in (commit.moved, commit.unmoved)]
     )
     claimed = pa.concat_tables([commit.moved.select(["#seq"]), commit.unmoved.select(["#seq"])])
     refused = claimed.filter(pc.invert(pc.is_in(claimed["#seq"], value_set=unchanged)))
     return commit.of_runs(unchanged), refused["#seq"].to_numpy()
 
 
-def _unchanged(cursor: Cursor, layout: Layout, step: Step, table: pa.Table) -> pa.Array:
+def _unchanged(stage: Stage, layout: Layout, step: Step, table: pa.Table) -> pa.Array:
     if not table.num_rows:
         return pa.array([], pa.int64())
     query = (
-        f"SELECT r.seq FROM {layout.runs} AS r, {STAGED} AS s "
+        f"SELECT r.seq FROM {layout.runs} AS r, {STAGE} AS s "
         f"WHERE {moving.as_claimed(layout, step, table)}"
     )
-    with staged(cursor, table):
+    with stage.holding(table) as cursor:
         return cursor.sql(query).to_arrow_table()["seq"].combine_chunks()

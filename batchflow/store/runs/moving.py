@@ -1,6 +1,6 @@
 """The statements of a commit: they update the runs and record their transitions and errors.
 
-Each reads ``batchflow_staged AS s``. It names only the columns that change, because a commit's time
+Each reads ``batchflow_stage AS s``. It names only the columns that change, because a commit's time
 grows with the bytes that it writes.
 """
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
-from batchflow.store.database.staging import STAGED, codes_in, named, seq_range
+from batchflow.store.database.staging import STAGE, codes_in, named, seq_range
 from batchflow.store.schema.layout import (
     OUTCOME_TYPE,
     RUN_STATE_TYPE,
@@ -23,13 +23,8 @@ from batchflow.store.schema.layout import (
     quote,
 )
 
-# With a type, because a CASE of plain texts is cast to the ENUM row by row: four times as slow.
-RUN_STATES = {int(state): f"{literal(state.name)}::{RUN_STATE_TYPE}" for state in RunState}
-OUTCOMES = {
-    int(outcome): f"{literal(outcome.name.lower())}::{OUTCOME_TYPE}"
-    for outcome in Outcome
-    if outcome.recorded
-}
+RUN_STATES = {int(state): literal(state.name) for state in RunState}
+OUTCOMES = {int(outcome): literal(outcome.name.lower()) for outcome in Outcome if outcome.recorded}
 # A run that moves starts anew with its first attempt.
 RESET_ATTEMPT = ("attempt = 1", "next_attempt_at = NULL", "reason = NULL")
 TRANSITION_COLUMNS = (
@@ -58,7 +53,7 @@ def update_unmoved(layout: Layout, step: Step, unmoved: pa.Table) -> str:
     """Return the update of the runs that failed, or were paused or cancelled."""
     if not unmoved.num_rows:
         return ""
-    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES)
+    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES, RUN_STATE_TYPE)
     assignments = (
         f"run_state = {run_state}",
         'attempt = s."#next_attempt"',
@@ -78,25 +73,25 @@ def insert_moves(layout: Layout, step: Step, moves: pa.Table) -> str:
     table = layout.transitions_without_reason
     run_state = _state_after(layout, codes_in(moves, "#to"))
     values = _transition_values(layout, step, moves, _status_after(layout, moves), run_state)
-    return f"INSERT INTO {table} ({TRANSITION_COLUMNS}) SELECT {values} FROM {STAGED} AS s"
+    return f"INSERT INTO {table} ({TRANSITION_COLUMNS}) SELECT {values} FROM {STAGE} AS s"
 
 
 def insert_unmoved_transitions(layout: Layout, step: Step, unmoved: pa.Table) -> Iterator[str]:
     """Yield the inserts of the transitions of runs that failed, or were paused or cancelled."""
     if not unmoved.num_rows:
         return
-    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES)
+    run_state = named('s."#run_state"', codes_in(unmoved, "#run_state"), RUN_STATES, RUN_STATE_TYPE)
     values = _transition_values(layout, step, unmoved, layout.status(step.from_code), run_state)
     with_reason = unmoved.num_rows - unmoved["#reason"].null_count
     if with_reason < unmoved.num_rows:
         yield (
             f"INSERT INTO {layout.transitions_without_reason} ({TRANSITION_COLUMNS}) "
-            f'SELECT {values} FROM {STAGED} AS s WHERE s."#reason" IS NULL'
+            f'SELECT {values} FROM {STAGE} AS s WHERE s."#reason" IS NULL'
         )
     if with_reason:
         yield (
             f"INSERT INTO {layout.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
-            f'SELECT {values}, s."#reason" FROM {STAGED} AS s WHERE s."#reason" IS NOT NULL'
+            f'SELECT {values}, s."#reason" FROM {STAGE} AS s WHERE s."#reason" IS NOT NULL'
         )
 
 
@@ -105,7 +100,7 @@ def insert_errors(layout: Layout, step: Step) -> str:
     return (
         f"INSERT INTO {layout.errors} ({ERROR_COLUMNS}) "
         f'SELECT "#seq", {layout.status(step.from_code)}, {literal(step.name)}, "#attempt", '
-        f"type, message, traceback, fingerprint, $now FROM {STAGED}"
+        f"type, message, traceback, fingerprint, $now FROM {STAGE}"
     )
 
 
@@ -115,7 +110,7 @@ def _update(
     version = f"{_version(table)} + {_moves(table)}"
     every = ", ".join([f"version = {version}", "updated_at = $now", *assignments])
     return (
-        f"UPDATE {layout.runs} AS r SET {every} FROM {STAGED} AS s "
+        f"UPDATE {layout.runs} AS r SET {every} FROM {STAGE} AS s "
         f"WHERE {as_claimed(layout, step, table)}"
     )
 
@@ -135,14 +130,15 @@ def _moved_assignments(layout: Layout, moved: pa.Table) -> Iterator[str]:
 def _status_after(layout: Layout, moved: pa.Table) -> str:
     to_codes = codes_in(moved, "#to")
     names = {code: layout.status(code) for code in to_codes}
-    return named('s."#to"', to_codes, names)
+    return named('s."#to"', to_codes, names, layout.status_type)
 
 
 def _status_before(layout: Layout, step: Step, moves: pa.Table) -> str:
     if "#from" not in moves.column_names:
         return layout.status(step.from_code)
     codes = codes_in(moves, "#from")
-    return named('s."#from"', codes, {code: layout.status(code) for code in codes})
+    names = {code: layout.status(code) for code in codes}
+    return named('s."#from"', codes, names, layout.status_type)
 
 
 def _ends_any(layout: Layout, to_codes: tuple[int, ...]) -> bool:
@@ -154,7 +150,8 @@ def _state_after(layout: Layout, to_codes: tuple[int, ...]) -> str:
     ends = {code: RunState.COMPLETED if code in terminal else RunState.RUNNING for code in to_codes}
     if len(set(ends.values())) == 1:
         return RUN_STATES[ends[to_codes[0]]]
-    return named('s."#to"', to_codes, {code: RUN_STATES[state] for code, state in ends.items()})
+    names = {code: RUN_STATES[state] for code, state in ends.items()}
+    return named('s."#to"', to_codes, names, RUN_STATE_TYPE)
 
 
 def _version(table: pa.Table) -> str:
@@ -187,7 +184,7 @@ def _value_after(moved: pa.Table, name: str, column: str) -> str:
 def _transition_values(
     layout: Layout, step: Step, table: pa.Table, to_status: str, run_state: str
 ) -> str:
-    outcome = named('s."#outcome"', codes_in(table, "#outcome"), OUTCOMES)
+    outcome = named('s."#outcome"', codes_in(table, "#outcome"), OUTCOMES, OUTCOME_TYPE)
     attempt = 's."#attempt"' if _was_retried(table) else "1"
     return (
         f's."#seq", {_status_before(layout, step, table)}, {to_status}, {outcome}, {run_state}, '

@@ -163,8 +163,11 @@ class Layout:
         return tuple(self.workflow.fields)
 
     def status(self, code: int) -> str:
-        """Return the status of this code as an SQL value."""
-        return f"{literal(self.status_names[code])}::{self.status_type}"
+        """Return the status of this code as an SQL value, where DuckDB expects a status.
+
+        It is without its type, because the ENUM's members take longer to parse than the rest.
+        """
+        return literal(self.status_names[code])
 
     def engine_columns(self) -> tuple[Column, ...]:
         """Return the engine's own columns of ``runs``, without the virtual run_id."""

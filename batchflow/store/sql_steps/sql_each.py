@@ -38,7 +38,8 @@ FINGERPRINT_CHARACTERS = 16
 
 def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
     """Move the runs that succeed and fail the others, in one transaction."""
-    with connection.write() as cursor:
+    stage = connection.stage()
+    with connection.write():
         # On a cursor of its own, because an error would abort the writing transaction.
         reader = connection.reader()
         values = task.values(reader)
@@ -46,7 +47,7 @@ def move_each(connection: Connection, task: SqlTask, random: np.random.Generator
         columns = _columns(evaluated, values)
         failures = list(_first_of_each([*raised, *_invalid(task, evaluated, columns)]))
         commit = _commit_of(task, evaluated, columns, failures, random)
-        apply(cursor, task.layout, commit, task.now)
+        apply(stage, task.layout, commit, task.now)
     return result_of(commit)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import weakref
 
 import pyarrow as pa
 import pytest
@@ -187,3 +188,24 @@ def test_threads_commit_and_read_at_the_same_time(bench: Bench) -> None:
         thread.join()
     assert problems == []
     assert len(bench.rows("seq", "status = 'CHECKED'")) == 1_000
+
+
+def test_results_are_not_kept_in_memory_after_their_commit(bench: Bench) -> None:
+    bench.seed(2)
+    commit = moved(bench, bench.claim(), Status.CHECKED)
+    results = weakref.ref(commit.moved)
+    bench.commit(commit)
+    del commit
+    assert results() is None
+
+
+def test_a_commit_after_a_refused_one_reads_its_own_results(bench: Bench) -> None:
+    bench.seed(3)
+    claimed = bench.claim().sort_by("#seq")
+    first = moved(bench, claimed.slice(0, 1), Status.CHECKED)
+    twice = dataclasses.replace(first, moved=pa.concat_tables([first.moved, first.moved]))
+    with pytest.raises(CommitError):
+        bench.commit(twice)
+    [result] = bench.commit(moved(bench, claimed.slice(1), Status.CHECKED))
+    assert result.applied == 2
+    assert bench.rows("seq, status") == [(0, "NEW"), (1, "CHECKED"), (2, "CHECKED")]
