@@ -60,6 +60,8 @@ class Executions:
         """Return the executions where `mask` is true."""
         if mask.all():
             return self
+        if not mask.any():
+            return self.none
         return Executions(
             self.rows[mask],
             self.from_codes[mask],
@@ -67,4 +69,16 @@ class Executions:
             self.to_codes[mask],
             self.moved_before[mask],
             self.later[mask],
+        )
+
+    @property
+    def none(self) -> Executions:
+        """None of the executions."""
+        return Executions(
+            self.rows[:0],
+            self.from_codes[:0],
+            self.outcomes[:0],
+            self.to_codes[:0],
+            self.moved_before[:0],
+            self.later[:0],
         )

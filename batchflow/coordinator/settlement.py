@@ -15,6 +15,7 @@ from batchflow.chunk.result import (
     REASON_SCHEMA,
     ChunkResult,
 )
+from batchflow.columns.arrays import one_array
 from batchflow.coordinator.executions import Executions
 from batchflow.definition import Outcome, RunState
 from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
@@ -136,7 +137,10 @@ def _settled_step(
     moves: Executions | None = None,
 ) -> SettledStep:
     """Settle what a step did; `moves` are the transitions of the visit, for the first step."""
-    stopped = executed.where(_IS_UNMOVED[executed.outcomes])
+    counts = np.bincount(executed.outcomes, minlength=len(Outcome))
+    # Mostly, all runs move.
+    all_move = not counts[~_IS_MOVED].any()
+    stopped = executed.none if all_move else executed.where(_IS_UNMOVED[executed.outcomes])
     commit = None
     if len(stopped.rows) or (moves is not None and len(moves.rows)):
         commit = StepCommit(
@@ -147,11 +151,11 @@ def _settled_step(
             errors=_errors(chunk, result, executed),
             transitions=_transitions(chunk, result, moves),
         )
-    skipped = executed.where(executed.outcomes == Outcome.SKIPPED)
+    skipped = executed.none if all_move else executed.where(executed.outcomes == Outcome.SKIPPED)
     return SettledStep(
         step=step,
         commit=commit,
-        counts=np.bincount(executed.outcomes, minlength=len(Outcome)),
+        counts=counts,
         skipped=_rows_of(chunk, skipped),
         seconds=_seconds_in(result, step, later=moves is None),
     )
@@ -270,7 +274,7 @@ def _transitions(
 def _rows_of(chunk: ClaimedChunk, executed: Executions) -> pa.Table:
     """Return ``#seq``, ``#version`` and ``#attempt`` of the runs as their step received them."""
     columns = {
-        name: chunk.rows[name].to_numpy()[executed.rows]
+        name: one_array(chunk.rows[name]).to_numpy()[executed.rows]
         for name in ("#seq", "#version", "#attempt")
     }
     columns["#version"] = columns["#version"] + executed.moved_before
@@ -339,6 +343,8 @@ def _given_reasons(result: ChunkResult) -> np.ndarray:
 
 def _errors(chunk: ClaimedChunk, result: ChunkResult, executed: Executions) -> pa.Table:
     """Return the errors of the runs whose last step was one of these executions."""
+    if not result.failures.num_rows:
+        executed = executed.none
     last = np.full(chunk.rows.num_rows, -1)
     places = np.arange(len(executed.rows))
     last[executed.rows] = np.where(KEEPS_CHANGES[executed.outcomes], -1, places)
