@@ -9,6 +9,7 @@ from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import UNFINISHED_STATES, has_transitions
 from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.run_sets import DURATIONS, FUNNEL
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import Tables
 
@@ -53,62 +54,11 @@ THROUGHPUT: Final = """
     GROUP BY bucket, status
     ORDER BY bucket, status"""
 
-# A run's creation is its first arrival, so one window over both kinds of moments finds, for each
-# departure, the arrival before it.
-DURATIONS: Final = """
-    WITH moments AS (
-        SELECT seq, NULL AS status, 0 AS version, created_at AS moment FROM {runs}
-        UNION ALL
-        SELECT seq, from_status, version, committed_at FROM {transitions}
-        WHERE outcome = 'advanced'
-    ),
-    stays AS (
-        SELECT status, (epoch_us(moment) - epoch_us(lag(moment) OVER (
-            PARTITION BY seq ORDER BY version))) / 1e6 AS seconds
-        FROM moments
-    ),
-    measured AS (
-        SELECT status, count(*) AS runs, max(seconds) AS longest,
-               approx_quantile(seconds, [0.5, 0.95, 0.99]) AS quantiles
-        FROM stays WHERE status IS NOT NULL GROUP BY status
-    )
-    SELECT status, runs, quantiles[1] AS p50_seconds, quantiles[2] AS p95_seconds,
-           quantiles[3] AS p99_seconds, longest AS max_seconds
-    FROM measured
-    ORDER BY status"""
-
 TRANSITIONS: Final = """
     SELECT from_status, to_status, outcome, count(*) AS runs
     FROM {transitions}
     GROUP BY ALL
     ORDER BY from_status, to_status, outcome"""
-
-# A run that ever was at a status is there now or has left it, so arrivals aren't counted.
-FUNNEL: Final = """
-    WITH kind AS (SELECT (SELECT status FROM {runs} LIMIT 0) AS status),
-    statuses AS (
-        SELECT cast_to_type(name, (SELECT status FROM kind)) AS status
-        FROM (SELECT unnest(enum_range(status)) AS name FROM kind)
-    ),
-    seen AS (
-        SELECT seq, status, true AS stands, false AS gone FROM {runs}
-        UNION ALL
-        SELECT seq, from_status, false, true FROM {transitions}
-        WHERE outcome = 'advanced' AND from_status <> to_status
-    ),
-    visits AS (
-        SELECT status, seq, bool_or(stands) AS stands, bool_or(gone) AS gone
-        FROM seen GROUP BY status, seq
-    ),
-    counted AS (
-        SELECT status, count(*) AS reached, count(*) FILTER (stands) AS here,
-               count(*) FILTER (gone) AS gone
-        FROM visits GROUP BY status
-    )
-    SELECT status, coalesce(reached, 0) AS reached, coalesce(here, 0) AS here,
-           coalesce(gone, 0) AS "left"
-    FROM statuses LEFT JOIN counted USING (status)
-    ORDER BY status"""
 
 AGES: Final = """
     SELECT status, count(*) AS runs, min(updated_at) AS oldest,

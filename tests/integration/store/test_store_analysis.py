@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from store_kit import LATER, NOW, Bench, Status, failed, fetched, moved, parcels
@@ -15,6 +17,7 @@ import batchflow as bf
 from batchflow.definition.outcome import Outcome
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store import StepCommit
+from batchflow.store.database.staging import STAGED, staged
 from batchflow.testing import inline_engine
 from kit.things import Stage, Thing, load, things
 
@@ -148,6 +151,78 @@ def test_percentiles_separate_the_slow_runs_from_the_rest(bench: Bench) -> None:
     assert p50 == pytest.approx(500, abs=20)
     assert p95 == pytest.approx(950, abs=20)
     assert p99 == pytest.approx(990, abs=20)
+
+
+PATHS = {
+    "straight on": [
+        [Status.NEW, Status.CHECKED, Status.DONE],
+        [Status.NEW, Status.REFUSED],
+        [Status.NEW],
+        [Status.CHECKED, Status.DONE],
+    ],
+    "back": [
+        [Status.NEW, Status.CHECKED, Status.NEW],
+        [Status.NEW, Status.CHECKED, Status.NEW, Status.CHECKED, Status.DONE],
+        [Status.CHECKED, Status.DONE, Status.NEW, Status.CHECKED],
+    ],
+    "to itself": [
+        [Status.NEW, Status.NEW],
+        [Status.NEW, Status.CHECKED, Status.CHECKED, Status.CHECKED, Status.DONE],
+    ],
+}
+PATHS["mostly straight on"] = 50 * PATHS["straight on"] + PATHS["back"] + PATHS["to itself"]
+RUNS = 1_500
+
+
+@pytest.mark.parametrize("kind", PATHS)
+@pytest.mark.parametrize("moments", [1, 3, 1_000_000])
+def test_stays_and_funnels_are_those_of_each_run_by_itself(
+    bench: Bench, kind: str, moments: int
+) -> None:
+    random = np.random.default_rng(moments)
+    stays: dict[str, list[int]] = {}
+    here: dict[str, set[int]] = {status.name: set() for status in Status}
+    left: dict[str, set[int]] = {status.name: set() for status in Status}
+    last: list[str] = []
+    rows: list[tuple[Any, ...]] = []
+    for seq in range(RUNS):
+        path = PATHS[kind][random.integers(len(PATHS[kind]))]
+        # A visit commits several transitions at once, and clocks are set back.
+        times = [0, *np.sort(random.integers(-1, moments, len(path) - 1)).tolist()]
+        hops = zip(itertools.pairwise(path), itertools.pairwise(times), strict=True)
+        version = 1
+        for (status, to), (came, gone) in hops:
+            if random.random() < 0.2:
+                version += 1
+                rows.append((seq, status.name, status.name, "failed", version, gone))
+            version += 1
+            rows.append((seq, status.name, to.name, "advanced", version, gone))
+            stays.setdefault(status.name, []).append(gone - came)
+            if status is not to:
+                left[status.name].add(seq)
+        here[path[-1].name].add(seq)
+        last.append(path[-1].name)
+    bench.seed(RUNS, status=f"{last}[range + 1]")
+    names = ["seq", "from_status", "to_status", "outcome", "version", "gone"]
+    log = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    with bench.store.connection.write() as cursor, staged(cursor, log):
+        cursor.execute(
+            f"INSERT INTO parcels.transitions_without_reason ({', '.join(names[:-1])}, "
+            f"committed_at) SELECT * REPLACE (TIMESTAMPTZ '{NOW}' + to_seconds(gone) AS gone) "
+            f"FROM {STAGED}"
+        )
+
+    found = {row[0]: row[1:] for row in bench.questions.durations().fetchall()}
+    assert found.keys() == stays.keys()
+    for status, lengths in stays.items():
+        runs, *percentiles, longest = found[status]
+        assert (runs, longest) == (len(lengths), max(lengths))
+        exact = np.quantile(lengths, [0.5, 0.95, 0.99], method="inverted_cdf")
+        assert percentiles == pytest.approx(exact, rel=1e-4)
+    assert bench.questions.funnel().fetchall() == [
+        (status, len(here[status] | left[status]), len(here[status]), len(left[status]))
+        for status in here
+    ]
 
 
 def test_a_funnel_has_each_status_in_the_order_of_definition(moving: Bench) -> None:
