@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from batchflow.access.wire import SentQuery, unpacked_query, with_columns
 from batchflow.store.database.instance import Cursor, interrupt
 from batchflow.store.query.local_source import LocalRows
 from batchflow.store.query.relation import BATCH_ROWS, executing
+from batchflow.store.query.run_counts import only_counts_runs
 
 if TYPE_CHECKING:
     from batchflow.store import Store
@@ -23,6 +25,21 @@ _MOST_QUERIES: Final = 4
 # Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 512
 _BATCH_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """An answer that holds until the next commit.
+
+    Attributes:
+        commits: The number of commits before it.
+        schema: The schema of its batches.
+        batches: Its rows.
+    """
+
+    commits: int | None
+    schema: pa.Schema
+    batches: Sequence[pa.RecordBatch]
 
 
 class ServedQueries:
@@ -37,6 +54,8 @@ class ServedQueries:
         self._store = store
         growth = MemoryGrowth.of_store(store.connection.cursor())
         self._watch = QueryWatch(timeout_seconds, _MOST_QUERIES, growth)
+        # By the query's text.
+        self._counted: dict[str, _Counted] = {}
 
     @property
     def closed(self) -> bool:
@@ -61,10 +80,26 @@ class ServedQueries:
         self, packed: bytes, cancelled: Callable[[], bool]
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Execute a query; return its schema and its batches, which have to be read to the end."""
-        sent = self._sent(unpacked_query(packed), cancelled)
-        schema = next(sent)
+        sent = unpacked_query(packed)
+        if only_counts_runs(sent.query) and not sent.params:
+            counted = self._count(sent, cancelled)
+            return counted.schema, iter(counted.batches)
+        answer = self._sent(sent, cancelled)
+        schema = next(answer)
         assert isinstance(schema, pa.Schema)
-        return schema, sent
+        return schema, answer
+
+    def _count(self, sent: SentQuery, cancelled: Callable[[], bool]) -> _Counted:
+        """Count the runs, unless nothing was committed since they were counted."""
+        commits = self._store.connection.commits
+        known = self._counted.get(sent.query)
+        if known is not None and known.commits == commits and not self.closed:
+            return known
+        schema, *batches = self._sent(sent, cancelled)
+        counted = _Counted(commits, schema, batches)
+        if commits is not None and commits == self._store.connection.commits:
+            self._counted[sent.query] = counted
+        return counted
 
     def _sent(self, sent: SentQuery, cancelled: Callable[[], bool]) -> Iterator[Any]:
         """Yield the schema, then the batches; within the limits from the binding on."""

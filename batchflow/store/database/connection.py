@@ -76,6 +76,8 @@ class Connection:
         self._opening = threading.Lock()
         self._writing = threading.RLock()
         self._depth = 0
+        # Odd during a COMMIT, so that a reader notices one from its beginning to its end.
+        self._commits_begun_and_ended = 0
         # In a forked child, a checkpoint would lose commits, and destroying cursors may wait for a
         # lock for ever.
         leak_in_child(self)
@@ -136,13 +138,22 @@ class Connection:
                     _roll_back(cursor)
                     raise
                 else:
-                    _commit(cursor)
+                    self._commit(cursor)
                 finally:
                     work.leave_commit()
                     self._depth = 0
             log_bytes = 0 if self._file is None else self._file.note_commit()
             if log_bytes is None or log_bytes >= CHECKPOINT_THRESHOLD_BYTES:
                 self.fold_log()
+
+    @property
+    def commits(self) -> int | None:
+        """The number of commits since the store was opened; None while one is under way.
+
+        If it is the same number before and after a query, the query read the store as it still is.
+        """
+        begun_and_ended = self._commits_begun_and_ended
+        return None if begun_and_ended % 2 else begun_and_ended // 2
 
     @contextmanager
     def reading(self) -> Iterator[Cursor]:
@@ -261,6 +272,14 @@ class Connection:
                 f"{str(self.path)!r}, and it can't be written into the file now, so nothing more "
                 "is stored. End all queries of the store, then run again."
             )
+
+    def _commit(self, cursor: Cursor) -> None:
+        self._commits_begun_and_ended += 1
+        try:
+            _commit(cursor)
+        finally:
+            # A COMMIT that failed may have been stored.
+            self._commits_begun_and_ended += 1
 
     def _own_cursor(self) -> Cursor:
         with self._opening:

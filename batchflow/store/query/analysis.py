@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from batchflow import chart
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store.query.plottable import PlottableRelation
-from batchflow.store.query.queries import UNFINISHED_STATES, has_transitions
+from batchflow.store.query.queries import has_transitions
 from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.run_counts import UNFINISHED_STATES, status_counts_query
 from batchflow.store.query.run_sets import DURATIONS, FUNNEL
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import Tables
@@ -69,13 +70,6 @@ AGES: Final = """
     GROUP BY status
     ORDER BY status"""
 
-STATUS_COUNTS: Final = """
-    SELECT status, run_state, count(*) AS runs,
-           count(*) FILTER (attempt > 1 AND run_state IN ({unfinished})) AS failing
-    FROM {runs}
-    GROUP BY status, run_state
-    ORDER BY status, run_state"""
-
 
 def throughput(
     source: Source, tables: Tables, bucket_seconds: float | None = None
@@ -122,7 +116,7 @@ def ages(source: Source, tables: Tables) -> PlottableRelation:
 
 def status_counts(source: Source, tables: Tables) -> Relation:
     """Return ``status``, ``run_state``, ``runs`` and ``failing``: unfinished, and failed there."""
-    return Relation(source, STATUS_COUNTS.format(runs=tables.runs, unfinished=UNFINISHED_STATES))
+    return Relation(source, status_counts_query(tables))
 
 
 def _is_length(seconds: object) -> bool:

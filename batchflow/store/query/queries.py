@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 
 from batchflow.chart import COUNTS
-from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.catalog import FoundRun
@@ -16,16 +15,13 @@ from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tr
 from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.run_counts import UNFINISHED_STATES, counts_query
 from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.tables import Tables
 
 _SHOWN_CHARACTERS: Final = 200
-
-UNFINISHED_STATES: Final = ", ".join(
-    literal(state.name) for state in RunState if not state.finished
-)
 
 TRANSITIONS_OF_RUN = """
     SELECT t.committed_at, t.from_status, t.to_status, t.outcome, t.run_state, t.attempt,
@@ -124,11 +120,7 @@ def runs(source: Source, tables: Tables, where: str | None, params: Params = Non
 
 def counts(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
-    query = (
-        f"SELECT status, run_state, count(*) AS runs FROM {tables.runs} "
-        "GROUP BY ALL ORDER BY status, run_state"
-    )
-    return PlottableRelation(source, query, COUNTS.of(tables.name))
+    return PlottableRelation(source, counts_query(tables), COUNTS.of(tables.name))
 
 
 def errors(
