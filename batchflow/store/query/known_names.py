@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchflow.definition.run_state import RunState
@@ -49,44 +49,81 @@ def members_of_log(tables: Tables) -> Members:
 
 def unknown_name(where: str, tables: Tables, params: Params) -> str | None:
     """Return which name in a predicate over ``runs`` is no value of its column, and the nearest."""
-    tree = parse_tree(f"SELECT 1 WHERE\n{where}\n")["node"]
-    return next(_unknown(tree.get("where_clause"), members_of(tables), tables, params), None)
+    scope = {"runs": members_of(tables)}
+    return next(_Names(tables, params).unknown(_where(where), [scope]), None)
 
 
 def unknown_in(condition: str, members: Members, params: Params) -> str | None:
     """Return the same for a condition over other rows with such columns."""
-    tree = parse_tree(f"SELECT 1 WHERE\n{condition}\n")["node"]
-    return next(_unknown(tree.get("where_clause"), members, None, params), None)
+    return next(_Names(None, params).unknown(_where(condition), [{"": members}]), None)
 
 
-def _unknown(tree: Any, members: Members, tables: Tables | None, params: Params) -> Iterator[str]:
-    if isinstance(tree, list):
-        for each in tree:
-            yield from _unknown(each, members, tables, params)
-    elif isinstance(tree, dict):
-        if tree.get("class") == "SUBQUERY":
-            yield from _unknown(tree.get("child"), members, tables, params)
-            yield from _unknown_within(tree, tables, params)
-            return
-        for column, value in _compared(tree):
-            name, given = _column(column, tables), _text(value, params)
-            allowed = members.get(name or "")
-            if allowed is not None and given is not None and given not in allowed:
-                yield _message(str(name), given, allowed)
-        yield from _unknown(list(tree.values()), members, tables, params)
+def _where(condition: str) -> Any:
+    return parse_tree(f"SELECT 1 WHERE\n{condition}\n")["node"].get("where_clause")
 
 
-def _unknown_within(tree: Tree, tables: Tables | None, params: Params) -> Iterator[str]:
-    """Look into a subquery, where its columns are those of one table of the workflow."""
-    node = tree["subquery"].get("node", {})
-    read = node.get("from_table", {})
-    name = str(read.get("table_name", "")).casefold()
-    of_workflow = str(read.get("schema_name", "")).casefold()
-    if tables is None or of_workflow != tables.name.casefold():
-        return
-    if name in ("runs", "transitions", "errors"):
-        members = members_of(tables) if name == "runs" else members_of_log(tables)
-        yield from _unknown(node.get("where_clause"), members, tables, params)
+# The columns that have members, of each table of a query by its alias. An unknown table has none.
+_Scope = Mapping[str, Members]
+
+
+class _Names:
+    """Looks for names that no value of their column can have.
+
+    Args:
+        tables: The tables of the workflow, which subqueries may read; None if they aren't known.
+        params: The values of parameters.
+    """
+
+    def __init__(self, tables: Tables | None, params: Params) -> None:
+        self._tables = tables
+        self._params = params
+
+    def unknown(self, tree: Any, scopes: Sequence[_Scope]) -> Iterator[str]:
+        """Yield a message for each such name; the scope of the innermost query is the first."""
+        if isinstance(tree, list):
+            for each in tree:
+                yield from self.unknown(each, scopes)
+        elif isinstance(tree, dict):
+            if tree.get("type") == "SELECT_NODE":
+                scopes = [self._scope(tree.get("from_table", {})), *scopes]
+            for column, value in _compared(tree):
+                given, path = _text(value, self._params), _path(column)
+                allowed = _members(path, scopes)
+                if allowed is not None and given is not None and given not in allowed:
+                    yield _message(path[-1], given, allowed)
+            yield from self.unknown(list(tree.values()), scopes)
+
+    def _scope(self, read: Tree) -> _Scope:
+        if read.get("type") == "JOIN":
+            return {**self._scope(read["left"]), **self._scope(read["right"])}
+        name = str(read.get("table_name", "")).casefold()
+        alias = str(read.get("alias", name)).casefold()
+        of_workflow = str(read.get("schema_name", "")).casefold()
+        if self._tables is None or of_workflow != self._tables.name.casefold():
+            return {alias: {}}
+        if name == "runs":
+            return {alias: members_of(self._tables)}
+        return {alias: members_of_log(self._tables) if name in ("transitions", "errors") else {}}
+
+
+def _members(path: Sequence[str], scopes: Sequence[_Scope]) -> tuple[str, ...] | None:
+    """Return the names that a column can have; None if it has no such names, or isn't known."""
+    match path:
+        case [name]:
+            # Of a name that several tables may have, DuckDB requires which of them it is.
+            [members, *others] = scopes[0].values() or [{}]
+            return None if others else members.get(name)
+        case [*of, table, name] if len(of) < 2:
+            scope = next((scope for scope in scopes if table in scope), {})
+            return scope.get(table, {}).get(name)
+    return None
+
+
+def _path(expression: Tree) -> Sequence[str]:
+    """Return the name of a column, after those of its table and schema, in lower case."""
+    if expression.get("class") == "CAST":
+        return _path(expression["child"])
+    return [str(name).casefold() for name in expression.get("column_names", ())]
 
 
 def _compared(part: Tree) -> Iterator[tuple[Tree, Tree]]:
@@ -104,18 +141,6 @@ def _compared(part: Tree) -> Iterator[tuple[Tree, Tree]]:
             listed, column = arguments
             items = [each["expression"] for each in listed.get("arguments", ())]
             yield from ((column, value) for value in (*items, *listed.get("children", ())))
-
-
-def _column(expression: Tree, tables: Tables | None) -> str | None:
-    """Return the name of a column in lower case; a part of a struct is none."""
-    if expression.get("class") == "CAST":
-        return _column(expression["child"], tables)
-    match expression.get("column_names"):
-        case [name]:
-            return str(name).casefold()
-        case [*of, "runs" | "transitions" | "errors", name] if len(of) < 2:
-            return str(name).casefold()
-    return None
 
 
 def _text(expression: Tree, params: Params) -> str | None:

@@ -84,6 +84,9 @@ def test_all_predicates_take_parameters(bench: Bench) -> None:
         runs("weight > ?", [1]).filter("weight < $w", {"w": 4})
 
 
+JOINED = "parcels.transitions AS t JOIN parcels.runs AS r ON r.seq = t.seq"
+
+
 @pytest.mark.parametrize(
     ("where", "found"),
     [
@@ -99,6 +102,11 @@ def test_all_predicates_take_parameters(bench: Bench) -> None:
         ("run_state = 'xyz'", "it has INITIATED"),
         ("seq IN (SELECT seq FROM parcels.transitions WHERE outcome = 'fialed')", "'failed'"),
         ("seq IN (SELECT seq FROM parcels.transitions WHERE to_status = 'DNOE')", "'DONE'"),
+        ("seq IN (SELECT r.seq FROM parcels.runs AS r WHERE r.status = 'DNOE')", "'DONE'"),
+        (f"seq IN (SELECT t.seq FROM {JOINED} WHERE t.to_status = 'DNOE')", "'DONE'"),
+        (f"seq IN (SELECT t.seq FROM {JOINED} AND r.status = 'DNOE')", "'DONE'"),
+        ("EXISTS (SELECT 1 FROM parcels.transitions AS t WHERE runs.status = 'DNOE')", "'DONE'"),
+        ("'DNOE' = (SELECT any_value(status) FROM parcels.runs WHERE status = 'DNOE')", "'DONE'"),
     ],
 )
 def test_a_name_that_no_run_can_have_is_refused(bench: Bench, where: str, found: str) -> None:
@@ -129,6 +137,8 @@ def test_a_name_in_a_parameter_or_a_filter_is_refused_too(bench: Bench) -> None:
         "label = 'DNOE' OR status::VARCHAR LIKE 'D%' OR lower(status::VARCHAR) = 'new'",
         "status = upper('new') OR status IS NULL",
         "EXISTS (SELECT 1 FROM (SELECT 'x' AS status) WHERE status = 'x')",
+        "EXISTS (SELECT 1 FROM (SELECT 'x' AS status) AS runs WHERE runs.status = 'x')",
+        f"NOT EXISTS (SELECT 1 FROM {JOINED} AND r.status = 'DONE' AND t.outcome = 'advanced')",
     ],
 )
 def test_names_that_runs_can_have_are_accepted(bench: Bench, where: str) -> None:
