@@ -60,6 +60,43 @@ def test_a_drain_ends_although_a_step_broke_a_builtin_for_the_threads_beside_it(
     assert left == [(3, "PAUSED")]
 
 
+def test_a_fork_server_that_is_killed_again_and_again_fails_only_the_runs_that_do_it() -> None:
+    hows = ["nothing", Sabotage.KILLS_FORK_SERVER.name] * 3
+    with bf.Engine(":memory:", jobs(chunk_rows=2), workers=2) as engine:
+        engine.trigger_many([Job(how, place) for place, how in enumerate(hows)], foreign_id="place")
+        engine.run()
+        left = engine.runs("status <> 'DONE'").select("place, run_state::VARCHAR").fetchall()
+        [(message,)] = engine.errors().select("message").fetchall()
+
+    assert sorted(left) == [(place, "PAUSED") for place in (1, 3, 5)]
+    assert message.startswith("the fork server, the process that starts workers, ended")
+
+
+def test_a_run_whose_result_crashes_its_worker_after_the_call_fails_alone() -> None:
+    def step(batch: bf.Batch[Job, object]) -> object:
+        import pyarrow as pa
+
+        if 5 in batch["place"]:
+            # As of a native library: a column whose memory isn't there.
+            missing = pa.foreign_buffer(0x1000, 8 * len(batch))
+            batch["place"] = pa.Array.from_buffers(pa.int64(), len(batch), [None, missing])
+        return stages.SECOND
+
+    import sabotage_kit
+
+    stages = sabotage_kit.Stage
+    workflow = bf.Workflow("jobs", Job, stages, retry=bf.Retry(pause_after=1))
+    workflow.add_step(stages.FIRST, step, stages.SECOND, batch=True)
+    with bf.Engine(":memory:", workflow, workers=2) as engine:
+        engine.trigger_many([Job("", place) for place in range(20)], foreign_id="place")
+        engine.run()
+        left = engine.runs("status <> 'SECOND'").select("place, run_state::VARCHAR").fetchall()
+        errors = engine.errors().select("type, count, message").fetchall()
+
+    assert left == [(5, "PAUSED")]
+    assert errors == [("WorkerDied", 1, "its worker was ended by signal 11 (SIGSEGV)")]
+
+
 def test_processes_that_a_step_left_behind_end_with_its_worker(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
 
