@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _RESIDENT: Final = Path("/proc/self/statm")
 _UNITS: Final = {"bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
-# One limit for what DuckDB counts, and the same for all else.
-_LIMITS: Final = 2
 
 
 class MemoryGrowth:
@@ -32,11 +30,11 @@ class MemoryGrowth:
         self._began = _resident_bytes()
 
     @classmethod
-    def of_store(cls, cursor: Cursor) -> MemoryGrowth:
-        """Return one that is limited to twice the memory limit of an instance of DuckDB."""
+    def of_store(cls, cursor: Cursor, times: int) -> MemoryGrowth:
+        """Return one that is limited to several times the memory limit of an instance of DuckDB."""
         [(limit,)] = cursor.execute("SELECT current_setting('memory_limit')").fetchall()
         number, unit = str(limit).split()
-        return cls(int(_LIMITS * float(number) * 1024 ** _UNITS[unit]))
+        return cls(int(times * float(number) * 1024 ** _UNITS[unit]))
 
     def begin(self) -> None:
         """Count from now on."""

@@ -27,7 +27,7 @@ from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of
 from batchflow.store.loading.trigger import object_row
-from batchflow.store.perform import evaluates_sql
+from batchflow.store.perform import evaluates_sql, reads_files
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.source import Columns, Rows
 from batchflow.store.schema.layout import quote
@@ -131,7 +131,7 @@ class RemoteStore:
         name = _new_name()
         call = {"operation": request.name, "options": request.to_json(), "name": name.decode()}
         perform = partial(self._action, "perform", json.dumps({**call, **apart}).encode())
-        if not evaluates_sql(request):
+        if not (evaluates_sql(request) or reads_files(request)):
             return perform()
         return interruptible(perform, partial(self._action, "cancel", name))
 

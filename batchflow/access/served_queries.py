@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # More at once would use the memory that commits need.
 _MOST_QUERIES: Final = 4
+# One for what DuckDB counts, and the same for all else.
+_MEMORY_LIMITS: Final = 2
 # Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 512
 _BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -52,7 +54,7 @@ class ServedQueries:
 
     def __init__(self, store: Store, timeout_seconds: float) -> None:
         self._store = store
-        growth = MemoryGrowth.of_store(store.connection.cursor())
+        growth = MemoryGrowth.of_store(store.connection.cursor(), times=_MEMORY_LIMITS)
         self._watch = QueryWatch(timeout_seconds, _MOST_QUERIES, growth)
         # By the query's text.
         self._counted: dict[str, _Counted] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -19,11 +20,15 @@ from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import to_json
 from batchflow.operation.request import request_from_json
 from batchflow.operation.requests import Trigger, TriggerMany
-from batchflow.store.perform import evaluates_sql
+from batchflow.store.perform import evaluates_sql, reads_files
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
     from batchflow.store import Store
+
+
+# As for a query, and one more for the instance that reads the files of SQL.
+_MEMORY_LIMITS: Final = 3
 
 
 class ServedEngine(Protocol):
@@ -58,16 +63,20 @@ class ServedRequests:
         self._engine = engine
         self._performing: set[threading.Thread] = set()
         # Each waits for the write lock anyway, so they need no limit of their number.
-        growth = MemoryGrowth.of_store(store.connection.cursor())
+        growth = MemoryGrowth.of_store(store.connection.cursor(), times=_MEMORY_LIMITS)
         self._watch = QueryWatch(timeout_seconds, sys.maxsize, growth, OPERATIONS)
+        # A load takes as long as its files are large, and as much memory as a load of the engine.
+        self._loads = QueryWatch(math.inf, sys.maxsize, MemoryGrowth(sys.maxsize), OPERATIONS)
 
     def close(self) -> None:
-        """End the thread that watches operations."""
+        """End the threads that watch operations."""
         self._watch.close()
+        self._loads.close()
 
     def cancel(self, name: bytes) -> None:
         """End the operation with a name, if it is still being carried out."""
         self._watch.cancel(name)
+        self._loads.cancel(name)
 
     @property
     def performing(self) -> bool:
@@ -83,19 +92,23 @@ class ServedRequests:
         return self._performed(request_from_json(name, options, **apart))
 
     def performed_within_limits(self, call: dict[str, Any], cancelled: Callable[[], bool]) -> Any:
-        """Carry out an operation; one that has SQL is ended like a query that takes too long."""
+        """Carry out an operation; one that has SQL is ended like a query that takes too long.
+
+        One that has SQL or reads files is also ended if its client disconnects or cancels it.
+        """
         name, options = call.pop("operation"), call.pop("options")
         call_name = str(call.pop("name", "")).encode()
         request = request_from_json(name, options, **call)
-        if not evaluates_sql(request):
+        if not (evaluates_sql(request) or reads_files(request)):
             return self._performed(request)
-        watched = self._watch.begin(call_name, cancelled)
+        watch = self._loads if reads_files(request) else self._watch
+        watched = watch.begin(call_name, cancelled)
         interrupt = partial(self._store.connection.interrupt, (threading.current_thread(),))
         watched.holds(interrupt, lambda: None)
         try:
             return watched.do(partial(self._performed, request))
         finally:
-            self._watch.end(watched)
+            watch.end(watched)
 
     def _performed(self, request: Request[Any]) -> Any:
         thread = threading.current_thread()

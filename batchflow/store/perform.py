@@ -28,7 +28,7 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.ctrl_c import CtrlC
 from batchflow.store.database.thread_work import ThreadWork
 from batchflow.store.loading.load import load
-from batchflow.store.loading.sources import is_sql
+from batchflow.store.loading.sources import is_sql, paths_of
 from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.query.catalog import tables_with
 from batchflow.store.query.interruption import interruptible
@@ -70,7 +70,8 @@ class OpenStore:
 def perform(store: OpenStore, request: Request[ResultT], now: datetime) -> ResultT:
     """Carry out a request and return its result; see `Operations`.
 
-    Ctrl-C interrupts SQL of the caller within a second, and then nothing is changed.
+    Ctrl-C interrupts SQL of the caller and loads of files within a second, and then nothing is
+    changed.
     """
     work = ThreadWork()
 
@@ -80,7 +81,9 @@ def perform(store: OpenStore, request: Request[ResultT], now: datetime) -> Resul
         return result
 
     with CtrlC():
-        return interruptible(carry_out, work.interrupt) if evaluates_sql(request) else carry_out()
+        if not (evaluates_sql(request) or reads_files(request)):
+            return carry_out()
+        return interruptible(carry_out, work.interrupt)
 
 
 def evaluates_sql(request: Request[Any]) -> bool:
@@ -94,6 +97,13 @@ def evaluates_sql(request: Request[Any]) -> bool:
             return is_sql(request.source)
         case _:
             return False
+
+
+def reads_files(request: Request[Any]) -> bool:
+    """Return whether a request loads files, which takes as long as they are large."""
+    if not isinstance(request, TriggerMany) or is_sql(request.source):
+        return False
+    return bool(paths_of(request.source))
 
 
 def _trigger(store: OpenStore, request: Trigger, now: datetime) -> UUID:

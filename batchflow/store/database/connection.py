@@ -222,6 +222,17 @@ class Connection:
         """Interrupt a cursor of any instance together with the calling thread's work."""
         self._work().add(cursor)
 
+    @contextmanager
+    def cursor_of(self, instance: Cursor) -> Iterator[Cursor]:
+        """Give a new cursor of another instance, which is interrupted with the thread's work."""
+        work = self._work()
+        with instance.cursor() as cursor:
+            work.add(cursor)
+            try:
+                yield cursor
+            finally:
+                work.remove(cursor)
+
     def interrupt(self, threads: Iterable[threading.Thread]) -> None:
         """Interrupt the statements of other threads; the transactions are rolled back."""
         for thread in tuple(threads):

@@ -25,6 +25,11 @@ class ThreadWork:
         with self._lock:
             self._cursors.append(cursor)
 
+    def remove(self, cursor: Cursor) -> None:
+        """Forget a cursor."""
+        with self._lock:
+            self._cursors.remove(cursor)
+
     def interrupt(self) -> None:
         """Interrupt the statement under way, from any thread; repeat it until the work has ended.
 

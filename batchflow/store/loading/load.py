@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import duckdb
 
@@ -60,8 +61,10 @@ def load(
     if not paths or is_sql(request.source):
         with opened(call, request.source) as rows, connection.write() as cursor:
             return load_staged(cursor, rows)
-    with source_instance(connection.cursor()) as reader:
-        files = source_files(reader, paths)
+    with source_instance(connection.cursor()) as instance:
+        reader = partial(connection.cursor_of, instance)
+        with reader() as cursor:
+            files = source_files(cursor, paths)
         call = replace(call, reader=reader)
         try:
             return load_files(call, files, directly=True)

@@ -135,7 +135,7 @@ def _groups_of_one_shape(call: LoadCall, few: Sequence[SourceFile]) -> Iterator[
     assert call.reader is not None
     wanted = call.wanted
     try:
-        with translated("The source"), call.reader.cursor() as instance:
+        with translated("The source"), call.reader() as instance:
             shapes = file_shapes(instance, [file.name for file in few], wanted)
     except SourceError:
         # Alone, the file that can't be read is named.

@@ -44,7 +44,7 @@ from batchflow.store.loading.load_plan import (
     plan_columns,
 )
 from batchflow.store.loading.rejected import keep_rejected
-from batchflow.store.loading.source_instance import POSITION, OutsideRows
+from batchflow.store.loading.source_instance import POSITION, OutsideRows, Reader
 from batchflow.store.loading.sources import LoadSource, open_source
 from batchflow.store.loading.updates import update_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
@@ -62,7 +62,7 @@ class LoadCall:
         code: The status where the runs begin.
         now: The time of the runs' creation.
         claimed: The runs that a drain has claimed.
-        reader: The instance that reads files, if the source is files.
+        reader: Opens a cursor of the instance that reads files, if the source is files.
     """
 
     connection: Connection
@@ -71,7 +71,7 @@ class LoadCall:
     code: int
     now: datetime
     claimed: ClaimedRuns
-    reader: Cursor | None = None
+    reader: Reader | None = None
 
     @property
     def wanted(self) -> Wanted:

@@ -5,10 +5,10 @@ Its rows are read as Arrow tables of a bounded size. The next one is read while 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, TypeAlias
 
 import duckdb
 import numpy as np
@@ -27,6 +27,10 @@ _FETCHED_ROWS: Final = 10_240
 
 POSITION: Final = "#position"
 """The column of a row's place among all rows, from 0."""
+
+
+Reader: TypeAlias = Callable[[], AbstractContextManager[Cursor]]
+"""Opens a cursor of a source instance."""
 
 
 @contextmanager
@@ -56,10 +60,12 @@ class OutsideRows:
     Args:
         cursor: A cursor of the source instance.
         table: The SQL that follows FROM.
+        beside: Opens another cursor, for while this one is reading.
     """
 
-    def __init__(self, cursor: Cursor, table: str) -> None:
+    def __init__(self, cursor: Cursor, table: str, beside: Reader) -> None:
         self._cursor = cursor
+        self._beside = beside
         self._table = table
         self.sample: pa.Table = cursor.sql(f"FROM {table}").limit(0).to_arrow_table()
 
@@ -99,7 +105,7 @@ class OutsideRows:
         hashes = f"SELECT DISTINCT hash({key}) FROM {self._table} WHERE {key} IS NOT NULL"
         query = f"SELECT (SELECT count(*) FROM {self._table}), (SELECT count(*) FROM ({hashes}))"
         # The source's own cursor is still reading the rows.
-        with self._cursor.cursor() as cursor:
+        with self._beside() as cursor:
             [(rows, distinct)] = cursor.execute(query).fetchall()
         return int(rows), int(distinct)
 

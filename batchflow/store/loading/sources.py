@@ -35,7 +35,7 @@ from batchflow.store.loading.source_files import (
     problem_of_file,
     read_files,
 )
-from batchflow.store.loading.source_instance import OutsideRows, source_instance
+from batchflow.store.loading.source_instance import OutsideRows, Reader, source_instance
 from batchflow.store.loading.source_objects import ObjectStream, label_of_checked
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import SOURCE
@@ -109,7 +109,7 @@ def open_source(
     workflow: AnyWorkflow,
     given: Any,
     wanted: Wanted,
-    reader: Cursor | None = None,
+    reader: Reader | None = None,
     begun: Callable[[Cursor], None] = lambda _: None,
 ) -> Iterator[LoadSource]:
     """Make `given` a source for the cursor until the end of the block.
@@ -119,7 +119,7 @@ def open_source(
         workflow: The workflow whose runs are loaded.
         given: The source; of several files, one after the other.
         wanted: The fields that the load fills.
-        reader: The instance that reads the files of a load; required for a path.
+        reader: Opens a cursor of the instance that reads the files of a load; required for a path.
         begun: Is called with another cursor that executes SQL text, to interrupt it.
 
     Raises:
@@ -179,7 +179,7 @@ def _sql(
             begun(instance)
             refuse_alike(label, _written(instance, query), wanted.fields, wanted.foreign_id)
             table = ReadTable(label, query, _columns_beyond_store(instance, query))
-            yield _fitted(cursor, instance, table, wanted)
+            yield _fitted(cursor, instance, table, wanted, instance.cursor)
 
 
 def _written(cursor: Cursor, query: str) -> tuple[str, ...]:
@@ -211,11 +211,11 @@ def _columns_beyond_store(instance: Cursor, query: str) -> dict[str, DuckDBPyTyp
 
 @contextmanager
 def _file(
-    cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted, reader: Cursor
+    cursor: Cursor, path: str | os.PathLike[str], wanted: Wanted, reader: Reader
 ) -> Iterator[LoadSource]:
     name = os.fspath(path)
     label = f"The source {name!r}"
-    with translated(label, problem_of_file), reader.cursor() as instance:
+    with translated(label, problem_of_file), reader() as instance:
         shapes = file_shapes(instance, [name], wanted)
         with open_files(cursor, label, shapes[0], [name], wanted, reader) as source:
             yield replace(source, repeatable=is_repeatable(name))
@@ -228,7 +228,7 @@ def open_files(
     shape: FileShape,
     paths: Sequence[str],
     wanted: Wanted,
-    reader: Cursor,
+    reader: Reader,
 ) -> Iterator[LoadSource]:
     """Make files of one shape a source for the cursor until the end of the block.
 
@@ -238,17 +238,19 @@ def open_files(
     # A cursor of its own, because one with rows that weren't fetched refuses other work.
     with (
         translated(label, problem_of_file),
-        reader.cursor() as instance,
+        reader() as instance,
         _unregistered(cursor),
     ):
         table = read_files(instance, label, shape, paths, wanted)
-        yield _fitted(cursor, instance, table, wanted)
+        yield _fitted(cursor, instance, table, wanted, reader)
 
 
-def _fitted(cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted) -> LoadSource:
+def _fitted(
+    cursor: Cursor, instance: Cursor, table: ReadTable, wanted: Wanted, beside: Reader
+) -> LoadSource:
     """Return a table of a source instance as a source that is fitted to the fields."""
     fitted = fit_table(table, wanted)
-    outside = OutsideRows(instance, fitted.table)
+    outside = OutsideRows(instance, fitted.table, beside)
     columns = _columns(cursor, _register(cursor, outside.sample))
     return LoadSource(table.label, columns, outside=outside, misfit=MISFIT, fitted=fitted)
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import duckdb
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from remote_kit import load, things
@@ -20,6 +21,7 @@ from batchflow.store.query.relation import Relation
 
 Store: TypeAlias = "bf.Engine | bf.StoreClient"
 ENDLESS = "SELECT count(*) AS n FROM range(10_000_000) a, range(10_000_000) b"
+NUMBERS = "numbers.csv"
 READS: dict[str, Callable[[Relation], Any]] = {
     "tuples": lambda rows: rows.fetchall(),
     "pandas": lambda rows: rows.df(),
@@ -33,6 +35,7 @@ READS: dict[str, Callable[[Relation], Any]] = {
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bf.Engine]:
     path: Path = tmp_path_factory.mktemp("interrupted") / "things.duckdb"
+    duckdb.execute(f"COPY (FROM range(3_000_000) t(number)) TO '{path.with_name(NUMBERS)}'")
     with bf.Engine(path, things(), workers=0) as opened:
         load(opened, 10)
         yield opened
@@ -98,6 +101,9 @@ OPERATIONS: dict[str, Callable[[Store], Any]] = {
     ),
     "load of files": lambda store: store.trigger_many(
         f"SELECT n AS number FROM ({ENDLESS}), read_text('/dev/null')", foreign_id="number"
+    ),
+    "load of a path": lambda store: store.trigger_many(
+        Path(store.path).with_name(NUMBERS), foreign_id="number", on_conflict="skip"
     ),
 }
 

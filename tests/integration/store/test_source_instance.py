@@ -33,7 +33,7 @@ def test_tables_are_bounded_in_rows_and_bytes_and_in_order(loader: Loader) -> No
 
     for query, most_rows in ((wide, 60_000), (narrow, 600_000)):
         with source_instance(loader.connection.cursor()) as instance:
-            outside = OutsideRows(instance, f"({query})")
+            outside = OutsideRows(instance, f"({query})", instance.cursor)
             with outside.tables(["n", *outside.sample.column_names]) as tables:
                 seen = 0
                 for table in tables:
@@ -125,7 +125,7 @@ def test_many_wide_rows_are_loaded_within_the_memory_limit(tmp_path: Path) -> No
 def interrupted(loader: Loader) -> None:
     with (
         source_instance(loader.connection.cursor()) as instance,
-        OutsideRows(instance, "range(100000000)").tables(["range"]) as tables,
+        OutsideRows(instance, "range(100000000)", instance.cursor).tables(["range"]) as tables,
     ):
         next(tables)
         raise KeyboardInterrupt
