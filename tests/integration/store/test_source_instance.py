@@ -99,8 +99,8 @@ class Lasting:
 def test_durations_are_loaded_exactly_or_refused(tmp_path: Path) -> None:
     written(tmp_path, "SELECT unnest([1, 2562047, 2562048, 9000000]) AS hours", "a.parquet")
     query = (
-        "SELECT hours AS name, to_hours(hours) AS span, [to_days(1), to_hours(hours)] AS parts "
-        f"FROM '{tmp_path / 'a.parquet'}'"
+        "SELECT hours::VARCHAR AS name, to_hours(hours) AS span, "
+        f"[to_days(1), to_hours(hours)] AS parts FROM '{tmp_path / 'a.parquet'}'"
     )
 
     with opened(Lasting) as loader:
