@@ -41,6 +41,7 @@ from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
 from batchflow.store.schema.tables import Tables
 from batchflow.store.sql_steps import sql_step
+from batchflow.store.sql_steps.sql_in_place import KnownCasts
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import SqlTask
 
@@ -72,6 +73,7 @@ class Store:
         self._held = held.pop_all()
         self._layouts = layouts
         self._source = LocalSource(connection)
+        self._casts = KnownCasts()
         self.listeners: list[Callable[[StoreChange], None]] = []
         self.claimed = ClaimedRuns()
         self._open = OpenStore(
@@ -259,7 +261,7 @@ class Store:
         log_values = self.connection.log_values
         task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
         with self.connection.doing(ThreadWork()):
-            return sql_step.commit_sql_step(self.connection, task, random)
+            return sql_step.commit_sql_step(self.connection, task, random, self._casts)
 
     def interrupt_sql_step(self, thread: threading.Thread) -> None:
         """Interrupt the SQL step that a thread executes; repeat it until the step has ended."""

@@ -40,7 +40,41 @@ class _Due:
     initiated: bool
 
 
-def move_in_place(cursor: Cursor, task: SqlTask) -> SqlStepResult:
+class KnownCasts:
+    """The SQL of the fields that each SQL step sets, as DuckDB allows it.
+
+    It is found out once while a store is open, because that takes as long as moving a few runs.
+    """
+
+    def __init__(self) -> None:
+        self._casts: dict[tuple[str, int], dict[str, str] | None] = {}
+
+    def of(self, cursor: Cursor, task: SqlTask) -> dict[str, str]:
+        """Return SQL for each field that is set, which raises an error for an unfit value.
+
+        Raises:
+            NotInPlaceError: There is no such SQL for a field.
+        """
+        key = task.layout.name, task.step.from_code
+        if key not in self._casts:
+            self._casts[key] = _casts(cursor, task)
+        casts = self._casts[key]
+        if casts is None:
+            raise NotInPlaceError
+        return casts
+
+
+def _casts(cursor: Cursor, task: SqlTask) -> dict[str, str] | None:
+    casts = {}
+    for name, value in task.values(cursor).items():
+        checked = checked_cast(cursor, task.rows, value, task.parameters)
+        if checked is None:
+            return None
+        casts[name] = checked
+    return casts
+
+
+def move_in_place(cursor: Cursor, task: SqlTask, known: KnownCasts) -> SqlStepResult:
     """Move the runs with one UPDATE, in the caller's transaction.
 
     Raises:
@@ -50,21 +84,10 @@ def move_in_place(cursor: Cursor, task: SqlTask) -> SqlStepResult:
     due = _due(cursor, task)
     if not due.rows:
         return all_moved(MOVED_COUNTS_SCHEMA.empty_table())
-    changes = _changes(cursor, task)
+    changes = known.of(cursor, task)
     if task.step.constant_status is None:
         return all_moved(_move_by_expression(cursor, task, due, changes))
     return all_moved(_move_to_constant(cursor, task, due, changes))
-
-
-def _changes(cursor: Cursor, task: SqlTask) -> dict[str, str]:
-    """Return SQL for each field that is set, which raises an error for a value that doesn't fit."""
-    changes = {}
-    for name, value in task.values(cursor).items():
-        checked = checked_cast(cursor, task.rows, value, task.parameters)
-        if checked is None:
-            raise NotInPlaceError
-        changes[name] = checked
-    return changes
 
 
 def _move_to_constant(

@@ -18,7 +18,12 @@ from batchflow.store.query.permitted import STEP
 from batchflow.store.runs.commit import refusing
 from batchflow.store.schema.layout import Layout
 from batchflow.store.sql_steps.sql_each import move_each
-from batchflow.store.sql_steps.sql_in_place import NotInPlaceError, move_in_place, update_statement
+from batchflow.store.sql_steps.sql_in_place import (
+    KnownCasts,
+    NotInPlaceError,
+    move_in_place,
+    update_statement,
+)
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
@@ -30,7 +35,7 @@ DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.P
 
 
 def commit_sql_step(
-    connection: Connection, task: SqlTask, random: np.random.Generator
+    connection: Connection, task: SqlTask, random: np.random.Generator, known: KnownCasts
 ) -> SqlStepResult:
     """Move all runs with one UPDATE or, if some of them fail, one by one.
 
@@ -40,13 +45,15 @@ def commit_sql_step(
         StoreError: As for other commits.
     """
     with refusing(connection):
-        return _commit(connection, task, random)
+        return _commit(connection, task, random, known)
 
 
-def _commit(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
+def _commit(
+    connection: Connection, task: SqlTask, random: np.random.Generator, known: KnownCasts
+) -> SqlStepResult:
     try:
         with connection.write() as cursor:
-            return move_in_place(cursor, task)
+            return move_in_place(cursor, task, known)
     except STORAGE_ERRORS:
         raise
     except (NotInPlaceError, duckdb.Error):

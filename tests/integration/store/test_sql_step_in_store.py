@@ -219,6 +219,19 @@ def test_the_outcome_of_a_run_does_not_depend_on_the_span(open_bench: Open, path
     assert single.transitions(transitions) == whole.transitions(transitions)
 
 
+def test_each_span_is_checked_for_values_that_do_not_fit(open_bench: Open) -> None:
+    # The types of the expressions are known from the first span on, but not the values.
+    bench = open_bench(sql_parcels(values={"weight": "weight / 2"}, status="CHECKED"))
+    bench.seed(4)
+    assert [counted(bench.execute(seq, seq)) for seq in range(4)] == [
+        {"ADVANCED": 1},
+        {"FAILED": 1},
+        {"ADVANCED": 1},
+        {"FAILED": 1},
+    ]
+    assert bench.rows("weight", "status = 'CHECKED'") == [(0,), (1,)]
+
+
 def test_runs_that_others_moved_at_the_same_time_are_distinguished(open_bench: Open) -> None:
     bench = open_bench(sql_parcels())
     bench.seed(
