@@ -65,7 +65,7 @@ UNFIT: Mapping[str, tuple[pa.DataType, Form]] = {
     "amount": (pa.float64(), float),
     "text": (pa.int64(), len),
     "flag": (pa.int32(), int),
-    "at_utc": (pa.timestamp("us"), lambda value: value.replace(tzinfo=None)),
+    "at_utc": (pa.date32(), lambda value: value.date()),
 }
 NAMES = sorted(UNFIT)
 

@@ -56,11 +56,7 @@ def fit_date(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | N
 
 def fit_naive(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
     """Return how a value becomes a datetime without a time zone; None if that isn't possible."""
-    if source.id in _COARSE_TIMESTAMPS:
-        return castable(value, field_type, _beyond(value))
-    if source.id == "timestamp_ns":
-        return round_trip(source, field_type, value)
-    return _time_text(source, field_type, value, _NAIVE_TEXT)
+    return _point_in_time(source, field_type, value, _NAIVE_TEXT)
 
 
 def fit_utc(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -69,8 +65,8 @@ def fit_utc(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | No
         return castable(value, field_type, _beyond(value))
     if str(source) == "TIMESTAMPTZ_NS":
         return castable(value, field_type, f"epoch_ns({value}) % 1000 <> 0")
-    # A time without a zone may be one of any zone.
-    return _time_text(source, field_type, value, _UTC_TEXT)
+    # A source has UTC where it doesn't state a zone, as it has in text.
+    return _point_in_time(source, field_type, value, _UTC_TEXT)
 
 
 def fit_duration(source: DuckDBPyType, field_type: FieldType, value: str) -> Fit | None:
@@ -114,7 +110,13 @@ def _beyond(value: str) -> str:
     return f"{value} NOT BETWEEN '0001-01-01' AND '9999-12-31 23:59:59.999999'"
 
 
-def _time_text(source: DuckDBPyType, field_type: FieldType, value: str, pattern: str) -> Fit | None:
+def _point_in_time(
+    source: DuckDBPyType, field_type: FieldType, value: str, pattern: str
+) -> Fit | None:
+    if source.id in _COARSE_TIMESTAMPS:
+        return castable(value, field_type, _beyond(value))
+    if source.id == "timestamp_ns":
+        return round_trip(source, field_type, value)
     if source.id != "varchar":
         return None
     return castable(without_empty(value), field_type, no_match(value, pattern))

@@ -109,7 +109,8 @@ GAPS = dict.fromkeys(
 )  # fmt: skip
 # pandas doesn't distinguish NaN from None.
 PANDAS_GAPS = dict.fromkeys(("pandas objects", "pandas", "pandas frame", "frame of objects"))
-# The columns of a batch have times of UTC without their zone.
+# Sources have UTC where they state no zone. Of a step, only the columns in which a batch has its
+# times without their zone do.
 OF_BATCH = {"NumPy": NAIVE.replace(tzinfo=dt.UTC), "pandas": NAIVE.replace(tzinfo=dt.UTC)}
 
 CASES: dict[str, tuple[Any, Any, Sequence[Case]]] = {
@@ -206,7 +207,7 @@ CASES: dict[str, tuple[Any, Any, Sequence[Case]]] = {
         Case(NOON, NOON, sql="TIMESTAMPTZ '2024-01-02 12:00:00+00'"),
         refused(
             NAIVE,
-            csv=NAIVE.replace(tzinfo=dt.UTC),
+            tables=NAIVE.replace(tzinfo=dt.UTC),
             ways=OF_BATCH,
             sql="TIMESTAMP '2024-01-02 03:00:00'",
         ),
@@ -275,7 +276,11 @@ CASES: dict[str, tuple[Any, Any, Sequence[Case]]] = {
     ]),
     "list of UTC": (list[Instant], [], [
         Case([NOON], [NOON]),
-        refused([NAIVE], sql="[TIMESTAMP '2024-01-02 03:00:00']"),
+        refused(
+                [NAIVE],
+                tables=[NAIVE.replace(tzinfo=dt.UTC)],
+                sql="[TIMESTAMP '2024-01-02 03:00:00']",
+            ),
     ]),
     "list of members": (list[Colour], [], [
         Case([Colour.RED], [Colour.RED]),
