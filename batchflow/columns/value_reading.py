@@ -7,6 +7,8 @@ then split. Timestamps are converted by NumPy, because Arrow takes 1.5 µs for e
 from __future__ import annotations
 
 import datetime
+import functools
+import inspect
 import itertools
 import uuid
 from collections.abc import Callable, Iterable
@@ -187,9 +189,14 @@ def _structs(column: pa.Array, field_type: FieldType) -> Values:
     return list(map(_struct_maker(field_type), *parts))
 
 
+@functools.lru_cache
 def _struct_maker(field_type: FieldType) -> Callable[..., Any]:
     names = [name for name, _ in field_type.children]
     make = field_type.python
+    parameters = inspect.signature(make).parameters.values()
+    by_position = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    if [(name, by_position) for name in names] == [(each.name, each.kind) for each in parameters]:
+        return make
     return lambda *values: make(**dict(zip(names, values, strict=True)))
 
 

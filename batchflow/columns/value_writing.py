@@ -99,7 +99,7 @@ def _have_exact_types(values: Sequence[Any], field_type: FieldType) -> bool:
         require_room(values, empty)
         if not field_type.nullable:
             return are_all(values, empty)
-    return set(map(type, values)) <= _exact_types(field_type)
+    return set(map(type, values)) <= exact_types(field_type)
 
 
 def bounded(written: WrittenColumn, field_type: FieldType) -> WrittenColumn:
@@ -178,7 +178,8 @@ def _require_time_zone(value: Any, field_type: FieldType) -> None:
         raise UnfitError("a naive datetime instead of one with a time zone")
 
 
-def _exact_types(field_type: FieldType) -> frozenset[type]:
+def exact_types(field_type: FieldType) -> frozenset[type]:
+    """Return the classes whose instances can be written without a look at each."""
     exact = _EXACT.get(field_type.kind, ())
     none = (type(None),) if field_type.nullable else ()
     return frozenset((field_type.python, *exact, *none))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.columns.arrays import one_array
+from batchflow.columns.leaves import Leaves, leaves_of, write_leaves
 from batchflow.columns.nested import same, snapshot
 from batchflow.columns.value_reading import (
     MAY_BE_UNREADABLE,
@@ -39,6 +40,7 @@ class RowColumns:
     Attributes:
         values: The columns to read, by field: ``values[field][row]``.
         writes: The columns to assign to, by field.
+        nested: The nested columns among those that the step has read.
         touched: By row, the nested fields that the step read and may have changed in place. The
             entry of a row is removed when it is settled.
 
@@ -51,6 +53,7 @@ class RowColumns:
         self._fields = fields
         self._lock = threading.Lock()
         self.touched: dict[int, set[int]] = {}
+        self.nested: list[NestedColumn] = []
         self.values: list[Any] = [_Unread(self, place) for place in range(len(fields))]
         self.writes: list[Any] = [_Unwritten(self, place) for place in range(len(fields))]
 
@@ -81,9 +84,10 @@ class RowColumns:
         Returns:
             Whether `touch_object` was called for the row.
         """
-        places = self.touched.pop(row, set())
-        for place in places - {_OBJECT_ITSELF}:
-            self._settle_nested(place, row)
+        places = self.touched.pop(row, ())
+        for place in places:
+            if place != _OBJECT_ITSELF and self.values[place].settle(row):
+                self.writes[place] = self.values[place]
         return _OBJECT_ITSELF in places
 
     def take_over(self, row: int, left: object) -> None:
@@ -110,22 +114,20 @@ class RowColumns:
             return PartlyReadable([Unreadable(unread)] * self.num_rows)
         array = one_array(self._rows[field.name])
         if field.type.kind.nested:
-            return NestedColumn(array, field.type, place, self.touched)
+            self.nested.append(NestedColumn(array, field.type, place, self.touched))
+            return self.nested[-1]
         values = read_values(array, field.type)
         if field.type.kind in MAY_BE_UNREADABLE and Unreadable in set(map(type, values)):
             return PartlyReadable(values)
         return values
 
-    def _settle_nested(self, place: int, row: int) -> None:
-        column = self.load(place)
-        if isinstance(column, NestedColumn) and column.settle(row):
-            self.writes[place] = column
-
     def _take_over_nested(self, place: int, row: int, left: object) -> None:
         value = getattr(left, self._fields[place].name, MISSING)
-        if isinstance(self.load(place), NestedColumn):
-            self.values[place].put(row, value)
-            self._settle_nested(place, row)
+        column = self.load(place)
+        if isinstance(column, NestedColumn):
+            column.put(row, value)
+            if column.settle(row):
+                self.writes[place] = column
         else:
             self.writes[place][row] = snapshot(value, self._fields[place].type)
 
@@ -156,7 +158,12 @@ class SealedColumns:
 
 
 class NestedColumn:
-    """A column of lists, dicts or dataclasses; a block of them is created on first access."""
+    """A column of lists, dicts or dataclasses; a block of them is created on first access.
+
+    What a step leaves is compared by its leaves with what it got, which is what counts as
+    unchanged: a dataclass may change its values when it is created. A value without leaves is
+    compared with one that is created anew.
+    """
 
     def __init__(
         self, array: pa.Array, field_type: FieldType, place: int, touched: dict[int, set[int]]
@@ -166,57 +173,116 @@ class NestedColumn:
         self._place = place
         self._touched = touched
         self._lock = threading.Lock()
+        self._leaves = leaves_of(field_type)
         self._objects: dict[int, Any] = {}
-        self._blocks: dict[int, tuple[Values, Values]] = {}
-        self.changed: dict[int, Any] = {}
+        self._given: dict[int, Leaves | None] = {}
+        self._blocks: dict[int, Values] = {}
+        self._fresh_blocks: dict[int, Values] = {}
+        self._left: dict[int, Leaves] = {}
+        self._left_unusual: dict[int, Any] = {}
 
     def __getitem__(self, row: int) -> Any:
         """Return the value at `row`, the same object each time."""
-        if row not in self._objects:
-            self.put(row, self._fresh(row))
-        self._touched.setdefault(row, set()).add(self._place)
-        return self._objects[row]
+        value = self._objects.get(row, MISSING)
+        if value is MISSING and row not in self._objects:
+            value = self._block(row, self._blocks)
+            self._given[row] = self._leaves(value)
+            self._objects[row] = value
+        self._touch(row)
+        return value
 
     def __setitem__(self, row: int, value: Any) -> None:
         """Replace the value at `row`."""
         self.put(row, value)
-        self._touched.setdefault(row, set()).add(self._place)
+        self._touch(row)
+
+    @property
+    def changed(self) -> bool:
+        """Return whether the step has changed a value."""
+        return bool(self._left or self._left_unusual)
 
     def put(self, row: int, value: Any) -> None:
         """Replace the value at `row` without noting that the step may change it in place."""
         self._objects[row] = value
 
+    def forget(self, row: int) -> None:
+        """Drop the object of `row`, because no step can read it any more."""
+        self._objects.pop(row, None)
+        self._given.pop(row, None)
+
     def settle(self, row: int) -> bool:
         """Copy the value at `row` if it differs from what is stored; return whether it does."""
         value = self._objects[row]
-        if same(value, self._block(row)[1][row % _BLOCK_ROWS], self._type):
+        left = self._leaves(value)
+        if self._is_kept(row, value, left):
             return False
-        self.changed[row] = snapshot(value, self._type)
+        if left is None:
+            self._left_unusual[row] = snapshot(value, self._type)
+            self._left.pop(row, None)
+        else:
+            self._left[row] = left
+            self._left_unusual.pop(row, None)
         return True
 
     def written(self) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
         """Return the changed values, and a mask of their rows."""
-        rows = len(self._array)
-        mask = np.zeros(rows, dtype=np.bool_)
-        mask[list(self.changed)] = True
-        changed = write_values([self.changed[row] for row in sorted(self.changed)], self._type)
-        places = np.cumsum(mask) - 1
-        taken = changed.array.take(pa.array(places, mask=~mask))
-        changed_rows = np.flatnonzero(mask)
-        problems = {int(changed_rows[at]): found for at, found in changed.problems.items()}
-        return WrittenColumn(taken, problems), mask
+        # Another thread may still be executing the step.
+        left, unusual = dict(self._left), dict(self._left_unusual)
+        parts = [write_leaves(list(left.values()), self._type)] if left else []
+        if unusual:
+            parts.append(write_values(list(unusual.values()), self._type))
+        rows = np.array([*left, *unusual], np.int64)
+        found = (part.problems.items() for part in parts)
+        starts = (0, len(left)) if left else (0,)
+        problems = {
+            int(rows[start + at]): problem
+            for start, items in zip(starts, found, strict=False)
+            for at, problem in items
+        }
+        array = pa.concat_arrays([part.array for part in parts])
+        return self._in_order(WrittenColumn(array, problems), rows)
 
-    def _fresh(self, row: int) -> Any:
-        return self._block(row)[0][row % _BLOCK_ROWS]
+    def _in_order(
+        self, written: WrittenColumn, rows: npt.NDArray[np.int64]
+    ) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
+        places = np.full(len(self._array), -1)
+        places[rows] = np.arange(len(rows))
+        mask = places >= 0
+        if np.array_equal(rows, np.arange(len(self._array))):
+            return written, mask
+        array = written.array.take(pa.array(places, mask=~mask))
+        return WrittenColumn(array, written.problems), mask
 
-    def _block(self, row: int) -> tuple[Values, Values]:
-        """Return the values of the block of `row` twice: for the step, and to compare with."""
+    def _touch(self, row: int) -> None:
+        touched = self._touched.get(row)
+        if touched is None:
+            touched = self._touched.setdefault(row, set())
+        touched.add(self._place)
+
+    def _is_kept(self, row: int, value: Any, left: Leaves | None) -> bool:
+        if row not in self._given:
+            # The step assigned a value without reading the stored one.
+            self._given[row] = self._leaves(self._block(row, self._blocks))
+        given = self._given[row]
+        if left is None or given is None:
+            return same(value, self._block(row, self._fresh_blocks), self._type)
+        return given == left
+
+    def _block(self, row: int, blocks: dict[int, Values]) -> Any:
+        """Return the value at `row` of blocks of objects that are created when they are needed."""
         number = row // _BLOCK_ROWS
+        block = blocks.get(number)
+        if block is None:
+            block = self._next_block(number, blocks)
+        return block[row % _BLOCK_ROWS]
+
+    def _next_block(self, number: int, blocks: dict[int, Values]) -> Values:
         with self._lock:
-            if number not in self._blocks:
-                self._blocks = {at: b for at, b in self._blocks.items() if at == number - 1}
-                self._blocks[number] = (self._read(number), self._read(number))
-            return self._blocks[number]
+            if number not in blocks:
+                for at in set(blocks) - {number - 1}:
+                    del blocks[at]
+                blocks[number] = self._read(number)
+            return blocks[number]
 
     def _read(self, number: int) -> Values:
         block = self._array.slice(number * _BLOCK_ROWS, _BLOCK_ROWS)

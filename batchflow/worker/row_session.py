@@ -117,9 +117,16 @@ class RowSession:
 
     def settle(self, row: int, given: Any, left: Any) -> None:
         """Record what the step left on the run, beyond its assignments to fields of `given`."""
-        became_real = self.columns.settle(row)
-        if left is not given or became_real or self.row_step.view_type is None:
-            self._take_over(row, left)
+        is_view = left is given and self.row_step.view_type is not None
+        if not is_view or self.columns.settle(row):
+            self.take_over(row, given, left)
+        else:
+            self._seal(given)
+
+    def take_over(self, row: int, given: Any, left: Any) -> None:
+        """Record all fields of `left`, a plain object that the step left instead of a view."""
+        self._require_object(row, left)
+        self.columns.take_over(row, left)
         self._seal(given)
 
     def result(self) -> ChunkResult:
@@ -156,7 +163,7 @@ class RowSession:
         row = self.places.index(place)
         return [row] if answers[row] in (NOT_EXECUTED, UNDER_WAY) else []
 
-    def _take_over(self, row: int, left: Any) -> None:
+    def _require_object(self, row: int, left: Any) -> None:
         object_type = self.row_step.object_type
         if not isinstance(left, object_type):
             again = f", which was defined again; {RUN_AGAIN}"
@@ -166,7 +173,6 @@ class RowSession:
                 f"{again if is_redefined(type(left), object_type) else ''}."
             )
         self._require_only_fields(row, left)
-        self.columns.take_over(row, left)
 
     def _require_only_fields(self, row: int, left: Any) -> None:
         names = self.row_step.field_names

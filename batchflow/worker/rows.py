@@ -38,14 +38,14 @@ def _with_whole_objects(session: RowSession) -> None:
             break
 
 
-def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
+def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0915 - see below
     """Do the same as `_with_whole_objects`, with all calls for each run inlined.
 
     This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
     batchflow adds to the user's own function.
     """
     columns, sealed = session.columns, session.sealed
-    touched, answers = columns.touched, session.answers
+    touched, nested, answers = columns.touched, columns.nested, session.answers
     context, function = session.context, session.row_step.function
     new: Any = object.__new__
     view_type, control = session.row_step.view_type, session.control
@@ -60,6 +60,8 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
     attributes: dict[str, Any] = {}
     for row, place in enumerate(session.places):
         if references(run) != _ONLY_OURS:
+            if view is not None:
+                attributes[COLUMNS] = sealed
             run, view = new(Run), None
             run._context = context
             run._deadline = None
@@ -76,12 +78,15 @@ def _with_views(session: RowSession) -> None:  # noqa: PLR0915 - see below
         current[0] = place
         try:
             answer = function(run)
-            if touched or run.object is not view:
-                session.settle(row, view, run.object)
+            if run.object is not view or (touched and columns.settle(row)):
+                session.take_over(row, view, run.object)
                 view = None
             elif references(view) != _OURS_AND_THE_RUNS:
                 attributes[COLUMNS] = sealed
                 view = None
+            elif nested and references(run) == _ONLY_OURS:
+                for column in nested:
+                    column.forget(row)
             answers[row] = answer
         except BaseException as error:
             session.fail(row, view, error)

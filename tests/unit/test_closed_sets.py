@@ -32,6 +32,7 @@ SUBSETS = {
     "columns.value_writing._EXACT": "Any other kind is exact with the field's own class only.",
     "columns.value_writing._EMPTY": "Only text and bytes can be joined, and have a length limit.",
     "columns.value_writing._WRITERS": "Arrow converts the values of any other kind itself.",
+    "columns.leaves._WRITERS": "The values of any other kind are leaves.",
     "columns.array_writing._PLAIN_TIMES": "A batch reads other times as its field has them.",
     "columns.numpy_writing.TIME_UNITS": "Only times have a NumPy unit.",
     "columns.numpy_writing._NUMPY": "Any other pair is converted through Python values.",

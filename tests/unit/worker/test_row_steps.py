@@ -6,6 +6,7 @@ import enum
 import functools
 import gc
 import uuid
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,16 @@ class SlottedItem:
     name: str
     count: int = 0
     tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Part:
+    name: str
+
+
+@dataclass
+class Assembly:
+    parts: list[Part]
 
 
 @dataclass
@@ -415,3 +426,37 @@ def test_what_a_chunk_took_is_freed_without_the_garbage_collector(execute: Execu
         gc.garbage.clear()
         gc.enable()
     assert left == []
+
+
+def test_a_run_that_a_step_keeps_has_the_values_that_it_left(execute: Execute) -> None:
+    kept: list[Any] = []
+
+    def step(run: Any) -> Any:
+        run.object.tags.append(run.object.name)
+        run.object.count += 1
+        kept.append(run)
+        for earlier in kept[:-1]:
+            earlier.object.tags.append("late")
+            earlier.object.count = -1
+        return Status.DONE
+
+    done = execute(step, items(3))
+
+    assert done.change("tags") == [["n0"], ["n1"], ["n2"]]
+    assert done.change("count") == [1, 2, 3]
+    assert [run.object.tags for run in kept] == [["n0", "late", "late"], ["n1", "late"], ["n2"]]
+    assert [run.object.count for run in kept] == [-1, -1, 3]
+
+
+def test_the_nested_values_of_runs_are_freed_before_their_chunk_is_done(execute: Execute) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def step(run: Any) -> Any:
+        part = Part("new")
+        run.object.parts.append(part)
+        made.append(weakref.ref(part))
+        return Status.DONE if made[0]() is not None else Status.BAD
+
+    done = execute(step, [Assembly([]) for _ in range(2000)])
+
+    assert done.to[-1] == "BAD"
