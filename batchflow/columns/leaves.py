@@ -12,8 +12,8 @@ nested type that may be None is one that says which of its values aren't.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -153,20 +153,55 @@ class _Code:
         return f"value_{self._variables}"
 
 
-def write_leaves(values: Sequence[Leaves], field_type: FieldType) -> WrittenColumn:
-    """Convert the leaves of values to a column of ``field_type.arrow``.
+class LeafColumns:
+    """The leaves of many values of a type, one after the other.
 
-    Raises:
-        ColumnTooLargeError: The values are too large together.
+    They are appended to a few long lists. With lists for each value, the garbage collector would
+    visit all of them again and again.
     """
-    columns = (list(chain.from_iterable(column)) for column in zip(*values, strict=True))
-    try:
-        return _written(field_type, columns)
-    except ColumnTooLargeError:
-        if len(values) > 1:
-            raise
-        too_large = f"a value that {field_type.arrow} can't hold"
-        return WrittenColumn(pa.nulls(1, field_type.arrow), {0: too_large})
+
+    def __init__(self, field_type: FieldType) -> None:
+        self._type = field_type
+        self._lock = threading.Lock()
+        self._rows: list[int] = []
+        self._columns: Leaves = ()
+
+    def append(self, row: int, leaves: Leaves) -> None:
+        """Append the leaves of the value that a run was left with."""
+        with self._lock:
+            columns = self._columns = self._columns or tuple([] for _ in leaves)
+            lengths = list(map(len, columns))
+            try:
+                for column, more in zip(columns, leaves, strict=True):
+                    column.extend(more)
+                self._rows.append(row)
+            except BaseException:
+                # The run fails, maybe for lack of memory. The leaves of the others have to fit.
+                for column, length in zip(columns, lengths, strict=True):
+                    del column[length:]
+                raise
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        return len(self._rows)
+
+    def written(self) -> tuple[npt.NDArray[np.int64], WrittenColumn]:
+        """Return the rows of the values, and these as a column of the type's Arrow type.
+
+        Raises:
+            ColumnTooLargeError: The values are too large together.
+        """
+        with self._lock:
+            # Another thread may still be executing the step.
+            rows = np.array(self._rows, np.int64)
+            columns = [column.copy() for column in self._columns]
+        try:
+            return rows, _written(self._type, iter(columns))
+        except ColumnTooLargeError:
+            if len(rows) > 1:
+                raise
+            too_large = f"a value that {self._type.arrow} can't hold"
+            return rows, WrittenColumn(pa.nulls(1, self._type.arrow), {0: too_large})
 
 
 def _written(field_type: FieldType, columns: Iterator[list[Any]]) -> WrittenColumn:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.columns.arrays import one_array
-from batchflow.columns.leaves import Leaves, leaves_of, write_leaves
+from batchflow.columns.leaves import LeafColumns, Leaves, leaves_of
 from batchflow.columns.nested import same, snapshot
 from batchflow.columns.value_reading import (
     MAY_BE_UNREADABLE,
@@ -82,13 +82,16 @@ class RowColumns:
         """Keep the present values of the nested fields that the run at `row` read.
 
         Returns:
-            Whether `touch_object` was called for the row.
+            Whether `touch_object` was called for the row. Nothing is kept then, because the object
+            has to be taken over.
         """
         places = self.touched.pop(row, ())
+        if _OBJECT_ITSELF in places:
+            return True
         for place in places:
-            if place != _OBJECT_ITSELF and self.values[place].settle(row):
+            if self.values[place].settle(row):
                 self.writes[place] = self.values[place]
-        return _OBJECT_ITSELF in places
+        return False
 
     def take_over(self, row: int, left: object) -> None:
         """Keep all fields of `left`, the object of the run at `row` after the step."""
@@ -178,8 +181,8 @@ class NestedColumn:
         self._given: dict[int, Leaves | None] = {}
         self._blocks: dict[int, Values] = {}
         self._fresh_blocks: dict[int, Values] = {}
-        self._left: dict[int, Leaves] = {}
-        self._left_unusual: dict[int, Any] = {}
+        self._left = LeafColumns(field_type)
+        self._unusual: dict[int, Any] = {}
 
     def __getitem__(self, row: int) -> Any:
         """Return the value at `row`, the same object each time."""
@@ -199,7 +202,7 @@ class NestedColumn:
     @property
     def changed(self) -> bool:
         """Return whether the step has changed a value."""
-        return bool(self._left or self._left_unusual)
+        return bool(len(self._left) or self._unusual)
 
     def put(self, row: int, value: Any) -> None:
         """Replace the value at `row` without noting that the step may change it in place."""
@@ -217,41 +220,29 @@ class NestedColumn:
         if self._is_kept(row, value, left):
             return False
         if left is None:
-            self._left_unusual[row] = snapshot(value, self._type)
-            self._left.pop(row, None)
+            self._unusual[row] = snapshot(value, self._type)
         else:
-            self._left[row] = left
-            self._left_unusual.pop(row, None)
+            self._left.append(row, left)
         return True
 
     def written(self) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
         """Return the changed values, and a mask of their rows."""
         # Another thread may still be executing the step.
-        left, unusual = dict(self._left), dict(self._left_unusual)
-        parts = [write_leaves(list(left.values()), self._type)] if left else []
+        unusual = dict(self._unusual)
+        parts = [self._left.written()] if len(self._left) else []
         if unusual:
-            parts.append(write_values(list(unusual.values()), self._type))
-        rows = np.array([*left, *unusual], np.int64)
-        found = (part.problems.items() for part in parts)
-        starts = (0, len(left)) if left else (0,)
-        problems = {
-            int(rows[start + at]): problem
-            for start, items in zip(starts, found, strict=False)
-            for at, problem in items
-        }
-        array = pa.concat_arrays([part.array for part in parts])
-        return self._in_order(WrittenColumn(array, problems), rows)
-
-    def _in_order(
-        self, written: WrittenColumn, rows: npt.NDArray[np.int64]
-    ) -> tuple[WrittenColumn, npt.NDArray[np.bool_]]:
+            written = write_values(list(unusual.values()), self._type)
+            parts.append((np.array([*unusual], np.int64), written))
+        rows = np.concatenate([rows for rows, _ in parts])
         places = np.full(len(self._array), -1)
         places[rows] = np.arange(len(rows))
-        mask = places >= 0
-        if np.array_equal(rows, np.arange(len(self._array))):
-            return written, mask
-        array = written.array.take(pa.array(places, mask=~mask))
-        return WrittenColumn(array, written.problems), mask
+        array = pa.concat_arrays([part.array for _, part in parts])
+        if not np.array_equal(rows, np.arange(len(self._array))):
+            array = array.take(pa.array(places, mask=places < 0))
+        problems = {
+            int(rows[at]): problem for rows, part in parts for at, problem in part.problems.items()
+        }
+        return WrittenColumn(array, problems), places >= 0
 
     def _touch(self, row: int) -> None:
         touched = self._touched.get(row)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchflow.columns.leaves import leaves_of, write_leaves
-from batchflow.columns.value_writing import MISSING, write_values
+from batchflow.columns.leaves import LeafColumns, leaves_of
+from batchflow.columns.value_writing import MISSING, WrittenColumn, write_values
 from batchflow.definition import FieldType, fields_of
 from batchflow.definition.field_type import list_type
 from kit.colours import Colour
@@ -89,14 +89,22 @@ def columns(draw: st.DrawFn) -> tuple[FieldType, list[Any]]:
 @given(columns())
 def test_leaves_are_written_like_the_values(column: tuple[FieldType, list[Any]]) -> None:
     field_type, values = column
-    leaves = [taken(value, field_type) for value in values]
     expected = write_values(values, field_type)
 
-    written = write_leaves(leaves, field_type)
+    written = written_leaves(values, field_type)
 
     written.array.validate(full=True)
     assert written.array.equals(expected.array)
     assert written.problems == expected.problems == {}
+
+
+def written_leaves(values: list[Any], field_type: FieldType) -> WrittenColumn:
+    columns = LeafColumns(field_type)
+    for row, value in enumerate(values):
+        columns.append(row, taken(value, field_type))
+    rows, written = columns.written()
+    assert rows.tolist() == list(range(len(values)))
+    return written
 
 
 def taken(value: Any, field_type: FieldType) -> tuple[list[Any], ...]:
@@ -207,16 +215,35 @@ def test_values_that_are_nested_deeper_than_loops_may_be_have_no_leaves() -> Non
     assert leaves_of(field_type)(value) is None
 
 
+class Interrupting(list[str]):
+    def __iter__(self) -> Any:
+        yield "b"
+        raise KeyboardInterrupt
+
+
+def test_leaves_of_which_only_some_could_be_appended_leave_nothing() -> None:
+    columns = LeafColumns(TYPES["tags"])
+    columns.append(0, taken(["a"], TYPES["tags"]))
+    with pytest.raises(KeyboardInterrupt):
+        columns.append(1, ([2], Interrupting()))
+    columns.append(2, taken(["c", "d"], TYPES["tags"]))
+
+    rows, written = columns.written()
+
+    assert rows.tolist() == [0, 2]
+    assert written.array.to_pylist() == [["a"], ["c", "d"]]
+
+
 def test_unfit_leaves_are_problems_of_their_value() -> None:
     values = [["a"], ["b", "\ud800"], ["c"]]
     expected = write_values(values, TYPES["tags"])
 
-    written = write_leaves([taken(value, TYPES["tags"]) for value in values], TYPES["tags"])
+    written = written_leaves(values, TYPES["tags"])
 
     assert written.problems.keys() == {1}
     assert written.problems == expected.problems
     lines = [line(), line(notes={"\ud800": [1]}), line(parts=[Part("p", []), Part("\ud800", [])])]
     expected = write_values(lines, TYPES["line"])
-    written = write_leaves([taken(value, TYPES["line"]) for value in lines], TYPES["line"])
+    written = written_leaves(lines, TYPES["line"])
     assert written.problems.keys() == {1, 2}
     assert written.problems == expected.problems
