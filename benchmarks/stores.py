@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import orders
+import shipments
 from fresh_process import measure_in_fresh_process
 
 
@@ -19,12 +20,18 @@ class Stores:
         self._folder = folder
         self._numbers = count()
         self.source = cache(self._write_source)
+        self.nested_source = cache(self._write_nested_source)
         self.engine_store = cache(self._load_engine_store)
         self.finished_store = cache(self._finish_engine_store)
 
     def _write_source(self, runs: int) -> Path:
         path = self._folder / f"orders-{runs}.parquet"
         orders.write_orders(path, runs)
+        return path
+
+    def _write_nested_source(self, runs: int, scans: int) -> Path:
+        path = self._folder / f"shipments-{runs}-{scans}.parquet"
+        shipments.write_shipments(path, runs, scans)
         return path
 
     def _load_engine_store(self, runs: int) -> Path:
