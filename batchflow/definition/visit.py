@@ -50,10 +50,13 @@ class VisitMoves:
     Attributes:
         forward: The moves forward.
         back: The moves backward, and those that stay.
+        last: The codes of the statuses whose step ends the visit of the whole chunk, as its effect
+            is committed next. A further step for other runs could lose it.
     """
 
     forward: NDArray[np.bool_]
     back: NDArray[np.bool_]
+    last: frozenset[int]
 
     @classmethod
     def of(cls, steps: Mapping[int, Step], rank: NDArray[np.int64]) -> VisitMoves:
@@ -63,7 +66,8 @@ class VisitMoves:
             for to in {code, *step.to_codes} & steps.keys():
                 follows[code, to] = may_follow(step, steps[to])
         forward = rank[None, :] > rank[:, None]
-        return cls(follows & forward, follows & ~forward)
+        last = frozenset(code for code, step in steps.items() if commits_after(step))
+        return cls(follows & forward, follows & ~forward, last)
 
     def within_reach(self, code: int) -> frozenset[int]:
         """Return the codes of the steps that a visit which begins at a status may execute."""

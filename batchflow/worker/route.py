@@ -48,6 +48,7 @@ class Route:
         self._began = time.monotonic()
         self._types = {field.name: field.type for field in workflow.fields}
         visit = chunk.visit
+        self._last = moves.last
         self._onward = None
         if visit is not None and workflow.visits:
             self._onward = moves.forward | moves.back if visit.may_go_back else moves.forward.copy()
@@ -68,7 +69,7 @@ class Route:
         visit = self.chunk.visit
         if not visited.waiting or visit is None or self._seconds > visit.seconds:
             return None
-        if self._stopping():
+        if self._stopping() or any(leg.from_code in self._last for leg in visited.legs):
             return None
         return min((at for at, _ in visited.waiting), key=lambda at: int(self._workflow.rank[at]))
 

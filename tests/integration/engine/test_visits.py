@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import batchflow as bf
@@ -399,6 +400,48 @@ def test_the_late_results_of_all_steps_of_a_visit_are_refused(visits: bool, acti
     assert set(rows[5:]) == {("DONE", "FST", 4, None)}
     assert all(log[-1][1:3] == (at, action + ("d" if action == "pause" else "led")) for log in logs)
     assert report.refused == (15 if visits else 5)
+
+
+@BOTH
+@KINDS
+@pytest.mark.parametrize("option", [{"side_effects": True}, {"commit": "after"}])
+@pytest.mark.parametrize("charged_first", [True, False])
+def test_a_step_that_commits_after_itself_is_repeated_by_no_step_of_other_runs(
+    charged_first: bool, option: dict[str, Any], batch: bool, visits: bool, tmp_path: Path
+) -> None:
+    calls = Calls(tmp_path / "calls")
+    charged, reviewed = (Stage.SECOND, Stage.THIRD)[:: 1 if charged_first else -1]
+    workflow = bf.Workflow("parcels", Parcel, Stage, visits=visits)
+
+    def triage(given: Any) -> Any:
+        if batch:
+            return np.where(given["number"] % 2 == 0, charged.name, reviewed.name)
+        return charged if given.object.number % 2 == 0 else reviewed
+
+    def numbers_of(given: Any) -> list[int]:
+        return given["number"].tolist() if batch else [given.object.number]
+
+    def charge(given: Any) -> Stage:
+        calls.note(numbers_of(given))
+        return Stage.DONE
+
+    def review(given: Any) -> Stage:
+        if DEADLY in numbers_of(given):
+            os._exit(3)
+        return Stage.DONE
+
+    retry = bf.Retry(pause_after=1)
+    workflow.add_step(Stage.FIRST, triage, charged, reviewed, batch=batch)
+    workflow.add_step(charged, charge, Stage.DONE, batch=batch, **option)
+    workflow.add_step(reviewed, review, Stage.DONE, batch=batch, retry=retry)
+    with bf.Engine(":memory:", workflow, workers=1) as engine:
+        load(engine)
+        engine.run(wait_for_retries=True)
+        left = engine.runs("status <> 'DONE'").select("number").fetchall()
+
+    assert left == [(DEADLY,)]
+    counted = Counter(number for _, numbers in calls.all() for number in numbers)
+    assert counted == dict.fromkeys(range(0, RUNS, 2), 1)
 
 
 def commits(caplog: pytest.LogCaptureFixture) -> list[str]:
