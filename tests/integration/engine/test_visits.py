@@ -215,7 +215,8 @@ def test_a_drain_ends_at_its_time_between_two_steps(visits: bool) -> None:
     with bf.Engine(":memory:", workflow, workers=0) as engine:
         load(engine)
         report = engine.run(until=bf.SystemClock().now() + timedelta(seconds=0.2))
-        assert 0 < report.runs < 3 * RUNS
+        # On a busy machine the time may be over before the first step.
+        assert report.runs < 3 * RUNS
         engine.run()
         assert set(table(engine, "status, trail, version")) == {("DONE", "FST", 4)}
 
