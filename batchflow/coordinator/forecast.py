@@ -16,7 +16,7 @@ from batchflow.coordinator.remaining_time import (
     RemainingTime,
     expected_attempts,
     remaining_time,
-    trailing_wait_seconds,
+    trailing_wait,
 )
 from batchflow.definition import Outcome
 
@@ -119,10 +119,14 @@ class Forecast:
         if known is None or due is None or not tally.awaits_retries:
             return known
         waits = [
-            trailing_wait_seconds(workflow, counts[workflow.name], expected)
+            trailing_wait(workflow, counts[workflow.name], expected)
             for workflow, expected in zip(self._workflows, attempts, strict=True)
         ]
-        return known.at_least((due - at).total_seconds()).after(max(waits))
+        before = np.concatenate([wait.executions for wait in waits])
+        begins = remaining_time(before, self._in_store, first, last)
+        assert begins is not None, "a part of the executions is known if all are"
+        ends = begins.after(max(wait.seconds for wait in waits))
+        return known.at_least((due - at).total_seconds()).until_both(ends)
 
     def _progress(self, tally: Tally, at: datetime) -> Progress:
         first, last = self._samples[0], self._samples[-1]

@@ -46,6 +46,27 @@ class RemainingTime:
         """Return the estimate if so much time passes besides."""
         return RemainingTime(self.likely + seconds, self.least + seconds, self.most + seconds)
 
+    def until_both(self, other: RemainingTime) -> RemainingTime:
+        """Return the estimate for two things that happen at the same time."""
+        return RemainingTime(
+            max(self.likely, other.likely),
+            max(self.least, other.least),
+            max(self.most, other.most),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TrailingWait:
+    """The wait for retries at the end of a drain.
+
+    Attributes:
+        executions: The remaining executions of each step before that wait begins: shape (steps,).
+        seconds: How long it takes.
+    """
+
+    executions: NDArray[np.float64]
+    seconds: float
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -140,19 +161,25 @@ def _with_fewer_returns(
     return np.where(back, shares * fewer, shares)
 
 
-def trailing_wait_seconds(
+def trailing_wait(
     workflow: AnyWorkflow, counts: StatusCounts, attempts: NDArray[np.float64]
-) -> float:
-    """Return how long the drain waits for the retries of runs that will probably fail."""
+) -> TrailingWait:
+    """Return the wait for the retries of the runs that will probably fail.
+
+    Other work is done meanwhile, but the wait begins only after these runs have failed.
+    """
     codes = list(workflow.steps)
     # It isn't known whether attempts fail that no run has had yet.
     failures = attempts * _failure_rates(counts)[codes] * (counts.by_attempt[codes] > 0)
+    fails = failures >= 1.0
     numbers = np.arange(1, attempts.shape[1] + 1)
     waits = [
-        float(_longest_waits(step.options.retry, numbers)[failed >= 1.0].sum())
-        for step, failed in zip(workflow.steps.values(), failures, strict=True)
+        float(_longest_waits(step.options.retry, numbers)[failed].sum())
+        for step, failed in zip(workflow.steps.values(), fails, strict=True)
     ]
-    return max(waits, default=0.0)
+    # For each attempt, whether it or a later one fails.
+    before = np.logical_or.accumulate(fails[:, ::-1], axis=1)[:, ::-1]
+    return TrailingWait((attempts * before).sum(axis=1), max(waits, default=0.0))
 
 
 def _longest_waits(retry: Retry, attempts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -164,11 +191,18 @@ def _longest_waits(retry: Retry, attempts: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def _failure_rates(counts: StatusCounts) -> NDArray[np.float64]:
-    """Return which part of the runs fails and is tried again, by status and attempt."""
+    """Return which part of the runs fails and is tried again, by status and attempt.
+
+    A run that has failed fails again more often than another fails. How much more often isn't
+    known before the first retry, so until then it is taken to be halfway to always, in orders of
+    magnitude.
+    """
     executed = counts.by_attempt
     overall = counts.retried / np.maximum(counts.executed, 1)
+    has_retried = executed[:, 1:].any(axis=1)
+    expected = np.where(has_retried, overall, np.sqrt(overall))
     known = counts.retried_by_attempt / np.maximum(executed, 1)
-    rates: NDArray[np.float64] = np.clip(np.where(executed > 0, known, overall[:, None]), 0.0, 1.0)
+    rates: NDArray[np.float64] = np.clip(np.where(executed > 0, known, expected[:, None]), 0.0, 1.0)
     return rates
 
 
