@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import os
 import re
@@ -171,3 +172,57 @@ def test_a_call_without_grace_time_is_named_and_no_attempt(path: Path) -> None:
     assert len(found["report"].unfinished_calls) == 1
     assert found["errors"] == []
     assert found["hung"].attempt == 1
+
+
+class Way(enum.Enum):
+    FIRST = 1
+    SECOND = 2
+    DONE = 3
+
+
+def to_second(run: bf.Run[Thing, Way]) -> Way:
+    return Way.SECOND
+
+
+def hang_in_second(run: bf.Run[Thing, Way]) -> Way:
+    if run.object.number == HANGS:
+        begin_to_hang()
+        time.sleep(LONG)
+    return Way.DONE
+
+
+def hang_natively_in_second(run: bf.Run[Thing, Way]) -> Way:
+    if run.object.number == HANGS:
+        begin_to_hang()
+        re.match("(a|a)*b", "a" * 60)
+    return Way.DONE
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        (hang_in_second, "SECOND"),
+        # Its worker can't answer, so the result of the first step is lost with it.
+        (hang_natively_in_second, "FIRST"),
+    ],
+)
+def test_a_call_that_hangs_in_a_later_step_of_a_visit_is_named_and_an_attempt(
+    path: Path, second: Any, status: str
+) -> None:
+    workflow = bf.Workflow("things", Thing, Way)
+    workflow.add_step(Way.FIRST, to_second, Way.SECOND)
+    workflow.add_step(Way.SECOND, second, Way.DONE)
+    config = bf.EngineConfig(grace_seconds=0.05, seed=1)
+    with bf.Engine(path, workflow, workers=1, config=config) as engine:
+        engine.trigger_many([Thing(n) for n in range(RUNS)], foreign_id="number", at=Way.FIRST)
+        with stopped_when_it_hangs(engine):
+            report = engine.run()
+        errors = engine.sql("SELECT status, type, message, attempt FROM things.errors").fetchall()
+        hung = engine.get(str(HANGS))
+
+    [call] = report.unfinished_calls
+    assert (call.step, call.run_id) == (second.__name__, hung.run_id)
+    [(at, kind, message, attempt)] = errors
+    assert (at, kind, attempt) == (status, "StepAbandoned", 1)
+    assert second.__name__ in message
+    assert (hung.status.name, hung.attempt) == (status, 2)
