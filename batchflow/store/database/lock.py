@@ -30,6 +30,7 @@ HOLDER_BYTES = 65_536
 _OPEN_ALONE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOR_ONE_CALL: Final = "for_one_call"
 _PATIENCE_SECONDS: Final = 5.0
+_UNNAMED_SECONDS: Final = 1.0
 # Shorter than the gap between two calls of a client that makes one after the other.
 _RETRY_SECONDS: Final = 0.002
 
@@ -53,12 +54,12 @@ class StoreLock:
             DiskFullError, StoreError: The lock file can't be written.
         """
         path = _path_of(store_path)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        began = time.monotonic()
         while True:
             try:
                 lock = cls(store_path, _locked_descriptor(path, store_path))
             except StoreHeldError as error:
-                if not error.holder.get(_FOR_ONE_CALL) or time.monotonic() > deadline:
+                if time.monotonic() - began > _patience_seconds(error.holder):
                     raise
                 time.sleep(_RETRY_SECONDS)
             else:
@@ -99,6 +100,31 @@ class StoreLock:
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
+
+
+def _patience_seconds(holder: Mapping[str, Any]) -> float:
+    """Return how long to wait for a holder.
+
+    One that has just taken the lock hasn't written its name yet, so the file is empty, or names an
+    earlier one.
+    """
+    if holder.get(_FOR_ONE_CALL):
+        return _PATIENCE_SECONDS
+    return 0.0 if _is_running(holder) else _UNNAMED_SECONDS
+
+
+def _is_running(holder: Mapping[str, Any]) -> bool:
+    pid = holder.get("pid")
+    if not isinstance(pid, int) or holder.get("host") != socket.gethostname():
+        # On another host, that can't be found out.
+        return bool(holder)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _path_of(store_path: Path) -> Path:

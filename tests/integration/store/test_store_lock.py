@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -179,3 +182,25 @@ def test_a_forked_child_that_lives_on_does_not_hold_the_store(path: Path) -> Non
     os.close(writing)
     os.close(reading)
     os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}).encode()]
+)
+def test_a_holder_that_has_not_written_its_name_yet_is_waited_for(
+    path: Path, content: bytes
+) -> None:
+    lock = path.with_name(path.name + ".lock")
+    lock.write_bytes(content)
+    descriptor = os.open(lock, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def release() -> None:
+        time.sleep(0.2)
+        lock.unlink()
+        os.close(descriptor)
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    open_store(path).close()
+    thread.join()
