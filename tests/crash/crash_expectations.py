@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from crash_workflow import PAUSE_AFTER, STEPS, Stage, Thing, build
 import batchflow as bf
 from batchflow.testing import inline_engine
 
-# The signal that kills workers from outside. No run is chosen; any run may fail because of it.
-FROM_OUTSIDE = "SIGKILL"
+# The signal that kills workers from outside, and the cause if it kills their fork server. No run is
+# chosen; any run may fail because of it.
+FROM_OUTSIDE = re.compile("SIGKILL|the fork server, the process")
 COLUMNS = "number, status::VARCHAR, run_state::VARCHAR, looks, visits, total, label, tags"
 
 Ends = dict[int, tuple[Any, ...]]
@@ -84,7 +86,7 @@ def _strange_errors(engine: bf.Engine, aims: dict[int, Aim]) -> Iterator[str]:
             struck.add(number)
             if not aim.passing and attempt == PAUSE_AFTER and aim.error not in (reason or ""):
                 yield f"{aim} is paused because it {reason}"
-        elif FROM_OUTSIDE not in message:
+        elif not FROM_OUTSIDE.search(message):
             yield f"run {number} at {status} failed with {error} ({message}), and {aim} was aimed"
     missed = aims.keys() - struck - _failed_from_outside(engine).keys()
     if missed:
@@ -93,13 +95,13 @@ def _strange_errors(engine: bf.Engine, aims: dict[int, Aim]) -> Iterator[str]:
 
 def _is_of(aim: Aim, status: str, attempt: int, error: str, message: str) -> bool:
     expected = status == _stage_of(aim).name and error == aim.error
-    return expected and (attempt == 1 or not aim.passing) and FROM_OUTSIDE not in message
+    return expected and (attempt == 1 or not aim.passing) and not FROM_OUTSIDE.search(message)
 
 
 def _failed_from_outside(engine: bf.Engine) -> dict[int, int]:
     """Return how often each run failed because the driver killed its worker."""
     rows = engine.sql(
         "SELECT r.number, count(*) FROM things.errors AS e JOIN things.runs AS r USING (seq) "
-        f"WHERE contains(e.message, '{FROM_OUTSIDE}') GROUP BY ALL"
+        f"WHERE regexp_matches(e.message, '{FROM_OUTSIDE.pattern}') GROUP BY ALL"
     ).fetchall()
     return dict(rows)
