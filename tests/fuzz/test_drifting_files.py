@@ -29,7 +29,10 @@ def _exact_float(value: int) -> float:
 
 
 def _half(value: float) -> float:
-    return value if math.isnan(value) else _same(float(np.float32(value)), value)
+    if math.isnan(value):
+        return value
+    with np.errstate(over="ignore"):
+        return _same(float(np.float32(value)), value)
 
 
 def _whole(value: Decimal) -> int:
