@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
-from batchflow.definition.visit import VisitMoves
 
 if TYPE_CHECKING:
     from batchflow.chunk.chunk import Chunk
@@ -91,7 +90,7 @@ def _leg_problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> I
         return
     if chunk.visit is None:
         yield "it has further steps, although the chunk has none"
-    moves = VisitMoves.of(workflow.steps, workflow.rank)
+    moves = workflow.visit_moves
     may_continue = moves.forward | moves.back
     at = np.where(KEEPS_CHANGES[result.outcomes], result.to_codes, NO_DESTINATION)
     before = np.full(chunk.num_rows, chunk.from_code)

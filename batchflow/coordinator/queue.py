@@ -16,7 +16,6 @@ from batchflow.coordinator.deferral import Deferral
 from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
-from batchflow.definition.visit import VisitMoves
 from batchflow.store.runs.claimable import longest_wait_seconds
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ class RunQueue:
         self._longest_wait = timedelta(seconds=longest) + _RETRY_SLACK
         self._has_step = np.zeros(len(workflow.statuses), np.bool_)
         self._has_step[list(workflow.steps)] = True
-        moves = VisitMoves.of(workflow.steps, workflow.rank)
-        self._within_reach = {code: moves.within_reach(code) for code in workflow.steps}
+        reach = workflow.visit_moves.within_reach
+        self._within_reach = {code: reach(code) for code in workflow.steps}
 
     def refresh(self, now: datetime) -> None:
         """Count the waiting runs in the store, and find out when the next retry is due."""

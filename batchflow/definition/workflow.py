@@ -21,6 +21,7 @@ from batchflow.definition.options import (
 from batchflow.definition.status_set import StatusSet, StatusT, described
 from batchflow.definition.statuses_given import with_statuses
 from batchflow.definition.step import Step, StepKind
+from batchflow.definition.visit import VisitMoves
 from batchflow.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         self._problems = list(workflow_problems(options))
         self._steps: dict[int, Step] = {}
         self._graph: StatusGraph | None = None
+        self._visit_moves: VisitMoves | None = None
         self._checked = False
 
     def __repr__(self) -> str:
@@ -144,6 +146,13 @@ class Workflow(Generic[ObjectT, StatusT]):
     def rank(self) -> NDArray[np.int64]:
         """Return the rank of each status by code; an edge to a lower rank leads backward."""
         return self.graph.rank
+
+    @property
+    def visit_moves(self) -> VisitMoves:
+        """Return the moves after which a visit may continue with the next step."""
+        if self._visit_moves is None:
+            self._visit_moves = VisitMoves.of(self._steps, self.rank)
+        return self._visit_moves
 
     def code_of(self, status: StatusT | str) -> int:
         """Return the code of a status, or of the status with that name.
@@ -338,6 +347,7 @@ class Workflow(Generic[ObjectT, StatusT]):
                 f"{described(step.from_status)}. Only one step can."
             )
         self._graph = None
+        self._visit_moves = None
 
     def _graph_problems(self) -> Iterator[str]:
         if not self._steps:

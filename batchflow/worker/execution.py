@@ -11,7 +11,6 @@ import numpy as np
 from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.size_limits import ColumnTooLargeError
-from batchflow.definition.visit import VisitMoves
 from batchflow.definition.workflow import Workflow
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
@@ -66,7 +65,6 @@ class Execution:
         self._threads = Threads()
         self._resources = Resources(self._loop, log_values=log_values)
         self._steps: dict[tuple[str, int], RowStep | BatchStep] = {}
-        self._moves: dict[str, VisitMoves] = {}
         self._under_way: tuple[_Leg, RowSession | BatchSession] | None = None
 
     def execute(self, chunk: Chunk) -> ChunkResult:
@@ -144,9 +142,7 @@ class Execution:
 
     def _route(self, chunk: Chunk) -> Route:
         workflow = self._workflows[chunk.workflow]
-        if workflow.name not in self._moves:
-            self._moves[workflow.name] = VisitMoves.of(workflow.steps, workflow.rank)
-        return Route(workflow, chunk, self._moves[workflow.name], self._control.stopping)
+        return Route(workflow, chunk, self._control.stopping)
 
     def _call(self, prepared: RowStep | BatchStep, chunk: Chunk) -> CurrentCall:
         # Asynchronous and threaded steps are called for several runs at a time.

@@ -18,7 +18,6 @@ from batchflow.columns.intervals import with_durations
 from batchflow.definition.field_type import FieldType
 from batchflow.definition.outcome import KEEPS_CHANGES
 from batchflow.definition.step import Step
-from batchflow.definition.visit import VisitMoves
 from batchflow.definition.workflow import Workflow
 from batchflow.worker.visited import Mask, Visited, VisitedRuns
 
@@ -31,7 +30,6 @@ class Route:
     Args:
         workflow: The chunk's workflow.
         chunk: The chunk, with the columns of all steps of the visit.
-        moves: The moves after which a visit of this workflow may continue.
         stopping: Returns whether the engine is stopping.
     """
 
@@ -39,7 +37,6 @@ class Route:
         self,
         workflow: Workflow[Any, Any],
         chunk: Chunk,
-        moves: VisitMoves,
         stopping: Callable[[], bool],
     ) -> None:
         self.chunk = chunk
@@ -48,6 +45,7 @@ class Route:
         self._began = time.monotonic()
         self._types = {field.name: field.type for field in workflow.fields}
         visit = chunk.visit
+        moves = workflow.visit_moves
         self._last = moves.last
         self._onward = None
         if visit is not None and workflow.visits:

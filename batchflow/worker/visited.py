@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -102,15 +102,15 @@ class Visited:
         first: The result of the chunk's own step; None before it.
         legs: The results of the further steps.
         waiting: The runs that continue, with the code of the status at which they are.
-        ended: The runs that don't, and kept changes.
-        tables: The failures and reasons of the further steps.
+        ended: The runs that don't.
+        tables: The failures and reasons of each step, with the places of their runs in the chunk.
     """
 
     first: ChunkResult | None = None
     legs: tuple[Leg, ...] = ()
     waiting: tuple[tuple[int, VisitedRuns], ...] = ()
     ended: tuple[VisitedRuns, ...] = ()
-    tables: tuple[tuple[pa.Table, pa.Table], ...] = field(default=())
+    tables: tuple[tuple[pa.Table, pa.Table], ...] = ()
 
     def take(self, code: int) -> tuple[VisitedRuns, Visited]:
         """Return the runs that continue at a status, and the visit without them."""

@@ -387,7 +387,7 @@ def test_a_status_that_a_run_only_passed_through_was_reached(visits: bool) -> No
 def test_the_late_results_of_all_steps_of_a_visit_are_refused(visits: bool, action: str) -> None:
     def second(run: bf.Run[Parcel, Stage]) -> Stage:
         if run.object.number == 0:
-            getattr(engine, action)("number < 5", reason="as told")
+            getattr(engine, action)("number < 5", reason="not wanted")
         return walk(run)
 
     with inline_engine(parcels(walk, second, walk, visits=visits)) as engine:
@@ -397,7 +397,7 @@ def test_the_late_results_of_all_steps_of_a_visit_are_refused(visits: bool, acti
         logs = [log_of(engine, number) for number in range(5)]
 
     at, trail, version = ("FIRST", "", 2) if visits else ("SECOND", "F", 3)
-    assert set(rows[:5]) == {(at, trail, version, "as told")}
+    assert set(rows[:5]) == {(at, trail, version, "not wanted")}
     assert set(rows[5:]) == {("DONE", "FST", 4, None)}
     assert all(log[-1][1:3] == (at, action + ("d" if action == "pause" else "led")) for log in logs)
     assert report.refused == (15 if visits else 5)
