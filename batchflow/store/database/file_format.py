@@ -17,7 +17,7 @@ from batchflow.errors import StoreFormatError
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 
 CREATE_HEADER: Final = """
 CREATE SCHEMA batchflow;
@@ -34,7 +34,8 @@ CREATE TABLE batchflow.operations(
 CREATE TABLE batchflow.loads(
     load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, given VARCHAR,
     path VARCHAR, bytes BIGINT, modified_at TIMESTAMPTZ, sha256 VARCHAR, rows BIGINT,
-    inserted BIGINT, updated BIGINT, skipped BIGINT, rejected BIGINT
+    inserted BIGINT, updated BIGINT, skipped BIGINT, rejected BIGINT, first_seq BIGINT,
+    last_seq BIGINT
 );
 CREATE TABLE batchflow.rejected(
     load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, source VARCHAR, source_row BIGINT,
@@ -43,11 +44,32 @@ CREATE TABLE batchflow.rejected(
 CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT);
 """
 
+CREATE_COSTS: Final = """
+CREATE TABLE batchflow.commits(
+    committed_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, step VARCHAR, runs BIGINT,
+    failed BIGINT, chunks BIGINT, step_seconds DOUBLE, queue_seconds DOUBLE, commit_seconds DOUBLE
+);
+CREATE TABLE batchflow.chunks(
+    committed_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, step VARCHAR, chunk BIGINT,
+    worker VARCHAR, first_seq BIGINT, last_seq BIGINT, runs BIGINT, seconds DOUBLE
+);
+CREATE TABLE batchflow.slow_runs(
+    committed_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, step VARCHAR, seq BIGINT,
+    seconds DOUBLE, worker VARCHAR
+);
+"""
+CREATE_CAUSES: Final = """
+CREATE TABLE batchflow.causes(
+    cause VARCHAR, description VARCHAR, type VARCHAR, message VARCHAR, function VARCHAR,
+    file VARCHAR, line INTEGER, source VARCHAR, chain VARCHAR[], first_seen TIMESTAMPTZ
+);
+"""
+
 
 def create_header(root: Cursor, now: datetime) -> None:
     """Write the header of a new store."""
     root.begin()
-    root.execute(CREATE_HEADER)
+    root.execute(CREATE_HEADER + CREATE_COSTS + CREATE_CAUSES)
     header = [FORMAT_VERSION, __version__, now]
     root.execute("INSERT INTO batchflow.store VALUES (?, ?, ?, NULL)", header)
     root.commit()

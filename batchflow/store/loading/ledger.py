@@ -30,6 +30,7 @@ _COLUMNS: Final = {
     "modified_at": _TIME,
     "sha256": pa.string(),
     **dict.fromkeys(("rows", "inserted", "updated", "skipped", "rejected"), pa.int64()),
+    **dict.fromkeys(("first_seq", "last_seq"), pa.int64()),
 }
 
 
@@ -161,11 +162,12 @@ class Ledger:
             rejected=rejected,
             changed_since=self._changed_since(file),
         )
+        seqs = (report.first_seq, report.last_seq) if report.loaded else (None, None)
         self._entries.append(
             (
                 *(load_id, self._now, self._workflow, report.status, file.given, file.path),
                 *(file.size, file.modified_at, file.digest, entry.rows),
-                *(entry.inserted, entry.updated, entry.skipped, entry.rejected),
+                *(entry.inserted, entry.updated, entry.skipped, entry.rejected, *seqs),
             )
         )
         return entry

@@ -234,10 +234,13 @@ def _insert_files(
     counts = np.bincount(group.numbers, minlength=len(group.files))
     entries: list[FileReport] = []
     filled: list[FilledColumns] = []
+    first_seq = report.first_seq
     for number in numbers:
         file = group.files[number]
         file.require_unchanged()
-        own = replace(report, loaded=int(counts[number]))
+        loaded = int(counts[number])
+        own = replace(report, loaded=loaded, first_seq=first_seq, last_seq=first_seq + loaded - 1)
+        first_seq += loaded
         entries.append(ledger.enter(ledger.next_id(), file, own))
         filled.extend(replace(load, file=file).filled)
     return replace(report, files=tuple(entries), filled=tuple(filled))

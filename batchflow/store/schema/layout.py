@@ -211,6 +211,10 @@ class Layout:
             Column("attempt", "INTEGER"),
             *(Column(name, "VARCHAR") for name in texts),
             Column("committed_at", "TIMESTAMPTZ"),
+            Column("cause", "VARCHAR"),
+            Column("worker", "VARCHAR"),
+            Column("chunk", "BIGINT"),
+            Column("seconds", "DOUBLE"),
         )
 
     def create_statements(self) -> tuple[str, ...]:

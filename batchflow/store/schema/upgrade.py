@@ -133,9 +133,51 @@ def _move_reasons(cursor: Cursor, workflow: str) -> None:
     )
 
 
+def add_place_of_errors(cursor: Cursor) -> None:
+    """Add the cause, the worker, the chunk and the seconds of each error."""
+    columns = ("cause VARCHAR", "worker VARCHAR", "chunk BIGINT", "seconds DOUBLE")
+    for (workflow,) in cursor.execute("SELECT name FROM batchflow.workflows").fetchall():
+        for column in columns:
+            cursor.execute(f"ALTER TABLE {quote(workflow)}.errors ADD COLUMN {column}")
+
+
+def add_costs(cursor: Cursor) -> None:
+    """Add the tables of commits, of the chunks in them, and of the slowest runs."""
+    cursor.execute(
+        "CREATE TABLE batchflow.commits(committed_at TIMESTAMPTZ, workflow VARCHAR, "
+        "status VARCHAR, step VARCHAR, runs BIGINT, failed BIGINT, chunks BIGINT, "
+        "step_seconds DOUBLE, queue_seconds DOUBLE, commit_seconds DOUBLE)"
+    )
+    cursor.execute(
+        "CREATE TABLE batchflow.chunks(committed_at TIMESTAMPTZ, workflow VARCHAR, "
+        "status VARCHAR, step VARCHAR, chunk BIGINT, worker VARCHAR, first_seq BIGINT, "
+        "last_seq BIGINT, runs BIGINT, seconds DOUBLE)"
+    )
+    cursor.execute(
+        "CREATE TABLE batchflow.slow_runs(committed_at TIMESTAMPTZ, workflow VARCHAR, "
+        "status VARCHAR, step VARCHAR, seq BIGINT, seconds DOUBLE, worker VARCHAR)"
+    )
+
+
+def add_causes(cursor: Cursor) -> None:
+    """Add the table of the causes of errors."""
+    cursor.execute(
+        "CREATE TABLE batchflow.causes(cause VARCHAR, description VARCHAR, type VARCHAR, "
+        "message VARCHAR, function VARCHAR, file VARCHAR, line INTEGER, source VARCHAR, "
+        "chain VARCHAR[], first_seen TIMESTAMPTZ)"
+    )
+
+
+def add_seqs_of_loads(cursor: Cursor) -> None:
+    """Add the first and the last run that a file started; NULL for files loaded before."""
+    for column in ("first_seq", "last_seq"):
+        cursor.execute(f"ALTER TABLE batchflow.loads ADD COLUMN {column} BIGINT")
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
     3: (add_loads, split_transitions, add_log_path),
+    4: (add_place_of_errors, add_costs, add_causes, add_seqs_of_loads),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 

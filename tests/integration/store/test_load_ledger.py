@@ -68,6 +68,8 @@ def test_the_ledger_has_each_file_with_its_counts(
         (3, "*.csv", str(folder / "c.csv"), 3, 1, 0, 0, 2),
     ]
     file = os.stat(folder / "a.csv")
+    seqs = [(row["first_seq"], row["last_seq"]) for row in found]
+    assert seqs == [(0, 1), (None, None), (2, 2)]
     assert (found[0]["bytes"], found[0]["status"]) == (file.st_size, "CREATED")
     assert found[0]["modified_at"].timestamp() == pytest.approx(file.st_mtime, abs=1e-5)
 

@@ -19,7 +19,8 @@ from batchflow.errors import ConflictError, InvalidRowsError, SourceError
 from batchflow.store.loading import load_files
 
 LEDGER = (
-    "SELECT load_id, parse_filename(path) AS name, rows, inserted, updated, skipped, rejected "
+    "SELECT load_id, parse_filename(path) AS name, rows, inserted, updated, skipped, rejected, "
+    "first_seq, last_seq "
     "FROM batchflow.loads ORDER BY load_id"
 )
 REJECTED = (
