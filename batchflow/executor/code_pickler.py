@@ -72,8 +72,10 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is CodeType:
             self._files.add(obj.co_filename)
-        reduced = _as_new(obj)
-        return super().reducer_override(obj) if reduced is None else reduced
+            make, arguments = self.dispatch_table[CodeType](obj)
+            return _code_of_file, (obj.co_filename, make, arguments)
+        reduced = _as_new(obj) or super().reducer_override(obj)
+        return _with_full_name(obj, reduced) if isinstance(obj, type) else reduced
 
 
 def _lines_in_memory(name: str) -> list[str]:
@@ -103,6 +105,20 @@ _MADE_ANEW: Final[dict[type, Callable[[], Any]]] = {
     type(threading.RLock()): threading.RLock,
     threading.local: threading.local,
 }
+
+
+def _with_full_name(cls: type, reduced: Any) -> Any:
+    """Let a class that crosses by value keep the name that errors show; cloudpickle shortens it."""
+    match reduced:
+        case [make, arguments, [members, slots], *others]:
+            named = {**members, "__qualname__": cls.__qualname__}
+            return make, arguments, (named, slots), *others
+    return reduced
+
+
+def _code_of_file(name: str, make: Callable[..., CodeType], arguments: Any) -> CodeType:
+    """Make code that has the name of its file, which tracebacks show and cloudpickle leaves out."""
+    return make(*arguments).replace(co_filename=name)
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from batchflow.definition.retry import Retry
 from batchflow.executor.code_pickler import dumped
 from batchflow.worker.code_loading import unpickled_workflows
+from batchflow.worker.failure import Failure, FailureRecorder
 
 
 def sent(code: object) -> Any:
@@ -88,3 +90,34 @@ def test_the_source_of_a_notebooks_cell_comes_with_its_code(script: types.Module
         assert linecache.getline(name, 2) == lines[1]
     finally:
         linecache.cache.pop(name, None)
+
+
+def failure(step: Any) -> Failure:
+    """Return the record of what a step raises."""
+    try:
+        step()
+    except Exception as error:
+        return FailureRecorder(Retry()).record(error)
+    raise AssertionError("It raises nothing.")
+
+
+def test_a_failure_of_a_function_within_a_function_is_recorded_as_where_it_was_written() -> None:
+    class Refused(Exception):
+        """Is raised by the step's helper."""
+
+    def helper() -> None:
+        raise Refused("no")
+
+    def step() -> None:
+        [helper() for _ in range(1)]
+
+    here = failure(step)
+    assert failure(sent(step)) == here
+    assert here.type.endswith("<locals>.Refused")
+    assert f'File "{__file__}"' in here.traceback
+    assert 'raise Refused("no")' in here.traceback
+
+
+def test_a_class_keeps_its_whole_name(script: types.ModuleType) -> None:
+    nested = defined(script, "class Outer:\n    class Inner:\n        pass\n", "Outer").Inner
+    assert sent(nested).__qualname__ == "Outer.Inner"
