@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Calls are cheap and processes expensive, so this many calls are allowed to save crashes.
-_CALLS_PER_BIT = 4
+# A crash costs as much as so many calls of a step that takes no time by itself.
+_CALLS_PER_CRASH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,14 @@ class Search:
     crashes: int
 
     @classmethod
-    def among(cls, rows: int) -> Search:
-        """Return a search with the fewest crashes for which four calls for each bit are enough."""
-        most = max(rows if rows < _CALLS_PER_BIT else 0, int(_CALLS_PER_BIT * math.log2(rows or 1)))
+    def among(cls, rows: int, calls_per_crash: int = _CALLS_PER_CRASH) -> Search:
+        """Return the cheapest search on average, if a crash costs as much as so many calls."""
+
+        def cost(crashes: int) -> float:
+            return calls_among(rows, crashes) / 2 + crashes * calls_per_crash
+
         crashes = 1
-        while rows > 1 and calls_among(rows, crashes) > most:
+        while rows > 1 and cost(crashes + 1) < cost(crashes):
             crashes += 1
         return cls(rows, crashes)
 
@@ -48,8 +51,15 @@ class Search:
         return Search.among(stop - start)
 
     def after(self, rows: int) -> Search:
-        """Return the search after `rows` runs that crashed no worker."""
-        return Search(max(0, self.rows - rows), self.crashes)
+        """Return the search after the `rows` runs that a worker got through in its time.
+
+        That time is about what a crash costs, so these calls show how many of them it is worth.
+        """
+        left = max(0, self.rows - rows)
+        if not left:
+            return Search(0, self.crashes)
+        calls = sum(1 for _, stop in self.parts(self.rows) if stop <= rows)
+        return Search.among(left, min(_CALLS_PER_CRASH, max(1, calls)))
 
     def parts(self, rows: int) -> Iterator[tuple[int, int]]:
         """Yield the parts of a chunk of `rows` runs: the first row, and the row after the last."""

@@ -131,7 +131,19 @@ class Drain:
         self._tally.workers = max(1, workers)
 
     def _commit(self) -> None:
-        self._results.begin_write(in_store=not self._stopping)
+        if not self._gather_seconds:
+            self._results.begin_write(in_store=not self._stopping)
+
+    @property
+    def _gather_seconds(self) -> float:
+        """How long results may wait for more: not if a worker has nothing to do meanwhile.
+
+        While runs are isolated, most results are small.
+        """
+        busy = self._flight.occupies(self._executor.workers)
+        if not busy or not self._flight.has_suspects or self._stop.requested:
+            return 0.0
+        return self._results.gather_seconds
 
     def _submit(self) -> None:
         if self._stopping:
@@ -155,7 +167,9 @@ class Drain:
         return self._intake.next_chunk(self._clock.now(), demand)
 
     def _collect(self) -> None:
-        for chunk, result in self._flight.collect(self._patience_seconds()):
+        waits = self._patience_seconds(), self._gather_seconds or None
+        patience = min((wait for wait in waits if wait is not None), default=None)
+        for chunk, result in self._flight.collect(patience):
             self._results.add(chunk, result)
 
     def _next(self) -> _Next:

@@ -45,6 +45,11 @@ class ChunksInFlight:
         return len(self._shared) >= max(1, workers)
 
     @property
+    def has_suspects(self) -> bool:
+        """Whether an isolated worker has a chunk."""
+        return len(self._shared) < len(self._chunks)
+
+    @property
     def has_long(self) -> bool:
         """Whether a chunk of the shared workers may take so long that none should wait for it."""
         return any(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from batchflow.coordinator.calls import UnfinishedCall, log_abandoned
 from batchflow.coordinator.committer import Committer
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("batchflow")
 
+# A commit costs some 10 ms, so that many small ones in a second would take all of it.
+_GATHER_SECONDS: Final = 0.1
+
 
 class Results:
     """Gathers results, writes them on a thread of its own, and counts what was stored.
@@ -44,6 +48,7 @@ class Results:
         self._listeners = context.listeners
         self._intake, self._tally = intake, tally
         self._gathered: list[SettledChunk] = []
+        self._gathered_since = 0.0
         self._committer: Committer[WrittenResults | WrittenSpan] = Committer(context.executor.wake)
         self._stop = context.stop
         self._in_store: StoreSpan | None = None
@@ -70,9 +75,17 @@ class Results:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
         self._intake.give_back(chunk, settled.returned)
         if settled.has_commit:
+            self._gathered_since = self._gathered_since if self._gathered else time.monotonic()
             self._gathered.append(settled)
         else:
             self._complete(settled)
+
+    @property
+    def gather_seconds(self) -> float:
+        """How much longer the results may wait for more of them, while these are small."""
+        if not self._gathered or self.writing:
+            return 0.0
+        return max(0.0, self._gathered_since + _GATHER_SECONDS - time.monotonic())
 
     def begin_write(self, *, in_store: bool) -> None:
         """Begin the next write, of all gathered results, unless one is under way.

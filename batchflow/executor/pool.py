@@ -39,6 +39,8 @@ log = logging.getLogger("batchflow")
 
 # One chunk is under way and one waits in the worker's socket, so the worker never idles.
 _CHUNKS_PER_WORKER = 2
+# A single run needs a new worker, beside those that were used.
+_ISOLATED_PER_WORKER = 2
 _FAILED_STARTS_ALLOWED = 3
 # The errors of limits on open files and memory.
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -48,7 +50,7 @@ _LOOK_SECONDS = 0.5
 
 
 class WorkerPool:
-    """Executes chunks in ``workers`` processes, and suspect ones in as many others at most."""
+    """Executes chunks in ``workers`` processes, and as many suspect ones in others at most."""
 
     def __init__(self, context: ExecutorContext, workers: int) -> None:
         self.workers = workers
@@ -121,7 +123,7 @@ class WorkerPool:
     def submit(self, chunk: Chunk, *, suspect: bool = False) -> None:
         """Give the chunk to the worker with the most free slots."""
         if suspect:
-            worker = self._idle_isolated()
+            worker = self._isolated_for(chunk)
         else:
             self.start()
             worker = max(self._shared, key=lambda worker: worker.slots)
@@ -191,12 +193,19 @@ class WorkerPool:
     def _all(self) -> list[WorkerProcess]:
         return self._shared + self._isolated
 
-    def _idle_isolated(self) -> WorkerProcess:
-        idle = next((worker for worker in self._isolated if worker.idle), None)
-        if idle is None:
-            idle = self._started(1)
-            self._isolated.append(idle)
-        return idle
+    def _isolated_for(self, chunk: Chunk) -> WorkerProcess:
+        """Return an idle isolated worker: a new one for a single run, if there is room for one.
+
+        The end of a worker proves that the run ended it only if no call was before.
+        """
+        idle = [worker for worker in self._isolated if worker.idle]
+        may_start = not idle or len(self._isolated) < _ISOLATED_PER_WORKER * self.workers
+        if chunk.rows.num_rows == 1:
+            idle = [worker for worker in idle if not (worker.used and may_start)]
+        if not idle:
+            idle = [self._started(1)]
+            self._isolated += idle
+        return idle[0]
 
     def _started(self, capacity: int) -> WorkerProcess:
         try:

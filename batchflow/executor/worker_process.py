@@ -68,14 +68,19 @@ class WorkerEnd:
 
 
 class WorkerProcess:
-    """A started worker; it executes its chunks in the order in which it was given them."""
+    """A started worker; it executes its chunks in the order in which it was given them.
+
+    Attributes:
+        ready: Whether it has loaded the workflows.
+        used: Whether it has executed a chunk.
+    """
 
     def __init__(
         self, fork_server: ForkServer, setup: bytes, capacity: int, *, log_values: bool = False
     ) -> None:
         """Have it forked; it takes chunks at once and executes them when it is ready."""
         self.ready = False
-        self._used = False
+        self.used = False
         self._capacity = capacity
         self._given: dict[int, tuple[Chunk, float | None]] = {}
         self._overdue_since: float | None = None
@@ -166,7 +171,7 @@ class WorkerProcess:
     def take_result(self) -> None:
         """Record that it has sent the result that is due."""
         del self._given[next(iter(self._given))]
-        self._used = True
+        self.used = True
 
     def send_log_levels(self, levels: LogLevels) -> None:
         """Let it make the log records that the loggers of this process take."""
@@ -279,7 +284,7 @@ class WorkerProcess:
             rows=self._rows_within(chunk_id) if knows_rows else None,
             error_type="StepTimeout" if self._overdue_since is not None else "WorkerDied",
             cause=cause,
-            used=self._used,
+            used=self.used,
             from_code=self._page.code if chunk_id == blamed == self._page.executing else None,
         )
 

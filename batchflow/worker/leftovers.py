@@ -43,12 +43,24 @@ def _children() -> Iterator[tuple[int, int]]:
     if sys.platform != "linux":
         return
     me = os.getpid()
-    for entry in filter(str.isdigit, os.listdir("/proc")):
+    for pid in _listed_children(me):
         try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
+            with open(f"/proc/{pid}/stat", "rb") as file:
                 # The name in parentheses may contain anything.
                 state, parent, _, session, *_ = file.read().rpartition(b")")[2].split()
         except (OSError, ValueError):
             continue
         if int(parent) == me and state != b"Z":
-            yield int(entry), int(session)
+            yield int(pid), int(session)
+
+
+def _listed_children(parent: int) -> list[str]:
+    """Return the children of a process, or all processes if the kernel has no list of them."""
+    children: list[str] = []
+    try:
+        for thread in os.listdir(f"/proc/{parent}/task"):
+            with open(f"/proc/{parent}/task/{thread}/children") as file:
+                children += file.read().split()
+    except OSError:
+        return list(filter(str.isdigit, os.listdir("/proc")))
+    return children

@@ -147,6 +147,21 @@ def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(
     assert lost.rows == blamed
 
 
+def test_a_single_suspect_run_gets_a_worker_that_executed_nothing_before(pools: Any) -> None:
+    def step(run: Any) -> Stage:
+        if run.object.number == 13:
+            os._exit(7)
+        return Stage.DONE
+
+    pool = pools(step)
+    for numbers in ([11, 12], [13]):
+        pool.submit(chunk_of(numbers), suspect=True)
+        done = next_done(pool)
+
+    assert isinstance(done, LostChunk)
+    assert not done.used
+
+
 def test_a_batch_that_is_called_in_parts_has_the_same_results_as_the_whole(pools: Any) -> None:
     def step(batch: Any) -> Any:
         batch.skip(batch["number"] == 13)

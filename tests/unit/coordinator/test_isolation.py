@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchflow.chunk.search import Search
+from batchflow.chunk.search import Search, calls_among
 from batchflow.coordinator.isolation import Isolated, isolate
 from batchflow.executor import LostChunk
 from kit.effort import examples
@@ -122,8 +122,19 @@ def test_one_culprit_is_found_in_few_calls_and_fewer_ends_of_a_worker(
     assert sorted(seen) == list(range(count))
     # The last end proves that it needs no run before it.
     assert ends - 1 <= Search.among(count).crashes <= 1 + math.log2(count) / 4
-    # At most four for each bit, plus the runs around it: in parts that double, and at once.
-    assert calls <= 5 * math.log2(count) + 9
+    # As many as the plan allows, plus the runs around it: in parts that double, and at once.
+    planned = calls_among(count, Search.among(count).crashes)
+    assert calls <= planned + math.log2(count) + 9
+
+
+@pytest.mark.parametrize("count", [2, 16, 128, 512, 4_096, 65_536])
+def test_a_search_takes_fewer_calls_if_they_turn_out_to_be_slow(count: int) -> None:
+    fast = Search.among(count)
+    after_one_call = next(fast.parts(count))[1]
+    slow = fast.after(after_one_call)
+
+    assert slow.rows == count - after_one_call
+    assert calls_among(slow.rows, slow.crashes) <= 2 + 2 * math.log2(count)
 
 
 @examples(100)
