@@ -25,7 +25,7 @@ from batchflow.cli.commands.questions import (
 )
 from batchflow.cli.commands.rejected import rejected
 from batchflow.cli.commands.run import run
-from batchflow.cli.commands.run_control import cancel, edit, pause, resume
+from batchflow.cli.commands.run_control import cancel, edit, pause, resume, retry
 from batchflow.cli.commands.runs import runs
 from batchflow.cli.commands.show import show
 from batchflow.cli.commands.sql import sql
@@ -46,7 +46,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
     "Look": (status, counts, runs, show, errors, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages),
-    "Control": (pause, resume, cancel, edit, stop),
+    "Control": (pause, resume, cancel, retry, edit, stop),
     "Maintain": (prune, completion),
 }
 

@@ -16,6 +16,8 @@ from batchflow.coordinator.stop import Stop
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pyarrow as pa
+
     from batchflow.clock import Clock
     from batchflow.coordinator.config import CoordinatorConfig
     from batchflow.coordinator.drain_options import DrainOptions
@@ -80,6 +82,11 @@ class Coordinator:
     def changed(self, workflow: str) -> None:
         """Notify the coordinator that some runs changed; callable from any thread."""
         self._inbox.add_changed(workflow)
+        self._executor.wake()
+
+    def put_back(self, workflow: str, completed: pa.Table) -> None:
+        """Notify the coordinator that some runs were put back; callable from any thread."""
+        self._inbox.add_put_back(workflow, completed)
         self._executor.wake()
 
     def _request_stop(self) -> None:

@@ -217,8 +217,8 @@ class Drain:
         return True
 
     def _recount(self) -> None:
-        # The store's counts include the changes that the notices are about.
-        self._inbox.clear()
+        # First, because the store's counts include the changes that the notices are about.
+        self._inbox.deliver(self._intake.queues)
         self._results.committed = False
         self._intake.refresh(self._clock.now())
 

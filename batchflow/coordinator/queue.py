@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batchflow import crash_point
 from batchflow.coordinator.backlog import Backlog, Span
@@ -58,6 +59,7 @@ class RunQueue:
         self.due_at: datetime | None = None
         self.status_counts = StatusCounts(workflow)
         self._outdated = False
+        self._began: datetime | None = None
         self._store = store
         self._backlog = Backlog(len(workflow.statuses))
         self._skipped = Deferral()
@@ -73,6 +75,7 @@ class RunQueue:
 
     def refresh(self, now: datetime) -> None:
         """Count the waiting runs in the store, and find out when the next retry is due."""
+        self._began = self._began or now
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
         self.status_counts.replace_waiting(self._backlog.waiting, counted)
@@ -92,6 +95,13 @@ class RunQueue:
     def record_change(self) -> None:
         """Record that others changed runs."""
         self._outdated = True
+
+    def record_put_back(self, completed: pa.Table) -> None:
+        """Record that runs were put back, some of which may have been completed in this drain."""
+        self._outdated = True
+        if self._began is not None:
+            here = completed.filter(pc.greater_equal(completed["updated_at"], self._began))
+            self.status_counts.reopen(here["status"].to_numpy())
 
     def record_load(self, code: int, first_seq: int, last_seq: int) -> None:
         """Record new runs."""
@@ -117,7 +127,7 @@ class RunQueue:
         self._backlog.claim(span)
         rows = self._without_deferred(span, self._select(span, step, now))
         if rows.num_rows:
-            self._store.claimed.add(self.workflow.name, span, rows["#seq"])
+            self._store.claimed.add(self.workflow.name, span, rows)
             return Claim(self.workflow, step, span, rows)
         self._backlog.release(span)
         return None

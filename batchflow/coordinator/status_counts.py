@@ -70,6 +70,10 @@ class StatusCounts:
         """Add new runs."""
         self.runs[code] += runs
 
+    def reopen(self, codes: NDArray[np.uint8]) -> None:
+        """Take back runs that had reached a terminal status, given by its code for each run."""
+        self.runs -= np.bincount(codes, minlength=len(self.runs))
+
     def remove(self, code: int, runs: int) -> None:
         """Remove runs that no step is executed for any more in this drain."""
         self.runs[code] -= runs

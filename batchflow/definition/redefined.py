@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
 RUN_AGAIN: Final = "run the code that defines the workflow again, then open the engine again"
@@ -12,6 +13,13 @@ def is_another(found: type, expected: type) -> bool:
     return found is not expected and (
         found.__name__ != expected.__name__ or is_redefined(found, expected)
     )
+
+
+def known_status(status: enum.Enum | str, expected: type) -> enum.Enum | str:
+    """Return the name of a member of another enum, such as where a description has made its own."""
+    if isinstance(status, enum.Enum) and not isinstance(status, expected):
+        return status if is_another(type(status), expected) else status.name
+    return status
 
 
 def is_redefined(found: type, expected: type) -> bool:

@@ -37,7 +37,7 @@ class RunState(NamedEnum, enum.IntEnum):
 
     @property
     def finished(self) -> bool:
-        """Return whether no step will ever move the run again."""
+        """Return whether no step will move the run again, unless it is retried."""
         match self:
             case RunState.INITIATED | RunState.RUNNING | RunState.PAUSED:
                 return False
@@ -84,8 +84,9 @@ _CHANGES: Final[Mapping[RunState, tuple[RunState, ...]]] = {
     ),
     RunState.RUNNING: (RunState.COMPLETED, RunState.PAUSED, RunState.CANCELLED),
     RunState.PAUSED: (RunState.RUNNING, RunState.CANCELLED),
-    RunState.CANCELLED: (RunState.REQUESTED_DATA_DELETED,),
-    RunState.COMPLETED: (RunState.REQUESTED_DATA_DELETED,),
+    # Only `retry` puts finished runs back.
+    RunState.CANCELLED: (RunState.RUNNING, RunState.REQUESTED_DATA_DELETED),
+    RunState.COMPLETED: (RunState.RUNNING, RunState.REQUESTED_DATA_DELETED),
     RunState.REQUESTED_DATA_DELETED: (RunState.DATA_DELETED,),
     # Erasing may be requested again, because a later write may have brought data back.
     RunState.DATA_DELETED: (RunState.REQUESTED_DATA_DELETED,),

@@ -15,7 +15,7 @@ from batchflow.engine.report import Report
 from batchflow.engine.reporting import Reporting
 from batchflow.engine.signals import StopOnSignals
 from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedError
-from batchflow.store import RunsAdded, RunsChanged, RunsRemoved
+from batchflow.store import RunsAdded, RunsChanged, RunsPutBack, RunsRemoved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,6 +156,8 @@ class Drains:
                 )
             case RunsChanged():
                 self._coordinator.changed(change.workflow)
+            case RunsPutBack():
+                self._coordinator.put_back(change.workflow, change.completed)
             case RunsRemoved():
                 # Finished runs are in no backlog.
                 pass

@@ -31,6 +31,7 @@ from batchflow.operation.requests import (
     Prune,
     RequestStop,
     Resume,
+    RetryRuns,
     SkipOrError,
     Trigger,
     TriggerMany,
@@ -219,6 +220,50 @@ class Operations(ABC):
                 where=where,
                 params=bound_values(params),
                 set=set,
+                run_ids=run_ids_of(run_ids),
+                reason=reason_text(reason),
+                workflow=workflow_name(workflow),
+                dry_run=dry_run,
+            )
+        )
+
+    def retry(
+        self,
+        where: str | None = None,
+        params: Params = None,
+        *,
+        at: enum.Enum | str | None = None,
+        run_ids: Sequence[UUID | str] | None = None,
+        reason: str = "retried by hand",
+        workflow: AnyWorkflow | str | None = None,
+        dry_run: bool = False,
+    ) -> ControlReport:
+        """Put runs back that are paused, wait for a retry, were cancelled or are completed.
+
+        They continue at their status, or at another one, on their first attempt and due at once.
+        Each stays the same run, with its id, its history and its object. These runs are refused,
+        and counted in `ControlReport.refusals`: those that a step is executing or that wait for
+        their first attempt, those that would be at a status without a step, those whose object was
+        erased, and finished ones whose foreign id has another unfinished run. Of several finished
+        runs with a foreign id, the latest is put back.
+
+        Args:
+            where: The predicate that chooses runs.
+            params: The values of the predicate's parameters.
+            at: The status where they continue, which has a step. Default: None, their own.
+            run_ids: The ids of the runs, instead of ``where``.
+            reason: Why, for the log.
+            workflow: The workflow; may be left out where there is only one.
+            dry_run: Count the runs and change nothing.
+
+        Raises:
+            DefinitionError: The workflow has no such status.
+        """
+        return self.perform(
+            RetryRuns(
+                where=where,
+                params=bound_values(params),
+                at=at,
                 run_ids=run_ids_of(run_ids),
                 reason=reason_text(reason),
                 workflow=workflow_name(workflow),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from batchflow.picture import html_table
 from batchflow.short_form import counted
@@ -15,12 +16,15 @@ class ControlReport:
     Attributes:
         action: What was done to them, like ``"paused"``.
         changed: The number of runs that were changed.
-        refused: The number of runs that were chosen and whose run state doesn't allow it.
+        refused: The number of runs that were chosen and that don't allow it.
+        refusals: These runs by why they don't, the most frequent first: their run state, like
+            ``"COMPLETED"``, or another condition, like ``"being executed"``.
     """
 
     action: str
     changed: int
     refused: int
+    refusals: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def moved(self) -> int:
@@ -28,11 +32,18 @@ class ControlReport:
         return self.changed
 
     def __str__(self) -> str:
-        refused = f", {counted(self.refused, 'run')} refused" if self.refused else ""
+        refused = f", {self.refused_in_words()}" if self.refused else ""
         return f"{counted(self.changed, 'run')} {self.action}{refused}"
+
+    def refused_in_words(self, would_be: str = "") -> str:
+        """Return how many runs were, or would be, refused, and why."""
+        reasons = ", ".join(f"{runs:,} {why}" for why, runs in self.refusals.items())
+        why = f" ({reasons})" if reasons else ""
+        return f"{counted(self.refused, 'run')} {would_be}refused{why}"
 
     def _repr_html_(self) -> str:
         rows = [(self.action, f"{self.changed:,}"), ("refused", f"{self.refused:,}")]
+        rows += [(f"… {why}", f"{runs:,}") for why, runs in self.refusals.items()]
         return html_table(("", "runs"), rows, numbers={1})
 
 

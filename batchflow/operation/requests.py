@@ -111,6 +111,18 @@ class Edit(ControlRuns, name="edit", result=ControlReport):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetryRuns(ControlRuns, name="retry", result=ControlReport):
+    """Put runs back that failed, were stopped or have finished."""
+
+    at: enum.Enum | str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        options.require_status(self.at)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prune(Request[PruneReport], name="prune", result=PruneReport):
     """Remove finished runs."""
 

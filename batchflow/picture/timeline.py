@@ -36,6 +36,8 @@ _MARKS: Final = {
     "failed": f'<path d="M0 -6.5l6.5 11.5h-13z" fill="{_AMBER}"/>',
     "paused": f'<path d="M-2.5 -5v10M2.5 -5v10" stroke="{_BLUE}" stroke-width="3"/>',
     "resumed": f'<path d="M-4 -5.5l9 5.5l-9 5.5z" fill="{_BLUE}"/>',
+    "retried": f'<path d="M-4 3A5 5 0 1 0 -5 -1M-4 7v-4h4" fill="none" stroke="{_BLUE}" '
+    'stroke-width="1.6"/>',
     "edited": f'<path d="M-5 5l1.5 -4l6 -6l2.5 2.5l-6 6z" fill="{_BLUE}"/>',
     "cancelled": f'<path d="M-4.5 -4.5l9 9M-4.5 4.5l9 -9" fill="none" {_INK}/>',
 }

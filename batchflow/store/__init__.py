@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchflow.store.changes import RunsAdded, RunsChanged, RunsRemoved, StoreChange
+from batchflow.store.changes import RunsAdded, RunsChanged, RunsPutBack, RunsRemoved, StoreChange
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.stored_run import StoredRun
@@ -18,6 +18,7 @@ __all__ = [
     "Relation",
     "RunsAdded",
     "RunsChanged",
+    "RunsPutBack",
     "RunsRemoved",
     "SqlStepResult",
     "StepCommit",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,23 @@ class RunsChanged:
 
 
 @dataclass(frozen=True)
+class RunsPutBack:
+    """Runs of a workflow were retried.
+
+    Attributes:
+        workflow: Its name.
+        completed: The ``status`` (uint8, its code) and ``updated_at`` of those that were completed.
+    """
+
+    workflow: str
+    completed: pa.Table
+
+
+@dataclass(frozen=True)
 class RunsRemoved:
     """Finished runs of a workflow were removed."""
 
     workflow: str
 
 
-StoreChange: TypeAlias = RunsAdded | RunsChanged | RunsRemoved
+StoreChange: TypeAlias = RunsAdded | RunsChanged | RunsPutBack | RunsRemoved

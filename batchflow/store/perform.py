@@ -19,11 +19,12 @@ from batchflow.operation.requests import (
     Prune,
     RequestStop,
     Resume,
+    RetryRuns,
     Trigger,
     TriggerMany,
 )
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
-from batchflow.store.changes import RunsAdded, RunsChanged, RunsRemoved, StoreChange
+from batchflow.store.changes import RunsAdded, RunsChanged, RunsPutBack, RunsRemoved, StoreChange
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.ctrl_c import CtrlC
 from batchflow.store.database.thread_work import ThreadWork
@@ -42,6 +43,7 @@ from batchflow.store.runs.control import (
 )
 from batchflow.store.runs.edit import edit_runs
 from batchflow.store.runs.prune import prune
+from batchflow.store.runs.retry import retry_runs
 from batchflow.store.schema.layout import Layout
 from batchflow.store.schema.tables import Tables
 
@@ -152,6 +154,15 @@ def _edit(store: OpenStore, request: Edit, now: datetime) -> ControlReport:
     return report
 
 
+def _retry(store: OpenStore, request: RetryRuns, now: datetime) -> ControlReport:
+    layout = store.layouts[chosen_workflow(store.layouts, _workflow_of(store, request))]
+    forget = store.triggers[layout.name].forget_unfinished
+    report, completed = retry_runs(store.connection, layout, request, store.claimed, forget, now)
+    if not request.dry_run:
+        store.report(RunsPutBack(layout.name, completed))
+    return report
+
+
 def _prune(store: OpenStore, request: Prune, now: datetime) -> PruneReport:
     names = list(store.tables)
     if request.workflow is not None or request.where is not None:
@@ -177,6 +188,7 @@ _HOW: Final[Mapping[type[Request[Any]], _How]] = {
     Resume: partial(_control, resume_change),
     Cancel: partial(_control, cancel_change),
     Edit: _edit,
+    RetryRuns: _retry,
     Prune: _prune,
     RequestStop: _request_stop,
 }

@@ -24,7 +24,13 @@ def states_and_reasons(on_own_store: Command, where: str) -> list[tuple[str, str
 def test_runs_are_paused_resumed_and_cancelled_without_their_code(on_own_store: Command) -> None:
     chosen = ["--where", "weight < 0", "--json"]
     result = document(on_own_store("pause", *chosen, "--reason", "the scale is broken"))
-    assert result == {"operation": "pause", "dry_run": False, "changed": 1, "refused": 1}
+    assert result == {
+        "operation": "pause",
+        "dry_run": False,
+        "changed": 1,
+        "refused": 1,
+        "refusals": {"PAUSED": 1},
+    }
     assert sorted(states_and_reasons(on_own_store, "weight = -1")) == [
         ("PAUSED", "the scale is broken")
     ]
@@ -38,6 +44,23 @@ def test_runs_are_paused_resumed_and_cancelled_without_their_code(on_own_store: 
     assert (
         states_and_reasons(on_own_store, "weight < 0") == [("CANCELLED", "cancelled by hand")] * 2
     )
+
+
+def test_finished_runs_are_retried_without_their_code(on_own_store: Command) -> None:
+    finished = ["--where", "status = 'SENT' AND weight < 3"]
+    planned = document(on_own_store("retry", *finished, "--at", "NEW", "--dry-run", "--json"))
+    changed = planned.pop("changed")
+    assert changed > 0
+    assert planned == {"operation": "retry", "dry_run": True, "refused": 0, "refusals": {}}
+    given = ["--at", "NEW", "--reason", "a better scale"]
+    assert on_own_store("retry", *finished, *given).stdout == (
+        f"{changed} runs retried, 0 runs refused.\n"
+    )
+    again = on_own_store("retry", "--where", "status = 'NEW' AND weight BETWEEN 1 AND 2")
+    assert again.stdout == (f"0 runs retried, {changed} runs refused ({changed} in progress).\n")
+    nowhere = on_own_store("retry", *finished, "--at", "SENT")
+    assert nowhere.returncode == 3
+    assert "no step at SENT" in nowhere.stderr
 
 
 def test_each_operation_is_recorded_as_a_transition(on_own_store: Command) -> None:

@@ -133,7 +133,7 @@ def _check(engine: bf.Engine, recorded: Recorded, events: Events) -> None:
 
 
 class _Work:
-    """Runs the engine, while another thread loads, pauses, resumes and cancels."""
+    """Runs the engine, while another thread loads, and changes runs."""
 
     def __init__(
         self, engine: bf.Engine, task: Task, chance: random.Random, events: Events
@@ -170,7 +170,8 @@ class _Work:
 
     @property
     def _operations(self) -> list[Callable[[], None]]:
-        return [self._load, self._load, self._pause, self._resume, self._cancel]
+        changes = [self._pause, self._resume, self._cancel, self._retry, self._edit]
+        return [self._load, self._load, *changes]
 
     def _load(self) -> None:
         if self._missing:
@@ -189,6 +190,14 @@ class _Work:
     def _cancel(self) -> None:
         number = self._chance.choice(sorted(self._task.cancelled))
         self._record(self._engine.cancel(f"number = {number}"))
+
+    def _retry(self) -> None:
+        chosen = f"number % 7 = {self._chance.randrange(7)}"
+        self._record(self._engine.retry(f"{chosen} AND (attempt > 1 OR reason = '{BY_HAND}')"))
+
+    def _edit(self) -> None:
+        where = f"number % 13 = {self._chance.randrange(13)}"
+        self._record(self._engine.edit(where, set={"total": "total"}))
 
     def _record(self, report: bf.ControlReport) -> None:
         self._events.write("changed", report.changed)

@@ -52,6 +52,9 @@ with bf.Engine(path, things, workers=0) as engine:
     engine.trigger_many([Thing(number) for number in range({RUNS})], foreign_id="number")
     engine.pause("number = 0")
     engine.resume("number = 0")
+    engine.cancel("number = 1")
+    engine.retry("number = 1")
+    engine.edit("number = 1", set={{"number": "number + {RUNS}"}})
     engine.run()
     engine.prune(timedelta(0))
 """
@@ -96,14 +99,35 @@ def test_the_process_dies_at_the_point(tmp_path: Path, point: str) -> None:
     assert left_behind(tmp_path, point) == LEFT[point]
 
 
-# The prune's commit is the last one, after a load, a pause, a resume and two steps.
-@pytest.mark.parametrize(("point", "nth"), [("within_prune", 1), ("at_commit", 6)])
+# The prune's commit is the last one, after a load, five operations and two steps.
+@pytest.mark.parametrize(("point", "nth"), [("within_prune", 1), ("at_commit", 9)])
 def test_a_prune_that_is_killed_has_removed_nothing(tmp_path: Path, point: str, nth: int) -> None:
     assert left_behind(tmp_path, point, nth=nth) == {"DONE": RUNS}
     with duckdb.connect(tmp_path / "store.duckdb") as connection:
-        # Each was moved by two steps, and one was paused and resumed.
+        # Each was moved by two steps, and two were changed by five operations.
         transitions = connection.sql("SELECT count(*) FROM things.transitions").fetchall()
-        assert transitions == [(2 * RUNS + 2,)]
+        assert transitions == [(2 * RUNS + 5,)]
+
+
+# The operations after the pause, the resume and the cancellation, and the commits after the load's.
+@pytest.mark.parametrize(
+    ("point", "nth", "left"),
+    [
+        ("within_control", 4, (1, "CANCELLED", 2)),
+        ("at_commit", 5, (1, "CANCELLED", 2)),
+        ("within_control", 5, (1, "RUNNING", 3)),
+        ("at_commit", 6, (1, "RUNNING", 3)),
+    ],
+)
+def test_a_retry_or_an_edit_that_is_killed_has_changed_nothing(
+    tmp_path: Path, point: str, nth: int, left: tuple[int, str, int]
+) -> None:
+    assert left_behind(tmp_path, point, nth=nth) == {"NEW": RUNS}
+    with duckdb.connect(tmp_path / "store.duckdb") as connection:
+        query = "SELECT number, run_state::VARCHAR, version FROM things.runs WHERE seq = 1"
+        assert connection.sql(query).fetchall() == [left]
+        log = "SELECT max(version) FROM things.transitions WHERE seq = 1"
+        assert connection.sql(log).fetchall() == [(left[2],)]
 
 
 def test_the_process_dies_at_the_nth_time(tmp_path: Path) -> None:

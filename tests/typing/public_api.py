@@ -6,7 +6,7 @@ import enum
 import io
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -251,6 +251,8 @@ def hold(engine: bf.Engine, run_id: UUID) -> None:
     assert_type(engine.pause("total > ?", [1], reason="why", workflow=orders), bf.ControlReport)
     assert_type(engine.resume(run_ids=[run_id]).changed, int)
     assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
+    assert_type(engine.retry("total > ?", [1], at=OrderStatus.SENT, reason="why"), bf.ControlReport)
+    assert_type(engine.retry(run_ids=[run_id], dry_run=True).refusals, Mapping[str, int])
 
 
 def prune(engine: bf.Engine) -> None:

@@ -1,4 +1,4 @@
-"""``batchflow pause``, ``resume``, ``cancel`` and ``edit``."""
+"""``batchflow pause``, ``resume``, ``cancel``, ``retry`` and ``edit``."""
 
 from __future__ import annotations
 
@@ -140,14 +140,42 @@ def cancel(target: Target | None, **options: Any) -> None:
     """Cancel unfinished runs for good, at the status they have.
 
     Choose runs with --where or --run-id. Finished runs are refused: they don't change. If a step is
-    being executed for a run, its result is dropped. A cancelled run can't be resumed; its foreign
-    id can be loaded again. FILE:WORKFLOW names the workflow like --workflow; you need neither if
-    the store has only one.
+    being executed for a run, its result is dropped. A cancelled run can't be resumed, only retried;
+    its foreign id can be loaded again. FILE:WORKFLOW names the workflow like --workflow; you need
+    neither if the store has only one.
 
     Prints how many runs were cancelled and how many were refused. Exits with 3, and changes
     nothing, if the predicate is invalid or a run doesn't exist.
     """
     _control("cancel", target, RunControlOptions(**options))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  batchflow retry --store orders.duckdb --where "status = 'PAYMENT_FAILED'" --at VALIDATED
+  batchflow retry --store orders.duckdb --where "run_state = 'PAUSED'" --reason fixed --dry-run
+"""
+)
+@_run_control_options
+@click.option(
+    "--at",
+    metavar="STATUS",
+    help="The status where the runs continue.  [default: the one they have]",
+)
+def retry(target: Target | None, at: str | None, **options: Any) -> None:
+    """Put runs back that are paused, wait for a retry, were cancelled or are completed.
+
+    Choose runs with --where or --run-id. They continue as on their first attempt, and stay the same
+    runs. Runs in progress are refused, and so are those at a status without a step, those whose
+    object was erased, and finished ones whose foreign id has another unfinished run: they don't
+    change. A running engine executes retried runs; otherwise the next "batchflow run" does.
+    FILE:WORKFLOW names the workflow like --workflow; you need neither if the store has only one.
+
+    Prints how many runs were retried, and how many were refused and why. Exits with 3, and changes
+    nothing, if the predicate or the status is invalid or a run doesn't exist.
+    """
+    _control("retry", target, RunControlOptions(**options), at=at)
 
 
 @click.command(
@@ -213,8 +241,9 @@ def _target_name(target: Target, options: RunControlOptions) -> str:
 def _write_report(operation: str, report: ControlReport, options: RunControlOptions) -> None:
     if options.as_json:
         counts = {"changed": report.changed, "refused": report.refused}
-        write_document({"operation": operation, "dry_run": options.dry_run, **counts})
+        about = {"operation": operation, "dry_run": options.dry_run}
+        write_document({**about, **counts, "refusals": dict(report.refusals)})
         return
     would_be = "would be " if options.dry_run else ""
     changed = f"{counted(report.changed, 'run')} {would_be}{report.action}"
-    write(f"{changed}, {counted(report.refused, 'run')} {would_be}refused.\n")
+    write(f"{changed}, {report.refused_in_words(would_be)}.\n")

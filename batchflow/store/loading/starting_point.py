@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from batchflow.definition.redefined import is_another
+from batchflow.definition.redefined import known_status
 from batchflow.errors import LoadError
 from batchflow.store.schema.layout import AnyWorkflow
 
@@ -18,7 +18,7 @@ def starting_code(workflow: AnyWorkflow, at: enum.Enum | str | None) -> int:
         DefinitionError: The workflow has no such status.
     """
     if at is not None:
-        return _with_step(workflow, workflow.code_of(_known(workflow, at)))
+        return _with_step(workflow, workflow.code_of(known_status(at, workflow.status_type)))
     codes = sorted(workflow.starting_codes)
     if len(codes) != 1:
         names = ", ".join(workflow.status_names[code] for code in codes)
@@ -27,14 +27,6 @@ def starting_code(workflow: AnyWorkflow, at: enum.Enum | str | None) -> int:
             "with at=."
         )
     return codes[0]
-
-
-def _known(workflow: AnyWorkflow, at: enum.Enum | str) -> enum.Enum | str:
-    """Return the name of a member of another enum, such as where a description has made its own."""
-    expected = workflow.status_type
-    if isinstance(at, enum.Enum) and not isinstance(at, expected):
-        return at if is_another(type(at), expected) else at.name
-    return at
 
 
 def _with_step(workflow: AnyWorkflow, code: int) -> int:

@@ -42,6 +42,10 @@ class SingleTrigger:
         self._layout = layout
         self._unfinished = UnfinishedIds(layout)
 
+    def forget_unfinished(self) -> None:
+        """Look up again which runs are unfinished; within the transaction that changes that."""
+        self._unfinished.forget()
+
     def __call__(
         self, foreign_id: str, given: Any, at: enum.Enum | str | None, now: datetime
     ) -> RunsAdded:

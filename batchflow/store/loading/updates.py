@@ -26,7 +26,7 @@ UPDATABLE: Final = f"{UNFINISHED} AND seq NOT IN (SELECT seq FROM {CLAIMED})"
 def stage_claimed(cursor: Cursor, load: Load) -> None:
     """Copy the seqs of the runs that a drain has claimed to a temporary table."""
     with staged(cursor, load.claimed.of(load.layout.name)):
-        cursor.execute(f"CREATE TEMP TABLE {CLAIMED} AS FROM {STAGED}").fetchall()
+        cursor.execute(f"CREATE TEMP TABLE {CLAIMED} AS SELECT seq FROM {STAGED}").fetchall()
 
 
 def find_updates(cursor: Cursor, load: Load, conflicts: str) -> int:

@@ -52,6 +52,7 @@ THROUGHPUT: Final = """
            count(*) FILTER (outcome = 'failed') AS failed,
            count(*) / (any_value(length) / 1e6) AS runs_per_second
     FROM {transitions}, bucketed
+    WHERE outcome NOT IN ('resumed', 'edited', 'retried')
     GROUP BY bucket, status
     ORDER BY bucket, status"""
 

@@ -196,11 +196,11 @@ class Questions(ABC):
         """Return the number of transitions per second over time, by the status they started from.
 
         Its columns are ``bucket`` (TIMESTAMPTZ, where the bucket begins, counted from the epoch),
-        ``status``, ``runs`` (transitions of any outcome), ``failed`` (those of them that are
-        failures) and ``runs_per_second`` (of any outcome), over the whole bucket also where it
-        isn't over yet. Buckets without a transition are left out. Without ``bucket_seconds`` they
-        have a usual length, from a second to a day, of which about a hundred hold all transitions
-        that are recorded.
+        ``status``, ``runs`` (transitions of any outcome, but for those of runs that were resumed,
+        edited or retried by hand), ``failed`` (those of them that are failures) and
+        ``runs_per_second``, over the whole bucket also where it isn't over yet. Buckets without a
+        transition are left out. Without ``bucket_seconds`` they have a usual length, from a second
+        to a day, of which about a hundred hold all transitions that are recorded.
 
         Raises:
             InvalidOptionError: The buckets have no length.
@@ -213,8 +213,9 @@ class Questions(ABC):
 
         Its columns are ``status``, ``runs`` (a run that came back counts each time),
         ``p50_seconds``, ``p95_seconds``, ``p99_seconds`` and ``max_seconds``. A stay begins with
-        the run's creation or its arrival, and ends when it advances: failures, repeats and pauses
-        in between are part of it. The percentiles are approximate (DuckDB's ``approx_quantile``).
+        the run's creation or its arrival, and ends when it advances, or is retried at another
+        status: failures, repeats and pauses in between are part of it. The percentiles are
+        approximate (DuckDB's ``approx_quantile``).
 
         Raises:
             QueryError: Transitions aren't recorded.

@@ -13,10 +13,12 @@ _SLAB: Final = "seq >> 6 AS slab"
 _RUNS: Final = "bit_or(1::UBIGINT << (seq & 63)::UBIGINT)"
 # Up to so many sets of a slab at a status are compared with each other; rows are sorted otherwise.
 _MOST_SETS: Final = 16
+_LEAVES: Final = "(outcome = 'advanced' OR outcome = 'retried' AND from_status <> to_status)"
 # Stays are ranked by their first digits, as their order needs memory for each that differs.
 _DIGITS: Final = 5
 
-# A run that ever was at a status is there now or has left it, so arrivals aren't counted.
+# A run that ever was at a status is there now or has left it, so arrivals aren't counted. A run
+# leaves a status where a step advances it, or where it is retried at another one.
 FUNNEL: Final = f"""
     WITH kind AS (SELECT (SELECT status FROM {{runs}} LIMIT 0) AS status),
     statuses AS (
@@ -27,7 +29,7 @@ FUNNEL: Final = f"""
         SELECT status, {_SLAB}, {_RUNS} AS here, 0::UBIGINT AS gone FROM {{runs}} GROUP BY ALL
         UNION ALL
         SELECT from_status, {_SLAB}, 0::UBIGINT, {_RUNS} FROM {{transitions}}
-        WHERE outcome = 'advanced' AND from_status <> to_status GROUP BY ALL
+        WHERE outcome IN ('advanced', 'retried') AND from_status <> to_status GROUP BY ALL
     ),
     sets AS (
         SELECT status, bit_or(here) AS here, bit_or(gone) AS gone FROM seen GROUP BY status, slab
@@ -49,7 +51,7 @@ DURATIONS: Final = f"""
     WITH moves AS MATERIALIZED (
         SELECT from_status, to_status, {_SLAB}, epoch_us(committed_at) AS moment,
                {_RUNS} AS runs, count(*) AS rows
-        FROM {{transitions}} WHERE outcome = 'advanced' GROUP BY ALL
+        FROM {{transitions}} WHERE {_LEAVES} GROUP BY ALL
     ),
     ends AS (
         SELECT from_status AS status, slab, runs AS gone, 0::UBIGINT AS came, rows FROM moves
@@ -82,7 +84,7 @@ DURATIONS: Final = f"""
         WHERE seq >> 6 IN (FROM others)
         UNION ALL
         SELECT seq, from_status, version, epoch_us(committed_at) FROM {{transitions}}
-        WHERE outcome = 'advanced' AND seq >> 6 IN (FROM others)
+        WHERE {_LEAVES} AND seq >> 6 IN (FROM others)
     ),
     stays AS (
         SELECT d.from_status AS status, d.moment - a.moment AS length,

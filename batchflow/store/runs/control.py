@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -43,19 +43,50 @@ class RunChange:
     Attributes:
         outcome: What the log records.
         reason: Why the runs are changed.
-        sources: The run states that allow it.
+        refusal: Why the run ``r`` isn't changed, in SQL; NULL if it is.
         run_state: The run state that it leads to; None where it stays.
         assignments: What else it sets, in SQL over the run ``r``.
         evaluate: The function that adds columns to the ``#seq`` of the runs. `assignments` may use
             them, as columns of ``s``. None if there are none.
+        to_status: The status that it leads to, in SQL.
+        refuse: The function that refuses more of the runs; see `Chosen`. None if there are none.
     """
 
     outcome: str
     reason: str
-    sources: tuple[RunState, ...]
+    refusal: str
     run_state: RunState | None
     assignments: tuple[str, ...]
     evaluate: Callable[[Cursor, pa.Table], pa.Table] | None = None
+    to_status: str = "status"
+    refuse: Callable[[Cursor, Chosen], Chosen] | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The runs that an operation chooses.
+
+    Attributes:
+        allowed: The ``#seq`` of those that it changes.
+        refusals: How many it doesn't change, by why.
+    """
+
+    allowed: pa.Table
+    refusals: Mapping[str, int]
+
+    def refuse(self, seqs: pa.Array, why: str) -> Chosen:
+        """Return the same with some of the allowed runs refused."""
+        if not len(seqs):
+            return self
+        kept = pc.invert(pc.is_in(self.allowed["#seq"], value_set=seqs))
+        counts = {**self.refusals, why: self.refusals.get(why, 0) + len(seqs)}
+        return Chosen(self.allowed.filter(kept), counts)
+
+
+def unless_run_state_is(states: Iterable[RunState]) -> str:
+    """Return the refusal of a run that isn't in one of these run states: the one that it is in."""
+    allowed = ", ".join(literal(state.name) for state in states)
+    return f"CASE WHEN r.run_state NOT IN ({allowed}) THEN r.run_state::VARCHAR END"
 
 
 def pause_change(request: Pause) -> RunChange:
@@ -63,7 +94,7 @@ def pause_change(request: Pause) -> RunChange:
     return RunChange(
         outcome=Outcome.PAUSED.name.lower(),
         reason=request.reason,
-        sources=sources_of(RunState.PAUSED),
+        refusal=unless_run_state_is(sources_of(RunState.PAUSED)),
         run_state=RunState.PAUSED,
         assignments=("reason = $reason",),
     )
@@ -74,8 +105,7 @@ def resume_change(request: Resume) -> RunChange:
     return RunChange(
         outcome=RESUMED,
         reason=request.reason,
-        # A run that was only triggered may start running too, but there is nothing to resume.
-        sources=tuple(state for state in sources_of(RunState.RUNNING) if state.stopped),
+        refusal=unless_run_state_is([RunState.PAUSED]),
         run_state=RunState.RUNNING,
         assignments=("reason = NULL", "next_attempt_at = NULL", "attempt = 1"),
     )
@@ -86,7 +116,7 @@ def cancel_change(request: Cancel) -> RunChange:
     return RunChange(
         outcome=Outcome.CANCELLED.name.lower(),
         reason=request.reason,
-        sources=sources_of(RunState.CANCELLED),
+        refusal=unless_run_state_is(sources_of(RunState.CANCELLED)),
         run_state=RunState.CANCELLED,
         assignments=("reason = $reason", "next_attempt_at = NULL"),
     )
@@ -103,7 +133,8 @@ def change_runs(
     """
     recorded = has_transitions(LocalSource(connection), tables)
     with connection.write() as cursor:
-        allowed, refused = _choose(cursor, tables, chosen, change.sources)
+        found = _choose(cursor, tables, chosen, change)
+        allowed, report = found.allowed, _report(change, found)
         if allowed.num_rows and not chosen.dry_run:
             evaluate = change.evaluate
             staging = allowed if evaluate is None else evaluate(cursor, allowed)
@@ -111,10 +142,13 @@ def change_runs(
                 seqs = seq_range(staging)
                 counts = _change_staged(cursor, tables, change, now, seqs, recorded=recorded)
             _refuse_unequal(tables, {allowed.num_rows, *counts})
-            report = ControlReport(change.outcome, allowed.num_rows, refused)
             _log_operation(cursor, tables, chosen, report, now)
-            return report
-    return ControlReport(change.outcome, allowed.num_rows, refused)
+    return report
+
+
+def _report(change: RunChange, found: Chosen) -> ControlReport:
+    refusals = dict(sorted(found.refusals.items(), key=lambda each: (-each[1], each[0])))
+    return ControlReport(change.outcome, found.allowed.num_rows, sum(refusals.values()), refusals)
 
 
 def _log_operation(
@@ -147,8 +181,9 @@ def _change_staged(
     if recorded:
         counts += cursor.execute(
             f"INSERT INTO {tables.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
-            f"SELECT r.seq, status, status, {literal(change.outcome)}, {run_state}, attempt, "
-            f"version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s WHERE {chosen}",
+            f"SELECT r.seq, status, {change.to_status}, {literal(change.outcome)}, {run_state}, "
+            f"attempt, version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s "
+            f"WHERE {chosen}",
             {"now": now, "reason": change.reason},
         ).fetchall()
     crash_point.reached("within_control")
@@ -171,18 +206,17 @@ def _refuse_unequal(tables: Tables, counts: set[int]) -> None:
         )
 
 
-def _choose(
-    cursor: Cursor, tables: Tables, chosen: ControlRuns, sources: Sequence[RunState]
-) -> tuple[pa.Table, int]:
-    """Return the ``#seq`` of the runs that may be changed, and how many may not."""
-    states = ", ".join(literal(state.name) for state in sources)
-    query = f'SELECT r.seq AS "#seq", r.run_state IN ({states}) AS allowed FROM {tables.runs} AS r'
+def _choose(cursor: Cursor, tables: Tables, chosen: ControlRuns, change: RunChange) -> Chosen:
+    """Return the runs that are changed, and how many aren't."""
+    query = f'SELECT r.seq AS "#seq", {change.refusal} AS refused FROM {tables.runs} AS r'
     if chosen.where is not None:
         found = _found_where(cursor, tables, query, chosen.where, params_of(chosen.params))
     else:
         found = _found_by_id(cursor, tables, query, chosen.run_ids or ())
-    allowed = found.filter(found["allowed"]).select(["#seq"])
-    return allowed, found.num_rows - allowed.num_rows
+    allowed = found.filter(pc.is_null(found["refused"])).select(["#seq"])
+    reasons = found["refused"].drop_null().value_counts().to_pylist()
+    kept = Chosen(allowed, {each["values"]: each["counts"] for each in reasons})
+    return kept if change.refuse is None else change.refuse(cursor, kept)
 
 
 def _found_where(

@@ -27,7 +27,7 @@ from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.permission import is_one_expression, require_reading, returns_rows
-from batchflow.store.runs.control import RunChange, change_runs
+from batchflow.store.runs.control import RunChange, change_runs, unless_run_state_is
 from batchflow.store.runs.exact_values import exact_values
 from batchflow.store.schema.layout import EDITED, Layout, quote
 
@@ -49,7 +49,7 @@ def edit_runs(
     change = RunChange(
         outcome=EDITED,
         reason=request.reason,
-        sources=tuple(state for state in RunState if state not in _ERASED),
+        refusal=unless_run_state_is(state for state in RunState if state not in _ERASED),
         run_state=None,
         assignments=tuple(
             f"{quote(field.column)} = CAST(s.{quote(name)} AS {field.type.sql})"

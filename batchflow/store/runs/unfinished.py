@@ -33,8 +33,9 @@ class UnfinishedIds:
     """Finds the unfinished run of a foreign id without a scan of all runs.
 
     For each run that was unfinished when it was read, the hash of its foreign id and its seq are
-    kept, 16 bytes together. A finished run never becomes unfinished again, so a run that isn't
-    kept can only be newer, with a higher seq; a run that is kept is looked up by its seq. If there
+    kept, 16 bytes together. A finished run only becomes unfinished again after `forget`, so a run
+    that isn't kept can only be newer, with a higher seq; a run that is kept is looked up by its
+    seq. If there
     are too many unfinished runs, none is kept for a while, and each look-up is a scan: 5 ms per
     million runs. Use it in a writing transaction that hasn't written any run yet.
     """
@@ -46,6 +47,11 @@ class UnfinishedIds:
         self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._seqs: NDArray[np.int64] = np.empty(0, np.int64)
         self._recent: dict[int, list[int]] = {}
+
+    def forget(self) -> None:
+        """Read all unfinished runs again; in the transaction that puts finished ones back."""
+        self._forget()
+        self._next_unread_seq = 0
 
     def find(self, cursor: Cursor, foreign_id: str, next_seq: int) -> bool:
         """Return whether a run of this foreign id is unfinished.
@@ -61,7 +67,7 @@ class UnfinishedIds:
         seqs = self._seqs_of(wanted)
         if seqs and self._is_unfinished(cursor, foreign_id, f"seq IN ({_listed(seqs)})"):
             return True
-        # All of them are finished for good, and the same foreign id may arrive often.
+        # All of them are finished, and the same foreign id may arrive often.
         self._recent.pop(wanted, None)
         return False
 

@@ -21,9 +21,10 @@ AnyWorkflow = Workflow[Any, Any]
 # A bucket is 2**14 = 16,384 consecutive seqs; the backlog counts runs by bucket.
 BUCKET_BITS = 14
 SEQ_BITS = 48
-# Outcomes that only the log has: people resume and edit runs, steps don't.
+# Outcomes that only the log has: people resume, edit and retry runs, steps don't.
 RESUMED = "resumed"
 EDITED = "edited"
+RETRIED = "retried"
 ASCENDING = "bitpacking"
 REPEATING = "rle"
 UNIQUE_TEXTS = "zstd"
@@ -59,6 +60,7 @@ TRANSITION_OUTCOMES = (
     *(outcome.name.lower() for outcome in Outcome if outcome.recorded),
     RESUMED,
     EDITED,
+    RETRIED,
 )
 OUTCOME_TYPE = enum_type(TRANSITION_OUTCOMES)
 

@@ -8,7 +8,7 @@ later format might rename: it may meet a file of any age.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from batchflow.store.database.file_format import FORMAT_VERSION, set_stored_format, stored_format
@@ -43,9 +43,13 @@ def upgrade(cursor: Cursor) -> None:
 
 def widen_outcomes(cursor: Cursor) -> None:
     """Let the transitions of every workflow record all outcomes that this batchflow knows."""
-    for table in _tables_of_transitions(cursor):
-        if _outcomes(cursor, table) != TRANSITION_OUTCOMES:
-            cursor.execute(f"ALTER TABLE {table} ALTER COLUMN outcome TYPE {OUTCOME_TYPE}")
+    for workflow, _ in _workflows_with_transitions(cursor):
+        _widen(cursor, f"{quote(workflow)}.transitions")
+
+
+def _widen(cursor: Cursor, table: str) -> None:
+    if _outcomes(cursor, table) != TRANSITION_OUTCOMES:
+        cursor.execute(f"ALTER TABLE {table} ALTER COLUMN outcome TYPE {OUTCOME_TYPE}")
 
 
 def add_definitions(cursor: Cursor) -> None:
@@ -93,6 +97,16 @@ def split_transitions(cursor: Cursor) -> None:
         cursor.execute(f"ALTER TABLE {schema}.transitions RENAME TO transitions_without_reason")
         _create_with_reason(cursor, workflow, base)
         _move_reasons(cursor, workflow)
+        cursor.execute(view_of_transitions(schema))
+
+
+def widen_split_outcomes(cursor: Cursor) -> None:
+    """Do the same where a view has the transitions of two tables."""
+    for workflow, _ in _workflows_with_transitions(cursor, "transitions_with_reason"):
+        schema = quote(workflow)
+        for table in ("transitions_without_reason", "transitions_with_reason"):
+            _widen(cursor, f"{schema}.{table}")
+        # The view keeps the types of its columns from when it was created.
         cursor.execute(view_of_transitions(schema))
 
 
@@ -177,24 +191,27 @@ def add_seqs_of_loads(cursor: Cursor) -> None:
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
     3: (add_loads, split_transitions, add_log_path),
-    4: (add_place_of_errors, add_costs, add_causes, add_seqs_of_loads),
+    4: (
+        widen_split_outcomes,
+        add_place_of_errors,
+        add_costs,
+        add_causes,
+        add_seqs_of_loads,
+    ),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""
 
 
-def _tables_of_transitions(cursor: Cursor) -> Iterator[str]:
-    for workflow, _ in _workflows_with_transitions(cursor):
-        yield f"{quote(workflow)}.transitions"
-
-
-def _workflows_with_transitions(cursor: Cursor) -> Sequence[tuple[str, int]]:
+def _workflows_with_transitions(
+    cursor: Cursor, table: str = "transitions"
+) -> Sequence[tuple[str, int]]:
     """Return the workflows that have a table of transitions, with the base of their run ids."""
     query = (
         "SELECT w.name, w.run_id_base FROM batchflow.workflows AS w JOIN duckdb_tables() AS t "
         "ON t.database_name = current_database() AND t.schema_name = w.name "
-        "AND t.table_name = 'transitions'"
+        "AND t.table_name = ?"
     )
-    return cursor.execute(query).fetchall()
+    return cursor.execute(query, [table]).fetchall()
 
 
 def _outcomes(cursor: Cursor, table: str) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ CHANGES: dict[str, Change] = {
     "a pause": lambda engine, client, number: client.pause("number % 3 = 0", reason="wait"),
     "a resumption": lambda engine, client, number: client.resume("number % 2 = 0"),
     "a cancellation": lambda engine, client, number: client.cancel("number % 7 = 1", reason="no"),
+    "a retry": lambda engine, client, number: client.retry("number % 4 = 1", at="NEW"),
     "an edit": lambda engine, client, number: client.edit(
         "number % 5 = 0", set={"doubled": "doubled + 1"}, reason="more"
     ),

@@ -79,6 +79,7 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
     "resume": lambda store: store.resume("true"),
     "cancel": lambda store: store.cancel("number < 2", dry_run=True),
     "edit": lambda store: store.edit("number = 1", set={"doubled": "number * 2"}),
+    "retry": lambda store: store.retry("run_state = 'CANCELLED'", at="NEW"),
     "prune": lambda store: store.prune(timedelta(0)),
     "request_stop": lambda store: store.request_stop(),
 }
@@ -121,12 +122,14 @@ def check_results(way: str, store: Store) -> None:
             continue
         results[name] = perform(store)
         assert type(results[name]) is request_types()[name].result_type, name
-    reports = [results["pause"], results["resume"], results["cancel"], results["edit"]]
+    names = ("pause", "resume", "cancel", "edit", "retry")
+    reports = [results[name] for name in names]
     assert list(map(str, reports)) == [
         "1 run paused",
-        "1 run resumed, 5 runs refused",
+        "1 run resumed, 5 runs refused (5 INITIATED)",
         "2 runs cancelled",
         "1 run edited",
+        "0 runs retried",
     ]
     assert store.get("t1").object.doubled == 2
     assert store.get("new").run_id == results["trigger"]
@@ -152,6 +155,8 @@ ERRORS: dict[str, Callable[[Store], object]] = {
     "invalid moment": lambda store: store.prune("yesterday"),  # type: ignore[arg-type]
     "invalid choice": lambda store: store.trigger_many([], on_invalid="drop"),  # type: ignore[arg-type]
     "invalid bucket": lambda store: store.throughput(0),
+    "unknown status to retry at": lambda store: store.retry("true", at="NOWHERE"),
+    "a status without a step": lambda store: store.retry("true", at=Stage.DONE),
     "unknown field": lambda store: store.edit("true", set={"nmber": "1"}),
     "unknown status": lambda store: store.trigger("x", Thing(1), at="NOWHERE"),
     "unfit object": lambda store: store.trigger("x", Thing("many")),  # type: ignore[arg-type]

@@ -19,8 +19,8 @@ def test_the_table_of_allowed_changes() -> None:
         "INITIATED": {"RUNNING", "COMPLETED", "PAUSED", "CANCELLED"},
         "RUNNING": {"COMPLETED", "PAUSED", "CANCELLED"},
         "PAUSED": {"RUNNING", "CANCELLED"},
-        "CANCELLED": {"REQUESTED_DATA_DELETED"},
-        "COMPLETED": {"REQUESTED_DATA_DELETED"},
+        "CANCELLED": {"RUNNING", "REQUESTED_DATA_DELETED"},
+        "COMPLETED": {"RUNNING", "REQUESTED_DATA_DELETED"},
         "REQUESTED_DATA_DELETED": {"DATA_DELETED"},
         "DATA_DELETED": {"REQUESTED_DATA_DELETED"},
     }
@@ -47,10 +47,11 @@ def test_sources_are_read_from_the_table() -> None:
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_a_finished_run_never_becomes_runnable_again(state: RunState) -> None:
+def test_a_run_whose_object_is_erased_never_becomes_runnable_again(state: RunState) -> None:
     targets = {to for to in RunState if state.may_become(to)}
+    erased = state in (RunState.REQUESTED_DATA_DELETED, RunState.DATA_DELETED)
 
-    assert not (state.finished and any(to.runnable for to in targets))
+    assert not (erased and any(to.runnable for to in targets))
     assert not (state.finished and state.runnable)
 
 
