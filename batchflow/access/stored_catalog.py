@@ -52,9 +52,10 @@ class StoredCatalog:
             )
         return _restored(name, described)
 
-    def refresh(self) -> None:
-        """Read the workflows again."""
-        self._known = described_workflows(self._source)
+    def refresh(self) -> bool:
+        """Read the workflows again; return whether they have changed."""
+        before, self._known = self._known, described_workflows(self._source)
+        return self._known != before
 
 
 @cache

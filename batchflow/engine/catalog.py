@@ -29,6 +29,10 @@ class EngineCatalog:
         """Return where the tables of the workflow with such run ids are."""
         return tables_with(self._tables, run_id)
 
+    def refresh(self) -> bool:
+        """Return False, as nothing changes the workflows of an engine."""
+        return False
+
     def definition(self, name: str) -> AnyWorkflow:
         """Return a workflow as it was given."""
         return self._workflows[name]

@@ -30,6 +30,9 @@ class Catalog(Protocol):
     def tables_of_run(self, run_id: UUID) -> Tables | None:
         """Return where the tables of the workflow with such run ids are."""
 
+    def refresh(self) -> bool:
+        """Read the workflows again if they may have changed; return whether they have."""
+
     def definition(self, name: str) -> AnyWorkflow:
         """Return the definition of a workflow, with or without the code of its steps.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from batchflow.errors import QueryError
 from batchflow.store.query.parse_tree import Tree, parse_tree
@@ -21,6 +21,7 @@ from batchflow.store.query.permitted import (
     Permitted,
 )
 from batchflow.store.query.sizes import oversized
+from batchflow.store.query.tree_parts import nodes
 from batchflow.store.query.unfolding import grows_in_loop, unfolds_too_far
 
 _READ_FROM: Final = "TABLE_FUNCTION"
@@ -100,18 +101,6 @@ def _unfolds_too_far(tree: Tree) -> str | None:
         return unfolds_too_far(tree)
     except RecursionError:
         return "its queries are nested too deeply"
-
-
-def nodes(tree: Any) -> Iterator[Tree]:
-    """Yield all parts of a tree, in no order."""
-    pending = [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending += part
-        elif isinstance(part, dict):
-            yield part
-            pending += part.values()
 
 
 def _calls(tree: Tree) -> list[Tree]:

@@ -8,9 +8,15 @@ from typing import Final
 from batchflow.chart import COUNTS
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
-from batchflow.store.query.catalog import FoundRun
+from batchflow.store.query.catalog import Catalog, FoundRun
 from batchflow.store.query.keyword_names import quoting_hint
-from batchflow.store.query.known_names import members_of, members_of_log, sentence, unknown_name
+from batchflow.store.query.known_names import (
+    members_of,
+    members_of_log,
+    sentence,
+    unknown_in_query,
+    unknown_name,
+)
 from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tree, type_of
 from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
@@ -202,6 +208,16 @@ def _reason(workflow: str, in_transitions: bool, in_operations: bool) -> str:
 def has_transitions(source: Source, tables: Tables) -> bool:
     """Return whether the workflow's transitions are recorded."""
     return bool(Relation(source, HAS_TRANSITIONS, [tables.name]).fetchall())
+
+
+def require_names_of(catalog: Catalog, query: str, params: Params) -> None:
+    """Raise QueryError if a query compares a column of a workflow with a name that it can't have.
+
+    What the text doesn't show to be such a column is left to DuckDB.
+    """
+    found = unknown_in_query(query, lambda: catalog.tables(None).values(), params)
+    if found is not None:
+        raise QueryError(f"The query can't be executed: {sentence(found)}", found=found)
 
 
 def predicate(tables: Tables, where: str, params: Params = None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow, Workflow
+from batchflow.errors import QueryError
 from batchflow.operation.options import workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
@@ -15,7 +17,7 @@ from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
-from batchflow.store.query.source import Source
+from batchflow.store.query.source import ResultT, Source
 from batchflow.store.query.status_picture import pictures
 from batchflow.store.query.stored_run import ObjectT, StatusT, StoredRun, read_run
 from batchflow.store.query.waiting import Awaited, News, awaited_statuses, wait_for_status
@@ -54,10 +56,13 @@ class Questions(ABC):
             params: The values of its parameters.
 
         Raises:
-            QueryError: It isn't one statement that reads.
+            QueryError: It isn't one statement that reads, or compares a status or another ENUM of
+                a workflow's tables with a name that it can't have.
         """
         require_reading(query)
-        return Relation(self._source, query, plain_params(params))
+        bound = plain_params(params)
+        self._with_known_names(lambda: queries.require_names_of(self._catalog, query, bound))
+        return Relation(self._source, query, bound)
 
     def runs(
         self,
@@ -75,7 +80,9 @@ class Questions(ABC):
                 members of enums.
             workflow: The workflow; may be left out where there is only one.
         """
-        return queries.runs(self._source, self._tables(workflow), where, params)
+        return self._with_known_names(
+            lambda: queries.runs(self._source, self._tables(workflow), where, params)
+        )
 
     def counts(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Return how many runs are at each status, in each run state."""
@@ -265,3 +272,12 @@ class Questions(ABC):
 
     def _tables(self, workflow: AnyWorkflow | str | None) -> Tables:
         return chosen_tables(self._catalog, workflow_name(workflow))
+
+    def _with_known_names(self, ask: Callable[[], ResultT]) -> ResultT:
+        """Return an answer; an engine may have added statuses since the workflows were read."""
+        try:
+            return ask()
+        except QueryError:
+            if not self._catalog.refresh():
+                raise
+            return ask()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from batchflow.store.query.parse_tree import Tree
+from batchflow.store.query.tree_parts import arguments_of, column_name, lambda_parameters
 
 MOST_TABLES: Final = 2_000
 MOST_COPIES: Final = 10_000
@@ -86,22 +87,16 @@ def grows_in_loop(calls: Iterable[Tree]) -> str | None:
     for call in calls:
         name = str(call["function_name"])
         if name.casefold() in _REDUCING:
-            function = _arguments(call)[1:2]
+            function = arguments_of(call)[1:2]
             if function and _repeats_its_result(function[0]):
                 return f"it uses {name}() with a function that has its result more than once"
     return None
 
 
 def _repeats_its_result(function: Tree) -> bool:
-    result, *others = _parameters(function.get("lhs", {})) or [""]
+    result, *others = lambda_parameters(function.get("lhs", {})) or [""]
     names = {result: _Named(1, 1), **dict.fromkeys(others, _Named(0, 0))}
     return _Unfolding().copies_in(function.get("expr", {}), names, 0) > 1
-
-
-def _parameters(part: Any) -> list[str]:
-    if part.get("class") == "COLUMN_REF":
-        return [_name(part)]
-    return [name for each in _arguments(part) for name in _parameters(each)]
 
 
 class _Unfolding:
@@ -167,7 +162,7 @@ class _Unfolding:
         """Return how many columns an expression has with what its names stand for."""
         columns = 0
         for column in _outermost(part, _is_column):
-            named = names.get(_name(column))
+            named = names.get(column_name(column))
             columns += 1 if named is None else named.columns
             self.copies = max(self.copies, 0 if named is None else named.columns)
         return columns
@@ -190,7 +185,7 @@ class _Unfolding:
         """Return the same for an expression of which the parts are known."""
         match part.get("class"):
             case "COLUMN_REF":
-                named = names.get(_name(part))
+                named = names.get(column_name(part))
                 return in_tables if named is None else named.copies
             case "STAR":
                 return in_tables
@@ -199,7 +194,7 @@ class _Unfolding:
         known = str(part.get("function_name", "")).casefold()
         if known in _JOINING:
             return sum(inner)
-        factor = _length(_arguments(part)[2:]) if known in _REPLACING else 1
+        factor = _length(arguments_of(part)[2:]) if known in _REPLACING else 1
         return max(inner, default=0) * factor
 
 
@@ -209,7 +204,7 @@ def _inner(expression: Tree) -> list[Tree]:
         case "COLUMN_REF" | "STAR" | "SUBQUERY":
             return []
         case "FUNCTION":
-            return _arguments(expression)
+            return arguments_of(expression)
     return _outermost(list(expression.values()), lambda part: "class" in part)
 
 
@@ -257,11 +252,3 @@ def _length(replacement: list[Tree]) -> int:
     literal = replacement[0].get("literal", {}) if replacement else {}
     is_text = literal.get("kind") == "STRING"
     return max(1, len(str(literal.get("text", "")))) if is_text else _UNKNOWN_LENGTH
-
-
-def _arguments(call: Tree) -> list[Tree]:
-    return [each["expression"] for each in call.get("arguments", ())]
-
-
-def _name(column: Tree) -> str:
-    return str(column["column_names"][-1]).casefold()

@@ -26,6 +26,7 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.query.keyword_names import quoting_hint
+from batchflow.store.query.known_names import require_known_names
 from batchflow.store.query.permission import is_one_expression, require_reading, returns_rows
 from batchflow.store.runs.control import RunChange, change_runs, unless_run_state_is
 from batchflow.store.runs.exact_values import exact_values
@@ -125,6 +126,7 @@ def _checked(name: str, expression: str, layout: Layout) -> None:
     try:
         if is_one_expression(expression):
             require_reading(f"SELECT (\n{expression}\n)")
+            require_known_names(expression, layout, None)
             if not returns_rows(expression):
                 return
             found = "it may have several values for one run"

@@ -13,6 +13,7 @@ from batchflow.errors import DefinitionError, QueryError
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import Cursor
 from batchflow.store.query.keyword_names import quoting_hint
+from batchflow.store.query.known_names import require_known_names
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import STEP
 from batchflow.store.runs.commit import refusing
@@ -75,7 +76,7 @@ def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) 
 
 def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
     # Before DuckDB binds them, which may execute a part.
-    refused = list(_refused_expressions(task.step, task.layout.column_names))
+    refused = list(_refused_expressions(task.step, task.layout))
     if refused:
         yield from (f"Workflow {task.layout.name!r}: {problem}" for problem in refused)
         return
@@ -90,16 +91,17 @@ def _binding_problems(cursor: Cursor, task: SqlTask) -> Iterator[str]:
         )
 
 
-def _refused_expressions(step: Step, columns: Iterable[str]) -> Iterator[str]:
-    """Yield each expression that does more than compute a value from the store."""
+def _refused_expressions(step: Step, layout: Layout) -> Iterator[str]:
+    """Yield each expression that does more than compute a value, or has an unknown name."""
     given = {f"the value of {name!r}": text for name, text in step.set_expressions.items()}
     if step.status_expression is not None:
         given["the status"] = step.status_expression
     for what, expression in given.items():
         try:
             require_reading(f"SELECT (\n{expression}\n)", STEP)
+            require_known_names(expression, layout, None)
         except QueryError as error:
-            hint = quoting_hint(expression, error.found, columns)
+            hint = quoting_hint(expression, error.found, layout.column_names)
             yield (
                 f"step {step.name!r} has an expression for {what} that can't be executed: "
                 f"{error}{hint}"

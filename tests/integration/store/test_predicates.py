@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import json
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +15,16 @@ import numpy as np
 import pytest
 from store_kit import NOW, Bench, Status
 
+import batchflow as bf
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import bound_values, params_of
 from batchflow.operation.request import request_from_json
 from batchflow.operation.requests import Pause
+
+
+@dataclass
+class Thing:
+    number: int = 0
 
 
 class Weight(enum.IntEnum):
@@ -187,3 +195,76 @@ def test_an_order_is_sql_text_and_a_limit_a_whole_number(bench: Bench) -> None:
         with pytest.raises(InvalidOptionError, match=r"rows is .*; give a whole number"):
             runs.limit(wrong)  # type: ignore[arg-type]
     assert len(runs.order("seq").limit(np.int64(2), offset=1).fetchall()) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("SELECT count(*) FROM parcels.runs WHERE status = 'DNOE'", "'DONE'"),
+        ("FROM PARCELS.Runs AS r WHERE r.STATUS IN ('NEW', 'DNOE')", "'DONE'"),
+        ("SELECT parcels.runs.status = 'DNOE' FROM parcels.runs", "'DONE'"),
+        ("SELECT count(*) FILTER (status = 'DNOE') FROM parcels.runs", "'DONE'"),
+        ("FROM parcels.transitions WHERE outcome = 'fialed' ORDER BY seq", "'failed'"),
+        ("FROM parcels.errors WHERE run_state = 'PUASED'", "'PAUSED'"),
+        (f"SELECT count(*) FROM {JOINED} WHERE to_status = 'DNOE'", "'DONE'"),
+        ("WITH done AS (FROM parcels.runs WHERE status = 'DNOE') FROM done", "'DONE'"),
+        ("SELECT 1 UNION ALL SELECT 1 FROM parcels.runs WHERE status = 'DNOE'", "'DONE'"),
+        ("EXPLAIN SELECT 1 FROM parcels.runs WHERE status = 'DNOE'", "'DONE'"),
+    ],
+)
+def test_a_name_that_no_run_can_have_is_refused_in_queries(
+    bench: Bench, query: str, found: str
+) -> None:
+    with pytest.raises(QueryError, match=f"^The query can't be executed: .*did you mean {found}"):
+        bench.questions.sql(query)
+
+
+def test_a_name_in_a_parameter_of_a_query_is_refused_too(bench: Bench) -> None:
+    query = "SELECT 1 FROM parcels.runs WHERE status = ?"
+    assert bench.questions.sql(query, [Status.DONE]).fetchall() == []
+    with pytest.raises(QueryError, match="status has no value 'LIGHT'"):
+        bench.questions.sql(query, [Weight.LIGHT])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1 FROM (SELECT 'x' AS status) WHERE status = 'x'",
+        "WITH runs AS (SELECT 'x' AS status) SELECT 1 FROM runs WHERE status = 'x'",
+        "SELECT lower(status::VARCHAR) AS status FROM parcels.runs ORDER BY status = 'x' LIMIT 1",
+        "SELECT 'x' AS status FROM parcels.runs GROUP BY ALL HAVING status = 'x'",
+        "SELECT any_value(list_filter(['x'], lambda status: status = 'x')) FROM parcels.runs",
+        "SELECT max(list_filter([{'status': 'x'}], lambda r: r.status = 'x')) FROM parcels.runs r",
+        "SELECT 1 FROM (SELECT 'x') AS runs(status) WHERE runs.status = 'x'",
+        "SELECT count(*) FROM parcels.runs AS r(status) WHERE status::VARCHAR <> 'x'",
+        "SELECT count(*) FROM parcels.runs AS r, (SELECT 'x' AS kind) AS o WHERE o.kind = 'x'",
+        "SELECT count(*) FROM parcels.runs WHERE label = 'DNOE' OR status = 'DONE' OR true",
+        "SELECT count(*) FROM batchflow.operations WHERE outcome = 'x' OR true",
+    ],
+)
+def test_names_that_need_not_be_those_of_runs_are_accepted_in_queries(
+    bench: Bench, query: str
+) -> None:
+    bench.seed(2)
+    assert len(bench.questions.sql(query)) == 1
+
+
+def test_statuses_that_an_engine_adds_are_known_to_clients_that_were_connected_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "things.duckdb"
+    query = "SELECT count(*) FROM things.runs WHERE status = 'LATE'"
+
+    def opened(*names: str) -> None:
+        workflow = bf.Workflow("things", Thing, enum.Enum("Status", [*names]))  # type: ignore[misc]
+        first, second = workflow.statuses[:2]
+        workflow.sql_step(first, to=second)
+        bf.Engine(path, workflow, workers=0).close()
+
+    opened("A", "B")
+    with bf.connect(path) as store:
+        with pytest.raises(QueryError, match="status has no value 'LATE'"):
+            store.sql(query)
+        opened("A", "B", "LATE")
+        assert store.sql(query).fetchall() == [(0,)]
+        assert len(store.runs("status = 'LATE'")) == 0

@@ -267,6 +267,8 @@ def test_expressions_that_duckdb_rejects_are_rejected_when_the_store_is_opened(
         open_bench(definition)
     with pytest.raises(DefinitionError, match="lable"):
         open_bench(sql_parcels(values={"label": "lable || 'x'"}))
+    with pytest.raises(DefinitionError, match="did you mean 'PAUSED'"):
+        open_bench(sql_parcels(values={"label": "if(run_state = 'PUASED', 'x', label)"}))
     assert open_bench(parcels()).rows("seq") == []
 
 

@@ -80,6 +80,7 @@ def test_what_assigns_no_expression_to_a_field_is_refused(bench: Bench, wrong: A
     "expression",
     [
         "wieght + 1",
+        "if(status = 'DNOE', 1, 2)",
         "label::INTEGER",
         "NULL",
         "1; DROP TABLE parcels.runs",
