@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
+from batchflow.definition.added_sql_step import AddedSqlStep
 from batchflow.definition.built_whole import is_built_whole
 from batchflow.definition.declaration import Declaration, StepBuilder, listed
 from batchflow.definition.fields import Field, fields_of
@@ -237,8 +238,8 @@ class Workflow(Generic[ObjectT, StatusT]):
         set: Mapping[str, str] | None = None,  # noqa: A002 - SQL's own word for it
         status: StatusT | str | None = None,
         **options: Unpack[SqlStepKeywords],
-    ) -> None:
-        """Add a step that the store evaluates; its runs never leave the store.
+    ) -> AddedSqlStep:
+        """Add a step that the store evaluates, so its runs never leave it. It isn't a decorator.
 
         Args:
             from_status: The status whose runs the step takes.
@@ -265,6 +266,7 @@ class Workflow(Generic[ObjectT, StatusT]):
             status=status,
         )
         self._add(declared)
+        return AddedSqlStep(declared.name)
 
     def add_step(
         self,

@@ -54,15 +54,21 @@ _ABOUT_VALUES: Final = {
     "Invalid type Error": "a value is of another type",
     "Mismatch Type Error": "a value is of another type",
 }
+_NO_UTF_8: Final = "a text isn't encoded in UTF-8"
 _ANOTHER_VALUE: Final = "a value isn't accepted"
 _OUT_OF_MEMORY: Final = "Out of Memory Error"
 _MORE_MEMORY: Final = "(EngineConfig(memory_limit=…) raises the limit)"
 _KIND: Final = re.compile(r"\A([A-Z][\w ]{1,30} Error): ")
+_ENCODING: Final = "Invalid Input Error: Invalid string encoding found in Parquet file"
 # DuckDB also uses this kind for settings and for whole files.
 _NOT_A_VALUE: Final = re.compile(
     r"Invalid Input Error: (Cannot change configuration|CSV Error|Malformed JSON in file|"
     r"No magic bytes|Values were not provided|Parameter argument/count mismatch|"
-    r"File '[^']*' too small to be a Parquet file\Z)"
+    r"File '[^']*' too small to be a Parquet file\Z|File (?:'[^']*' )?is encrypted\b|"
+    r"Failed to read (?:Parquet )?file \"[^\"]*\": "
+    r"(?:header inconsistency|Invalid \w+ page header|schema element|has negative|row group)|"
+    r"Parquet file (?:\([^)]*\) corrupted|has invalid number)|"
+    r"Geoparquet column '[^']*' does not have)"
 )
 _ABOUT_A_FILE: Final = re.compile(
     r"\A[\w ]+ Error: (?:Failed to commit: )?Could not (?:\w+ ){1,3}file \""
@@ -156,6 +162,8 @@ def _phrase(kind: str, text: str) -> str:
     where = f" {place[0]}" if place else ""
     if kind not in _ABOUT_VALUES:
         return f"{_ANOTHER_VALUE}{where} ({kind})"
+    if text.startswith(_ENCODING):
+        return _NO_UTF_8
     return f"{_ABOUT_VALUES[kind]}{to}{where}"
 
 

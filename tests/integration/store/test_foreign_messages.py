@@ -103,3 +103,27 @@ def test_the_file_that_a_commit_could_not_write_is_named() -> None:
 )
 def test_advice_that_cannot_be_followed_is_replaced(error: duckdb.Error, shown: str) -> None:
     assert message_of(error) == shown
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "File 'a.parquet' is encrypted, but 'encryption_config' was not set",
+        "File is encrypted but no file crypto metadata is set",
+        'Failed to read file "a.parquet": Invalid dictionary page header',
+        'Failed to read Parquet file "a.parquet": schema element has no children',
+        "Parquet file (a.parquet) corrupted: uncompressed page size mismatch",
+        "Parquet file has invalid number of miniblocks per block for DELTA_BINARY_PACKED",
+        "Geoparquet column 'geometry' does not have geometry types",
+    ],
+)
+def test_what_is_wrong_with_a_parquet_file_is_shown(found: str) -> None:
+    assert message_of(duckdb.InvalidInputException(f"Invalid Input Error: {found}")) == found
+
+
+@pytest.mark.parametrize("file", ['Parquet file "a.parquet"', "Parquet file"])
+def test_a_text_of_a_parquet_file_is_not_shown_if_it_is_no_utf_8(file: str) -> None:
+    found = f'Invalid string encoding found in {file}: value "{SECRET}" is not valid UTF8!'
+    for text in (found, f'Failed to read file "a.parquet": {found}'):
+        shown = message_of(duckdb.InvalidInputException(f"Invalid Input Error: {text}"))
+        assert shown in ("a text isn't encoded in UTF-8", "a value isn't accepted")

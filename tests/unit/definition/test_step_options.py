@@ -252,3 +252,9 @@ def test_a_step_without_its_statuses_is_refused_with_the_right_form(
         getattr(Workflow("things", Thing, Status), name)(*args, **options)
     assert str(raised.value).startswith(f"{name!r} is called {found}. Write ")
     assert f"workflow.{name}(status, to=next_status)" in str(raised.value)
+
+
+def test_a_sql_step_used_as_a_decorator_is_refused_in_a_sentence() -> None:
+    added = Workflow("things", Thing, Status).sql_step(Status.A, to=Status.B)
+    with pytest.raises(DefinitionError, match=r"is used as the decorator of 'move', but"):
+        added(move)  # type: ignore[arg-type]
