@@ -1,4 +1,4 @@
-"""What `Workflow.sql_step` returns: an object that refuses to decorate a function."""
+"""A SQL step that was added; it refuses to decorate a function."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from batchflow.columns.value_reading import microseconds, null_rows
@@ -25,33 +26,69 @@ _EXACT: Final[Mapping[str, Callable[[str], Any]]] = {
     "HUGEINT": int,
     "UHUGEINT": int,
 }
+# In lists, DuckDB gives pandas these as floats, or as times without their zone.
+_EXACT_IN_LISTS: Final = re.compile(r"DECIMAL\(|HUGEINT|TIMESTAMP WITH TIME ZONE")
+_LIST: Final = re.compile(r".*\[\d*\]", re.DOTALL)
 # Polars has no UUIDs. A name may contain the word, and is quoted then.
 _UUID_TYPE: Final = re.compile(r"(\"[^\"]*\"|'[^']*')|\bUUID\b")
 
 
 def pandas_frame(rows: Rows) -> pd.DataFrame:
-    """Return rows as DuckDB makes a frame of them, but with decimals as Python's objects."""
+    """Return rows as DuckDB makes a frame of them, but with the exact values as Python's objects.
+
+    These are decimals, and decimals and times in lists.
+    """
     columns = rows.columns
-    exact = {
-        place: _EXACT[kind.partition("(")[0]]
-        for place, kind in enumerate(columns.types)
-        if kind.partition("(")[0] in _EXACT and not kind.endswith("]")
-    }
-    if not exact:
+    kinds = dict(enumerate(columns.types))
+    numbers = {at: _EXACT[name] for at, kind in kinds.items() if (name := _name(kind)) in _EXACT}
+    lists = {at for at, kind in kinds.items() if _is_exact_list(kind)}
+    if not numbers and not lists:
         return rows.relation().df()
-    frame = rows.relation().select(_cast(columns, dict.fromkeys(exact, "VARCHAR"))).df()
-    return _with_values(frame, exact)
+    # DuckDB gives the members of a struct as Python's objects.
+    selected = {at: f"#{at + 1}::VARCHAR" for at in numbers}
+    selected |= {at: f"{{v: #{at + 1}}}" for at in lists}
+    frame = rows.relation().select(_selected(columns, selected)).df()
+    return _with_lists(_with_numbers(frame, numbers), lists)
 
 
-def _with_values(frame: pd.DataFrame, exact: Mapping[int, Callable[[str], Any]]) -> pd.DataFrame:
+def _name(kind: str) -> str:
+    """Return the name of a type without its parameters; that of a list is no number's."""
+    return "" if _LIST.fullmatch(kind) else kind.partition("(")[0]
+
+
+def _is_exact_list(kind: str) -> bool:
+    return _LIST.fullmatch(kind) is not None and _EXACT_IN_LISTS.search(kind) is not None
+
+
+def _with_numbers(frame: pd.DataFrame, numbers: Mapping[int, Callable[[str], Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    for place, make in exact.items():
+    for place, make in numbers.items():
         texts = frame.iloc[:, place]
         # Each value becomes an object, as a column of NumPy has no decimals.
         values = [None if isinstance(text, float) or text is None else make(text) for text in texts]
         frame.isetitem(place, pd.Series(values, index=frame.index, dtype=object))
     return frame
+
+
+def _with_lists(frame: pd.DataFrame, lists: Iterable[int]) -> pd.DataFrame:
+    import pandas as pd
+
+    for place in lists:
+        values = [_array(packed["v"]) for packed in frame.iloc[:, place]]
+        frame.isetitem(place, pd.Series(values, index=frame.index, dtype=object))
+    return frame
+
+
+def _array(values: list[Any] | tuple[Any, ...] | None) -> Any:
+    """Return a list as an array of objects, as DuckDB has lists in a frame."""
+    import pandas as pd
+
+    if values is None:
+        return pd.NA
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
 
 
 def polars_frame(rows: Rows) -> pl.DataFrame:
@@ -65,7 +102,8 @@ def polars_frame(rows: Rows) -> pl.DataFrame:
         if "UUID" in kind
     }
     relation = rows.relation()
-    table = fetch(relation.select(_cast(columns, texts)) if texts else relation)
+    selected = {place: f"#{place + 1}::{kind}" for place, kind in texts.items()}
+    table = fetch(relation.select(_selected(columns, selected)) if texts else relation)
     for place, field in enumerate(table.schema):
         if "interval" in str(field.type):
             column = _with_durations(table.column(place).combine_chunks())
@@ -109,9 +147,9 @@ def _duration_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _cast(columns: Columns, types: Mapping[int, str]) -> str:
-    """Return a select list of all columns by position, some of them with another type."""
+def _selected(columns: Columns, expressions: Mapping[int, str]) -> str:
+    """Return a select list of all columns by position, some of them by an expression over it."""
     return ", ".join(
-        f"#{place + 1}{f'::{types[place]}' if place in types else ''} AS {quote(name)}"
-        for place, name in enumerate(columns.names)
+        f"{expressions.get(at, f'#{at + 1}')} AS {quote(name)}"
+        for at, name in enumerate(columns.names)
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from store_kit import Bench
@@ -15,6 +18,8 @@ TYPES = (
     "2::HUGEINT AS h, 'A'::ENUM('A', 'B') AS e, ['A'::ENUM('A', 'B')] AS es, true AS b, "
     "TIMESTAMPTZ '2030-01-02 03:04:05Z' AS t, 'x'::BLOB AS x, NULL::DECIMAL(9, 3) AS n"
 )
+
+MOMENT = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.filterwarnings("ignore::polars.exceptions.PerformanceWarning")
@@ -45,3 +50,30 @@ def test_pandas_keeps_decimals_and_time_zones(bench: Bench) -> None:
     assert (frame["d"][0], frame["h"][0], frame["n"][0]) == (Decimal("1.10"), 2, None)
     assert str(frame["t"].dtype) == "datetime64[us, UTC]"
     assert isinstance(frame["u"][0], UUID)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("[TIMESTAMPTZ '2030-01-02 03:04:05Z', NULL]", [MOMENT, None]),
+        ("[[TIMESTAMPTZ '2030-01-02 03:04:05Z']]", [[MOMENT]]),
+        ("[{'at': TIMESTAMPTZ '2030-01-02 03:04:05Z'}]", [{"at": MOMENT}]),
+        ("{'at': [TIMESTAMPTZ '2030-01-02 03:04:05Z']}", {"at": [MOMENT]}),
+        ("MAP {'at': [TIMESTAMPTZ '2030-01-02 03:04:05Z']}", {"at": [MOMENT]}),
+        ("[1.10::DECIMAL(4, 2)]", [Decimal("1.10")]),
+        ("[1.10::DECIMAL(4, 2)]::DECIMAL(4, 2)[1]", [Decimal("1.10")]),
+        ("[170141183460469231731687303715884105727]", [2**127 - 1]),
+        ("[]::DECIMAL(4, 2)[]", []),
+    ],
+)
+def test_pandas_keeps_nested_decimals_and_time_zones(
+    bench: Bench, sql: str, expected: object
+) -> None:
+    frame = bench.questions.sql(
+        f"SELECT 1 AS n, x FROM (VALUES (0, {sql}), (1, NULL)) t(place, x) ORDER BY place"
+    ).df()
+
+    value, null = frame["x"]
+    assert list(frame["n"]) == [1, 1]
+    assert (list(value) if isinstance(value, np.ndarray) else value) == expected
+    assert null is pd.NA or null is None
