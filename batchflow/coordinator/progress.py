@@ -20,6 +20,7 @@ class StepProgress:
         left: The number of runs at its status, and at each status from which a forward path leads
             there. The step has no more to do than that, unless runs move backward.
         failed: Its failures since the drain began; a run that fails again counts again.
+        skipped: How often it left a run as it is since the drain began.
         retrying: The runs at its status that wait for a retry, which isn't due yet.
         per_second: The runs that it advanced per second over the last half minute; 0 if that isn't
             known yet.
@@ -34,6 +35,7 @@ class StepProgress:
     to_statuses: tuple[str, ...]
     left: int
     failed: int
+    skipped: int
     retrying: int
     per_second: float
     done_by: datetime | None
@@ -42,7 +44,8 @@ class StepProgress:
         path = f"{self.from_status} → {' | '.join(self.to_statuses)}"
         rate = f"{short_number(self.per_second)} a second"
         failed = f", {counted(self.failed, 'failure')}" if self.failed else ""
-        return f"{path}: {short_number(self.left)} left at most, {rate}{failed}"
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
+        return f"{path}: {short_number(self.left)} left at most, {rate}{failed}{skipped}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class Progress:
         left: The runs that wait for a step, or are being executed.
         paused: The runs that were paused since the drain began.
         failed: The failures since the drain began; a run that fails again counts again.
+        skipped: How often a step left a run as it is since the drain began.
         retrying: The runs that wait for a retry, which isn't due yet.
         next_retry_at: The time at which the first of them is due; None without one.
         executed: How many times a step was executed for a run.
@@ -76,6 +80,7 @@ class Progress:
     left: int
     paused: int
     failed: int
+    skipped: int
     retrying: int
     next_retry_at: datetime | None
     executed: int
@@ -109,6 +114,7 @@ class Progress:
         counts = (
             (self.paused, f"{self.paused:,} paused"),
             (self.failed, counted(self.failed, "failure")),
+            (self.skipped, f"{self.skipped:,} skipped"),
             (self.retrying, f"{self.retrying:,} {verb} for a retry{due}"),
         )
         return tuple(text for count, text in counts if count)
@@ -139,7 +145,7 @@ class Progress:
         return "\n".join([self.summary, *(line for _, line in self.lines)])
 
     def _repr_html_(self) -> str:
-        heading = ("workflow", "step", "from", "left at most", "a second", "failed")
+        heading = ("workflow", "step", "from", "left at most", "a second", "failed", "skipped")
         rows = [
             (
                 step.workflow,
@@ -148,7 +154,8 @@ class Progress:
                 f"{step.left:,}",
                 f"{step.per_second:,.0f}",
                 f"{step.failed:,}",
+                f"{step.skipped:,}",
             )
             for step in self.steps
         ]
-        return f"<div><p>{escaped(self.summary)}</p>{html_table(heading, rows, {3, 4, 5})}</div>"
+        return f"<div><p>{escaped(self.summary)}</p>{html_table(heading, rows, {3, 4, 5, 6})}</div>"

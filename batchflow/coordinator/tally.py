@@ -117,7 +117,11 @@ class Tally:
     @property
     def advanced(self) -> int:
         """How many times a step advanced a run."""
-        return sum(int(entry.counts[Outcome.ADVANCED]) for entry in self.steps.values())
+        return self.count(Outcome.ADVANCED)
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many times a step had an outcome for a run."""
+        return sum(int(entry.counts[outcome]) for entry in self.steps.values())
 
     @property
     def runs(self) -> int:

@@ -135,6 +135,7 @@ class Lines:
                 "left": progress.left,
                 "paused": progress.paused,
                 "failed": progress.failed,
+                "skipped": progress.skipped,
                 "retrying": progress.retrying,
                 "executed": progress.executed,
                 "per_second": progress.per_second,
@@ -151,6 +152,7 @@ class Lines:
                     "step": step.step,
                     "left": step.left,
                     "failed": step.failed,
+                    "skipped": step.skipped,
                     "per_second": step.per_second,
                 },
             )

@@ -207,6 +207,15 @@ def test_paused_runs_and_failures_are_counted(followed: Followed) -> None:
     assert "; 2 paused; 5 failures; " in progress.summary
 
 
+def test_runs_that_a_step_skips_are_counted(followed: Followed) -> None:
+    followed.tally.steps["parcels", 0].counts[Outcome.SKIPPED] = 3
+    progress = followed.at(0)
+
+    assert progress.skipped == progress.steps[0].skipped == 3
+    assert "; 3 skipped; " in progress.summary
+    assert progress.lines[0][1].endswith(", 3 skipped")
+
+
 def test_runs_that_wait_for_a_retry_are_counted_and_awaited(followed: Followed) -> None:
     followed.at(0)
     for code, to in ((0, 1), (1, 2), (2, 4)):
