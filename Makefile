@@ -84,7 +84,7 @@ soak: $(VENV)/.ready-dev
 # environment; its own link to the tree isn't followed from there.
 wheel-test: $(VENV)/.ready-dev
 	outside=$$(mktemp -d) && trap 'rm -rf "$$outside"' EXIT; \
-	$(BIN)/python -m build --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
+	$(BIN)/python -m build --no-isolation --wheel --outdir "$$outside/dist" . > "$$outside/build.log" \
 		|| { cat "$$outside/build.log"; exit 1; }; \
 	$(BIN)/python -m venv --without-pip "$$outside/venv"; \
 	$(BIN)/python -m pip --python "$$outside/venv/bin/python" install --quiet \

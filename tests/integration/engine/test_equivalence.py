@@ -186,7 +186,7 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
     assert replayed == table
 
 
-@examples(20)
+@examples(12)
 @given(
     plans(),
     st.integers(1, 12),

@@ -274,14 +274,16 @@ def ending(how: str) -> Callable[[], object]:
     }[how]
 
 
-@BOTH
-@KINDS
 @pytest.mark.parametrize(
-    ("how", "error"),
+    ("how", "error", "batch", "visits"),
     [
-        ("exits", "WorkerDied"),
-        ("hangs", "StepTimeout"),
-        ("eats memory", "MemoryError"),
+        ("exits", "WorkerDied", False, True),
+        ("exits", "WorkerDied", True, True),
+        ("hangs", "StepTimeout", False, True),
+        ("hangs", "StepTimeout", True, True),
+        ("eats memory", "MemoryError", True, True),
+        ("exits", "WorkerDied", True, False),
+        ("eats memory", "MemoryError", False, False),
     ],
 )
 def test_a_run_that_ends_its_worker_in_a_later_step_fails_alone_and_there(
@@ -403,10 +405,16 @@ def test_the_late_results_of_all_steps_of_a_visit_are_refused(visits: bool, acti
     assert report.refused == (15 if visits else 5)
 
 
-@BOTH
-@KINDS
-@pytest.mark.parametrize("option", [{"side_effects": True}, {"commit": "after"}])
-@pytest.mark.parametrize("charged_first", [True, False])
+@pytest.mark.parametrize(
+    ("charged_first", "option", "batch", "visits"),
+    [
+        (True, {"side_effects": True}, False, True),
+        (False, {"commit": "after"}, False, True),
+        (True, {"commit": "after"}, True, True),
+        (False, {"side_effects": True}, True, True),
+        (False, {"side_effects": True}, False, False),
+    ],
+)
 def test_a_step_that_commits_after_itself_is_repeated_by_no_step_of_other_runs(
     charged_first: bool, option: dict[str, Any], batch: bool, visits: bool, tmp_path: Path
 ) -> None:
