@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from batchflow.definition.cause import Cause
+
 FAILURE_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int32(), nullable=False),
@@ -17,6 +19,7 @@ FAILURE_SCHEMA = pa.schema(
         pa.field("traceback", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("retryable", pa.bool_(), nullable=False),
+        pa.field("cause", pa.string(), nullable=False),
     ]
 )
 REASON_SCHEMA = pa.schema(
@@ -76,6 +79,9 @@ class ChunkResult:
         reasons: A line for each run that was paused or cancelled, likewise.
         seconds: The time that the step of the chunk's status took.
         later: The results of the further steps of the visit, in the order of their execution.
+        causes: The causes of the failures, each once.
+        worker: The machine and the process that executed it, like ``web-1:4242``.
+        slowest: The places and seconds of a few runs that took a millisecond or longer.
     """
 
     chunk_id: int
@@ -86,6 +92,9 @@ class ChunkResult:
     reasons: pa.Table
     seconds: float
     later: tuple[Leg, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    worker: str | None = None
+    slowest: tuple[tuple[int, float], ...] = ()
 
     @property
     def num_rows(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 if TYPE_CHECKING:
     from batchflow.chunk.chunk import Chunk
     from batchflow.chunk.result import Change, ChunkResult, Leg
+    from batchflow.definition.cause import Cause
     from batchflow.definition.fields import Field
     from batchflow.definition.step import Step
     from batchflow.definition.workflow import AnyWorkflow
+
+_LONGEST_TEXT: Final = 1_000
 
 
 class InvalidResultError(Exception):
@@ -52,6 +55,7 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
         yield from _change_problems(change, fields[name], kept)
     yield from _table_problems(result.failures, FAILURE_SCHEMA, rows)
     yield from _table_problems(result.reasons, REASON_SCHEMA, rows)
+    yield from _place_problems(result, rows)
     explained = np.zeros(rows, np.bool_)
     explained[result.failures["row"].to_numpy()] = True
     if not explained[result.outcomes == Outcome.FAILED].all():
@@ -59,6 +63,29 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
     for leg in result.later:
         if not explained[leg.rows[leg.outcomes == Outcome.FAILED]].all():
             yield "a run failed without an error"
+
+
+def _place_problems(result: ChunkResult, rows: int) -> Iterator[str]:
+    if not (result.worker is None or _is_text(result.worker)):
+        yield "its worker has no name"
+    if not all(_is_cause(cause) for cause in result.causes):
+        yield "a cause has values of other types"
+    for row, seconds in result.slowest:
+        if type(row) is not int or row not in range(rows) or not _is_duration(seconds):
+            yield "a slow run isn't one of the chunk, or its duration is no number of seconds"
+
+
+def _is_cause(cause: Cause) -> bool:
+    place = cause.place
+    texts: list[object] = [cause.id, cause.description, cause.type, cause.message, *cause.chain]
+    if place is not None:
+        texts += [place.file, place.function, place.source]
+    has_line = place is None or (type(place.line) is int and place.line in range(2**31))
+    return has_line and all(map(_is_text, texts))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
 
 
 def _is_duration(seconds: object) -> bool:

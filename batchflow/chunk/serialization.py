@@ -17,6 +17,7 @@ from batchflow.chunk.result import Change, ChunkResult, Leg
 from batchflow.chunk.search import Search
 from batchflow.chunk.visit import Visit
 from batchflow.columns.arrays import one_array
+from batchflow.definition.cause import Cause, Place
 
 _HEADER = b"batchflow"
 _ROW = "#row"
@@ -61,6 +62,9 @@ def write_result(result: ChunkResult, sink: Sink) -> None:
         "seconds": result.seconds,
         "changes": list(result.changes),
         "later": [(leg.from_code, len(leg.rows), leg.seconds) for leg in result.later],
+        "causes": [_cause_to_json(cause) for cause in result.causes],
+        "worker": result.worker,
+        "slowest": result.slowest,
     }
     columns = dict(_result_columns(result))
     _write_table(pa.table(columns), sink, header)
@@ -83,7 +87,23 @@ def read_result(buffer: pa.Buffer) -> ChunkResult:
         reasons=_without_header(reasons),
         seconds=header["seconds"],
         later=tuple(_legs(legs, header["later"])),
+        causes=tuple(map(_cause, header["causes"])),
+        worker=header["worker"],
+        slowest=tuple((row, seconds) for row, seconds in header["slowest"]),
     )
+
+
+def _cause_to_json(cause: Cause) -> list[Any]:
+    place = cause.place
+    texts = (cause.id, cause.description, cause.type, cause.message)
+    where = None if place is None else (place.file, place.function, place.line, place.source)
+    return [*texts, where, cause.chain]
+
+
+def _cause(found: list[Any]) -> Cause:
+    cause, description, kind, message, where, chain = found
+    place = None if where is None else Place(*where)
+    return Cause(cause, description, kind, message, place, tuple(chain))
 
 
 def _visit(found: list[Any] | None) -> Visit | None:

@@ -16,13 +16,16 @@ from batchflow.chunk.result import (
     ChunkResult,
 )
 from batchflow.definition import Outcome
+from batchflow.definition.cause import Raised, cause_of
 from batchflow.errors import StepAbandoned
+from batchflow.worker.worker_name import worker_name
 
 if TYPE_CHECKING:
     from batchflow.coordinator.calls import UnfinishedCall
     from batchflow.executor.protocol import CallUnderWay
 
 _TYPE = StepAbandoned.__name__
+_MESSAGE = "The call was still under way when the time for the stop was over."
 
 
 def result_of_call(call: CallUnderWay, rows: int) -> ChunkResult:
@@ -35,13 +38,15 @@ def result_of_call(call: CallUnderWay, rows: int) -> ChunkResult:
     outcomes = np.full(rows, Outcome.RETURNED, np.int8)
     outcomes[failed] = Outcome.FAILED
     count = len(failed)
+    cause = cause_of(Raised(_TYPE, _MESSAGE))
     failures = {
         "row": pa.array(failed, pa.int32()),
         "type": [_TYPE] * count,
-        "message": ["The call was still under way when the time for the stop was over."] * count,
+        "message": [_MESSAGE] * count,
         "traceback": [""] * count,
         "fingerprint": [_TYPE] * count,
         "retryable": [True] * count,
+        "cause": [cause.id] * count,
     }
     return ChunkResult(
         chunk_id=call.chunk_id,
@@ -51,6 +56,8 @@ def result_of_call(call: CallUnderWay, rows: int) -> ChunkResult:
         failures=pa.table(failures, schema=FAILURE_SCHEMA),
         reasons=REASON_SCHEMA.empty_table(),
         seconds=0.0,
+        causes=(cause,),
+        worker=worker_name(call.worker),
     )
 
 

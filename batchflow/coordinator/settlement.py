@@ -18,6 +18,7 @@ from batchflow.chunk.result import (
 from batchflow.columns.arrays import one_array
 from batchflow.coordinator.executions import Executions
 from batchflow.definition import Outcome, RunState
+from batchflow.definition.cause import Raised, cause_of
 from batchflow.definition.outcome import KEEPS_CHANGES, RECORDED
 from batchflow.definition.retry_decision import FailedAttempts, RetryDecision, decide
 from batchflow.store import StepCommit
@@ -52,7 +53,7 @@ _TIMESTAMP = pa.timestamp("us", "UTC")
 _IS_UNMOVED = RECORDED & ~KEEPS_CHANGES
 _IS_MOVED = RECORDED & KEEPS_CHANGES
 _STATES = np.array([_state_after(outcome) for outcome in Outcome], np.uint8)
-_FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint")
+_FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint", "cause")
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def _settled_step(
             step=step,
             moved=_moved(chunk, result, moves),
             unmoved=_unmoved(chunk, result, step, stopped, now, random),
-            errors=_errors(chunk, result, executed),
+            errors=_errors(chunk, result, step, executed),
+            causes=result.causes,
             transitions=_transitions(chunk, result, moves),
         )
     skipped = executed.none if all_move else executed.where(executed.outcomes == Outcome.SKIPPED)
@@ -182,6 +184,7 @@ def _seconds_of_first_round(chunk: ClaimedChunk, result: ChunkResult) -> float:
 
 def result_of_lost(lost: LostChunk) -> ChunkResult:
     """Return the result for a single run that ended its worker: it failed."""
+    cause = cause_of(Raised(lost.error_type, lost.cause))
     failure = {
         "row": 0,
         "type": lost.error_type,
@@ -189,6 +192,7 @@ def result_of_lost(lost: LostChunk) -> ChunkResult:
         "traceback": "",
         "fingerprint": fingerprint_of([lost.error_type, lost.cause]),
         "retryable": True,
+        "cause": cause.id,
     }
     return ChunkResult(
         chunk_id=lost.chunk_id,
@@ -198,6 +202,8 @@ def result_of_lost(lost: LostChunk) -> ChunkResult:
         failures=pa.Table.from_pylist([failure], FAILURE_SCHEMA),
         reasons=REASON_SCHEMA.empty_table(),
         seconds=0.0,
+        causes=(cause,),
+        worker=lost.worker,
     )
 
 
@@ -341,7 +347,7 @@ def _given_reasons(result: ChunkResult) -> np.ndarray:
     return reasons
 
 
-def _errors(chunk: ClaimedChunk, result: ChunkResult, executed: Executions) -> pa.Table:
+def _errors(chunk: ClaimedChunk, result: ChunkResult, step: Step, executed: Executions) -> pa.Table:
     """Return the errors of the runs whose last step was one of these executions."""
     if not result.failures.num_rows:
         executed = executed.none
@@ -354,6 +360,14 @@ def _errors(chunk: ClaimedChunk, result: ChunkResult, executed: Executions) -> p
     errors = _rows_of(chunk, executed).select(["#seq", "#attempt"]).take(failed)
     for name in _FAILURE_TEXTS:
         errors = errors.append_column(name, failures[name])
+    later = step.from_code != chunk.claim.step.from_code
+    place = {
+        "worker": pa.scalar(result.worker, pa.string()),
+        "chunk": pa.scalar(result.chunk_id, pa.int64()),
+        "seconds": pa.scalar(_seconds_in(result, step, later=later), pa.float64()),
+    }
+    for name, value in place.items():
+        errors = errors.append_column(name, pa.repeat(value, errors.num_rows))
     return errors
 
 

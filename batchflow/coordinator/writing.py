@@ -171,6 +171,7 @@ def _concatenated(group: list[StepCommit]) -> StepCommit:
         unmoved=pa.concat_tables([commit.unmoved for commit in group]),
         errors=pa.concat_tables([commit.errors for commit in group]),
         transitions=_concatenated_transitions(group),
+        causes=tuple({cause.id: cause for commit in group for cause in commit.causes}.values()),
     )
 
 

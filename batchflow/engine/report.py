@@ -63,15 +63,17 @@ class StepReport:
 
 @dataclass(frozen=True)
 class FailureReport:
-    """The failures of a drain that have the same fingerprint.
+    """The failures of a drain that have the same cause.
 
+    ``place`` is the innermost line of your code; empty if there is none.
     ``sample`` is the latest message. It is empty if it could show a value of an object, unless
     ``EngineConfig(log_values=True)`` is set. ``Engine.errors`` always has it.
     """
 
     workflow: str
-    fingerprint: str
+    cause: str
     type: str
+    place: str
     count: int
     sample: str
 
@@ -202,9 +204,9 @@ class Report:
                 [_call_row(call) for call in self.unfinished_calls],
             ),
             (
-                ("failures", "error", "sample"),
+                ("failures", "error", "in", "sample"),
                 [
-                    (f"{f.count:,}", f.type, _cut(f.sample, sample_characters))
+                    (f"{f.count:,}", f.type, f.place, _cut(f.sample, sample_characters))
                     for f in self.failures
                 ],
             ),

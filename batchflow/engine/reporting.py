@@ -9,7 +9,8 @@ from batchflow.coordinator import Ending
 from batchflow.definition import Outcome
 from batchflow.engine.report import EndedBy, FailureReport, Report, StatusCount, StepReport
 from batchflow.errors import InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied
-from batchflow.store.query.queries import count_errors_before, counts, errors
+from batchflow.store.query.causes import FailuresWanted, errors
+from batchflow.store.query.queries import count_errors_before, counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +78,9 @@ class Reporting:
         return tuple(each for flow in self.workflows for each in self._failures_of(flow, since))
 
     def _failures_of(self, workflow: AnyWorkflow, since: datetime) -> list[FailureReport]:
-        found = errors(self.store.source, self.store.tables(workflow), since)
-        rows = found.select("fingerprint, type, count, message").limit(_FAILURES_SHOWN).fetchall()
+        found = errors(self.store.source, self.store.tables(workflow), FailuresWanted(since=since))
+        columns = "cause, type, coalesce(place, ''), count, message"
+        rows = found.limit(_FAILURES_SHOWN).select(columns).fetchall()
         failures = [FailureReport(workflow.name, *row) for row in rows]
         return [
             each if self.log_values or each.type in _WITHOUT_VALUES else replace(each, sample="")

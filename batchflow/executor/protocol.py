@@ -39,6 +39,7 @@ class LostChunk:
             Failures of one cause are counted together, so it has no ids, times or addresses.
         used: Whether the worker had executed other chunks before, whose calls may have ended it.
         from_code: The status whose step was called last; None if it is the chunk's, or unknown.
+        worker: The machine and the process that had it, like ``web-1:4242``; None if unknown.
     """
 
     chunk_id: int
@@ -48,6 +49,7 @@ class LostChunk:
     cause: str
     used: bool = False
     from_code: int | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from batchflow.worker.transport import (
     send,
     socket_pair,
 )
+from batchflow.worker.worker_name import worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,6 +287,7 @@ class WorkerProcess:
             cause=cause,
             used=self.used,
             from_code=self._page.code if chunk_id == blamed == self._page.executing else None,
+            worker=worker_name(self.pid),
         )
 
     def _rows_within(self, chunk_id: int) -> range | None:

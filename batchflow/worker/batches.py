@@ -46,7 +46,7 @@ class BatchStep:
         self.log_values = log_values
         self.function: Callable[[Any], Any] = step.function
         self.fields = workflow.fields
-        self.recorder = FailureRecorder(step.options.retry)
+        self.recorder = FailureRecorder(step.options.retry, step.function)
         self.answers = BatchAnswers(step, workflow.statuses)
 
 

@@ -24,6 +24,7 @@ from batchflow.worker.row_session import RowSession, RowStep
 from batchflow.worker.rows import execute_one_by_one
 from batchflow.worker.rows_threads import Threads, execute_in_threads
 from batchflow.worker.visited import Visited, VisitedRuns
+from batchflow.worker.worker_name import worker_name
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,7 @@ class Execution:
         self._workflows = workflows
         self._log_values = log_values
         self._control = control
+        self._name = worker_name()
         self._loop = EventLoop()
         self._threads = Threads()
         self._resources = Resources(self._loop, log_values=log_values)
@@ -90,7 +92,7 @@ class Execution:
                     return self._execute_half(chunk)
                 # The runs stay at their status, and begin a visit of their own there.
                 break
-        return visited.result()
+        return dataclasses.replace(visited.result(), worker=self._name)
 
     def surrendered(self) -> ChunkResult | None:
         """Return what is done of the chunk under way, and its calls under way as failed.
@@ -105,7 +107,8 @@ class Execution:
         if result is None:
             return None
         nowhere = np.zeros(result.num_rows, np.bool_)
-        return leg.visited.after(leg.runs, leg.chunk.from_code, result, nowhere).result()
+        done = leg.visited.after(leg.runs, leg.chunk.from_code, result, nowhere).result()
+        return dataclasses.replace(done, worker=self._name)
 
     def _execute_half(self, chunk: Chunk) -> ChunkResult:
         """Execute the first half of the runs anew, and return the others unstarted."""

@@ -9,12 +9,14 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType, TracebackType
 from typing import Final
 
 from batchflow.columns.class_names import qualified_class_name, storable
 from batchflow.credentials import without_credentials
+from batchflow.definition.cause import Cause, Place, Raised, cause_of, place_of
+from batchflow.definition.placeholders import without_numbers
 from batchflow.definition.retry import Retry
 from batchflow.definition.step import Step
 from batchflow.errors import StepAbandoned
@@ -49,7 +51,8 @@ _CAUSED: Final = "The above exception was the direct cause of the following exce
 _HANDLED: Final = "During handling of the above exception, another exception occurred:"
 _GROUPED: Final = "The above exception is part of the following group:"
 
-Place = tuple[CodeType, int]
+Line = tuple[CodeType, int]
+_Places = tuple[tuple[object, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Failure:
     traceback: str
     fingerprint: str
     retryable: bool
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,19 @@ class FailureRecorder:
 
     A million runs may fail alike, and formatting a traceback takes longer than most steps. So the
     text of the frames is cached by their places in the code.
+
+    Args:
+        retry: The step's policy.
+        function: The step's function, which is the place of errors about its answer.
     """
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, function: object = None) -> None:
         self._retry = retry
+        self._function = getattr(function, "__code__", None)
         self._known: collections.OrderedDict[tuple[object, ...], tuple[list[str], str]] = (
             collections.OrderedDict()
         )
+        self._causes: collections.OrderedDict[tuple[object, ...], Cause] = collections.OrderedDict()
 
     def record(self, error: BaseException) -> Failure:
         """Return the record of `error`, with all that can be found out, or at least its class."""
@@ -97,13 +107,19 @@ class FailureRecorder:
             name = qualified_class_name(error)
             message = f"<it can't be described: {qualified_class_name(second)}>"
             return Failure(
-                name, message, f"{name}: {message}", fingerprint_of([name]), retryable=True
+                type=name,
+                message=message,
+                traceback=f"{name}: {message}",
+                fingerprint=fingerprint_of([name]),
+                retryable=True,
+                cause=cause_of(Raised(name, message)),
             )
 
     def _record(self, error: BaseException) -> Failure:
         message = _message(error)
         shown = _errors_to_show(error)
-        frames, fingerprint = self._frames([one.error for one in shown], message)
+        places = tuple((qualified_class_name(one.error), *_places(one.error)) for one in shown)
+        frames, fingerprint = self._frames([one.error for one in shown], places, message)
         last_lines = _last_lines(error, message)
         before = "".join(
             f"{frame}{_last_lines(one.error, _own_message(one.error))}\n\n{one.link}\n\n"
@@ -116,10 +132,30 @@ class FailureRecorder:
             + last_lines,
             fingerprint=fingerprint,
             retryable=self._retry.retries(type(error)),
+            cause=self._cause(error, places, message),
         )
 
-    def _frames(self, errors: list[BaseException], message: str) -> tuple[list[str], str]:
-        places = tuple((qualified_class_name(one), *_places(one)) for one in errors)
+    def _cause(self, error: BaseException, places: _Places, message: str) -> Cause:
+        chain = list(_chain(error))
+        messages = [message, *map(_own_message, chain[1:])]
+        key = (places, *map(without_numbers, messages))
+        known = self._causes.get(key)
+        if known is None:
+            raised = [_raised(one, text) for one, text in zip(chain, messages, strict=True)]
+            if raised[0].place is None and isinstance(self._function, CodeType):
+                place = _place(self._function, self._function.co_firstlineno)
+                raised[0] = replace(raised[0], place=place)
+            known = cause_of(*raised)
+            # Of so many exceptions, the places of the earliest aren't in the key.
+            if len(places) < _MOST_SHOWN:
+                self._causes[key] = known
+            if len(self._causes) > _MOST_REMEMBERED:
+                self._causes.popitem(last=False)
+        return known
+
+    def _frames(
+        self, errors: list[BaseException], places: _Places, message: str
+    ) -> tuple[list[str], str]:
         # Without a frame, only the words of the message distinguish two failures.
         words = None if len(places[-1]) > 1 else _VALUES.sub("", message)
         key = (places, words)
@@ -180,19 +216,33 @@ def _first_parts(error: BaseException) -> list[BaseException]:
     return parts
 
 
-def _places(error: BaseException) -> list[Place]:
+def _places(error: BaseException) -> list[Line]:
     """Return the places of the user's frames, the first ones and the last ones."""
     steps = _users_frames(_TRACEBACK(error))
     first = list(itertools.islice(steps, _FRAMES_AT_EACH_END))
     return first + list(collections.deque(steps, maxlen=_FRAMES_AT_EACH_END))
 
 
-def _users_frames(step: TracebackType | None) -> Iterator[Place]:
+def _users_frames(step: TracebackType | None) -> Iterator[Line]:
     while step is not None:
         code = step.tb_frame.f_code
         if not code.co_filename.startswith(_OUR_FOLDERS):
             yield code, step.tb_lineno
         step = step.tb_next
+
+
+def _raised(error: BaseException, message: str) -> Raised:
+    places = [_place(code, line) for code, line in _places(error)]
+    return Raised(qualified_class_name(error), message, place_of(places))
+
+
+def _place(code: CodeType, line: int) -> Place:
+    return Place(
+        file=without_credentials(_short(code.co_filename)),
+        function=_short(code.co_name),
+        line=line,
+        source=without_credentials(_line(code, line)),
+    )
 
 
 def _frames_text(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from batchflow.chunk.result import (
 )
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
+from batchflow.definition.cause import Cause
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 from batchflow.definition.step import Step
@@ -47,7 +48,12 @@ class ResultBuilder:
         self._failures.update(dict.fromkeys(rows, self._recorder.record(error)))
 
     def build(
-        self, chunk_id: int, verdict: Verdict, written: Iterable[WrittenField], seconds: float
+        self,
+        chunk_id: int,
+        verdict: Verdict,
+        written: Iterable[WrittenField],
+        seconds: float,
+        slowest: tuple[tuple[int, float], ...] = (),
     ) -> ChunkResult:
         """Return the result; a value that doesn't fit its column fails its run."""
         for row, error in verdict.invalid.items():
@@ -61,6 +67,8 @@ class ResultBuilder:
             failures=_failures_table(self._failures),
             reasons=_reasons_table(verdict.reasons),
             seconds=seconds,
+            causes=_distinct(failure.cause for failure in self._failures.values()),
+            slowest=slowest,
         )
 
     def _changes(
@@ -124,14 +132,19 @@ def _keeping(verdict: Verdict) -> npt.NDArray[np.bool_]:
     return kept
 
 
+def _distinct(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    return tuple({cause.id: cause for cause in causes}.values())
+
+
 def _failures_table(failures: Mapping[int, Failure]) -> pa.Table:
     if not failures:
         return FAILURE_SCHEMA.empty_table()
     rows = sorted(failures)
-    names = [name for name in FAILURE_SCHEMA.names if name != "row"]
+    names = [name for name in FAILURE_SCHEMA.names if name not in ("row", "cause")]
     columns: dict[str, Any] = {
         name: [getattr(failures[row], name) for row in rows] for name in names
     }
+    columns["cause"] = [failures[row].cause.id for row in rows]
     return pa.table({"row": rows, **columns}, schema=FAILURE_SCHEMA)
 
 

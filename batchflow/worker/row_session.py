@@ -35,7 +35,7 @@ class RowStep:
         self.function: Callable[[Any], Any] = step.function
         self.fields = workflow.fields
         self.object_type = workflow.object_type
-        self.recorder = FailureRecorder(step.options.retry)
+        self.recorder = FailureRecorder(step.options.retry, step.function)
         whole = is_built_whole(workflow.object_type)
         self.view_type = None if whole else view_type(workflow.object_type, workflow.fields)
         self.attributes_of: Any = None if whole else attributes_of(workflow.object_type)

@@ -25,13 +25,24 @@ def test_status_prints_a_table_without_column_types(on_shared_store: Command) ->
     assert "ENUM" not in outcome.stdout.upper().replace("NUMBER", "")
 
 
-def test_errors_are_grouped_by_fingerprint(on_shared_store: Command) -> None:
+def test_errors_are_grouped_by_cause(on_shared_store: Command) -> None:
     result = document(on_shared_store("errors", "--json"))
     assert {(row["type"], row["count"], tuple(row["steps"])) for row in result} == {
         ("ValueError", 1, ("check",)),
         ("ZeroDivisionError", 1, ("check",)),
     }
     assert result[0]["workflow"] == "parcels"
+    assert all(row["description"].startswith(f"{row['type']} in check, ") for row in result)
+
+
+def test_the_runs_and_failures_of_a_cause_are_listed(on_shared_store: Command) -> None:
+    cause = document(on_shared_store("errors", "--where", "weight <= 0", "--json"))[0]
+    [each] = document(on_shared_store("errors", cause["cause"], "--all", "--json"))
+    assert (each["message"], each["run_id"]) == (cause["message"], cause["run_id"])
+    [run] = document(on_shared_store("errors", cause["cause"], "--runs", "--json"))
+    assert run["run_id"] == cause["run_id"]
+    by_label = on_shared_store("errors", "--by", "label", "--since", "1h").stdout
+    assert f"label = {run['label']}" in by_label
 
 
 def test_runs_are_selected_by_a_predicate(on_shared_store: Command) -> None:

@@ -89,16 +89,6 @@ NONE_REJECTED = """(
            NULL::VARCHAR AS detail, NULL::VARCHAR AS record
     WHERE false)"""
 
-ERRORS_BY_FINGERPRINT = """
-    SELECT fingerprint, count(*) AS count, count(DISTINCT seq) AS runs,
-           min(committed_at) AS first_seen, max(committed_at) AS last_seen,
-           list_sort(list(DISTINCT step)) AS steps, any_value(type) AS type,
-           arg_max(message, committed_at) AS message{traceback}
-    FROM {errors}
-    WHERE {since}
-    GROUP BY fingerprint
-    ORDER BY count DESC, last_seen DESC, fingerprint"""
-
 ERRORS_BEFORE = """
     SELECT count(*) FROM {errors}
     WHERE {before} AND seq IN (SELECT seq FROM {runs} WHERE run_state IN ({unfinished}))"""
@@ -127,24 +117,6 @@ def runs(source: Source, tables: Tables, where: str | None, params: Params = Non
 def counts(source: Source, tables: Tables) -> PlottableRelation:
     """Return ``status``, ``run_state``, ``runs``, in the order of the statuses."""
     return PlottableRelation(source, counts_query(tables), COUNTS.of(tables.name))
-
-
-def errors(
-    source: Source, tables: Tables, since: datetime | None = None, *, tracebacks: bool = False
-) -> Relation:
-    """Return the failures by fingerprint, the most frequent first; with a time, those since then.
-
-    Its columns are ``fingerprint``, ``count``, ``runs``, ``first_seen``, ``last_seen``, ``steps``,
-    ``type``, and the ``message`` of the latest; with `tracebacks`, also its ``traceback``.
-    """
-    parts = {
-        "errors": tables.errors,
-        "traceback": ", arg_max(traceback, committed_at) AS traceback" if tracebacks else "",
-    }
-    if since is None:
-        return Relation(source, ERRORS_BY_FINGERPRINT.format(since="true", **parts))
-    query = ERRORS_BY_FINGERPRINT.format(since="committed_at >= $since", **parts)
-    return Relation(source, query, {"since": since})
 
 
 def count_errors_before(source: Source, tables: Tables, before: datetime | None) -> int:

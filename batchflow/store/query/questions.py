@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
@@ -12,8 +13,9 @@ from batchflow.errors import QueryError
 from batchflow.operation.options import workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
-from batchflow.store.query import analysis, queries
+from batchflow.store.query import analysis, causes, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
+from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
@@ -88,14 +90,49 @@ class Questions(ABC):
         """Return how many runs are at each status, in each run state."""
         return queries.counts(self._source, self._tables(workflow))
 
-    def errors(
-        self, *, workflow: AnyWorkflow | str | None = None, tracebacks: bool = False
-    ) -> Relation:
-        """Return the failures by fingerprint: count, first and last seen, steps, a sample.
+    def errors(  # noqa: PLR0913 - most are conditions, which callers give alone
+        self,
+        cause: str | None = None,
+        *,
+        where: str | None = None,
+        params: Params = None,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        by: str | Sequence[str] = (),
+        workflow: AnyWorkflow | str | None = None,
+        tracebacks: bool = False,
+    ) -> Failures:
+        """Return the failures of steps by cause, the most frequent first.
 
-        With `tracebacks`, the last column is the traceback of the sample.
+        Failures have the same cause if they have the same type, the same message but for values in
+        it (ids, numbers, paths, addresses, times, quoted texts), the same innermost line of your
+        code, and come from the same exceptions. ``.runs()`` returns the runs that failed so, and
+        ``.all()`` each failure with its traceback.
+
+        Its columns are those of `by`, then ``cause`` (its id), ``description``, ``count``
+        (failures), ``runs``, ``affected`` (runs that still stand there, unfinished), ``share`` (of
+        the runs that failed at all), ``steps``, ``first_seen``, ``last_seen``, ``run_id`` (of the
+        latest), ``type``, ``place``, and the ``message`` of the latest.
+
+        Args:
+            cause: Only this cause, by its id.
+            where: Only failures of runs that this SQL predicate over their columns chooses.
+            params: The values of its parameters, ``?`` or ``$name``.
+            since: Only failures that were committed at this time or later; a timedelta is counted
+                back from now.
+            until: Only failures that were committed before this time.
+            by: The column, or several, by which failures are also grouped: of runs, or ``step``,
+                ``worker``, ``chunk`` or ``attempt`` of the failure.
+            workflow: The workflow; may be left out where there is only one.
+            tracebacks: Whether the last column is the traceback of the latest.
+
+        Raises:
+            InvalidOptionError: A column or a time isn't one.
         """
-        return queries.errors(self._source, self._tables(workflow), tracebacks=tracebacks)
+        wanted = FailuresWanted(
+            cause=cause, where=where, params=params, since=since, until=until, by=by
+        )
+        return causes.errors(self._source, self._tables(workflow), wanted, tracebacks=tracebacks)
 
     def rejected(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
         """Return the rows that loads left out, with their source, row number and reason.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow import crash_point
+from batchflow.definition.cause import Cause
 from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.errors import CommitError
@@ -22,6 +23,7 @@ from batchflow.store.database.duckdb_message import cause
 from batchflow.store.database.staging import STAGE, Stage
 from batchflow.store.database.store_error import refused_commit
 from batchflow.store.runs import moving
+from batchflow.store.runs.causes import insert_causes
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ class StepCommit:
             ``#attempt`` as claimed, then the new ``#next_attempt``, ``#outcome``, ``#run_state``,
             ``#next_attempt_at`` and ``#reason``.
         errors: A row for each failure: ``#seq``, ``#attempt``, ``type``, ``message``,
-            ``traceback``, ``fingerprint``.
+            ``traceback``, ``fingerprint``, ``cause``, and where it was executed: ``worker``,
+            ``chunk`` and the ``seconds`` that the step took for the chunk.
         transitions: If the visit had further steps, a row for each transition of the moved runs,
             in order: ``#seq``, ``#version`` and ``#attempt`` before it, ``#from``, ``#to``,
             ``#outcome``. ``moved`` then has ``#moves``, their number, and ``#from``, the status
             before the last one. None if each of the runs made one transition.
+        causes: The causes of the errors, each once.
     """
 
     workflow: AnyWorkflow
@@ -56,6 +60,7 @@ class StepCommit:
     unmoved: pa.Table
     errors: pa.Table
     transitions: pa.Table | None = None
+    causes: tuple[Cause, ...] = ()
 
     @property
     def moves(self) -> pa.Table:
@@ -68,12 +73,17 @@ class StepCommit:
 
     def of_runs(self, seqs: pa.Array) -> StepCommit:
         """Return the part of it that is about these runs."""
-        tables = (self.moved, self.unmoved, self.errors, self.transitions)
-        parts = (
-            table if table is None else table.filter(pc.is_in(table["#seq"], value_set=seqs))
-            for table in tables
+
+        def part(table: pa.Table) -> pa.Table:
+            return table.filter(pc.is_in(table["#seq"], value_set=seqs))
+
+        return replace(
+            self,
+            moved=part(self.moved),
+            unmoved=part(self.unmoved),
+            errors=part(self.errors),
+            transitions=None if self.transitions is None else part(self.transitions),
         )
-        return StepCommit(self.workflow, self.step, *parts)
 
     @property
     def num_rows(self) -> int:
@@ -200,6 +210,7 @@ def apply(stage: Stage, layout: Layout, commit: StepCommit, now: datetime) -> in
     _update(stage, commit.unmoved, moving.update_unmoved(layout, commit.step, commit.unmoved), now)
     crash_point.reached("within_commit")
     _insert(stage, commit.errors, moving.insert_errors(layout, commit.step), now)
+    insert_causes(stage, commit.causes, now)
     if layout.workflow.record_transitions:
         moves = commit.moved if commit.transitions is None else commit.transitions
         _insert(stage, moves, moving.insert_moves(layout, commit.step, moves), now)

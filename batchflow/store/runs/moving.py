@@ -30,7 +30,10 @@ RESET_ATTEMPT = ("attempt = 1", "next_attempt_at = NULL", "reason = NULL")
 TRANSITION_COLUMNS = (
     "seq, from_status, to_status, outcome, run_state, attempt, version, committed_at"
 )
-ERROR_COLUMNS = "seq, status, step, attempt, type, message, traceback, fingerprint, committed_at"
+ERROR_COLUMNS = (
+    "seq, status, step, attempt, type, message, traceback, fingerprint, committed_at, cause, "
+    "worker, chunk, seconds"
+)
 
 
 def as_claimed(layout: Layout, step: Step, table: pa.Table) -> str:
@@ -100,7 +103,8 @@ def insert_errors(layout: Layout, step: Step) -> str:
     return (
         f"INSERT INTO {layout.errors} ({ERROR_COLUMNS}) "
         f'SELECT "#seq", {layout.status(step.from_code)}, {literal(step.name)}, "#attempt", '
-        f"type, message, traceback, fingerprint, $now FROM {STAGE}"
+        "type, message, traceback, fingerprint, $now, cause, worker, chunk, seconds "
+        f"FROM {STAGE}"
     )
 
 

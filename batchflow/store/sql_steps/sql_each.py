@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.credentials import without_credentials
+from batchflow.definition.cause import Cause, Place, Raised, cause_of
 from batchflow.definition.outcome import Outcome
+from batchflow.definition.placeholders import without_numbers
 from batchflow.definition.retry_decision import FailedAttempts, decide
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidObject, InvalidOutcome
@@ -34,6 +36,9 @@ Columns: TypeAlias = Mapping[str, WrittenColumn]
 
 MESSAGE_CHARACTERS = 2_000
 FINGERPRINT_CHARACTERS = 16
+_SOURCE_CHARACTERS = 300
+# The worker of SQL steps.
+IN_STORE = "store"
 
 
 def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
@@ -124,12 +129,14 @@ def _commit_of(
     moves = np.ones(evaluated.num_rows, np.bool_)
     moves[rows] = False
     failed = evaluated.take(pa.array(rows, pa.int64()))
+    causes = _causes(task, failures)
     return StepCommit(
         workflow=task.layout.workflow,
         step=task.step,
         moved=_moved(task, evaluated, columns, pa.array(moves)),
         unmoved=_unmoved(task, failed, failures, random),
-        errors=_errors(task, failed, failures),
+        errors=_errors(task, failed, failures, causes),
+        causes=tuple({cause.id: cause for cause in causes}.values()),
     )
 
 
@@ -174,17 +181,42 @@ def _with_columns(table: pa.Table, added: Mapping[str, pa.Array]) -> pa.Table:
     return pa.table({**dict(zip(table.column_names, table.columns, strict=True)), **added})
 
 
-def _errors(task: SqlTask, failed: pa.Table, failures: list[SqlFailure]) -> pa.Table:
-    expressions = {"status": task.status, **task.step.set_expressions}
-    where = "\n".join(f"{name} = {expression}" for name, expression in expressions.items())
+def _causes(task: SqlTask, failures: list[SqlFailure]) -> list[Cause]:
+    """Return the cause of each failure; those of one kind are computed once."""
+    source = without_credentials(" ".join(_where(task).split()))[:_SOURCE_CHARACTERS]
+    place = Place("SQL", task.step.name, 1, source)
+    known: dict[tuple[str, str], Cause] = {}
+    causes = []
+    for failure in failures:
+        name, message = failure.error.__name__, failure.message[:MESSAGE_CHARACTERS]
+        key = (name, without_numbers(message))
+        if key not in known:
+            known[key] = cause_of(Raised(name, message, place))
+        causes.append(known[key])
+    return causes
+
+
+def _errors(
+    task: SqlTask, failed: pa.Table, failures: list[SqlFailure], causes: list[Cause]
+) -> pa.Table:
+    where = _where(task)
     texts = {
         "type": [failure.error.__name__ for failure in failures],
         "message": [failure.message[:MESSAGE_CHARACTERS] for failure in failures],
         "traceback": [without_credentials(f"in {task.step.name}:\n{where}")] * len(failures),
         "fingerprint": [_fingerprint(failure.error, where) for failure in failures],
+        "cause": [cause.id for cause in causes],
+        "worker": [IN_STORE] * len(failures),
     }
     columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
+    columns["chunk"] = pa.nulls(len(failures), pa.int64())
+    columns["seconds"] = pa.nulls(len(failures), pa.float64())
     return pa.table({"#seq": failed["#seq"], "#attempt": failed["#attempt"], **columns})
+
+
+def _where(task: SqlTask) -> str:
+    expressions = {"status": task.status, **task.step.set_expressions}
+    return "\n".join(f"{name} = {expression}" for name, expression in expressions.items())
 
 
 def _fingerprint(error: type[BaseException], where: str) -> str:

@@ -170,7 +170,8 @@ def _result(
     outcomes = np.full(chunk.num_rows, Outcome.RETURNED, np.int8)
     outcomes[:begun] = Outcome.ADVANCED
     outcomes[failed] = Outcome.FAILED
-    failure = {"type": "E", "message": "", "traceback": "", "fingerprint": "", "retryable": True}
+    texts = dict.fromkeys(("message", "traceback", "fingerprint", "cause"), "")
+    failure = {"type": "E", "retryable": True, **texts}
     return bf.ChunkResult(
         chunk_id=chunk.chunk_id,
         outcomes=outcomes,

@@ -220,8 +220,9 @@ def failed(
         "#reason": pa.array([reason] * rows, pa.string()),
     }
     errors = {"#seq": claimed["#seq"], "#attempt": claimed["#attempt"]}
-    for name in ("type", "message", "traceback", "fingerprint"):
+    for name in ("type", "message", "traceback", "fingerprint", "cause", "worker"):
         errors[name] = pa.array([f"a {name}"] * rows)
+    errors |= {"chunk": pa.array([7] * rows), "seconds": pa.array([0.5] * rows)}
     for name, column in added.items():
         unmoved = unmoved.append_column(name, column)
     return StepCommit(bench.workflow, bench.step(), no_moved(), unmoved, pa.table(errors))

@@ -81,6 +81,7 @@ def test_failed_runs_wait_with_their_error_recorded(bench: Bench) -> None:
     assert bench.errors("status, step, attempt, type, message, traceback, fingerprint") == [
         ("NEW", "_nothing", 1, "a type", "a message", "a traceback", "a fingerprint")
     ]
+    assert bench.errors("cause, worker, chunk, seconds") == [("a cause", "a worker", 7, 0.5)]
 
 
 def test_a_last_failure_pauses_with_the_reason(bench: Bench) -> None:

@@ -147,20 +147,6 @@ def test_counts_stand_in_the_order_of_the_statuses(bench: Bench) -> None:
     ]
 
 
-def test_errors_are_counted_by_fingerprint(bench: Bench) -> None:
-    bench.seed(3)
-    bench.commit(failed(bench, bench.claim()), now=NOW)
-    bench.seed(0)
-    again = bench.store.claim(bench.workflow, 0, 0, 0, LATER, ())
-    bench.commit(failed(bench, again), now=LATER)
-    relation = bench.questions.errors()
-    names = "fingerprint count runs first_seen last_seen steps type message"
-    assert relation.columns == names.split()
-    assert fetched(relation) == [
-        ("a fingerprint", 4, 3, NOW, LATER, ["_nothing"], "a type", "a message")
-    ]
-
-
 def test_a_history_has_each_transition_and_its_error(bench: Bench) -> None:
     bench.seed(2)
     bench.commit(failed(bench, bench.claim()), now=NOW)

@@ -44,7 +44,8 @@ CHUNK = Chunk(
 
 
 def failures(*rows: int) -> pa.Table:
-    line = {"type": "E", "message": "", "traceback": "", "fingerprint": "", "retryable": True}
+    texts = dict.fromkeys(("message", "traceback", "fingerprint", "cause"), "")
+    line = {"type": "E", "retryable": True, **texts}
     return pa.Table.from_pylist([{"row": row, **line} for row in rows], FAILURE_SCHEMA)
 
 

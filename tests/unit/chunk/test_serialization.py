@@ -11,6 +11,7 @@ import pytest
 from batchflow.chunk import Change, Chunk, ChunkResult, Leg, Visit
 from batchflow.chunk.result import FAILURE_SCHEMA, REASON_SCHEMA
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
+from batchflow.definition.cause import Place, Raised, cause_of
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -91,9 +92,15 @@ def test_a_result_arrives_as_it_was_sent(sink: type) -> None:
             "total": Change(pa.array([1.5, None, None]), np.array([True, False, False])),
             "tags": Change(pa.array([["x"], [], None]), None),
         },
-        failures=pa.table([[1], ["E"], ["m"], ["t"], ["f"], [True]], schema=FAILURE_SCHEMA),
+        failures=pa.table([[1], ["E"], ["m"], ["t"], ["f"], [True], ["c"]], schema=FAILURE_SCHEMA),
         reasons=pa.table([[2], ["why"]], schema=REASON_SCHEMA),
         seconds=0.25,
+        causes=(
+            cause_of(Raised("E", "m", Place("/a/b.py", "f", 7, "raise E"))),
+            cause_of(Raised("F", "n"), Raised("G", "o")),
+        ),
+        worker="web-1:4242",
+        slowest=((2, 0.125),),
     )
     written = sink()
     write_result(result, written)
@@ -109,6 +116,8 @@ def test_a_result_arrives_as_it_was_sent(sink: type) -> None:
     assert arrived.failures.equals(result.failures)
     assert arrived.reasons.equals(result.reasons)
     assert arrived.later == ()
+    assert arrived.causes == result.causes
+    assert (arrived.worker, arrived.slowest) == ("web-1:4242", ((2, 0.125),))
 
 
 def test_the_results_of_further_steps_arrive_as_they_were_sent() -> None:

@@ -56,7 +56,7 @@ def settled(
 
 
 def failure(row: int, *, retryable: bool = True, error_type: str = "ValueError") -> dict[str, Any]:
-    texts = dict.fromkeys(("message", "traceback", "fingerprint"), "text")
+    texts = dict.fromkeys(("message", "traceback", "fingerprint", "cause"), "text")
     return {"row": row, "type": error_type, "retryable": retryable, **texts}
 
 

@@ -1,0 +1,288 @@
+"""The failures of runs by their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from batchflow.closest_name import did_you_mean
+from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.operation.options import aware_moment
+from batchflow.operation.parameters import Params, plain_params
+from batchflow.store.query.known_names import members_of
+from batchflow.store.query.queries import predicate, refused_predicate
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.run_counts import UNFINISHED_STATES
+from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal, quote
+from batchflow.store.schema.tables import Tables
+
+_HAS_CAUSES: Final = """
+    SELECT 1 FROM duckdb_tables()
+    WHERE database_name = current_database()
+      AND schema_name = 'batchflow' AND table_name = 'causes'"""
+
+# In a file of an older format, which has no causes, and errors of the time before have fingerprints
+# in their place.
+_NO_CAUSES: Final = """(
+    SELECT NULL::VARCHAR AS cause, NULL::VARCHAR AS description, NULL::VARCHAR AS function,
+           NULL::VARCHAR AS file, NULL::INTEGER AS line
+    WHERE false)"""
+_PLACE: Final = """
+    any_value(c.function) || ', '
+    || CASE WHEN any_value(c.file) LIKE '%ipykernel%' THEN 'notebook'
+            ELSE parse_filename(any_value(c.file)) END
+    || ':' || any_value(c.line)"""
+
+_FAILURES: Final = """
+    SELECT e.*, {cause} AS "#cause"{by}
+    FROM {errors} AS e{join}
+    WHERE {condition}"""
+
+# The failure at which a run stands: the last one at its status, as long as it isn't finished. A run
+# that was resumed begins with its first attempt again.
+_STANDING: Final = """
+    SELECT r.seq, arg_max({cause}, e.committed_at) AS "#cause"
+    FROM {runs} AS r JOIN {errors} AS e
+      ON e.seq = r.seq AND e.status = r.status AND e.attempt = r.attempt - 1
+    WHERE r.attempt > 1 AND r.run_state IN ({unfinished})
+    GROUP BY r.seq"""
+
+_BY_CAUSE: Final = """
+    WITH failures AS ({failures}), standing AS ({standing})
+    SELECT {group}f."#cause" AS cause,
+           coalesce(any_value(c.description), arg_max(f.type || ': ' || f.message, f.committed_at))
+             AS description,
+           count(*) AS count, count(DISTINCT f.seq) AS runs,
+           count(DISTINCT s.seq) AS affected,
+           runs / (SELECT count(DISTINCT seq) FROM failures) AS share,
+           list_sort(list(DISTINCT f.step)) AS steps,
+           min(f.committed_at) AS first_seen, max(f.committed_at) AS last_seen,
+           arg_max(f.run_id, f.committed_at) AS run_id,
+           any_value(f.type) AS type, {place} AS place,
+           arg_max(f.message, f.committed_at) AS message{traceback}
+    FROM failures AS f
+    LEFT JOIN standing AS s ON s.seq = f.seq AND s."#cause" = f."#cause"
+    LEFT JOIN {causes} AS c ON c.cause = f."#cause"
+    GROUP BY ALL
+    ORDER BY count DESC, last_seen DESC, cause"""
+
+_OF_ERRORS: Final = ("status", "step", "attempt", "type", "worker", "chunk")
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The failures that a question is about.
+
+    Attributes:
+        query: Their query, with the columns of ``errors``, ``#cause``, and those of `by`.
+        by: The names of the columns by which they are also grouped.
+        cause: The SQL of an error's cause.
+        causes: The table of causes.
+        params: The parameters of the query.
+    """
+
+    query: str
+    by: Sequence[str]
+    cause: str
+    causes: str
+    params: Params
+
+
+class Failures(Relation):
+    """Causes of failures, a row for each, from which one gets to their runs and to each failure."""
+
+    _tables: Tables
+    _chosen: _Chosen
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        tables: Tables,
+        chosen: _Chosen,
+        query: str,
+        question: Question | None,
+    ) -> Failures:
+        """Return the rows of a query whose failures were chosen."""
+        made = cls(source, query, chosen.params, question)
+        made._tables, made._chosen = tables, chosen
+        return made
+
+    def runs(self, *, affected: bool = False) -> Relation:
+        """Return the runs that failed so, with all columns.
+
+        Args:
+            affected: Only those that still stand there: unfinished, at the status where they failed
+                so, and not resumed since.
+        """
+        seqs = f"SELECT f.seq FROM ({self._chosen.query}) AS f SEMI JOIN shown ON {self._same}"
+        if affected:
+            standing = _standing(self._tables, self._chosen)
+            seqs += f' SEMI JOIN ({standing}) AS s ON s.seq = f.seq AND s."#cause" = f."#cause"'
+        query = (
+            f"WITH shown AS (\n{self._within}\n) "
+            f"SELECT * FROM {self._tables.runs} WHERE seq IN ({seqs})"
+        )
+        return Relation(self._source, query, self._twice, members=members_of(self._tables))
+
+    def all(self) -> Relation:
+        """Return each of the failures with its traceback, the latest first.
+
+        Its columns are those of ``errors``.
+        """
+        query = (
+            f"WITH shown AS (\n{self._within}\n) "
+            'SELECT f.* EXCLUDE ("#cause") '
+            f"FROM ({self._chosen.query}) AS f SEMI JOIN shown ON {self._same} "
+            "ORDER BY f.committed_at DESC, f.seq"
+        )
+        return Relation(self._source, query, self._twice)
+
+    @property
+    def _same(self) -> str:
+        columns = [('f."#cause"', "shown.cause")]
+        columns += [(f"f.{quote(_by(name))}", f"shown.{quote(name)}") for name in self._chosen.by]
+        return " AND ".join(f"{left} IS NOT DISTINCT FROM {right}" for left, right in columns)
+
+    @property
+    def _twice(self) -> Params:
+        """The parameters of a query that has the chosen failures a second time, at its end."""
+        first, again = self._params, self._chosen.params
+        if not first or isinstance(first, Mapping):
+            return first
+        return [*first, *(again or ())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresWanted:
+    """Which failures a question is about, as the caller gave it; see `Questions.errors`."""
+
+    cause: str | None = None
+    where: str | None = None
+    params: Params = None
+    since: datetime | timedelta | None = None
+    until: datetime | timedelta | None = None
+    by: str | Sequence[str] = ()
+
+
+def errors(
+    source: Source, tables: Tables, wanted: FailuresWanted, *, tracebacks: bool = False
+) -> Failures:
+    """Return the failures by cause, the most frequent first; `Questions.errors` lists the columns.
+
+    Raises:
+        InvalidOptionError: There is no such column, or a time isn't one.
+        QueryError: The predicate can't be executed.
+    """
+    chosen = _chosen(source, tables, wanted)
+    query = _BY_CAUSE.format(
+        failures=chosen.query,
+        standing=_standing(tables, chosen),
+        group="".join(f"f.{quote(_by(name))} AS {quote(name)}, " for name in chosen.by),
+        place=_PLACE,
+        causes=chosen.causes,
+        traceback=", arg_max(f.traceback, f.committed_at) AS traceback" if tracebacks else "",
+    )
+    where = wanted.where
+    question = None
+    if where is not None:
+
+        def explain(error: QueryError) -> QueryError:
+            return refused_predicate(tables, where, error.found)
+
+        question = Question(query, explain, chosen.params)
+    return Failures.of(source, tables, chosen, query, question)
+
+
+def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
+    params = plain_params(wanted.params)
+    if wanted.where is None and params:
+        raise InvalidOptionError("params are given without a predicate.", option="params")
+    by = [wanted.by] if isinstance(wanted.by, str) else wanted.by
+    columns = [_by_column(tables, name) for name in by]
+    known = bool(Relation(source, _HAS_CAUSES).fetchall())
+    cause = "coalesce(e.cause, e.fingerprint)" if known else "e.fingerprint"
+    query = _FAILURES.format(
+        cause=cause,
+        by="".join(f", {column} AS {quote(_by(name))}" for name, column in columns),
+        errors=tables.errors,
+        join=f" JOIN {tables.runs} AS r USING (seq)" if columns else "",
+        condition=" AND ".join(_conditions(tables, wanted, params, cause)) or "true",
+    )
+    return _Chosen(
+        query=query,
+        by=[name for name, _ in columns],
+        cause=cause,
+        causes="batchflow.causes" if known else _NO_CAUSES,
+        params=params,
+    )
+
+
+def _conditions(
+    tables: Tables, wanted: FailuresWanted, params: Params, cause: str
+) -> Iterator[str]:
+    if wanted.cause is not None:
+        yield f"{cause} = {literal(_text(wanted.cause))}"
+    if wanted.where is not None:
+        yield _of_runs(tables, wanted.where, params)
+    # Without parameters, as those of the predicate may have no names.
+    for comparison, option, given in (
+        (">=", "since", wanted.since),
+        ("<", "until", wanted.until),
+    ):
+        if given is not None:
+            yield f"e.committed_at {comparison} {_moment(given, option)}"
+
+
+def _of_runs(tables: Tables, where: str, params: Params) -> str:
+    return f"e.seq IN (SELECT seq FROM {tables.runs} WHERE {predicate(tables, where, params)})"
+
+
+def _standing(tables: Tables, chosen: _Chosen) -> str:
+    return _STANDING.format(
+        cause=chosen.cause, runs=tables.runs, errors=tables.errors, unfinished=UNFINISHED_STATES
+    )
+
+
+def _moment(given: datetime | timedelta, option: str) -> str:
+    moment = aware_moment(given, option)
+    if isinstance(moment, timedelta):
+        return f"now() - to_microseconds({moment // timedelta(microseconds=1)})"
+    return f"TIMESTAMPTZ {literal(moment.astimezone(UTC).isoformat())}"
+
+
+def _text(cause: object) -> str:
+    if isinstance(cause, str):
+        return cause
+    raise InvalidOptionError(
+        f"cause is of type {type(cause).__name__}; give the text in the column 'cause'.",
+        option="cause",
+    )
+
+
+def _by(name: str) -> str:
+    """Return the name that a column has beside those of ``errors``, which may have the same."""
+    return f"#by:{name}"
+
+
+def _by_column(tables: Tables, name: object) -> tuple[str, str]:
+    """Return a column's name, and its SQL: first of the failures, then of their runs.
+
+    Raises:
+        InvalidOptionError: There is no such column.
+    """
+    of_runs = {each.casefold(): each for each in tables.column_names}
+    if isinstance(name, str):
+        if name.casefold() in _OF_ERRORS:
+            return name, f"e.{quote(name)}"
+        if name.casefold() in of_runs:
+            return name, f"r.{quote(of_runs[name.casefold()])}"
+    known = [*_OF_ERRORS, *of_runs.values()]
+    raise InvalidOptionError(
+        f"by is {name!r}, which is no column of failures or runs."
+        f"{did_you_mean(str(name), known)} The columns are: {', '.join(dict.fromkeys(known))}.",
+        option="by",
+    )
