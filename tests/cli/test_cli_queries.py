@@ -164,8 +164,10 @@ def test_runs_are_controlled_in_bulk_by_predicate_and_by_ids(
     store = ["--store", "parcels.duckdb", "--json"]
     chosen = ["parcel_pipeline.py:parcels", "--where", "weight = -2 OR weight = 1"]
     planned = document(command("resume", *chosen, *store, "--dry-run"))
+    assert planned.pop("refusals") == {"COMPLETED": 1}
     assert planned == {"operation": "resume", "dry_run": True, "changed": 2, "refused": 1}
-    assert document(command("resume", *chosen, *store)) == {**planned, "dry_run": False}
+    resumed = document(command("resume", *chosen, *store))
+    assert resumed == {**planned, "dry_run": False, "refusals": {"COMPLETED": 1}}
     assert document(command("resume", *chosen, *store))["changed"] == 0
     ids = [row["run_id"] for row in document(command("runs", *store, "--where", "weight < 0"))]
     chosen = [part for run_id in ids for part in ("--run-id", run_id)]
