@@ -34,10 +34,17 @@ _ENGINE_COLUMNS_CHANGED = 4
 
 @dataclass(frozen=True)
 class StoreSpan:
-    """A span of runs whose step is executed in the store; it has about so many runs."""
+    """A span of runs whose step is executed in the store.
+
+    Attributes:
+        queue: The runs of the workflow.
+        steps: The step, then those that the runs may go on to before the commit.
+        span: The span.
+        runs: About how many runs it has.
+    """
 
     queue: RunQueue
-    step: Step
+    steps: tuple[Step, ...]
     span: Span
     runs: int
 
@@ -293,7 +300,7 @@ class Intake:
     def _claim_in_store(self, queue: RunQueue, span: Span) -> None:
         runs = queue.claim_whole(span)
         self._count_toward_limit(runs)
-        self.in_store.append(StoreSpan(queue, queue.workflow.steps[span.code], span, runs))
+        self.in_store.append(StoreSpan(queue, queue.steps_in_store(span.code), span, runs))
 
     def _room_in_store(self, queue: RunQueue, step: Step) -> Room:
         """Return how many runs of a step in the store may be claimed now; none of other steps."""
@@ -302,7 +309,8 @@ class Intake:
             return Room(0)
         if not step.kind.in_store:
             return Room(0)
-        return Room(min(self._sql_rows(step), self._left or self._config.sql_batch_rows))
+        steps = queue.steps_in_store(step.from_code)
+        return Room(min(self._sql_rows(steps), self._left or self._config.sql_batch_rows))
 
     def _room(self, queue: RunQueue, demand: Demand, step: Step) -> Room:
         """Return how many runs of a step may be claimed now."""
@@ -320,12 +328,13 @@ class Intake:
         least = self._sizer.rows(name, step) if demand.storing else 1
         return Room(most, min(most, least), min(most, lanes(step)))
 
-    def _sql_rows(self, step: Step) -> int:
+    def _sql_rows(self, steps: Sequence[Step]) -> int:
         """Return how many runs go into one transaction: fewer if it changes more columns.
 
         DuckDB keeps the old and the new values in memory until the commit.
         """
-        columns = len(step.set_expressions) + _ENGINE_COLUMNS_CHANGED
+        fields = {name for step in steps for name in step.set_expressions}
+        columns = len(fields) + _ENGINE_COLUMNS_CHANGED
         return min(self._config.sql_batch_rows, max(1, _SQL_VALUES // columns))
 
     def _at_its_limit(self, key: tuple[str, int], step: Step) -> bool:

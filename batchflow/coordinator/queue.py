@@ -72,6 +72,7 @@ class RunQueue:
         self._has_step[list(workflow.steps)] = True
         reach = workflow.visit_moves.within_reach
         self._within_reach = {code: reach(code) for code in workflow.steps}
+        self._onward = {code: self._steps_onward(code) for code in workflow.steps}
 
     def refresh(self, now: datetime) -> None:
         """Count the waiting runs in the store, and find out when the next retry is due."""
@@ -136,6 +137,13 @@ class RunQueue:
         """Claim a span for a step in the store; return how many runs wait there."""
         crash_point.reached("before_claim")
         return self._backlog.claim(span)
+
+    def steps_in_store(self, code: int) -> tuple[Step, ...]:
+        """Return the SQL step of a status, and those that its runs may go on to before a commit.
+
+        They are in the order of their statuses.
+        """
+        return self._onward[code]
 
     def release(self, span: Span) -> None:
         """Make a span claimable again, after all of it was committed or returned."""
@@ -207,13 +215,13 @@ class RunQueue:
             return np.asarray(moved["#from"].to_numpy())
         return np.full(moved.num_rows, commit.step.from_code)
 
-    def record_sql_step(self, step: Step, result: SqlStepResult) -> None:
+    def record_sql_step(self, result: SqlStepResult) -> None:
         """Record a step in the store: its runs wait at their new statuses."""
-        waits = self._has_step[result.moved_counts["to"].to_numpy()]
-        moved = result.moved_counts.filter(pa.array(waits))
-        self._backlog.add_counted(moved, later=self._later(step))
+        waits = self._has_step[result.arrived_counts["to"].to_numpy()]
+        arrived = result.arrived_counts.filter(pa.array(waits))
+        self._backlog.add_counted(arrived, later=self._later(result.step))
         self._expect_retry(result.next_attempt_at)
-        self.status_counts.add_sql_step(step, result)
+        self.status_counts.add_sql_step(result)
 
     @property
     def runs_for_workers(self) -> int:
@@ -254,6 +262,11 @@ class RunQueue:
         names = {name for columns in read for name in columns or ()}
         fields = (field.name for field in self.workflow.fields)
         return tuple(name for name in fields if None in read or name in names)
+
+    def _steps_onward(self, code: int) -> tuple[Step, ...]:
+        reached = self.workflow.visit_moves.onward(code) if self._visits else ()
+        by_rank = sorted(reached, key=lambda to: int(self.workflow.rank[to]))
+        return tuple(self.workflow.steps[at] for at in (code, *by_rank))
 
     def _without_deferred(self, span: Span, rows: pa.Table) -> pa.Table:
         if not (self._skipped or self._repeated) or not rows.num_rows:

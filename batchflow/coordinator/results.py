@@ -166,13 +166,14 @@ class Results:
             self._complete(settled)
 
     def _record_span(self, written: WrittenSpan) -> None:
-        queue, step = written.span.queue, written.span.step
+        queue = written.span.queue
+        executed = sum(result.runs for result in written.results)
         for result in written.results:
             if result.counts[Outcome.FAILED]:
                 self._tally.note_failures(self._write_began)
-            queue.record_sql_step(step, result)
-            self._tally.add(queue.workflow, step, result.counts, 0.0)
-        self._tally.add_seconds(queue.workflow, step, written.seconds)
+            queue.record_sql_step(result)
+            seconds = written.seconds * result.runs / max(1, executed)
+            self._tally.add(queue.workflow, result.step, result.counts, seconds)
         if written.interrupted:
             # The drain ends, so the span isn't claimed again.
             self._tally.unfinished_calls = (*self._tally.unfinished_calls, _unfinished(written))
@@ -186,13 +187,13 @@ class Results:
 
 def _unfinished(written: WrittenSpan) -> UnfinishedCall:
     task = written.span
-    workflow, step = task.queue.workflow, task.step
+    workflow, step = task.queue.workflow, task.steps[0]
     return UnfinishedCall(
         workflow=workflow.name,
         step=step.name,
         status=workflow.statuses[step.from_code].name,
         run_id=None,
-        runs=task.runs - sum(result.runs for result in written.results),
+        runs=task.runs - sum(result.runs for result in written.results if result.step is step),
         since=written.began,
         worker=None,
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from batchflow.definition import AnyWorkflow, Step
+    from batchflow.definition import AnyWorkflow
     from batchflow.store import BacklogCounts, SqlStepResult, StepCommit
 
 # By default a run has ten.
@@ -96,9 +96,9 @@ class StatusCounts:
             code, len(commit.retried_attempts), commit.next_attempt_at, commit.last_attempt_at
         )
 
-    def add_sql_step(self, step: Step, result: SqlStepResult) -> None:
+    def add_sql_step(self, result: SqlStepResult) -> None:
         """Apply the result of a step that was executed in the store."""
-        moved = result.moved_counts
+        step, moved = result.step, result.moved_counts
         self.runs[step.from_code] -= result.runs
         np.add.at(self.runs, moved["to"].to_numpy(), moved["rows"].to_numpy())
         self.paused += result.paused

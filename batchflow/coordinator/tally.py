@@ -88,10 +88,6 @@ class Tally:
         entry.seconds += seconds
         entry.chunks += 1
 
-    def add_seconds(self, workflow: AnyWorkflow, step: Step, seconds: float) -> None:
-        """Add time in a step's code."""
-        self.steps[workflow.name, step.from_code].seconds += seconds
-
     def add_refused(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
         """Count results as refused instead of by their outcomes, given as counts by outcome."""
         entry = self.steps[workflow.name, step.from_code]

@@ -47,11 +47,12 @@ class WrittenResults:
 
 @dataclass(frozen=True)
 class WrittenSpan:
-    """A span of runs for which the store executed a step.
+    """A span of runs for which the store executed steps.
 
     Attributes:
-        span: The span and its step.
-        results: A result for each part of the span that was stored in one transaction.
+        span: The span and its steps.
+        results: The results of each part of the span that was stored in one transaction: one for
+            each step that was executed.
         refused: Whether the store refused some parts.
         error: The last refusal.
         seconds: The time that all of it took.
@@ -96,26 +97,26 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
 def write_in_store(
     store: Store, task: StoreSpan, now: datetime, random: np.random.Generator
 ) -> WrittenSpan:
-    """Execute a step in the store for a span of runs, in one transaction if DuckDB accepts it."""
+    """Execute steps in the store for a span of runs, in one transaction if DuckDB accepts it."""
     began = time.monotonic()
-    workflow, step, span = task.queue.workflow, task.step, task.span
+    workflow, step, span = task.queue.workflow, task.steps[0], task.span
 
-    def commit(seqs: range) -> SqlStepResult:
+    def commit(seqs: range) -> list[SqlStepResult]:
         crash_point.reached("before_commit")
-        result = store.commit_sql_step(workflow, step, seqs[0], seqs[-1], now, random)
+        results = store.commit_sql_steps(workflow, task.steps, (seqs[0], seqs[-1]), now, random)
         crash_point.reached("after_commit")
-        return result
+        return results
 
-    done = Piecewise[range, SqlStepResult]()
+    done = Piecewise[range, list[SqlStepResult]]()
     interrupted = False
     try:
         store_piecewise(range(span.first_seq, span.last_seq + 1), commit, _halves_of_range, done)
     except WriteInterruptedError:
         interrupted = True
     seconds = time.monotonic() - began
-    results = [result for _, result in done.stored]
-    for result in results:
-        _log(workflow.name, step.name, result.runs, seconds)
+    for _, (first, *_) in done.stored:
+        _log(workflow.name, step.name, first.runs, seconds)
+    results = [result for _, results in done.stored for result in results]
     if done.refused:
         _log_refused(workflow.name, step.name, None)
     return WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)

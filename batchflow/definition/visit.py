@@ -69,15 +69,22 @@ class VisitMoves:
         last = frozenset(code for code, step in steps.items() if commits_after(step))
         return cls(follows & forward, follows & ~forward, last)
 
+    def onward(self, code: int) -> frozenset[int]:
+        """Return the codes of the further steps to which moves forward lead from a status."""
+        return _reached(code, self.forward) - {code}
+
     def within_reach(self, code: int) -> frozenset[int]:
         """Return the codes of the steps that a visit which begins at a status may execute."""
-        reached, waiting = {code}, [code]
-        while waiting:
-            code = waiting.pop()
-            following = np.flatnonzero(self.forward[code] | self.back[code]).tolist()
-            waiting += [to for to in following if to not in reached]
-            reached.update(following)
-        return frozenset(reached)
+        return _reached(code, self.forward | self.back)
+
+
+def _reached(code: int, moves: NDArray[np.bool_]) -> frozenset[int]:
+    reached, waiting = {code}, [code]
+    while waiting:
+        following = np.flatnonzero(moves[waiting.pop()]).tolist()
+        waiting += [to for to in following if to not in reached]
+        reached.update(following)
+    return frozenset(reached)
 
 
 def _waits(step: Step) -> bool:

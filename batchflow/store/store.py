@@ -44,6 +44,7 @@ from batchflow.store.sql_steps import sql_step
 from batchflow.store.sql_steps.sql_in_place import KnownCasts
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import SqlTask
+from batchflow.store.sql_steps.sql_visit import SqlVisit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,17 +242,18 @@ class Store:
         """
         return commit_steps(self.connection, self._layouts, commits, now)
 
-    def commit_sql_step(
+    def commit_sql_steps(
         self,
         workflow: AnyWorkflow,
-        step: Step,
-        first_seq: int,
-        last_seq: int,
+        steps: Sequence[Step],
+        seqs: tuple[int, int],
         now: datetime,
         random: np.random.Generator,
-    ) -> SqlStepResult:
-        """Execute a SQL step for the claimable runs with these seqs, in one transaction.
+    ) -> list[SqlStepResult]:
+        """Execute a SQL step for its claimable runs from a seq to a seq, in one transaction.
 
+        The runs that advance go on to the further `steps`, which are in the order of their
+        statuses, unless one of them fails. Returns a result for each step that was executed.
         `random` is where the jitter of the waits of failed runs comes from.
 
         Raises:
@@ -259,9 +261,11 @@ class Store:
             WriteInterruptedError: It was interrupted, and nothing is stored.
         """
         log_values = self.connection.log_values
-        task = SqlTask(self._layout(workflow), step, first_seq, last_seq, now, log_values)
+        first, *onward = steps
+        task = SqlTask(self._layout(workflow), first, *seqs, now, log_values)
+        visit = SqlVisit.of(task, onward)
         with self.connection.doing(ThreadWork()):
-            return sql_step.commit_sql_step(self.connection, task, random, self._casts)
+            return sql_step.commit_sql_steps(self.connection, visit, random, self._casts)
 
     def interrupt_sql_step(self, thread: threading.Thread) -> None:
         """Interrupt the SQL step that a thread executes; repeat it until the step has ended."""

@@ -83,6 +83,13 @@ def returns_rows(expression: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=256)
+def has_subquery(expression: str) -> bool:
+    """Return whether an expression contains a query."""
+    tree = parse_tree(f"SELECT (\n{expression}\n)")["node"]["select_list"]
+    return any(part.get("class") == "SUBQUERY" for part in nodes(tree))
+
+
 @lru_cache(maxsize=512)
 def _refused(query: str, permitted: Permitted) -> str | None:
     """Return why a query is refused; cached, as a waiting caller repeats it with each commit."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import duckdb
@@ -57,12 +57,17 @@ class ExactValue:
     @property
     def cast(self) -> str:
         """Return the expression, cast to the field's type."""
-        return f"CAST(({self.expression}\n) AS {self.field_type.sql})"
+        return f"CAST({self.in_parentheses} AS {self.field_type.sql})"
+
+    @property
+    def in_parentheses(self) -> str:
+        """Return the expression, so that nothing can follow it; it may end with a comment."""
+        return f"({self.expression}\n)"
 
     @property
     def raw(self) -> str:
         """Return the expression for `written`: cast only if that is exact or raises an error."""
-        return self.cast if self._casts_exactly else f"({self.expression}\n)"
+        return self.cast if self._casts_exactly else self.in_parentheses
 
     @property
     def condition(self) -> str | None:
@@ -75,6 +80,22 @@ class ExactValue:
         if decimal := _DECIMAL.fullmatch(self.sql_type):
             return self._condition_of_decimal(int(decimal[2]))
         return _CONDITIONS.get((self.field_type.kind, _family(self.sql_type)))
+
+    @property
+    def checked(self) -> str | None:
+        """Return SQL that casts it to the field's type, and raises an error if that isn't exact.
+
+        It may evaluate the expression several times. None if SQL can't decide whether it is exact.
+        """
+        condition = self.condition
+        if not condition:
+            return None if condition is None else self.cast
+        holds = condition.format(self.in_parentheses)
+        return f"CASE WHEN ({holds}) IS NOT FALSE THEN {self.cast} ELSE error('inexact') END"
+
+    def over(self, column: str) -> ExactValue:
+        """Return the same of a column with the values of the expression."""
+        return replace(self, expression=column)
 
     def _condition_of_decimal(self, scale: int) -> str | None:
         match self.field_type.kind:
@@ -159,17 +180,15 @@ def checked_cast(
     None if there is no such SQL, because a condition would evaluate the expression a second time,
     with another result.
     """
-    condition = value.condition
-    if not condition:
-        return None if condition is None else value.cast
+    if not value.condition:
+        return value.checked
     try:
         query = f"EXPLAIN SELECT TRY({value.expression}\n) FROM {rows}"
         cursor.execute(query, parameters).fetchall()
     except duckdb.BinderException:
         # TRY accepts neither volatile functions nor subqueries.
         return None
-    holds = condition.format(f"({value.expression}\n)")
-    return f"CASE WHEN ({holds}) IS NOT FALSE THEN {value.cast} ELSE error('inexact') END"
+    return value.checked
 
 
 def _family(sql_type: str) -> str:

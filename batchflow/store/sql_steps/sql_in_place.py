@@ -12,7 +12,7 @@ from batchflow import crash_point
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.run_state import RunState
 from batchflow.store.database.instance import Cursor
-from batchflow.store.runs.exact_values import checked_cast
+from batchflow.store.runs.exact_values import ExactValue, checked_cast
 from batchflow.store.runs.moving import OUTCOMES, RESET_ATTEMPT, RUN_STATES, TRANSITION_COLUMNS
 from batchflow.store.schema.layout import BUCKET_BITS, quote
 from batchflow.store.sql_steps.sql_result import MOVED_COUNTS_SCHEMA, SqlStepResult, all_moved
@@ -47,7 +47,15 @@ class KnownCasts:
     """
 
     def __init__(self) -> None:
+        self._values: dict[tuple[str, int], dict[str, ExactValue]] = {}
         self._casts: dict[tuple[str, int], dict[str, str] | None] = {}
+
+    def values_of(self, cursor: Cursor, task: SqlTask) -> dict[str, ExactValue]:
+        """Return the value of each field that is set, with its type in DuckDB."""
+        key = task.layout.name, task.step.from_code
+        if key not in self._values:
+            self._values[key] = task.values(cursor)
+        return self._values[key]
 
     def of(self, cursor: Cursor, task: SqlTask) -> dict[str, str]:
         """Return SQL for each field that is set, which raises an error for an unfit value.
@@ -57,16 +65,18 @@ class KnownCasts:
         """
         key = task.layout.name, task.step.from_code
         if key not in self._casts:
-            self._casts[key] = _casts(cursor, task)
+            self._casts[key] = _casts(cursor, task, self.values_of(cursor, task))
         casts = self._casts[key]
         if casts is None:
             raise NotInPlaceError
         return casts
 
 
-def _casts(cursor: Cursor, task: SqlTask) -> dict[str, str] | None:
+def _casts(
+    cursor: Cursor, task: SqlTask, values: Mapping[str, ExactValue]
+) -> dict[str, str] | None:
     casts = {}
-    for name, value in task.values(cursor).items():
+    for name, value in values.items():
         checked = checked_cast(cursor, task.rows, value, task.parameters)
         if checked is None:
             return None
@@ -83,11 +93,11 @@ def move_in_place(cursor: Cursor, task: SqlTask, known: KnownCasts) -> SqlStepRe
     """
     due = _due(cursor, task)
     if not due.rows:
-        return all_moved(MOVED_COUNTS_SCHEMA.empty_table())
+        return all_moved(task.step, MOVED_COUNTS_SCHEMA.empty_table())
     changes = known.of(cursor, task)
     if task.step.constant_status is None:
-        return all_moved(_move_by_expression(cursor, task, due, changes))
-    return all_moved(_move_to_constant(cursor, task, due, changes))
+        return all_moved(task.step, _move_by_expression(cursor, task, due, changes))
+    return all_moved(task.step, _move_to_constant(cursor, task, due, changes))
 
 
 def _move_to_constant(

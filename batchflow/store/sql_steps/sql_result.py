@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow.definition.outcome import Outcome
+from batchflow.definition.step import Step
 from batchflow.store.runs.commit import StepCommit
 from batchflow.store.schema.layout import BUCKET_BITS
 
@@ -25,15 +26,19 @@ class SqlStepResult:
     """The effect of a SQL step on the runs of one span.
 
     Attributes:
+        step: The step.
         counts: The runs by outcome, int64 of shape (len(Outcome),).
         moved_counts: The number of runs that moved to each status: ``to`` (uint8), ``bucket``
             (int64), ``rows`` (int64).
+        arrived_counts: The same of those that no further step of the same transaction moved.
         paused: The number of runs that a failure paused.
         next_attempt_at: The time at which the first of the other failed runs is due again.
     """
 
+    step: Step
     counts: NDArray[np.int64]
     moved_counts: pa.Table
+    arrived_counts: pa.Table
     paused: int = 0
     next_attempt_at: datetime | None = None
 
@@ -43,11 +48,14 @@ class SqlStepResult:
         return int(self.counts.sum())
 
 
-def all_moved(moved_counts: pa.Table) -> SqlStepResult:
+def all_moved(
+    step: Step, moved_counts: pa.Table, arrived_counts: pa.Table | None = None
+) -> SqlStepResult:
     """Return the result of a step whose runs all moved."""
     counts = np.zeros(len(Outcome), np.int64)
     counts[Outcome.ADVANCED] = pc.sum(moved_counts["rows"]).as_py() or 0
-    return SqlStepResult(counts, moved_counts)
+    arrived = moved_counts if arrived_counts is None else arrived_counts
+    return SqlStepResult(step, counts, moved_counts, arrived)
 
 
 def result_of(commit: StepCommit) -> SqlStepResult:
@@ -55,9 +63,12 @@ def result_of(commit: StepCommit) -> SqlStepResult:
     counts = np.zeros(len(Outcome), np.int64)
     counts[Outcome.ADVANCED] = commit.moved.num_rows
     counts[Outcome.FAILED] = commit.unmoved.num_rows
+    moved_counts = _moved_counts(commit.moved)
     return SqlStepResult(
+        step=commit.step,
         counts=counts,
-        moved_counts=_moved_counts(commit.moved),
+        moved_counts=moved_counts,
+        arrived_counts=moved_counts,
         paused=commit.paused,
         next_attempt_at=commit.next_attempt_at,
     )

@@ -27,6 +27,8 @@ from batchflow.store.sql_steps.sql_in_place import (
 )
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
+from batchflow.store.sql_steps.sql_together import move_together
+from batchflow.store.sql_steps.sql_visit import SqlVisit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +37,14 @@ if TYPE_CHECKING:
 DEFINITION_ERRORS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.PermissionException)
 
 
-def commit_sql_step(
-    connection: Connection, task: SqlTask, random: np.random.Generator, known: KnownCasts
-) -> SqlStepResult:
-    """Move all runs with one UPDATE or, if some of them fail, one by one.
+def commit_sql_steps(
+    connection: Connection, visit: SqlVisit, random: np.random.Generator, known: KnownCasts
+) -> list[SqlStepResult]:
+    """Move all runs as far as the steps lead, with one UPDATE.
+
+    If a step fails for some of them, only the first step is executed: with one UPDATE or, if it
+    is the one that fails, run by run. The other steps are executed for the next spans, so each
+    failure is found where it belongs, and keeps the results of the steps before it.
 
     Raises:
         CommitError: Nothing was stored; a step for fewer runs may succeed.
@@ -46,7 +52,15 @@ def commit_sql_step(
         StoreError: As for other commits.
     """
     with refusing(connection):
-        return _commit(connection, task, random, known)
+        if len(visit.tasks) > 1:
+            try:
+                with connection.write() as cursor:
+                    return move_together(cursor, visit, known)
+            except STORAGE_ERRORS:
+                raise
+            except (NotInPlaceError, duckdb.Error):
+                pass
+        return [_commit(connection, visit.tasks[0], random, known)]
 
 
 def _commit(

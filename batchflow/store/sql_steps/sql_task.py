@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import duckdb
@@ -38,6 +38,10 @@ class SqlTask:
     last_seq: int
     now: datetime
     log_values: bool = False
+
+    def for_step(self, step: Step) -> SqlTask:
+        """Return another step for the same runs."""
+        return replace(self, step=step)
 
     @property
     def claimable(self) -> str:

@@ -57,11 +57,17 @@ def graphs(draw: st.DrawFn) -> dict[int, list[int]]:
     return {code: to for code, to in edges.items() if code in reachable}
 
 
+ANSWERS = ("advance", "advance", "repeat", "skip", "fail", "pause", "cancel")
+SQL_ANSWERS = ("advance", "advance", "advance", "advance", "fail")
+
+
 @st.composite
-def plans(draw: st.DrawFn) -> tuple[dict[int, list[int]], list[dict[int, list[Any]]]]:
+def plans(
+    draw: st.DrawFn, answers: Sequence[str] = ANSWERS
+) -> tuple[dict[int, list[int]], list[dict[int, list[Any]]]]:
     """Draw a graph, and the step's answer for each run, status and visit."""
     edges = draw(graphs())
-    answer = st.sampled_from(["advance", "advance", "repeat", "skip", "fail", "pause", "cancel"])
+    answer = st.sampled_from(answers)
     runs = draw(
         st.lists(
             st.fixed_dictionaries(
@@ -126,6 +132,21 @@ class Walk:
 
         return step
 
+    def sql_step(self, code: int) -> dict[str, Any]:
+        """Return the expressions that do the same; only advancing and failing can be planned."""
+        failing, to = ["false"], [f"WHEN true THEN '{PLACES[max(self.edges[code])].name}'"]
+        for number, answers in enumerate(self.plan):
+            for visit, (kind, edge) in enumerate(answers[code]):
+                here = f"number = {number} AND steps + attempt - 1 = {visit}"
+                if kind == "fail":
+                    failing.append(here)
+                target = self.edges[code][edge % len(self.edges[code])]
+                to.insert(0, f"WHEN {here} THEN '{PLACES[target].name}'")
+        raised = f"CASE WHEN {' OR '.join(failing)} THEN error('as planned') ELSE steps + 1 END"
+        trail = f"trail || '{PLACES[code].name}'"
+        status = f"CASE {' '.join(to)} END"
+        return {"set": {"steps": raised, "trail": trail}, "status": status}
+
 
 def walking(
     edges: dict[int, list[int]],
@@ -141,14 +162,19 @@ def walking(
     workflow = bf.Workflow("walkers", Walker, Place, retry=retry, chunk_rows=rows, visits=visits)
     walk = Walk(edges, plan)
     for code, to in edges.items():
-        is_batch = kinds[code % len(kinds)] == "batch"
+        kind, commit = kinds[code % len(kinds)], commits[code % len(commits)]
+        if kind == "sql":
+            places = [PLACES[t] for t in to]
+            workflow.sql_step(PLACES[code], to=places, commit=commit, **walk.sql_step(code))
+            continue
+        is_batch = kind == "batch"
         function = walk.batch_step(code) if is_batch else walk.row_step(code)
         workflow.add_step(
             PLACES[code],
             function,
             *(PLACES[t] for t in to),
             batch=is_batch,
-            commit=commits[code % len(commits)],
+            commit=commit,
         )
     return workflow
 
@@ -158,6 +184,12 @@ def final_table(engine: bf.Engine, runs: int) -> list[Any]:
     engine.run(wait_for_retries=True)
     columns = "foreign_id, status, run_state, version, attempt, reason, number, steps, trail"
     return engine.runs().select(columns).order("number").fetchall()
+
+
+def whole_log(engine: bf.Engine) -> list[Any]:
+    columns = "seq, version, attempt, from_status, to_status, outcome, run_state"
+    query = f"SELECT {columns} FROM walkers.transitions ORDER BY seq, version"
+    return engine.sql(query).fetchall()
 
 
 def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
@@ -205,6 +237,26 @@ def test_any_mix_of_outcomes_ends_as_with_chunks_of_one_and_a_commit_for_each_st
     with inline_engine(workflow) as engine:
         assert final_table(engine, len(plan)) == expected
         check_log(engine, edges)
+
+
+@examples(20)
+@given(
+    plans(SQL_ANSWERS),
+    st.sampled_from([["sql"], ["sql", "sql", "row"], ["sql", "sql", "sql", "batch"]]),
+    st.lists(st.sampled_from([None, None, "before", "after"]), min_size=1, max_size=3),
+)
+def test_sql_steps_that_share_a_visit_end_as_with_a_commit_for_each(
+    drawn: Any, kinds: list[str], commits: list[Any]
+) -> None:
+    edges, plan = drawn
+    ends = []
+    for visits in (False, True):
+        workflow = walking(edges, plan, kinds, 5, visits=visits, commits=commits)
+        with inline_engine(workflow) as engine:
+            table = final_table(engine, len(plan))
+            check_log(engine, edges)
+            ends.append((table, whole_log(engine)))
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("visits", [False, True])

@@ -91,7 +91,8 @@ def test_a_sql_step_that_conflicts_is_refused_and_nothing_of_it_is_stored(
 
     def executed() -> int:
         step, random = WORKFLOW.steps[code], np.random.default_rng(0)
-        return store.store.commit_sql_step(WORKFLOW, step, 0, ROWS, NOW, random).runs
+        [result] = store.store.commit_sql_steps(WORKFLOW, [step], (0, ROWS), NOW, random)
+        return result.runs
 
     with claimed_elsewhere(store, "seq = 8"), pytest.raises(bf.CommitError, match="Conflict"):
         executed()

@@ -185,9 +185,11 @@ class Bench:
         self, first_seq: int = 0, last_seq: int = 1 << 40, now: dt.datetime = LATER
     ) -> SqlStepResult:
         """Execute the SQL step at NEW."""
-        return self.store.commit_sql_step(
-            self.workflow, self.step(), first_seq, last_seq, now, np.random.default_rng(1)
+        random = np.random.default_rng(1)
+        [result] = self.store.commit_sql_steps(
+            self.workflow, [self.step()], (first_seq, last_seq), now, random
         )
+        return result
 
 
 def moved(
