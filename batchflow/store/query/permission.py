@@ -97,7 +97,7 @@ def _refused(query: str, permitted: Permitted) -> str | None:
     found = next(_refusals(tree, permitted), None)
     if found is None:
         found = _unfolds_too_far(tree)
-    if found is None and permitted.sizes_bounded:
+    if found is None:
         calls = _calls(tree)
         found = oversized(calls) or grows_in_loop(calls)
     return found

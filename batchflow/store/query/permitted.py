@@ -78,18 +78,13 @@ class Permitted:
 
     Attributes:
         table_functions: The functions that it may read rows from.
-        sizes_bounded: Whether functions that make large values need a small, constant size.
     """
 
     table_functions: frozenset[str]
-    sizes_bounded: bool
 
 
-QUERY: Final = Permitted(_OF_STORE, sizes_bounded=True)
-"""Queries, predicates and the expressions of `edit`."""
+QUERY: Final = Permitted(_OF_STORE)
+"""Queries, predicates, and the expressions of `edit` and of SQL steps."""
 
-STEP: Final = Permitted(_OF_STORE, sizes_bounded=False)
-"""The expressions of SQL steps, which are the workflow's own code."""
-
-SOURCE: Final = Permitted(_OF_STORE | _OF_FILES, sizes_bounded=False)
+SOURCE: Final = Permitted(_OF_STORE | _OF_FILES)
 """The sources of loads, which may read files."""

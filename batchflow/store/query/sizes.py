@@ -1,7 +1,7 @@
 """Functions that make a large value out of a number.
 
 DuckDB's memory limit doesn't count the values of the vector that it computes, so these sizes have
-to be constants with a bound.
+to be constants with a bound, or ``least(…)`` with such a constant.
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ def oversized(calls: Iterable[Mapping[str, Any]]) -> str | None:
 def _remedy(name: str, most: int) -> str:
     if name in _SERIES:
         return (
-            f"bounds that aren't constants, for at most {most:,} items; as in FROM {name}(…), it "
-            "makes rows and has no bound"
+            f"bounds that aren't constants, for at most {most:,} items, or least(…, {most}) as the "
+            f"last; as in FROM {name}(…), it makes rows and has no bound"
         )
     if name == "repeat":
         few = most // _UNKNOWN_LENGTH
         return (
-            f"a number that isn't a constant of at most {few:,}, or, of a constant text, makes "
-            f"more than {most:,} characters"
+            f"a number that isn't a constant of at most {few:,} or least(…, {few}), or, of a "
+            f"constant text, makes more than {most:,} characters"
         )
-    return f"a size that isn't a constant of at most {most:,}"
+    return f"a size that isn't a constant of at most {most:,} or least(…, {most})"
 
 
 def _size(name: str, arguments: Sequence[Mapping[str, Any]]) -> int | None:
     """Return how large the result of a call is at most, as far as the text shows it."""
-    size = _integer(arguments[1]) if len(arguments) > 1 else 0
+    size = _most(arguments[1]) if len(arguments) > 1 else 0
     if size is None:
         return None
     if name != "repeat":
@@ -82,6 +82,10 @@ def _size(name: str, arguments: Sequence[Mapping[str, Any]]) -> int | None:
 def _series(name: str, arguments: Sequence[Mapping[str, Any]], most: int) -> int | None:
     """Return how many items a list has; what has no more than a stored value counts as few."""
     bounds = [_integer(each) for each in arguments]
+    last = min(1, len(bounds) - 1)
+    if bounds[last] is None and all((bound or 1) > 0 for bound in bounds[2:]):
+        # It counts upward.
+        bounds[last] = _most(arguments[last])
     if all(bound is not None for bound in bounds):
         first, last, step = _bounds([bound for bound in bounds if bound is not None])
         # Only range() leaves out its last bound. DuckDB refuses a step of 0.
@@ -131,6 +135,16 @@ def _integer(expression: Mapping[str, Any]) -> int | None:
         return None if value is None else -value
     literal = expression.get("literal", {})
     return int(literal["text"]) if literal.get("kind") == "INTEGER" else None
+
+
+def _most(expression: Mapping[str, Any]) -> int | None:
+    """Return a constant, or the constant that a value is ``least`` of, also with a cast."""
+    if expression.get("class") == "CAST":
+        return _most(expression["child"])
+    if str(expression.get("function_name", "")).casefold() != "least":
+        return _integer(expression)
+    given = (_integer(each["expression"]) for each in expression.get("arguments", ()))
+    return min((bound for bound in given if bound is not None), default=None)
 
 
 def _text(expression: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,6 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.known_names import require_known_names
 from batchflow.store.query.permission import require_reading
-from batchflow.store.query.permitted import STEP
 from batchflow.store.runs.commit import refusing
 from batchflow.store.schema.layout import Layout
 from batchflow.store.sql_steps.sql_each import move_each
@@ -112,7 +111,7 @@ def _refused_expressions(step: Step, layout: Layout) -> Iterator[str]:
         given["the status"] = step.status_expression
     for what, expression in given.items():
         try:
-            require_reading(f"SELECT (\n{expression}\n)", STEP)
+            require_reading(f"SELECT (\n{expression}\n)")
             require_known_names(expression, layout, None)
         except QueryError as error:
             hint = quoting_hint(expression, error.found, layout.column_names)

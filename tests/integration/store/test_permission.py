@@ -137,28 +137,42 @@ def test_a_source_in_sql_is_refused_before_anything_is_read() -> None:
                 loader.load(source)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT repeat('x', 2_000_000_000)",
-        "SELECT repeat(repeat('x', 90_000), 90_000)",
-        "SELECT repeat('x', range) FROM range(9)",
-        "SELECT lpad('x', 1_000_000_000, 'y')",
-        "SELECT list_sum(range(1_000_000_000))",
-        "SELECT len(range(10_001))",
-        "SELECT len(generate_series(0, 10_000))",
-        "SELECT len(generate_series(0, range)) FROM range(1_000_000, 1_000_009)",
-        "SELECT list_resize([1], 100_000_000)",
-        "SELECT format('{:1000000000}', 1)",
-        "SELECT format('{:{}}', 1, 1_000_000_000)",
-        "SELECT printf('%*d', 1_000_000_000, 1)",
-        "SELECT bitstring('1', 1_000_000_000)",
-        "SELECT repeat(label, 1_001) FROM parcels.runs",
-    ],
-)
+LARGE = [
+    "SELECT repeat('x', 2_000_000_000)",
+    "SELECT repeat(repeat('x', 90_000), 90_000)",
+    "SELECT repeat('x', range) FROM range(9)",
+    "SELECT lpad('x', 1_000_000_000, 'y')",
+    "SELECT list_sum(range(1_000_000_000))",
+    "SELECT len(range(10_001))",
+    "SELECT len(generate_series(0, 10_000))",
+    "SELECT len(generate_series(0, range)) FROM range(1_000_000, 1_000_009)",
+    "SELECT list_resize([1], 100_000_000)",
+    "SELECT format('{:1000000000}', 1)",
+    "SELECT format('{:{}}', 1, 1_000_000_000)",
+    "SELECT printf('%*d', 1_000_000_000, 1)",
+    "SELECT bitstring('1', 1_000_000_000)",
+    "SELECT repeat(label, 1_001) FROM parcels.runs",
+    "SELECT repeat(label, least(weight, 1_001)) FROM parcels.runs",
+    "SELECT range(weight, least(weight, 9)) FROM parcels.runs",
+    "SELECT range(9, least(weight, 9), -1) FROM parcels.runs",
+    "SELECT repeat('x', least(weight, length(label))) FROM parcels.runs",
+]
+
+
+@pytest.mark.parametrize("query", LARGE)
 def test_a_query_makes_no_value_beyond_the_memory_limit(bench: Bench, query: str) -> None:
     with pytest.raises(QueryError, match=r"constant|make values"):
         bench.questions.sql(query)
+
+
+def test_a_step_and_a_source_in_sql_make_none_either(open_bench: Callable[..., Bench]) -> None:
+    for query in LARGE:
+        with pytest.raises(DefinitionError, match=r"constant|make values"):
+            open_bench(sql_parcels(values={"label": f"({query})::VARCHAR"}))
+    with opened() as loader:
+        for query in LARGE:
+            with pytest.raises(SourceError, match=r"constant|make values"):
+                loader.load(query)
 
 
 def doubled(times: int, twice: str = "x || x") -> str:
@@ -220,6 +234,8 @@ def test_a_query_may_use_its_names_several_times(bench: Bench, query: str) -> No
         "SELECT label, range(len(label)), range(1, length(label) + 1), range(5) FROM parcels.runs",
         "SELECT len(range(10_000)), range(5, 1)",
         "SELECT generate_series(10_000, 1, -1)",
+        "SELECT repeat(label, least(weight, 80)), lpad('', least(9, 5)::INT, '') FROM parcels.runs",
+        "SELECT range(least(weight, 80)), range(1, least(weight, 9), 2) FROM parcels.runs",
         "SELECT sum(range) FROM range(1_000_000)",
         "PIVOT parcels.runs ON status IN ('NEW') USING count(*)",
         "SELECT list_transform([1, 2], lambda x: x + 1), [x * 2 FOR x IN [1, 2]]",
