@@ -1,7 +1,15 @@
 """Charts of query results, drawn by matplotlib: a module for each chart."""
 
 from batchflow.chart.chart import Chart
-from batchflow.chart.kinds import AGES, COUNTS, DURATIONS, FUNNEL, THROUGHPUT, TRANSITIONS
+from batchflow.chart.kinds import (
+    AGES,
+    COUNTS,
+    DURATIONS,
+    FUNNEL,
+    SLICES,
+    THROUGHPUT,
+    TRANSITIONS,
+)
 from batchflow.chart.plot import SUFFIXES, Plot
 
 __all__ = [
@@ -9,6 +17,7 @@ __all__ = [
     "COUNTS",
     "DURATIONS",
     "FUNNEL",
+    "SLICES",
     "SUFFIXES",
     "THROUGHPUT",
     "TRANSITIONS",

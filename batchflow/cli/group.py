@@ -12,6 +12,7 @@ from batchflow.cli.commands.completion import completion
 from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
+from batchflow.cli.commands.explain import explain
 from batchflow.cli.commands.export import export
 from batchflow.cli.commands.load import load
 from batchflow.cli.commands.prune import prune
@@ -44,7 +45,7 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 
 _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
-    "Look": (status, counts, runs, show, errors, rejected, sql, export, diagram),
+    "Look": (status, counts, runs, show, errors, explain, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages),
     "Control": (pause, resume, cancel, retry, edit, stop),
     "Maintain": (prune, completion),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import operator
 from collections.abc import Iterable, Sized
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, SupportsIndex
 from uuid import UUID
 
@@ -139,3 +139,9 @@ def aware_moment(moment: object, option: str) -> timedelta | datetime:
         "back from now, like timedelta(days=30).",
         option=option,
     )
+
+
+def moment_or_none(moment: object, option: str) -> datetime | None:
+    """Return a moment with a time zone, of which a duration is counted back from now; or None."""
+    found = None if moment is None else aware_moment(moment, option)
+    return datetime.now(UTC) - found if isinstance(found, timedelta) else found

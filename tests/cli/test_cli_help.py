@@ -47,7 +47,7 @@ def test_bash_completes_commands_with_the_script(command: Command, tmp_path: Pat
     (tmp_path / "batchflow").chmod(0o755)
     (tmp_path / "completion.bash").write_text(command("completion", "bash").stdout)
     completion = (
-        "source completion.bash; COMP_WORDS=(batchflow exp); COMP_CWORD=1; "
+        "source completion.bash; COMP_WORDS=(batchflow expo); COMP_CWORD=1; "
         "_batchflow_completion ./batchflow; echo ${COMPREPLY[@]}"
     )
     done = subprocess.run(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from batchflow.definition.fields import Field
 from batchflow.definition.workflow import AnyWorkflow
-from batchflow.errors import InvalidOptionError, RunNotFoundError
+from batchflow.errors import InvalidOptionError, RunNotFoundError, StoreFormatError
 from batchflow.operation.options import run_id_of
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.query.relation import Relation
@@ -68,6 +69,14 @@ def chosen_tables(catalog: Catalog, name: str | None) -> Tables:
     """Return the tables of the workflow that is named, or of the only one."""
     known = catalog.tables(name)
     return known[chosen_workflow(known, name)]
+
+
+def fields_known(catalog: Catalog, name: str) -> Sequence[Field]:
+    """Return the fields of a workflow; none if the store doesn't have its definition."""
+    try:
+        return catalog.definition(name).fields
+    except StoreFormatError:
+        return ()
 
 
 def find_run(source: Source, catalog: Catalog, run: UUID | str, workflow: str | None) -> FoundRun:

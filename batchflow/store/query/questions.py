@@ -10,15 +10,16 @@ from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow, Workflow
 from batchflow.errors import QueryError
-from batchflow.operation.options import workflow_name
+from batchflow.operation.options import moment_or_none, workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.query import analysis, causes, queries
-from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, find_run
+from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
+from batchflow.store.query.slices.explain import explain
 from batchflow.store.query.source import ResultT, Source
 from batchflow.store.query.status_picture import pictures
 from batchflow.store.query.stored_run import ObjectT, StatusT, StoredRun, read_run
@@ -228,6 +229,48 @@ class Questions(ABC):
         wanted = awaited_statuses(definition, status)
         wait_for_status(self._source, definition, found, wanted, self._news, timeout_seconds)
         return read_run(self._source, definition, found)
+
+    def explain(
+        self,
+        where: str,
+        params: Params = None,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
+        """Return what the runs that a predicate chooses share, and the rest doesn't.
+
+        Each row is a *slice*: the runs of which one or two columns have a value or are in a range.
+        The slice that separates the runs best comes first. A slice is left out if it is implied by
+        those before it, or if a random selection could have it. So the slices of a random selection
+        are none.
+
+        Its columns are ``slice`` (SQL, as ``runs`` takes it), ``runs`` and ``rest`` (how many of
+        the chosen runs and of the rest are in it), ``share_of_these`` and ``share_of_rest``,
+        ``risk_ratio`` (how much more often a run in the slice is chosen than one outside), and
+        ``explained`` (the part of the chosen runs that there would not be if runs in the slice were
+        chosen as rarely as those outside: the attributable fraction). Slices that say where and
+        when runs were executed (``attempt``, ``updated_at``) come last.
+
+        The slices are searched now, in a sample of 200,000 runs of either side where there are
+        more. Whenever rows are fetched, they are counted over all runs. Columns that the predicate
+        names aren't compared, nor fields that the steps fill.
+
+        Args:
+            where: The predicate over the columns of ``runs``, such as ``"run_state = 'PAUSED'"``.
+            params: The values of its parameters.
+            since: Compare only runs that changed since then; a timedelta is counted back from now.
+            until: Compare only runs that changed before then.
+            workflow: The workflow; may be left out where there is only one.
+
+        Raises:
+            QueryError: The predicate chooses no runs, or all of them.
+        """
+        tables = self._tables(workflow)
+        period = (moment_or_none(since, "since"), moment_or_none(until, "until"))
+        fields = fields_known(self._catalog, tables.name)
+        return explain(self._source, tables, fields, where, params, period)
 
     # How runs move.
 

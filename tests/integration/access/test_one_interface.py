@@ -143,6 +143,7 @@ ERRORS: dict[str, Callable[[Store], object]] = {
     "invalid predicate of a prune": lambda store: store.prune(timedelta(0), "nmber = 1"),
     "invalid expression": lambda store: store.edit("true", set={"number": "nmber"}),
     "several statements": lambda store: store.sql("SELECT 1; SELECT 2"),
+    "no rest to compare": lambda store: store.explain("true"),
     "invalid query": lambda store: store.sql("SELECT nmber FROM things.runs").fetchall(),
     "invalid narrowing": lambda store: store.runs("number = 1").filter("nmber = 1").fetchall(),
     "unknown run": lambda store: store.get("unknown"),

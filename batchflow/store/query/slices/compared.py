@@ -1,0 +1,131 @@
+"""The runs that are compared: those that a predicate chooses, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from batchflow.errors import QueryError
+from batchflow.operation.parameters import Params
+from batchflow.short_form import counted
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.slices.features import SOURCE
+from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal
+from batchflow.store.schema.tables import Tables
+
+CHOSEN: Final = "_batchflow_chosen"
+# Of either side, a sample of so many shows what separates them; the lines count all runs.
+MOST_RUNS: Final = 200_000
+_HASHES: Final = 2**64
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The runs of a workflow, of which a predicate chooses some.
+
+    Attributes:
+        source: Executes queries.
+        tables: The workflow's tables.
+        where: The predicate, as one condition.
+        params: The values of its parameters.
+        question: Explains why the predicate is refused.
+        since: Only runs that changed since then are compared.
+        until: Only runs that changed before then are compared.
+        sources: Whether the runs of loaded files are known.
+    """
+
+    source: Source
+    tables: Tables
+    where: str
+    params: Params
+    question: Question
+    since: datetime | None = None
+    until: datetime | None = None
+    sources: bool = False
+
+    @property
+    def runs(self) -> str:
+        """Return the query of all runs that are compared, with `CHOSEN` and their source."""
+        columns = f"coalesce({self.where}, false) AS {CHOSEN}"
+        table = f"{self.tables.runs}"
+        if self.sources:
+            columns += f", CASE WHEN seq <= _batchflow_last_seq THEN {SOURCE} END AS {SOURCE}"
+            table += f" ASOF LEFT JOIN ({self._files}) AS _files ON seq >= _batchflow_first_seq"
+        return f"SELECT runs.*, {columns} FROM {table} WHERE {self._period}"
+
+    @property
+    def _files(self) -> str:
+        return (
+            "SELECT first_seq AS _batchflow_first_seq, last_seq AS _batchflow_last_seq, "
+            f"path AS {SOURCE} FROM batchflow.loads "
+            f"WHERE workflow = {literal(self.tables.name)} AND first_seq IS NOT NULL"
+        )
+
+    @property
+    def _period(self) -> str:
+        parts = ["true"]
+        if self.since is not None:
+            parts.append(f"updated_at >= {_moment(self.since)}")
+        if self.until is not None:
+            parts.append(f"updated_at < {_moment(self.until)}")
+        return " AND ".join(parts)
+
+    def query(self, expressions: Sequence[str], after: str = "", where: str = "true") -> Relation:
+        """Return expressions over the compared runs that a condition chooses."""
+        text = (
+            f"SELECT {', '.join(expressions)} FROM (\n{self.runs}\n) AS runs WHERE {where} {after}"
+        )
+        return self.whole(text)
+
+    def whole(self, text: str) -> Relation:
+        """Return a query over `runs` of this, with the parameters of the predicate."""
+        return Relation(self.source, text, self.params, self.question)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many runs are compared.
+
+    Attributes:
+        chosen: The chosen runs.
+        rest: All others.
+    """
+
+    chosen: int
+    rest: int
+
+    @property
+    def sample(self) -> str:
+        """Return the condition that chooses a sample of either side, always the same runs."""
+        if max(self.chosen, self.rest) <= MOST_RUNS:
+            return "true"
+        return (
+            f"hash(seq) <= CASE WHEN {CHOSEN} THEN {_limit(self.chosen)} "
+            f"ELSE {_limit(self.rest)} END"
+        )
+
+    def require_both(self, workflow: str) -> None:
+        """Raise QueryError unless there are runs to compare with others."""
+        if not self.chosen + self.rest:
+            raise QueryError(f"There are no runs of {workflow!r} to compare.")
+        if not self.chosen:
+            raise QueryError(
+                f"The predicate chooses none of the {counted(self.rest, 'run')} of {workflow!r}, "
+                "so there is nothing to explain; choose some."
+            )
+        if not self.rest:
+            raise QueryError(
+                f"The predicate chooses all of the {counted(self.chosen, 'run')} of {workflow!r}, "
+                "so there are no others to compare them with; choose fewer."
+            )
+
+
+def _limit(runs: int) -> str:
+    return f"{min(_HASHES - 1, _HASHES * MOST_RUNS // runs)}::UBIGINT"
+
+
+def _moment(moment: datetime) -> str:
+    return f"TIMESTAMPTZ {literal(moment.isoformat())}"

@@ -1,0 +1,163 @@
+"""Explain what the runs that a predicate chooses share, and the rest doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from batchflow import chart
+from batchflow.definition.fields import Field
+from batchflow.errors import QueryError
+from batchflow.operation.parameters import Params, plain_params
+from batchflow.store.query.plottable import PlottableRelation
+from batchflow.store.query.queries import predicate, refused_predicate
+from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.slices import traces
+from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
+from batchflow.store.query.slices.divided import Divided
+from batchflow.store.query.slices.features import columns_of_predicate, features_of
+from batchflow.store.query.slices.refine import Refining
+from batchflow.store.query.slices.search import SliceSearch
+from batchflow.store.query.slices.survey import Codes, divide, read_codes
+from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal
+from batchflow.store.schema.tables import Tables
+
+_MOST_LINES: Final = 20
+
+_KNOWS_SOURCES: Final = """
+    SELECT 1 FROM duckdb_columns()
+    WHERE database_name = current_database() AND schema_name = 'batchflow'
+      AND table_name = 'loads' AND column_name = 'first_seq'"""
+_HAS_SOURCES: Final = """
+    SELECT 1 FROM batchflow.loads WHERE workflow = ? AND first_seq IS NOT NULL LIMIT 1"""
+
+_LINES: Final = """
+    WITH counted AS (SELECT {counts} FROM (SELECT {columns} FROM (
+{runs}
+) AS runs)),
+    lines AS ({lines}),
+    shares AS (
+        SELECT *, runs / these AS share_of_these, rest / others AS share_of_rest,
+               (runs / (runs + rest)) / ((these - runs) / (these - runs + others - rest))
+               AS risk_ratio
+        FROM lines
+    )
+    SELECT slice, runs, rest, round(share_of_these, 6) AS share_of_these,
+           round(share_of_rest, 6) AS share_of_rest, round(risk_ratio, 3) AS risk_ratio,
+           round(greatest(0, share_of_these * (1 - 1 / risk_ratio)), 6) AS explained
+    FROM shares ORDER BY place"""
+_NO_LINES: Final = """
+    SELECT '' AS slice, 0::BIGINT AS runs, 0::BIGINT AS rest, 0::DOUBLE AS share_of_these,
+           0::DOUBLE AS share_of_rest, 0::DOUBLE AS risk_ratio, 0::DOUBLE AS explained
+    WHERE false"""
+
+
+def explain(
+    source: Source,
+    tables: Tables,
+    fields: Sequence[Field],
+    where: str,
+    params: Params = None,
+    period: tuple[datetime | None, datetime | None] = (None, None),
+) -> PlottableRelation:
+    """Return the slices in which runs are chosen more often than elsewhere; see `Questions`."""
+    compared = _compared(source, tables, where, params, period)
+    sizes, filled = _survey(compared, fields)
+    sizes.require_both(tables.name)
+    left_out = columns_of_predicate(where) | filled
+    features = features_of(tables, left_out, sources=compared.sources)
+    divided = divide(compared, sizes, features)
+    codes = read_codes(compared, sizes, divided)
+    refining = Refining(compared, sizes, divided)
+    given = [at for at, each in enumerate(divided) if each.feature.given]
+    others = [at for at, each in enumerate(divided) if not each.feature.given]
+    found = _slices(divided, codes, given, refining)
+    # Where and when runs were executed may follow from a failure, so it hides no other line.
+    found += [each for at in others for each in _slices(divided, codes, [at], refining)]
+    query = _lines(compared, found) if found else _NO_LINES
+    drawn_as = chart.SLICES.of(tables.name)
+    return PlottableRelation(
+        source, query, drawn_as, compared.params if found else None, compared.question
+    )
+
+
+def _compared(
+    source: Source,
+    tables: Tables,
+    where: str,
+    params: Params,
+    period: tuple[datetime | None, datetime | None],
+) -> Compared:
+    bound = plain_params(params)
+    condition = predicate(tables, where, bound)
+
+    def refused(error: QueryError) -> QueryError:
+        return refused_predicate(tables, where, error.found)
+
+    question = Question(f"SELECT * FROM {tables.runs} WHERE {condition}", refused, bound)
+    compared = Compared(source, tables, condition, bound, question, *period)
+    if Relation(source, _KNOWS_SOURCES).fetchall():
+        has_sources = Relation(source, _HAS_SOURCES, [tables.name]).fetchall()
+        return replace(compared, sources=bool(has_sources))
+    return compared
+
+
+def _survey(compared: Compared, fields: Sequence[Field]) -> tuple[Sizes, set[str]]:
+    """Return the numbers of runs, and the columns that steps fill, in lower case."""
+    with_default = traces.fields_with_default(fields)
+    counts = [text for _, condition in with_default for text in traces.counts_of(condition)]
+    rows = compared.query(
+        [f"count(*) FILTER ({CHOSEN})", "count(*)", traces.count_of_untouched(), *counts],
+        "GROUP BY status",
+    ).fetchall()
+    chosen, runs, untouched, *by_field = (
+        np.asarray(rows, dtype=float).reshape(-1, 3 + len(counts)).T
+    )
+    sizes = Sizes(int(chosen.sum()), int((runs - chosen).sum()))
+    filled = {
+        field.column.casefold()
+        for at, (field, _) in enumerate(with_default)
+        if len(runs) and traces.is_trace(runs, untouched, *by_field[2 * at : 2 * at + 2])
+    }
+    return sizes, filled
+
+
+def _slices(
+    features: Sequence[Divided], codes: Codes, places: Sequence[int], refining: Refining
+) -> list[str]:
+    """Return slices, each the best among the runs that the slices before it don't have."""
+    found: list[str] = []
+    while len(found) < _MOST_LINES:
+        search = SliceSearch(features, codes, places)
+        best = search.best(pairs=len(places) > 1)
+        if best is None:
+            break
+        refined = refining.refined(best, search, found)
+        found.append(refined.sql)
+        codes = codes.without(search.covered(refined.found))
+    return found
+
+
+def _lines(compared: Compared, slices: Sequence[str]) -> str:
+    """Return the query that counts the runs of each slice."""
+    columns = [f"coalesce({text}, false) AS in_{at}" for at, text in enumerate(slices)]
+    counts = [f"count(*) FILTER ({CHOSEN}) AS these", f"count(*) FILTER (NOT {CHOSEN}) AS others"]
+    for at in range(len(slices)):
+        counts.append(f"count(*) FILTER ({CHOSEN} AND in_{at}) AS runs_{at}")
+        counts.append(f"count(*) FILTER (NOT {CHOSEN} AND in_{at}) AS rest_{at}")
+    lines = [
+        f"SELECT {at} AS place, {literal(text)} AS slice, runs_{at} AS runs, rest_{at} AS rest, "
+        "these, others FROM counted"
+        for at, text in enumerate(slices)
+    ]
+    return _LINES.format(
+        counts=", ".join(counts),
+        columns=", ".join([CHOSEN, *columns]),
+        runs=compared.runs,
+        lines=" UNION ALL ".join(lines),
+    )

@@ -1,0 +1,143 @@
+"""Dividing each feature into values that are frequent, or into ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
+from batchflow.store.query.slices.conditions import has_nan
+from batchflow.store.query.slices.divided import Divided
+from batchflow.store.query.slices.features import Feature, Shape
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The ends of ranges, as shares of the runs. Few runs often have the highest or lowest values.
+_ENDS: Final = (
+    *(0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
+    *(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999),
+)
+_MOST_VALUES: Final = 60
+# Of a column of ids, no value is frequent.
+_FEW_VALUES: Final = 100
+_MOSTLY: Final = 0.95
+# Longer texts aren't read, and no SQL text has the character 0.
+_MOST_CHARACTERS: Final = 200
+_NUL: Final = "\0"
+_NAN: Final = "nan"
+# A query may not have more than so many expressions.
+_FEATURES_PER_QUERY: Final = 300
+# Each join takes some megabytes of DuckDB's memory.
+_JOINS_PER_QUERY: Final = 40
+
+
+def divide(compared: Compared, sizes: Sizes, features: Sequence[Feature]) -> list[Divided]:
+    """Return the features with their frequent values or their ranges."""
+    ends: dict[Feature, list[str] | None] = {}
+    for shape, where in (
+        (Shape.VALUES, f"{CHOSEN} AND {sizes.sample}"),
+        (Shape.RANGES, sizes.sample),
+    ):
+        for some in _in_batches([each for each in features if each.shape is shape]):
+            [row] = compared.query([_ends_of(each) for each in some], where=where).fetchall()
+            ends.update(zip(some, row, strict=True))
+    workflow = compared.tables.name
+    return [Divided(each, _distinct(each, ends[each] or ()), workflow) for each in features]
+
+
+def _ends_of(feature: Feature) -> str:
+    value = feature.expression
+    if feature.shape is Shape.RANGES:
+        return f"quantile_disc({value}, {[0.0, *_ENDS]})::VARCHAR[]"
+    return (
+        f"CASE WHEN approx_count_distinct({value}) < greatest({_FEW_VALUES}, "
+        f"{_MOSTLY} * count({value})) THEN approx_top_k({value}, {_MOST_VALUES})::VARCHAR[] END"
+    )
+
+
+def _distinct(feature: Feature, ends: Sequence[str]) -> tuple[str, ...]:
+    # NaN has a code of its own: DuckDB orders it after all numbers.
+    is_nan = _NAN if has_nan(feature.sql_type) else None
+    distinct = tuple(each for each in dict.fromkeys(ends) if each != is_nan)
+    if feature.shape is Shape.RANGES:
+        # The lowest range has no first value.
+        return distinct[1:]
+    return tuple(each for each in distinct if len(each) <= _MOST_CHARACTERS and _NUL not in each)
+
+
+def _in_batches(features: Sequence[Feature]) -> Iterator[Sequence[Feature]]:
+    for start in range(0, len(features), _FEATURES_PER_QUERY):
+        yield features[start : start + _FEATURES_PER_QUERY]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of the compared runs, or of a sample of them.
+
+    Attributes:
+        chosen: Whether each run is one of the chosen; bool.
+        columns: The codes of each feature; uint8.
+        weight: How many runs of the rest stand for one chosen run that was sampled as they were.
+    """
+
+    chosen: np.ndarray
+    columns: tuple[np.ndarray, ...]
+    weight: float
+
+    def without(self, covered: np.ndarray) -> Codes:
+        """Return the codes of the other runs."""
+        kept = ~covered
+        return Codes(self.chosen[kept], tuple(each[kept] for each in self.columns), self.weight)
+
+
+def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> Codes:
+    """Return the codes of all features."""
+    tables = [
+        _codes_of(compared, sizes, features[start : start + _JOINS_PER_QUERY])
+        for start in range(0, len(features), _JOINS_PER_QUERY)
+    ]
+    columns = _aligned(tables) if len(tables) > 1 else _arrays(tables[0])
+    chosen = columns[1].astype(bool)
+    codes = tuple(each.astype(np.uint8, copy=False) for each in columns[2:])
+    return Codes(chosen, codes, _weight(sizes, chosen))
+
+
+def _codes_of(compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> pa.Table:
+    """Return ``seq``, whether it is chosen, and its codes."""
+    expressions = ["runs.seq", f"{CHOSEN} AS chosen"]
+    expressions += [f"{each.code(at)} AS code_{at}" for at, each in enumerate(features)]
+    joins = "".join(each.join(at) for at, each in enumerate(features))
+    text = (
+        f"SELECT {', '.join(expressions)} FROM (\nSELECT * FROM (\n{compared.runs}\n) "
+        f"WHERE {sizes.sample}\n) AS runs{joins}"
+    )
+    return compared.whole(text).to_arrow_table()
+
+
+def _aligned(tables: Sequence[pa.Table]) -> list[np.ndarray]:
+    """Return the columns of several tables, of the runs that all of them have."""
+    read = [_arrays(table) for table in tables]
+    seqs = reduce(np.intersect1d, (seq for seq, *_ in read))
+    columns = [seqs]
+    for at, (seq, chosen, *codes) in enumerate(read):
+        order = seq.argsort()
+        rows = order[np.searchsorted(seq, seqs, sorter=order)]
+        columns += [each[rows] for each in ([chosen, *codes] if at == 0 else codes)]
+    return columns
+
+
+def _arrays(table: pa.Table) -> list[np.ndarray]:
+    return [np.asarray(column.to_numpy()) for column in table.columns]
+
+
+def _weight(sizes: Sizes, chosen: np.ndarray) -> float:
+    sampled = int(chosen.sum())
+    rest = len(chosen) - sampled
+    if not sampled or not rest:
+        return 1.0
+    return (sizes.rest / rest) / (sizes.chosen / sampled)

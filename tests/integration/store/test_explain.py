@@ -1,0 +1,260 @@
+"""Explain what chosen runs share, and the rest doesn't."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import batchflow as bf
+from kit.slices import at_random, failed, orders, planted, random_orders
+
+RUNS = 6_000
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[bf.Engine]:
+    """Return an engine with random orders."""
+    with bf.Engine(":memory:", orders(), workers=0) as engine:
+        loaded = random_orders(RUNS, np.random.default_rng(1))
+        engine.trigger_many(loaded, foreign_id="order_id")
+        yield engine
+
+
+def slices(engine: bf.Engine, where: str) -> list[str]:
+    return [text for (text,) in engine.explain(where).select("slice").fetchall()]
+
+
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_a_planted_cause_of_two_columns_is_the_only_line(engine: bf.Engine, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    first, second = planted(random)
+
+    [found] = slices(engine, failed(f"{first} AND {second}", random))
+
+    columns = {text.split()[0] for text in (first, second)}
+    assert {text.split()[0] for text in found.split(" AND ")} == columns
+    [(both, either)] = (
+        engine.runs()
+        .aggregate(
+            f"count(*) FILTER (({found}) AND {first} AND {second}), "
+            f"count(*) FILTER (({found}) OR ({first} AND {second}))"
+        )
+        .fetchall()
+    )
+    assert both > 0.9 * either
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_selection_has_no_line(engine: bf.Engine, seed: int) -> None:
+    assert slices(engine, at_random(RUNS, np.random.default_rng(seed))) == []
+
+
+def test_a_line_counts_the_runs_that_its_slice_chooses(engine: bf.Engine) -> None:
+    where = failed("country = 'BR' AND method = 'card'", np.random.default_rng(0))
+    [line] = engine.explain(where).arrow().to_pylist()
+
+    assert line["slice"] == "country = 'BR' AND method = 'card'"
+    chosen, inside = len(engine.runs(where)), len(engine.runs(line["slice"]))
+    both = len(engine.runs(line["slice"]).filter(where))
+    assert (line["runs"], line["rest"]) == (both, inside - both)
+    assert line["share_of_these"] == pytest.approx(both / chosen, abs=1e-6)
+    assert line["share_of_rest"] == pytest.approx((inside - both) / (RUNS - chosen), abs=1e-6)
+    outside = (chosen - both) / (RUNS - inside)
+    assert line["risk_ratio"] == pytest.approx(both / inside / outside, abs=1e-3)
+    assert line["explained"] == pytest.approx(1 - outside / (chosen / RUNS), abs=1e-4)
+
+
+def test_two_causes_are_two_lines(engine: bf.Engine) -> None:
+    where = "(city = 'city 7' OR supplier.tier = 2 AND gift)"
+    chosen = f"seq IN (SELECT seq FROM orders.runs WHERE {where})"
+
+    assert set(slices(engine, chosen)) == {
+        "city = 'city 7'",
+        "gift = true AND supplier.tier = 2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        ("weight IS NULL", "weight IS NULL"),
+        ("coupon IS NOT NULL AND hash(seq) % 2 = 0", "coupon IS NOT NULL"),
+        ("amount >= 100", "amount >= 100"),
+        ("items BETWEEN 3 AND 5", "items >= 3 AND items < 6"),
+        # Each implies the other, so one of them is enough.
+        ("currency = 'BRL'", "country = 'BR'"),
+    ],
+)
+def test_nulls_ranges_and_dependent_columns(engine: bf.Engine, cause: str, expected: str) -> None:
+    chosen = f"seq IN (SELECT seq FROM orders.runs WHERE {cause})"
+
+    assert slices(engine, chosen) == [expected]
+
+
+def test_columns_of_the_predicate_explain_nothing(engine: bf.Engine) -> None:
+    assert slices(engine, "items = 3") == []
+    assert slices(engine, "country = 'BR'") == ["currency = 'BRL'"]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("true", "chooses all of the 6,000 runs of 'orders', so there are no others to compare"),
+        ("items = 99", "chooses none of the 6,000 runs of 'orders', so there is nothing to"),
+        ("itms = 3", "The predicate 'itms = 3' can't be executed"),
+    ],
+)
+def test_a_selection_without_a_rest_is_refused(engine: bf.Engine, where: str, message: str) -> None:
+    with pytest.raises(bf.QueryError, match=message):
+        engine.explain(where)
+
+
+def test_only_runs_of_a_period_are_compared(engine: bf.Engine) -> None:
+    with pytest.raises(bf.QueryError, match="There are no runs of 'orders' to compare"):
+        engine.explain("items = 3", until=dt.timedelta(days=1))
+    assert len(engine.explain("country = 'BR'", since=dt.timedelta(days=1))) == 1
+
+
+def test_lines_are_drawn(engine: bf.Engine) -> None:
+    drawn = engine.explain("country = 'BR'").plot()
+    assert "currency" in drawn.svg()
+    assert "No data yet" in engine.explain("items = 3").plot().svg()
+
+
+class Mood(enum.Enum):
+    GOOD = 1
+    BAD = 2
+
+
+@dataclass
+class Inner:
+    order: str
+    score: float
+
+
+@dataclass
+class Odd:
+    key: str
+    select: str
+    runs: Inner
+    mixed_Case: Mood  # noqa: N815
+    when: dt.datetime
+    raw: bytes
+    tags: list[str]
+    number: float
+    filled: str = ""
+    tries: list[int] = field(default_factory=list)
+
+
+def odd() -> bf.Workflow[Odd, Mood]:
+    workflow = bf.Workflow("odd", Odd, Mood)
+
+    @workflow.step(Mood.GOOD, to=[Mood.BAD])
+    def fill(run: bf.Run[Odd, Mood]) -> Mood:
+        number = int(run.object.key[1:])
+        if number % 7 == 0 and "it's" in run.object.select:
+            raise ValueError("odd")
+        run.object.filled, run.object.tries = str(number), [number]
+        return Mood.BAD
+
+    return workflow
+
+
+def odd_object(number: int) -> Odd:
+    return Odd(
+        key=f"k{number}",
+        select=["it's", 'a "b"', "", "\N{SNOWMAN}"][number % 4],
+        runs=Inner(str(number % 3), float("nan") if number % 5 == 0 else number),
+        mixed_Case=Mood(1 + number % 2),
+        when=dt.datetime.fromisoformat("2026-01-01") + dt.timedelta(minutes=number),
+        raw=bytes([number % 13, 39]),
+        tags=["x"] * (number % 6),
+        number=float("inf") if number % 11 == 0 else -number,
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        ("\"select\" = 'it''s'", ["\"select\" = 'it''s'"]),
+        ("\"select\" = ''", ["\"select\" = ''"]),
+        ("isnan(struct_extract(\"runs\", 'score'))", ["isnan(struct_extract(\"runs\", 'score'))"]),
+        ("mixed_Case = 'BAD'", ["mixed_Case = 'BAD'"]),
+        ("raw = '\\x02'''::BLOB", ["raw = '\\x02\\x27'"]),
+        ("len(tags) > 3", ["len(tags) >= 4"]),
+        ("number = 'inf'", ["number = 'inf'::DOUBLE"]),
+        (
+            "\"when\" BETWEEN '2026-01-01 10:00' AND '2026-01-01 11:59'",
+            [
+                (
+                    "\"when\" >= TIMESTAMP '2026-01-01 10:00:00' "
+                    "AND \"when\" < TIMESTAMP '2026-01-01 12:00:00'"
+                ),
+            ],
+        ),
+    ],
+)
+def test_slices_of_odd_names_and_values_are_predicates(
+    odd_engine: bf.Engine, cause: str, expected: list[str]
+) -> None:
+    found = slices(odd_engine, f"seq IN (SELECT seq FROM odd.runs WHERE {cause})")
+
+    assert found == expected
+    assert len(odd_engine.runs(found[0])) == len(odd_engine.runs(cause))
+
+
+def test_fields_that_steps_fill_and_attempts_explain_no_failure(odd_engine: bf.Engine) -> None:
+    odd_engine.run(progress=False)
+
+    paused = odd_engine.explain("attempt > 1").select("slice").fetchall()
+
+    assert paused == [("\"select\" = 'it''s'",)]
+
+
+@pytest.fixture(scope="module")
+def odd_engine() -> Iterator[bf.Engine]:
+    """Return an engine with objects of odd names and values."""
+    with bf.Engine(":memory:", odd(), workers=0) as engine:
+        engine.trigger_many(map(odd_object, range(2_000)), foreign_id="key")
+        yield engine
+
+
+def test_more_columns_than_one_query_reads_are_compared() -> None:
+    names = [f"f{at}" for at in range(60)]
+    wide: type[Any] = make_dataclass("Wide", [(name, str) for name in names])
+    workflow: bf.Workflow[Any, Mood] = bf.Workflow("wide", wide, Mood)
+    workflow.sql_step(Mood.GOOD, to=[Mood.BAD], set={}, status=Mood.BAD)
+    columns = ", ".join(f"(hash(i + {at}) % 3)::VARCHAR AS {name}" for at, name in enumerate(names))
+    with bf.Engine(":memory:", workflow, workers=0) as engine:
+        source = f"SELECT 'r' || i AS key, {columns} FROM range(400) AS t(i)"
+        engine.trigger_many(source, foreign_id="key")
+
+        where = "seq IN (SELECT seq FROM wide.runs WHERE f1 = '2' AND f59 = '1')"
+
+        assert slices(engine, where) == ["f1 = '2' AND f59 = '1'"]
+
+
+def test_a_file_is_named_if_its_runs_fail(tmp_path: Path) -> None:
+    with bf.Engine(":memory:", orders(), workers=0) as engine:
+        for number, name in enumerate(["good", "bad", "late"]):
+            rows = random_orders(500, np.random.default_rng(number))
+            ids = pa.array([f"{name} {at}" for at in range(500)])
+            rows = rows.set_column(0, "order_id", ids)
+            path = tmp_path / f"{name}'s.parquet"
+            pq.write_table(rows, path)
+            engine.trigger_many(path, foreign_id="order_id")
+        where = "seq BETWEEN 501 AND 1000 AND hash(seq) % 3 > 0"
+
+        [found, *_] = slices(engine, where)
+
+        assert "bad''s.parquet" in found
+        assert len(engine.runs(found)) == 500
