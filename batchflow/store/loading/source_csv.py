@@ -158,8 +158,14 @@ def _delimiter(text: str, wanted: set[str]) -> str:
 
 def _cells(text: str, delimiter: str) -> list[str]:
     """Return the cells of the first row."""
+    end = _LINE_END.search(text)
+    line = text[: end.start()] if end else text
+    # DuckDB leaves out these spaces in all rows, so the names of columns have none either.
+    shown = re.sub(rf'(\A|{re.escape(delimiter)}) "', r'\1"', line)
+    shown = re.sub(rf'" +({re.escape(delimiter)}|\Z)', r'"\1', shown)
+    rows = io.StringIO(shown + text[len(line) :], newline="")
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        return next(csv.reader(rows, delimiter=delimiter), [])
     except csv.Error:
         return []
 

@@ -184,6 +184,11 @@ CSV: dict[str, tuple[str | bytes, list[Any]]] = {
     "semicolons in values": ("key,text\n1,a;b\n2,c;d\n", [("1", "a;b"), ("2", "c;d")]),
     "a header of another delimiter": ("key|text\n1|a,b\n", [("1", "a,b")]),
     "spaces around": ("key,text\n 1 , a \n", [(" 1 ", " a ")]),
+    "a space before quotes": (
+        '"key", "text" \n1, "a, b"\n"2" ,"c"  \n',
+        [("1", "a, b"), ("2", "c")],
+    ),
+    "spaces before quotes": ('key,text\n1,  "a"\n', [("1", '  "a"')]),
     "words for NULL": ("key,text\n1,NULL\n2,\\N\n", [("1", "NULL"), ("2", "\\N")]),
 }
 
