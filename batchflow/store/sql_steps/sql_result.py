@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -46,6 +47,12 @@ class SqlStepResult:
     def runs(self) -> int:
         """Return the number of runs that were changed."""
         return int(self.counts.sum())
+
+
+def counted_moves(counted: Iterable[tuple[int, int, int]]) -> pa.Table:
+    """Return the number of moved runs by status and bucket, given as rows in this order."""
+    rows = [dict(zip(MOVED_COUNTS_SCHEMA.names, row, strict=True)) for row in counted]
+    return pa.Table.from_pylist(rows, schema=MOVED_COUNTS_SCHEMA)
 
 
 def all_moved(
