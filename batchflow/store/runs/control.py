@@ -58,7 +58,7 @@ class RunChange:
     run_state: RunState | None
     assignments: tuple[str, ...]
     evaluate: Callable[[Cursor, pa.Table], pa.Table] | None = None
-    to_status: str = "status"
+    to_status: str = "r.status"
     refuse: Callable[[Cursor, Chosen], Chosen] | None = None
 
 
@@ -176,20 +176,20 @@ def _change_staged(
     """Record the change and make it; return how many rows each statement wrote."""
     first, last = seqs
     chosen = f'r.seq = s."#seq" AND r.seq BETWEEN {first} AND {last}'
-    run_state = "run_state" if change.run_state is None else literal(change.run_state.name)
+    run_state = "r.run_state" if change.run_state is None else literal(change.run_state.name)
     counts: list[tuple[int]] = []
     if recorded:
         counts += cursor.execute(
             f"INSERT INTO {tables.transitions_with_reason} ({TRANSITION_COLUMNS}, reason) "
-            f"SELECT r.seq, status, {change.to_status}, {literal(change.outcome)}, {run_state}, "
-            f"attempt, version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s "
+            f"SELECT r.seq, r.status, {change.to_status}, {literal(change.outcome)}, {run_state}, "
+            f"r.attempt, r.version + 1, $now, $reason FROM {tables.runs} AS r, {STAGED} AS s "
             f"WHERE {chosen}",
             {"now": now, "reason": change.reason},
         ).fetchall()
     crash_point.reached("within_control")
     changes = ", ".join([f"run_state = {run_state}", *change.assignments])
     counts += cursor.execute(
-        f"UPDATE {tables.runs} AS r SET version = version + 1, updated_at = $now, {changes} "
+        f"UPDATE {tables.runs} AS r SET version = r.version + 1, updated_at = $now, {changes} "
         f"FROM {STAGED} AS s WHERE {chosen}",
         {"now": now, **({"reason": change.reason} if "$reason" in changes else {})},
     ).fetchall()

@@ -66,7 +66,7 @@ def retry_runs(
         RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
     """
     code = None if request.at is None else _code_with_step(layout.workflow, request.at)
-    status = "status" if code is None else layout.status(code)
+    status = "r.status" if code is None else layout.status(code)
     completed: list[pa.Table] = []
 
     def refuse(cursor: Cursor, chosen: Chosen) -> Chosen:

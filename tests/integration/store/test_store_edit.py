@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,22 @@ import pytest
 from store_kit import LATER, NOW, Bench, Status, moved
 
 from batchflow.definition.run_state import RunState
+from batchflow.definition.workflow import Workflow
+from batchflow.engine import Engine
 from batchflow.errors import InvalidOptionError, QueryError, StoreError
 from batchflow.operation import ControlReport
 from batchflow.operation.requests import Pause
 from batchflow.store.runs.control import change_runs, pause_change
+
+
+@dataclass
+class Clashing:
+    status: str = "none"
+    version: int = 0
+    run_state: str = "none"
+    attempt: int = 0
+    seq: int = 9
+
 
 EDITABLE = [
     state
@@ -42,6 +55,19 @@ def test_fields_are_set_from_the_values_before_the_edit(bench: Bench) -> None:
     ]
     log = bench.questions.sql("SELECT operation, reason, changed FROM batchflow.operations")
     assert log.fetchall() == [("edit", "tenfold", 2)]
+
+
+def test_fields_may_be_named_like_columns_of_the_engine(path: Path) -> None:
+    clashing: Any = Workflow("parcels", Clashing, Status)
+    clashing.sql_step(Status.NEW, to=[Status.DONE])
+    with Engine(path, clashing, workers=0) as engine:
+        engine.trigger("a", Clashing())
+        changes = {"status": "'mine'", "version": "version + 6", "run_state": "run_state::VARCHAR"}
+        changes |= {"attempt": "object_attempt + 1", "seq": "seq"}
+        assert engine.edit("true", set=changes).changed == 1
+        stored = engine.get("a")
+        assert stored.object == Clashing("mine", 7, "INITIATED", 1, 0)
+        assert (stored.status, stored.version) == (Status.NEW, 2)
 
 
 @pytest.mark.parametrize("state", RunState)
