@@ -19,6 +19,7 @@ from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.questions import (
     ages,
     counts,
+    diff,
     durations,
     funnel,
     throughput,
@@ -46,7 +47,7 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
     "Look": (status, counts, runs, show, errors, explain, rejected, sql, export, diagram),
-    "Look at how runs move": (throughput, durations, transitions, funnel, ages),
+    "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
     "Control": (pause, resume, cancel, retry, edit, stop),
     "Maintain": (prune, completion),
 }

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
+from typing import Any, TypeVar
 
 import click
+
+CommandT = TypeVar("CommandT", bound="Callable[..., Any] | click.Command")
 
 _AGE = re.compile(r"(\d+)([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -57,6 +61,27 @@ class AgeType(click.ParamType[timedelta | datetime]):
                 param,
                 ctx,
             )
+
+
+def _moment(
+    context: click.Context, option: click.Parameter, given: timedelta | datetime | None
+) -> datetime | None:
+    try:
+        return datetime.now(UTC) - given if isinstance(given, timedelta) else given
+    except OverflowError:
+        raise click.BadParameter("It is before the year 1.", context, option) from None
+
+
+def moment_option(name: str, help_text: str) -> Callable[[CommandT], CommandT]:
+    """Return an option that takes a moment as an ISO date and time, or as an age."""
+    return click.option(name, type=AgeType(), callback=_moment, help=help_text)
+
+
+as_of_option = moment_option(
+    "--as-of", "As it was at this moment: how long ago, like 90m, 12h or 30d, or a date and time."
+)
+since_option = moment_option("--since", "From this moment on: an age like 12h, or a date and time.")
+until_option = moment_option("--until", "Before this moment, likewise.")
 
 
 def parse_age(text: str) -> timedelta | datetime:

@@ -195,3 +195,20 @@ def test_two_processes_can_query_at_once(parcels_folder: Path) -> None:
 def _ended(process: subprocess.Popen[str]) -> int:
     process.communicate()
     return process.returncode
+
+
+def test_the_past_is_shown_without_code(on_shared_store: Command) -> None:
+    now, never = (on_shared_store("counts", "--json", *given) for given in ((), ("--as-of", "52w")))
+    assert document(on_shared_store("counts", "--json", "--as-of", "0m")) == document(now)
+    assert document(never) == []
+    moved = document(on_shared_store("diff", "--since", "2020-01-01", "--json"))
+    assert sum(row["runs"] for row in moved) == sum(row["runs"] for row in document(now))
+    assert {row["from_status"] for row in moved} == {None}
+    then = document(on_shared_store("runs", "--as-of", "2020-01-01T06:00", "--json"))
+    assert then == []
+    for question in ("durations", "transitions", "funnel", "throughput"):
+        whole = document(on_shared_store(question, "--json"))
+        assert document(on_shared_store(question, "--json", "--since", "52w")) == whole
+        empty = document(on_shared_store(question, "--json", "--until", "2020-01-01"))
+        assert question == "funnel" or empty == []
+    assert on_shared_store("diff").returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from batchflow.cli.options import one_workflow_option, store_option, where_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
+from batchflow.cli.time_options import as_of_option
 from batchflow.cli.workflow_choice import choose_workflow
 
 
@@ -29,18 +31,26 @@ Example:
     show_default=True,
     help="List at most this many runs.",
 )
+@as_of_option
 @format_option
 def runs(
-    store: Path, workflow: str | None, where: str | None, limit: int, *, form: OutputFormat
+    store: Path,
+    workflow: str | None,
+    where: str | None,
+    limit: int,
+    as_of: datetime | None,
+    *,
+    form: OutputFormat,
 ) -> None:
     """List the runs of a workflow with all their columns.
 
     Prints one row per run: its number and ids, its status and run state, attempts and times, and
     the fields of its object. Which runs are listed, if there are more than --limit, is not defined.
-    "batchflow sql" sorts and aggregates, and "batchflow export" writes all of them.
+    "batchflow sql" sorts and aggregates, and "batchflow export" writes all of them. With --as-of,
+    status and run state are those at that moment, and the fields have their present values.
     """
     from batchflow.access import connect
 
     with connect(store) as reader:
         chosen = choose_workflow(reader, workflow)
-        write_results([reader.runs(where, workflow=chosen).limit(limit)], form)
+        write_results([reader.runs(where, workflow=chosen, as_of=as_of).limit(limit)], form)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from batchflow import chart
-from batchflow.errors import InvalidOptionError, QueryError
+from batchflow.errors import InvalidOptionError
+from batchflow.store.query.moments import Period, states_at
 from batchflow.store.query.plottable import PlottableRelation
-from batchflow.store.query.queries import has_transitions
-from batchflow.store.query.relation import Question, Relation
+from batchflow.store.query.queries import question_about_log
+from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES, status_counts_query
 from batchflow.store.query.run_sets import DURATIONS, FUNNEL
 from batchflow.store.query.source import Source
@@ -62,6 +64,41 @@ TRANSITIONS: Final = """
     GROUP BY ALL
     ORDER BY from_status, to_status, outcome"""
 
+COUNTS_AT: Final = """
+    SELECT status, run_state, sum(bit_count(runs))::BIGINT AS runs FROM ({states})
+    GROUP BY ALL ORDER BY status, run_state"""
+
+# The samples are the first runs of the first sets.
+DIFF: Final = """
+    WITH before AS ({before}),
+    after AS ({after}),
+    moved AS (
+        SELECT b.status AS from_status, b.run_state AS from_run_state,
+               a.status AS to_status, a.run_state AS to_run_state, slab, a.runs & b.runs AS runs
+        FROM after AS a JOIN before AS b USING (slab)
+        WHERE a.runs & b.runs <> 0 AND (a.status <> b.status OR a.run_state <> b.run_state)
+        UNION ALL
+        SELECT NULL, NULL, a.status, a.run_state, slab, a.runs & ~coalesce(b.runs, 0::UBIGINT)
+        FROM after AS a LEFT JOIN (
+            SELECT slab, bit_or(runs) AS runs FROM before GROUP BY slab
+        ) AS b USING (slab)
+        WHERE a.runs & ~coalesce(b.runs, 0::UBIGINT) <> 0
+    )
+    SELECT from_status, from_run_state, to_status, to_run_state,
+           sum(bit_count(runs))::BIGINT AS runs,
+           list_transform(
+               flatten(list_transform(
+                   arg_min(struct_pack(slab, runs), slab, 3), lambda first: list_transform(
+                       list_filter(range(64), lambda bit:
+                           first.runs >> bit::UBIGINT & 1::UBIGINT = 1::UBIGINT),
+                       lambda bit: (first.slab << 6) + bit
+                   )
+               ))[:3],
+               lambda seq: CAST({base}::UHUGEINT + seq::UHUGEINT AS UUID)
+           ) AS samples
+    FROM moved GROUP BY ALL
+    ORDER BY runs DESC, from_status, from_run_state, to_status, to_run_state"""
+
 AGES: Final = """
     SELECT status, count(*) AS runs, min(updated_at) AS oldest,
            (epoch_us(now()) - epoch_us(min(updated_at))) / 1e6 AS age_seconds,
@@ -73,7 +110,7 @@ AGES: Final = """
 
 
 def throughput(
-    source: Source, tables: Tables, bucket_seconds: float | None = None
+    source: Source, tables: Tables, bucket_seconds: float | None, period: Period
 ) -> PlottableRelation:
     """Return ``bucket`` (its beginning), ``status``, ``runs``, ``failed``, ``runs_per_second``.
 
@@ -82,8 +119,9 @@ def throughput(
     Raises:
         InvalidOptionError: The buckets have no length.
     """
+    transitions = period.transitions(tables)
     if bucket_seconds is None:
-        bucket = FITTING_BUCKET.format(transitions=tables.transitions)
+        bucket = FITTING_BUCKET.format(transitions=transitions)
     elif _is_length(bucket_seconds):
         bucket = f"{round(bucket_seconds * _MICROSECONDS)}::DOUBLE"
     else:
@@ -91,22 +129,54 @@ def throughput(
             f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60.",
             option="bucket_seconds",
         )
-    return _of_transitions(source, tables, THROUGHPUT, chart.THROUGHPUT, bucket=bucket)
+    query = THROUGHPUT.format(transitions=transitions, bucket=bucket)
+    return _of_transitions(source, tables, query, chart.THROUGHPUT)
 
 
-def durations(source: Source, tables: Tables) -> PlottableRelation:
+def durations(source: Source, tables: Tables, period: Period) -> PlottableRelation:
     """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``."""
-    return _of_transitions(source, tables, DURATIONS, chart.DURATIONS)
+    query = DURATIONS.format(
+        runs=tables.runs,
+        transitions=Period(until=period.until).transitions(tables),
+        within=period.has("make_timestamptz(d.moment)"),
+    )
+    return _of_transitions(source, tables, query, chart.DURATIONS)
 
 
-def transitions(source: Source, tables: Tables) -> PlottableRelation:
+def transitions(source: Source, tables: Tables, period: Period) -> PlottableRelation:
     """Return ``from_status``, ``to_status``, ``outcome``, ``runs``."""
-    return _of_transitions(source, tables, TRANSITIONS, chart.TRANSITIONS)
+    query = TRANSITIONS.format(transitions=period.transitions(tables))
+    return _of_transitions(source, tables, query, chart.TRANSITIONS)
 
 
-def funnel(source: Source, tables: Tables) -> PlottableRelation:
+def funnel(source: Source, tables: Tables, period: Period) -> PlottableRelation:
     """Return ``status``, ``reached``, ``here``, ``left``: a row for each status there is."""
-    return _of_transitions(source, tables, FUNNEL, chart.FUNNEL)
+    query = FUNNEL.format(
+        runs=tables.runs,
+        states=states_at(tables, period.until, before=True),
+        transitions=period.transitions(tables),
+    )
+    return _of_transitions(source, tables, query, chart.FUNNEL)
+
+
+def counts_at(source: Source, tables: Tables, moment: datetime) -> PlottableRelation:
+    """Return ``status``, ``run_state``, ``runs`` as they were at a moment."""
+    query = COUNTS_AT.format(states=states_at(tables, moment))
+    return _of_transitions(source, tables, query, chart.COUNTS)
+
+
+def diff(source: Source, tables: Tables, period: Period) -> Relation:
+    """Return how many runs went from each status and run state to each other in a period.
+
+    Its columns are ``from_status``, ``from_run_state``, ``to_status``, ``to_run_state``, ``runs``
+    and ``samples``.
+    """
+    query = DIFF.format(
+        before=states_at(tables, period.since),
+        after=states_at(tables, period.until),
+        base=tables.run_id_base,
+    )
+    return Relation(source, query, question=question_about_log(source, tables, query))
 
 
 def ages(source: Source, tables: Tables) -> PlottableRelation:
@@ -126,19 +196,7 @@ def _is_length(seconds: object) -> bool:
 
 
 def _of_transitions(
-    source: Source, tables: Tables, query: str, drawn_as: Chart, **parts: str
+    source: Source, tables: Tables, query: str, drawn_as: Chart
 ) -> PlottableRelation:
-    text = query.format(runs=tables.runs, transitions=tables.transitions, **parts)
-
-    def explain(error: QueryError) -> QueryError:
-        return error if has_transitions(source, tables) else _not_recorded(tables)
-
-    question = Question(text, explain)
-    return PlottableRelation(source, text, drawn_as.of(tables.name), question=question)
-
-
-def _not_recorded(tables: Tables) -> QueryError:
-    return QueryError(
-        f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
-        "counted from its transitions; leave that option out to have them recorded from now on."
-    )
+    question = question_about_log(source, tables, query)
+    return PlottableRelation(source, query, drawn_as.of(tables.name), question=question)

@@ -17,6 +17,7 @@ from batchflow.store.query.known_names import (
     unknown_in_query,
     unknown_name,
 )
+from batchflow.store.query.moments import ALWAYS, Period, runs_at
 from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tree, type_of
 from batchflow.store.query.permission import require_reading, require_text
 from batchflow.store.query.plottable import PlottableRelation
@@ -37,7 +38,7 @@ TRANSITIONS_OF_RUN = """
     LEFT JOIN {errors} AS e
       ON e.seq = t.seq AND e.status = t.from_status AND e.attempt = t.attempt
      AND e.committed_at = t.committed_at AND t.outcome = 'failed'
-    WHERE t.seq = $seq
+    WHERE t.seq = $seq AND {period}
     ORDER BY t.version"""
 
 # The same columns, for a store in which failures alone are recorded.
@@ -47,7 +48,7 @@ FAILURES_OF_RUN = """
            NULL::VARCHAR AS reason,
            e.step AS failed_step, e.type AS error_type, e.message AS error_message{traceback}
     FROM {errors} AS e
-    WHERE e.seq = $seq
+    WHERE e.seq = $seq AND {period}
     ORDER BY e.committed_at, e.attempt"""
 
 # Counts columns, because the transitions are a view, and in a file of an older format a table.
@@ -72,6 +73,8 @@ HAS_TRANSITIONS = """
     WHERE database_name = current_database()
       AND lower(schema_name) = lower(?) AND table_name = 'transitions' LIMIT 1"""
 
+HAS_REASONS = f"{HAS_TRANSITIONS.removesuffix('LIMIT 1')} AND column_name = 'reason'"
+
 HAS_REJECTED = """
     SELECT 1 FROM duckdb_tables()
     WHERE database_name = current_database()
@@ -80,6 +83,7 @@ HAS_REJECTED = """
 REJECTED = """
     SELECT load_id, loaded_at, source, source_row, foreign_id, reason, detail, record
     FROM {rejected}
+    WHERE {period}
     ORDER BY loaded_at DESC, source, source_row"""
 
 # The same columns, for a file of an older format, which has no rejected rows.
@@ -94,9 +98,23 @@ ERRORS_BEFORE = """
     WHERE {before} AND seq IN (SELECT seq FROM {runs} WHERE run_state IN ({unfinished}))"""
 
 
-def runs(source: Source, tables: Tables, where: str | None, params: Params = None) -> Relation:
-    """Return the runs that a predicate over their columns chooses, or all."""
-    query = f"SELECT * FROM {tables.runs}"
+def runs(
+    source: Source,
+    tables: Tables,
+    where: str | None,
+    params: Params = None,
+    as_of: datetime | None = None,
+) -> Relation:
+    """Return the runs that a predicate over their columns chooses, or all.
+
+    With a moment, these are the runs and their states as they were then.
+    """
+    if as_of is None:
+        every, question = f"SELECT * FROM {tables.runs}", None
+    else:
+        reasons = bool(Relation(source, HAS_REASONS, [tables.name]).fetchall())
+        every = f"SELECT * FROM ({runs_at(tables, as_of, with_reasons=reasons)}) AS runs"
+        question = question_about_log(source, tables, every)
     bound = plain_params(params)
     members = members_of(tables)
     if where is None:
@@ -104,10 +122,12 @@ def runs(source: Source, tables: Tables, where: str | None, params: Params = Non
             raise InvalidOptionError(
                 "params are given without a predicate; give one.", option="params"
             )
-        return Relation(source, query, members=members)
-    query = f"{query} WHERE {predicate(tables, where, bound)}"
+        return Relation(source, every, question=question, members=members)
+    query = f"{every} WHERE {predicate(tables, where, bound)}"
 
     def explain(error: QueryError) -> QueryError:
+        if as_of is not None and not has_transitions(source, tables):
+            return _not_recorded(tables)
         return refused_predicate(tables, where, error.found)
 
     question = Question(query, explain, bound)
@@ -131,18 +151,21 @@ def count_errors_before(source: Source, tables: Tables, before: datetime | None)
     return int(count)
 
 
-def rejected(source: Source, tables: Tables) -> Relation:
-    """Return the rows of loads that were left out, the latest load first.
+def rejected(source: Source, tables: Tables, period: Period = ALWAYS) -> Relation:
+    """Return the rows of loads in a period that were left out, the latest load first.
 
     Its columns are ``load_id``, ``loaded_at``, ``source``, ``source_row``, ``foreign_id``,
     ``reason``, ``detail``, and the row as JSON in ``record``.
     """
     kept = Relation(source, HAS_REJECTED).fetchall()
-    rows = f"batchflow.rejected WHERE workflow = {literal(tables.name)}"
-    return Relation(source, REJECTED.format(rejected=rows if kept else NONE_REJECTED))
+    rows = f"(FROM batchflow.rejected WHERE workflow = {literal(tables.name)})"
+    text = REJECTED.format(rejected=rows if kept else NONE_REJECTED, period=period.has("loaded_at"))
+    return Relation(source, text)
 
 
-def history(source: Source, run: FoundRun, *, tracebacks: bool = False) -> Relation:
+def history(
+    source: Source, run: FoundRun, period: Period = ALWAYS, *, tracebacks: bool = False
+) -> Relation:
     """Return the transitions of one run in their order, with the error of each that failed.
 
     Where transitions aren't recorded, these are its failures only. With `tracebacks`, the last
@@ -163,6 +186,7 @@ def history(source: Source, run: FoundRun, *, tracebacks: bool = False) -> Relat
         transitions=tables.transitions,
         errors=tables.errors,
         reason=reason,
+        period=period.has("t.committed_at" if recorded else "e.committed_at"),
         traceback=", e.traceback AS traceback" if tracebacks else "",
     )
     return Relation(source, text, {"seq": seq}, members=members_of_log(tables))
@@ -190,6 +214,22 @@ def require_names_of(catalog: Catalog, query: str, params: Params) -> None:
     found = unknown_in_query(query, lambda: catalog.tables(None).values(), params)
     if found is not None:
         raise QueryError(f"The query can't be executed: {sentence(found)}", found=found)
+
+
+def question_about_log(source: Source, tables: Tables, query: str) -> Question:
+    """Return a query of the transitions, with the reason why there may be none."""
+
+    def explain(error: QueryError) -> QueryError:
+        return error if has_transitions(source, tables) else _not_recorded(tables)
+
+    return Question(query, explain)
+
+
+def _not_recorded(tables: Tables) -> QueryError:
+    return QueryError(
+        f"The workflow {tables.name!r} was defined with record_transitions=False, and this is "
+        "counted from its transitions; leave that option out to have them recorded from now on."
+    )
 
 
 def predicate(tables: Tables, where: str, params: Params = None) -> str:

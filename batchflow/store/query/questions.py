@@ -16,6 +16,7 @@ from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.query import analysis, causes, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
+from batchflow.store.query.moments import Period
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
@@ -72,6 +73,7 @@ class Questions(ABC):
         where: str | None = None,
         params: Params = None,
         *,
+        as_of: datetime | timedelta | None = None,
         workflow: AnyWorkflow | str | None = None,
     ) -> Relation:
         """Return the runs that an SQL predicate over their columns chooses, or all.
@@ -81,15 +83,59 @@ class Questions(ABC):
                 refused.
             params: The values of its parameters, ``?`` or ``$name``: also NumPy's scalars and
                 members of enums.
+            as_of: The moment at which the runs are looked at; a timedelta is counted back from now,
+                and without a time zone it is in local time. Default: None, now. ``status``,
+                ``run_state``, ``version``, ``attempt``, ``updated_at`` and ``reason`` are those
+                after the last change until then, and ``next_attempt_at`` is NULL. Earlier values of
+                objects aren't kept, so the fields have the present ones. Runs that were pruned
+                since are missing.
             workflow: The workflow; may be left out where there is only one.
         """
+        moment = moment_or_none(as_of, "as_of")
         return self._with_known_names(
-            lambda: queries.runs(self._source, self._tables(workflow), where, params)
+            lambda: queries.runs(self._source, self._tables(workflow), where, params, moment)
         )
 
-    def counts(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
-        """Return how many runs are at each status, in each run state."""
-        return queries.counts(self._source, self._tables(workflow))
+    def counts(
+        self,
+        *,
+        as_of: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
+        """Return how many runs are at each status, in each run state.
+
+        With ``as_of``, these are the counts at that moment, without runs that were pruned since.
+        """
+        moment, tables = moment_or_none(as_of, "as_of"), self._tables(workflow)
+        if moment is None:
+            return queries.counts(self._source, tables)
+        return analysis.counts_at(self._source, tables, moment)
+
+    def diff(
+        self,
+        since: datetime | timedelta,
+        until: datetime | timedelta | None = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> Relation:
+        """Return how many runs moved between two moments, from where and to where.
+
+        Its columns are ``from_status``, ``from_run_state``, ``to_status``, ``to_run_state``,
+        ``runs`` and ``samples``, the ids of up to three of them. A run that wasn't there at the
+        first moment comes from NULL. Runs that are where they were are left out, also if they were
+        elsewhere meanwhile, and so are runs that were pruned since.
+
+        Args:
+            since: The first moment; a timedelta is counted back from now, and without a time zone
+                it is in local time.
+            until: The second moment. Default: None, now.
+            workflow: The workflow; may be left out where there is only one.
+
+        Raises:
+            InvalidOptionError: The second moment precedes the first.
+        """
+        period = Period.of(since, until)
+        return analysis.diff(self._source, self._tables(workflow), period)
 
     def errors(  # noqa: PLR0913 - most are conditions, which callers give alone
         self,
@@ -135,15 +181,24 @@ class Questions(ABC):
         )
         return causes.errors(self._source, self._tables(workflow), wanted, tracebacks=tracebacks)
 
-    def rejected(self, *, workflow: AnyWorkflow | str | None = None) -> Relation:
+    def rejected(
+        self,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> Relation:
         """Return the rows that loads left out, with their source, row number and reason.
+
+        With ``since`` and ``until``, those of loads from one moment on, and before the other.
 
         Its columns are ``load_id`` (the entry in ``batchflow.loads``; NULL where the source wasn't
         a file), ``loaded_at``, ``source``, ``source_row`` (from 1), ``foreign_id``, ``reason``
         (``invalid``, ``duplicate``, ``unfinished``, ``running`` or ``finished``), ``detail``, and
         ``record``, the row as JSON. The first 10,000 of each file are kept, until they are pruned.
         """
-        return queries.rejected(self._source, self._tables(workflow))
+        period = Period.of(since, until)
+        return queries.rejected(self._source, self._tables(workflow), period)
 
     def find(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> FoundRun:
         """Return the ``workflow`` and the ``run_id`` of a run."""
@@ -173,15 +228,19 @@ class Questions(ABC):
         self,
         run: UUID | str,
         *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
         workflow: AnyWorkflow | str | None = None,
         tracebacks: bool = False,
     ) -> Relation:
         """Return the transitions of one run in their order, with the error of each that failed.
 
-        With `tracebacks`, the last column is the traceback of the error.
+        With ``since`` and ``until``, those from one moment on, and before the other. With
+        ``tracebacks``, the last column is the traceback of the error.
         """
+        period = Period.of(since, until)
         found = self.find(run, workflow=workflow)
-        return queries.history(self._source, found, tracebacks=tracebacks)
+        return queries.history(self._source, found, period, tracebacks=tracebacks)
 
     @overload
     def wait(
@@ -272,12 +331,15 @@ class Questions(ABC):
         fields = fields_known(self._catalog, tables.name)
         return explain(self._source, tables, fields, where, params, period)
 
-    # How runs move.
+    # How runs move. With ``since`` and ``until``, from one moment on, and before the other. A
+    # timedelta is counted back from now, and without a time zone a moment is in local time.
 
     def throughput(
         self,
         bucket_seconds: float | None = None,
         *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
         workflow: AnyWorkflow | str | None = None,
     ) -> PlottableRelation:
         """Return the number of transitions per second over time, by the status they started from.
@@ -293,23 +355,38 @@ class Questions(ABC):
             InvalidOptionError: The buckets have no length.
             QueryError: Transitions aren't recorded.
         """
-        return analysis.throughput(self._source, self._tables(workflow), bucket_seconds)
+        period = Period.of(since, until)
+        return analysis.throughput(self._source, self._tables(workflow), bucket_seconds, period)
 
-    def durations(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
+    def durations(
+        self,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
         """Return how long runs stayed at each status before they left it.
 
         Its columns are ``status``, ``runs`` (a run that came back counts each time),
         ``p50_seconds``, ``p95_seconds``, ``p99_seconds`` and ``max_seconds``. A stay begins with
         the run's creation or its arrival, and ends when it advances, or is retried at another
         status: failures, repeats and pauses in between are part of it. The percentiles are
-        approximate (DuckDB's ``approx_quantile``).
+        approximate (DuckDB's ``approx_quantile``). With ``since`` and ``until``, these are the
+        stays that ended from one moment on, and before the other.
 
         Raises:
             QueryError: Transitions aren't recorded.
         """
-        return analysis.durations(self._source, self._tables(workflow))
+        period = Period.of(since, until)
+        return analysis.durations(self._source, self._tables(workflow), period)
 
-    def transitions(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
+    def transitions(
+        self,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
         """Return how often runs went from each status to each other one, by outcome.
 
         Its columns are ``from_status``, ``to_status``, ``outcome`` and ``runs``; a run counts each
@@ -318,19 +395,29 @@ class Questions(ABC):
         Raises:
             QueryError: Transitions aren't recorded.
         """
-        return analysis.transitions(self._source, self._tables(workflow))
+        period = Period.of(since, until)
+        return analysis.transitions(self._source, self._tables(workflow), period)
 
-    def funnel(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
+    def funnel(
+        self,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
         """Return how far runs got: a row for each status, in the order of their definition.
 
         Its columns are ``status``, ``reached`` (runs that were ever there), ``here`` (runs that
         are there now) and ``left`` (runs that went on to another status; in SQL it is quoted).
-        A run counts once in each, so one that came back is both here and has left.
+        A run counts once in each, so one that came back is both here and has left. With ``since``
+        and ``until``, ``here`` is at the end of that period, and ``left`` and ``reached`` are
+        those of runs that were at the status within it.
 
         Raises:
             QueryError: Transitions aren't recorded.
         """
-        return analysis.funnel(self._source, self._tables(workflow))
+        period = Period.of(since, until)
+        return analysis.funnel(self._source, self._tables(workflow), period)
 
     def ages(self, *, workflow: AnyWorkflow | str | None = None) -> PlottableRelation:
         """Return how long the oldest unfinished run at each status hasn't changed.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-_SLAB: Final = "seq >> 6 AS slab"
-_RUNS: Final = "bit_or(1::UBIGINT << (seq & 63)::UBIGINT)"
+SLAB: Final = "seq >> 6 AS slab"
+RUNS: Final = "bit_or(1::UBIGINT << (seq & 63)::UBIGINT)"
 # Up to so many sets of a slab at a status are compared with each other; rows are sorted otherwise.
 _MOST_SETS: Final = 16
 _LEAVES: Final = "(outcome = 'advanced' OR outcome = 'retried' AND from_status <> to_status)"
@@ -26,9 +26,9 @@ FUNNEL: Final = f"""
         FROM (SELECT unnest(enum_range(status)) AS name FROM kind)
     ),
     seen AS (
-        SELECT status, {_SLAB}, {_RUNS} AS here, 0::UBIGINT AS gone FROM {{runs}} GROUP BY ALL
+        SELECT status, slab, runs AS here, 0::UBIGINT AS gone FROM ({{states}})
         UNION ALL
-        SELECT from_status, {_SLAB}, 0::UBIGINT, {_RUNS} FROM {{transitions}}
+        SELECT from_status, {SLAB}, 0::UBIGINT, {RUNS} FROM {{transitions}}
         WHERE outcome IN ('advanced', 'retried') AND from_status <> to_status GROUP BY ALL
     ),
     sets AS (
@@ -49,8 +49,8 @@ FUNNEL: Final = f"""
 # creation is the arrival. The runs of the other slabs are sorted by the order of their transitions.
 DURATIONS: Final = f"""
     WITH moves AS MATERIALIZED (
-        SELECT from_status, to_status, {_SLAB}, epoch_us(committed_at) AS moment,
-               {_RUNS} AS runs, count(*) AS rows
+        SELECT from_status, to_status, {SLAB}, epoch_us(committed_at) AS moment,
+               {RUNS} AS runs, count(*) AS rows
         FROM {{transitions}} WHERE {_LEAVES} GROUP BY ALL
     ),
     ends AS (
@@ -71,7 +71,7 @@ DURATIONS: Final = f"""
     ),
     departures AS MATERIALIZED (SELECT * FROM moves ANTI JOIN others USING (slab)),
     creations AS (
-        SELECT {_SLAB}, epoch_us(created_at) AS moment, {_RUNS} AS runs FROM {{runs}} GROUP BY ALL
+        SELECT {SLAB}, epoch_us(created_at) AS moment, {RUNS} AS runs FROM {{runs}} GROUP BY ALL
     ),
     arrivals AS (
         SELECT to_status AS status, slab, moment, runs FROM departures
@@ -90,10 +90,13 @@ DURATIONS: Final = f"""
         SELECT d.from_status AS status, d.moment - a.moment AS length,
                bit_count(d.runs & a.runs)::BIGINT AS runs
         FROM departures AS d JOIN arrivals AS a ON d.from_status = a.status AND d.slab = a.slab
-        WHERE d.runs & a.runs <> 0
+        WHERE d.runs & a.runs <> 0 AND {{within}}
         UNION ALL
-        SELECT status, moment - lag(moment) OVER (PARTITION BY seq ORDER BY version), 1
-        FROM moments
+        SELECT status, length, 1 FROM (
+            SELECT status, d.moment,
+                   d.moment - lag(d.moment) OVER (PARTITION BY seq ORDER BY version) AS length
+            FROM moments AS d
+        ) AS d WHERE {{within}}
     ),
     counted AS (
         SELECT status, sum(runs)::BIGINT AS runs, max(length) AS longest,

@@ -155,6 +155,9 @@ QUERIES: dict[str, Callable[[Any], Any]] = {
     for name in ("runs", "counts", "errors", "throughput", "durations", "transitions")
 } | {
     "funnel": lambda found: found.funnel(workflow="orders"),
+    "counts then": lambda found: found.counts(as_of=LATER, workflow="orders"),
+    "runs then": lambda found: found.runs(as_of=LATER, workflow="orders"),
+    "what moved": lambda found: found.diff(BEGIN - timedelta(1), LATER, workflow="orders"),
     "ages": lambda found: found.ages(workflow="orders"),
     "sql": lambda found: found.sql("SELECT * FROM orders.runs, letters.runs LIMIT 9"),
     "letters": lambda found: found.runs("text = '2'", workflow="letters"),
