@@ -31,43 +31,63 @@ _NO_CAUSES: Final = """(
            NULL::VARCHAR AS file, NULL::INTEGER AS line
     WHERE false)"""
 _PLACE: Final = """
-    any_value(c.function) || ', '
-    || CASE WHEN any_value(c.file) LIKE '%ipykernel%' THEN 'notebook'
-            ELSE parse_filename(any_value(c.file)) END
-    || ':' || any_value(c.line)"""
+    c.function || ', ' || CASE WHEN c.file LIKE '%ipykernel%' THEN 'notebook'
+                               ELSE parse_filename(c.file) END || ':' || c.line"""
 
 _FAILURES: Final = """
     SELECT e.*, {cause} AS "#cause"{by}
     FROM {errors} AS e{join}
     WHERE {condition}"""
 
-# The failure at which a run stands: the last one at its status, as long as it isn't finished. A run
-# that was resumed begins with its first attempt again.
+# The failure at which a run stands: its last one, if that is at its status and attempt. A run that
+# was resumed begins with its first attempt again.
 _STANDING: Final = """
-    SELECT r.seq, arg_max({cause}, e.committed_at) AS "#cause"
-    FROM {runs} AS r JOIN {errors} AS e
-      ON e.seq = r.seq AND e.status = r.status AND e.attempt = r.attempt - 1
-    WHERE r.attempt > 1 AND r.run_state IN ({unfinished})
-    GROUP BY r.seq"""
+    SELECT r.seq, r.status, r.attempt - 1 AS attempt, e.moment
+    FROM {runs} AS r
+    JOIN (SELECT seq, max(committed_at) AS moment FROM {errors} GROUP BY seq) AS e USING (seq)
+    WHERE r.attempt > 1 AND r.run_state IN ({unfinished})"""
+_STANDS: Final = (
+    "s.seq = f.seq AND s.moment = f.committed_at AND s.attempt = f.attempt AND s.status = f.status"
+)
 
-_BY_CAUSE: Final = """
-    WITH failures AS ({failures}), standing AS ({standing})
-    SELECT {group}f."#cause" AS cause,
-           coalesce(any_value(c.description), arg_max(f.type || ': ' || f.message, f.committed_at))
-             AS description,
-           count(*) AS count, count(DISTINCT f.seq) AS runs,
-           count(DISTINCT s.seq) AS affected,
-           runs / (SELECT count(DISTINCT seq) FROM failures) AS share,
-           list_sort(list(DISTINCT f.step)) AS steps,
-           min(f.committed_at) AS first_seen, max(f.committed_at) AS last_seen,
-           arg_max(f.run_id, f.committed_at) AS run_id,
-           any_value(f.type) AS type, {place} AS place,
-           arg_max(f.message, f.committed_at) AS message{traceback}
-    FROM failures AS f
-    LEFT JOIN standing AS s ON s.seq = f.seq AND s."#cause" = f."#cause"
-    LEFT JOIN {causes} AS c ON c.cause = f."#cause"
-    GROUP BY ALL
-    ORDER BY count DESC, last_seen DESC, cause"""
+# Sets of runs are kept as a bit for each of 64 consecutive seqs; see ``run_sets.py``.
+_BY_CAUSE: Final = f"""
+    WITH parts AS (
+        SELECT {{by}}f."#cause" AS cause, f.step AS step, f.seq >> 6 AS slab,
+               bit_or(1::UBIGINT << (f.seq & 63)::UBIGINT) AS runs,
+               coalesce(bit_or(1::UBIGINT << (s.seq & 63)::UBIGINT), 0) AS affected,
+               count(*) AS count, min(f.committed_at) AS first_seen,
+               max(f.committed_at) AS last_seen, arg_max(f.seq, f.committed_at) AS sample
+        FROM ({{failures}}) AS f LEFT JOIN ({{standing}}) AS s ON {_STANDS}
+        GROUP BY ALL
+    ),
+    slabs AS (
+        SELECT * EXCLUDE (step, runs, affected, count, first_seen, last_seen, sample),
+               list(step) AS steps, bit_or(runs) AS runs, bit_or(affected) AS affected,
+               sum(count) AS count, min(first_seen) AS first_seen,
+               arg_max(sample, last_seen) AS sample, max(last_seen) AS last_seen
+        FROM parts GROUP BY ALL
+    ),
+    every AS (
+        SELECT sum(bit_count(runs)) AS failed
+        FROM (SELECT bit_or(runs) AS runs FROM slabs GROUP BY slab)
+    ),
+    grouped AS (
+        SELECT * EXCLUDE (slab, steps, runs, affected, count, first_seen, last_seen, sample),
+               list_sort(list_distinct(flatten(list(steps)))) AS steps,
+               sum(bit_count(runs))::BIGINT AS runs, sum(bit_count(affected))::BIGINT AS affected,
+               sum(count)::BIGINT AS count, min(first_seen) AS first_seen,
+               arg_max(sample, last_seen) AS sample, max(last_seen) AS last_seen
+        FROM slabs GROUP BY ALL
+    )
+    SELECT {{names}}g.cause, coalesce(c.description, e.type || ': ' || e.message) AS description,
+           g.count, g.runs, g.affected, g.runs / failed AS share, g.steps, g.first_seen,
+           g.last_seen, e.run_id, e.type, {_PLACE} AS place, e.message{{traceback}}
+    FROM grouped AS g
+    CROSS JOIN every
+    JOIN {{errors}} AS e ON e.seq = g.sample AND e.committed_at = g.last_seen
+    LEFT JOIN {{causes}} AS c ON c.cause = g.cause
+    ORDER BY g.count DESC, g.last_seen DESC, g.cause"""
 
 _OF_ERRORS: Final = ("status", "step", "attempt", "type", "worker", "chunk")
 
@@ -79,14 +99,12 @@ class _Chosen:
     Attributes:
         query: Their query, with the columns of ``errors``, ``#cause``, and those of `by`.
         by: The names of the columns by which they are also grouped.
-        cause: The SQL of an error's cause.
         causes: The table of causes.
         params: The parameters of the query.
     """
 
     query: str
     by: Sequence[str]
-    cause: str
     causes: str
     params: Params
 
@@ -120,8 +138,7 @@ class Failures(Relation):
         """
         seqs = f"SELECT f.seq FROM ({self._chosen.query}) AS f SEMI JOIN shown ON {self._same}"
         if affected:
-            standing = _standing(self._tables, self._chosen)
-            seqs += f' SEMI JOIN ({standing}) AS s ON s.seq = f.seq AND s."#cause" = f."#cause"'
+            seqs += f" SEMI JOIN ({_standing(self._tables)}) AS s ON {_STANDS}"
         query = (
             f"WITH shown AS (\n{self._within}\n) "
             f"SELECT * FROM {self._tables.runs} WHERE seq IN ({seqs})"
@@ -179,12 +196,13 @@ def errors(
     """
     chosen = _chosen(source, tables, wanted)
     query = _BY_CAUSE.format(
+        by="".join(f"f.{quote(_by(name))}, " for name in chosen.by),
+        names="".join(f"g.{quote(_by(name))} AS {quote(name)}, " for name in chosen.by),
         failures=chosen.query,
-        standing=_standing(tables, chosen),
-        group="".join(f"f.{quote(_by(name))} AS {quote(name)}, " for name in chosen.by),
-        place=_PLACE,
+        standing=_standing(tables),
+        errors=tables.errors,
         causes=chosen.causes,
-        traceback=", arg_max(f.traceback, f.committed_at) AS traceback" if tracebacks else "",
+        traceback=", e.traceback" if tracebacks else "",
     )
     where = wanted.where
     question = None
@@ -215,7 +233,6 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
     return _Chosen(
         query=query,
         by=[name for name, _ in columns],
-        cause=cause,
         causes="batchflow.causes" if known else _NO_CAUSES,
         params=params,
     )
@@ -241,10 +258,8 @@ def _of_runs(tables: Tables, where: str, params: Params) -> str:
     return f"e.seq IN (SELECT seq FROM {tables.runs} WHERE {predicate(tables, where, params)})"
 
 
-def _standing(tables: Tables, chosen: _Chosen) -> str:
-    return _STANDING.format(
-        cause=chosen.cause, runs=tables.runs, errors=tables.errors, unfinished=UNFINISHED_STATES
-    )
+def _standing(tables: Tables) -> str:
+    return _STANDING.format(runs=tables.runs, errors=tables.errors, unfinished=UNFINISHED_STATES)
 
 
 def _moment(given: datetime | timedelta, option: str) -> str:
