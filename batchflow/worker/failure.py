@@ -9,14 +9,14 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import CodeType, TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from batchflow.columns.class_names import qualified_class_name, storable
 from batchflow.credentials import without_credentials
 from batchflow.definition.cause import Cause, Place, Raised, cause_of, place_of
-from batchflow.definition.placeholders import without_numbers
+from batchflow.definition.placeholders import with_placeholders, without_numbers
 from batchflow.definition.retry import Retry
 from batchflow.definition.step import Step
 from batchflow.errors import StepAbandoned
@@ -52,7 +52,9 @@ _HANDLED: Final = "During handling of the above exception, another exception occ
 _GROUPED: Final = "The above exception is part of the following group:"
 
 Line = tuple[CodeType, int]
-_Places = tuple[tuple[object, ...], ...]
+_Causes = collections.OrderedDict[tuple[str, ...], Cause]
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,23 @@ class _Shown:
     link: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The record of exceptions from the same places, as far as it is the same.
+
+    Attributes:
+        frames: The text of the frames of each of them.
+        fingerprint: The fingerprint of the last.
+        causes: The causes by the messages without numbers.
+        causes_by_words: The causes by the messages with placeholders.
+    """
+
+    frames: list[str]
+    fingerprint: str
+    causes: _Causes = field(default_factory=collections.OrderedDict)
+    causes_by_words: _Causes = field(default_factory=collections.OrderedDict)
+
+
 class FailureRecorder:
     """Record the exceptions of one step.
 
@@ -93,10 +112,7 @@ class FailureRecorder:
     def __init__(self, retry: Retry, function: object = None) -> None:
         self._retry = retry
         self._function = getattr(function, "__code__", None)
-        self._known: collections.OrderedDict[tuple[object, ...], tuple[list[str], str]] = (
-            collections.OrderedDict()
-        )
-        self._causes: collections.OrderedDict[tuple[object, ...], Cause] = collections.OrderedDict()
+        self._known: collections.OrderedDict[tuple[object, ...], _Known] = collections.OrderedDict()
 
     def record(self, error: BaseException) -> Failure:
         """Return the record of `error`, with all that can be found out, or at least its class."""
@@ -118,54 +134,58 @@ class FailureRecorder:
     def _record(self, error: BaseException) -> Failure:
         message = _message(error)
         shown = _errors_to_show(error)
-        places = tuple((qualified_class_name(one.error), *_places(one.error)) for one in shown)
-        frames, fingerprint = self._frames([one.error for one in shown], places, message)
+        known = self._known_of([one.error for one in shown], message)
         last_lines = _last_lines(error, message)
         before = "".join(
             f"{frame}{_last_lines(one.error, _own_message(one.error))}\n\n{one.link}\n\n"
-            for frame, one in zip(frames, shown[:-1], strict=False)
+            for frame, one in zip(known.frames, shown[:-1], strict=False)
         )
         return Failure(
             type=qualified_class_name(error),
             message=message,
-            traceback=_end_of(before + frames[-1], TRACEBACK_CHARACTERS - len(last_lines))
+            traceback=_end_of(before + known.frames[-1], TRACEBACK_CHARACTERS - len(last_lines))
             + last_lines,
-            fingerprint=fingerprint,
+            fingerprint=known.fingerprint,
             retryable=self._retry.retries(type(error)),
-            cause=self._cause(error, places, message),
+            cause=self._cause(error, known, message, alone=len(shown) == 1),
         )
 
-    def _cause(self, error: BaseException, places: _Places, message: str) -> Cause:
-        chain = list(_chain(error))
-        messages = [message, *map(_own_message, chain[1:])]
-        key = (places, *map(without_numbers, messages))
-        known = self._causes.get(key)
-        if known is None:
-            raised = [_raised(one, text) for one, text in zip(chain, messages, strict=True)]
-            if raised[0].place is None and isinstance(self._function, CodeType):
-                place = _place(self._function, self._function.co_firstlineno)
-                raised[0] = replace(raised[0], place=place)
-            known = cause_of(*raised)
-            # Of so many exceptions, the places of the earliest aren't in the key.
-            if len(places) < _MOST_SHOWN:
-                self._causes[key] = known
-            if len(self._causes) > _MOST_REMEMBERED:
-                self._causes.popitem(last=False)
-        return known
-
-    def _frames(
-        self, errors: list[BaseException], places: _Places, message: str
-    ) -> tuple[list[str], str]:
+    def _known_of(self, errors: list[BaseException], message: str) -> _Known:
+        places = tuple((qualified_class_name(one), *_places(one)) for one in errors)
         # Without a frame, only the words of the message distinguish two failures.
         words = None if len(places[-1]) > 1 else _VALUES.sub("", message)
         key = (places, words)
         known = self._known.get(key)
         if known is None:
-            known = [_frames_text(one) for one in errors], _fingerprint(errors[-1], words)
-            self._known[key] = known
-            if len(self._known) > _MOST_REMEMBERED:
-                self._known.popitem(last=False)
+            known = _Known([_frames_text(one) for one in errors], _fingerprint(errors[-1], words))
+            _remember(self._known, key, known)
         return known
+
+    def _cause(self, error: BaseException, known: _Known, message: str, *, alone: bool) -> Cause:
+        chain = [error] if alone else list(_chain(error))
+        messages = (message, *map(_own_message, chain[1:]))
+        key = tuple(map(without_numbers, messages))
+        cause = known.causes.get(key)
+        if cause is None:
+            # Ids with letters differ in the key.
+            own = tuple(map(with_placeholders, messages))
+            cause = known.causes_by_words.get(own) or self._new_cause(chain, messages)
+            _remember(known.causes_by_words, own, cause)
+            _remember(known.causes, key, cause)
+        return cause
+
+    def _new_cause(self, chain: list[BaseException], messages: tuple[str, ...]) -> Cause:
+        raised = [_raised(one, text) for one, text in zip(chain, messages, strict=True)]
+        if raised[0].place is None and isinstance(self._function, CodeType):
+            place = _place(self._function, self._function.co_firstlineno)
+            raised[0] = replace(raised[0], place=place)
+        return cause_of(*raised)
+
+
+def _remember(known: collections.OrderedDict[KeyT, ValueT], key: KeyT, value: ValueT) -> None:
+    known[key] = value
+    if len(known) > _MOST_REMEMBERED:
+        known.popitem(last=False)
 
 
 def _errors_to_show(error: BaseException) -> list[_Shown]:
