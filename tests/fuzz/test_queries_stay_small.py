@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Final
@@ -146,3 +147,14 @@ def test_no_query_takes_more_memory_and_time_than_it_may(
     assert peak.grown_bytes < MOST_BYTES
     assert time.monotonic() - began < MOST_SECONDS
     assert bf.connect(engine.path).sql("SELECT 1").fetchall() == [(1,)]
+
+
+@examples(10)
+@given(query=QUERIES)
+def test_no_query_of_the_own_process_takes_much_more_memory_than_its_limit(
+    engine: bf.Engine, query: str
+) -> None:
+    with Peak() as peak, suppress(BatchflowError):
+        engine.sql(f"SELECT max(length(COLUMNS(*)::VARCHAR)) FROM ({query})").fetchall()
+
+    assert peak.grown_bytes < MOST_BYTES
