@@ -52,7 +52,7 @@ class WrittenSpan:
     Attributes:
         span: The span and its steps.
         results: The results of each part of the span that was stored in one transaction: one for
-            each step that was executed.
+            the first step, and one for each further step that was executed.
         refused: Whether the store refused some parts.
         error: The last refusal.
         seconds: The time that all of it took.

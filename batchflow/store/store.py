@@ -253,7 +253,8 @@ class Store:
         """Execute a SQL step for its claimable runs from a seq to a seq, in one transaction.
 
         The runs that advance go on to the further `steps`, which are in the order of their
-        statuses, unless one of them fails. Returns a result for each step that was executed.
+        statuses, unless one of them fails. Returns the result of the first step, and of
+        each further one that was executed.
         `random` is where the jitter of the waits of failed runs comes from.
 
         Raises:

@@ -61,7 +61,7 @@ class _Moved:
 def move_together(cursor: Cursor, visit: SqlVisit, known: KnownCasts) -> list[SqlStepResult]:
     """Move the runs as far as the steps lead, in the caller's transaction.
 
-    Returns the results of the steps that were executed for some runs.
+    Returns the result of the first step, and of each further one that was executed for some runs.
 
     Raises:
         NotInPlaceError: Some of the runs can't be moved together. Roll back.
@@ -191,6 +191,6 @@ def _results(visit: SqlVisit, moved: _Moved) -> Iterator[SqlStepResult]:
     codes = [task.step.from_code for task in visit.tasks]
     for place, task in enumerate(visit.tasks):
         by = moved.by(codes[place])
-        if by.num_rows:
+        if by.num_rows or place == 0:
             arrived = moved.arrived_by(codes[place], codes[place + 1 :])
             yield all_moved(task.step, by, arrived)

@@ -7,10 +7,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 import batchflow as bf
-from batchflow.testing import inline_engine
+from batchflow.store import Store
+from batchflow.testing import FakeClock, inline_engine
 
 RUNS = 40
 BOTH = pytest.mark.parametrize("visits", [False, True], ids=["committed", "visited"])
@@ -263,6 +265,16 @@ def test_a_run_goes_around_a_loop_once_in_a_turn(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO, "batchflow"):
         drained(make(True))
     assert commits(caplog) == ["FIRST", "SECOND", "SECOND"]
+
+
+def test_a_span_whose_runs_are_gone_is_moved_by_its_first_step_alone() -> None:
+    # Others may cancel or prune runs between their claim and their turn.
+    workflow, now = parcels(), FakeClock().now()
+    store = Store.open(":memory:", [workflow], clock=lambda: now)
+    steps, random = list(workflow.steps.values()), np.random.default_rng(0)
+    results = store.commit_sql_steps(workflow, steps, (0, 100), now, random)
+    store.close()
+    assert [(result.step, result.runs) for result in results] == [(steps[0], 0)]
 
 
 @BOTH
