@@ -36,6 +36,7 @@ _SLICE_TIMES: Final = 1.5
 _LONG_SECONDS: Final = 1.0
 # Among so many runs, one that ends workers is found with one more end of a worker.
 _CALL_ROWS: Final = 128
+_MOST_SECONDS_OF_CALLS: Final = 1.0
 
 
 @dataclass
@@ -46,11 +47,13 @@ class _Pace:
         rows: The runs of its next chunk.
         cost: The time of its chunks.
         target: The intended seconds of a chunk that costs little by itself.
+        loses_often: Whether another chunk was lost before the target had recovered.
     """
 
     rows: float
     cost: StepCost
     target: float = TARGET_SECONDS
+    loses_often: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -77,11 +80,14 @@ class ChunkSizer:
     def call_rows(self, workflow: str, step: Step) -> int | None:
         """Return the most runs of one call of a batch step; None for a whole chunk.
 
-        If workers die one after the other, shorter calls narrow down faster which runs end them.
+        If workers die one after the other, shorter calls narrow down faster which runs end them,
+        unless the calls take long whatever they hold.
         """
-        target = self._pace(workflow, step).target
-        shorten = not step.kind.calls_each_run and target < TARGET_SECONDS / _SHRINKS_BY
-        return _CALL_ROWS if shorten else None
+        pace = self._pace(workflow, step)
+        if step.kind.calls_each_run or not pace.loses_often:
+            return None
+        calls = pace.rows / _CALL_ROWS
+        return _CALL_ROWS if calls * pace.cost.most_fixed <= _MOST_SECONDS_OF_CALLS else None
 
     def slice_seconds(self, workflow: str, step: Step) -> float | None:
         """Return the time after which a chunk returns the runs it hasn't begun; None: no limit."""
@@ -104,6 +110,7 @@ class ChunkSizer:
         pace = self._pace(workflow, step)
         pace.cost.observe(rows, seconds)
         pace.target = min(TARGET_SECONDS, pace.target * _GROWS_BY)
+        pace.loses_often &= pace.target < TARGET_SECONDS
         fitting = _fitting_rounds(pace) * pace.cost.lanes
         pace.rows = max(1.0, min(fitting, pace.rows * _MOST_GROWTH, float(_MOST_ROWS)))
         if pace.cost.lanes > 1:
@@ -115,6 +122,7 @@ class ChunkSizer:
         shorter = max(_LEAST_TARGET_SECONDS, pace.target / _SHRINKS_BY)
         least = min(pace.rows, float(pace.cost.lanes))
         pace.rows = max(least, pace.rows * shorter / pace.target)
+        pace.loses_often = pace.target < TARGET_SECONDS
         pace.target = shorter
 
     def _pace(self, workflow: str, step: Step) -> _Pace:

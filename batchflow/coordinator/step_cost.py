@@ -59,6 +59,13 @@ class StepCost:
         return self._variance > _TRUSTED_SPREAD * (self._rounds / self._weight) ** 2
 
     @property
+    def most_fixed(self) -> float:
+        """The fixed seconds of a chunk; all of its seconds as long as the chunks were alike."""
+        if not self._rounds:
+            return 0.0
+        return self.fit[0] if self.is_spread else self._seconds / self._weight
+
+    @property
     def _variance(self) -> float:
         return self._squares / self._weight - (self._rounds / self._weight) ** 2
 

@@ -38,6 +38,16 @@ def test_a_batch_step_has_shorter_calls_only_while_its_workers_die_often(
     assert sizer.call_rows("things", step) is None
 
 
+def test_calls_that_take_long_whatever_they_hold_stay_whole() -> None:
+    sizer, step = ChunkSizer(), step_of(batch=True)
+    for rows in (1_000, 20_000, 5_000):
+        sizer.observe("things", step, rows, 1.0 + rows / 1e6)
+    for _ in range(2):
+        sizer.lost("things", step)
+
+    assert sizer.call_rows("things", step) is None
+
+
 def test_single_triggers_do_not_change_the_size_that_large_chunks_showed() -> None:
     sizer, step = ChunkSizer(), step_of()
     for _ in range(8):
