@@ -81,7 +81,8 @@ class ChunkResult:
         later: The results of the further steps of the visit, in the order of their execution.
         causes: The causes of the failures, each once.
         worker: The machine and the process that executed it, like ``web-1:4242``.
-        slowest: The places and seconds of a few runs that took a millisecond or longer.
+        slowest: A few runs that took a millisecond or longer: the place in the chunk, the code of
+            the status whose step was called, and the seconds.
     """
 
     chunk_id: int
@@ -94,7 +95,7 @@ class ChunkResult:
     later: tuple[Leg, ...] = ()
     causes: tuple[Cause, ...] = ()
     worker: str | None = None
-    slowest: tuple[tuple[int, float], ...] = ()
+    slowest: tuple[tuple[int, int, float], ...] = ()
 
     @property
     def num_rows(self) -> int:

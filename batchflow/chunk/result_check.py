@@ -55,7 +55,7 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
         yield from _change_problems(change, fields[name], kept)
     yield from _table_problems(result.failures, FAILURE_SCHEMA, rows)
     yield from _table_problems(result.reasons, REASON_SCHEMA, rows)
-    yield from _place_problems(result, rows)
+    yield from _place_problems(result, rows, workflow)
     explained = np.zeros(rows, np.bool_)
     explained[result.failures["row"].to_numpy()] = True
     if not explained[result.outcomes == Outcome.FAILED].all():
@@ -65,14 +65,16 @@ def _problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> Itera
             yield "a run failed without an error"
 
 
-def _place_problems(result: ChunkResult, rows: int) -> Iterator[str]:
+def _place_problems(result: ChunkResult, rows: int, workflow: AnyWorkflow) -> Iterator[str]:
     if not (result.worker is None or _is_text(result.worker)):
         yield "its worker has no name"
     if not all(_is_cause(cause) for cause in result.causes):
         yield "a cause has values of other types"
-    for row, seconds in result.slowest:
+    for row, code, seconds in result.slowest:
         if type(row) is not int or row not in range(rows) or not _is_duration(seconds):
             yield "a slow run isn't one of the chunk, or its duration is no number of seconds"
+        if type(code) is not int or code not in workflow.steps:
+            yield "a slow run is of a status without a step"
 
 
 def _is_cause(cause: Cause) -> bool:

@@ -89,7 +89,7 @@ def read_result(buffer: pa.Buffer) -> ChunkResult:
         later=tuple(_legs(legs, header["later"])),
         causes=tuple(map(_cause, header["causes"])),
         worker=header["worker"],
-        slowest=tuple((row, seconds) for row, seconds in header["slowest"]),
+        slowest=tuple((row, code, seconds) for row, code, seconds in header["slowest"]),
     )
 
 

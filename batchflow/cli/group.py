@@ -9,6 +9,7 @@ import click
 
 from batchflow import __version__
 from batchflow.cli.commands.completion import completion
+from batchflow.cli.commands.costs import costs
 from batchflow.cli.commands.demo import demo
 from batchflow.cli.commands.diagram import diagram
 from batchflow.cli.commands.errors import errors
@@ -46,7 +47,7 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 
 _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
-    "Look": (status, counts, runs, show, errors, explain, rejected, sql, export, diagram),
+    "Look": (status, counts, runs, show, errors, explain, costs, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
     "Control": (pause, resume, cancel, retry, edit, stop),
     "Maintain": (prune, completion),

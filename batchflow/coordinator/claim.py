@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from batchflow.chunk.search import Search
     from batchflow.coordinator.backlog import Span
     from batchflow.definition import AnyWorkflow, Step
@@ -63,6 +67,11 @@ class Claim:
         if part.num_rows:
             self.pending.appendleft(part)
 
+    @cached_property
+    def seqs(self) -> NDArray[np.int64]:
+        """The seqs of its runs, sorted; to be read once its runs are known."""
+        return np.sort(self.rows["#seq"].to_numpy())
+
     @property
     def finished(self) -> bool:
         """Whether all of it was executed and committed."""
@@ -78,11 +87,13 @@ class ClaimedChunk:
         rows: The runs, with the columns that the commit needs.
         search: How to find the runs that end their worker; None if no run is suspect, so that
             the chunk may share a worker.
+        submitted: When it was given to the executor, on the monotonic clock.
     """
 
     claim: Claim
     rows: pa.Table
     search: Search | None = None
+    submitted: float = 0.0
 
     @property
     def suspect(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow import crash_point
@@ -69,7 +70,7 @@ class ChunksInFlight:
         """Give a chunk to the executor, which has a slot for it."""
         chunk_id = next(self._ids)
         workflow, step = chunk.claim.workflow, chunk.claim.step
-        self._chunks[chunk_id] = chunk
+        self._chunks[chunk_id] = replace(chunk, submitted=time.monotonic())
         self._executor.submit(
             Chunk(
                 chunk_id=chunk_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from functools import partial
@@ -17,6 +18,7 @@ from batchflow.coordinator.writing import (
     write_results,
 )
 from batchflow.definition import Outcome
+from batchflow.errors import CommitError, StoreError
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from batchflow.coordinator.intake import Intake, StoreSpan
     from batchflow.coordinator.tally import Tally
     from batchflow.definition import AnyWorkflow, Step
-    from batchflow.errors import CommitError
 
 log = logging.getLogger("batchflow")
 
@@ -134,9 +135,12 @@ class Results:
         return True
 
     def close(self) -> None:
-        """Wait for the write under way, and count what it stored."""
+        """Wait for the write under way, count what it stored, and store the costs."""
         self._committer.close(self.interrupt_in_store)
         self.record_written()
+        # A drain doesn't fail for statistics; what is wrong with the store shows elsewhere.
+        with contextlib.suppress(CommitError, StoreError):
+            self._store.store_costs()
 
     def _complete(self, settled: SettledChunk) -> None:
         workflow = settled.chunk.claim.workflow

@@ -86,6 +86,9 @@ class SettledChunk:
             after the first.
         returned: The runs that weren't executed.
         seconds: The time of the visit, without that of going round again.
+        chunk_id: The id of the chunk.
+        worker: The machine and the process that executed it; None if unknown.
+        slowest: Slow runs; see `ChunkResult`.
     """
 
     chunk: ClaimedChunk
@@ -93,6 +96,9 @@ class SettledChunk:
     later: tuple[SettledStep, ...]
     returned: pa.Table
     seconds: float
+    chunk_id: int
+    worker: str | None
+    slowest: tuple[tuple[int, int, float], ...]
 
     @property
     def steps(self) -> tuple[SettledStep, ...]:
@@ -124,6 +130,9 @@ def settle(
         later=tuple(later),
         returned=_where(chunk.rows, result.outcomes == Outcome.RETURNED),
         seconds=result.seconds + _seconds_of_first_round(chunk, result),
+        chunk_id=result.chunk_id,
+        worker=result.worker,
+        slowest=result.slowest,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from batchflow import crash_point
+from batchflow.coordinator.costs import costs_of_results, costs_of_span
 from batchflow.coordinator.piecewise import Piecewise, store_piecewise
 from batchflow.store import SqlStepResult, StepCommit, WriteInterruptedError
 
@@ -85,6 +86,8 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
     stored = [
         pair for commits, results in done.stored for pair in zip(commits, results, strict=True)
     ]
+    if stored:
+        store.add_costs(costs_of_results(settled, now, began, seconds))
     for each, result in stored:
         refused_runs = len(result.refused_seqs)
         _log(each.workflow.name, each.step.name, result.applied, seconds, refused=refused_runs)
@@ -119,7 +122,10 @@ def write_in_store(
     results = [result for _, results in done.stored for result in results]
     if done.refused:
         _log_refused(workflow.name, step.name, None)
-    return WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)
+    written = WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)
+    if any(result.runs for result in results):
+        store.add_costs(costs_of_span(written))
+    return written
 
 
 def halves(commits: Sequence[StepCommit]) -> Sequence[Sequence[StepCommit]]:

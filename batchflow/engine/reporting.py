@@ -10,6 +10,7 @@ from batchflow.definition import Outcome
 from batchflow.engine.report import EndedBy, FailureReport, Report, StatusCount, StepReport
 from batchflow.errors import InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied
 from batchflow.store.query.causes import FailuresWanted, errors
+from batchflow.store.query.moments import Period
 from batchflow.store.query.queries import count_errors_before, counts
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ class Reporting:
         return tuple(each for flow in self.workflows for each in self._failures_of(flow, since))
 
     def _failures_of(self, workflow: AnyWorkflow, since: datetime) -> list[FailureReport]:
-        found = errors(self.store.source, self.store.tables(workflow), FailuresWanted(since=since))
+        found = errors(
+            self.store.source, self.store.tables(workflow), FailuresWanted(period=Period(since))
+        )
         columns = "cause, type, coalesce(place, ''), count, message"
         rows = found.limit(_FAILURES_SHOWN).select(columns).fetchall()
         failures = [FailureReport(workflow.name, *row) for row in rows]

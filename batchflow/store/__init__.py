@@ -8,11 +8,14 @@ from batchflow.store.query.relation import Relation
 from batchflow.store.query.stored_run import StoredRun
 from batchflow.store.runs.backlog_counts import BacklogCounts, WorkLeft
 from batchflow.store.runs.commit import CommitResult, StepCommit, WriteInterruptedError
+from batchflow.store.runs.cost_log import ChunkCost, CommitCosts, SlowRun, StepCosts
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.store import Store
 
 __all__ = [
     "BacklogCounts",
+    "ChunkCost",
+    "CommitCosts",
     "CommitResult",
     "PlottableRelation",
     "Relation",
@@ -20,8 +23,10 @@ __all__ = [
     "RunsChanged",
     "RunsPutBack",
     "RunsRemoved",
+    "SlowRun",
     "SqlStepResult",
     "StepCommit",
+    "StepCosts",
     "Store",
     "StoreChange",
     "StoredRun",

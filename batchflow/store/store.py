@@ -36,6 +36,7 @@ from batchflow.store.runs.backlog_counts import (
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
+from batchflow.store.runs.cost_log import CommitCosts, CostLog
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
@@ -75,6 +76,7 @@ class Store:
         self._layouts = layouts
         self._source = LocalSource(connection)
         self._casts = KnownCasts()
+        self._costs = CostLog()
         self.listeners: list[Callable[[StoreChange], None]] = []
         self.claimed = ClaimedRuns()
         self._open = OpenStore(
@@ -240,7 +242,18 @@ class Store:
             DiskFullError, StoreError: No other commit would succeed; this one is stored as a
                 whole or not at all.
         """
-        return commit_steps(self.connection, self._layouts, commits, now)
+        return commit_steps(self.connection, self._layouts, commits, now, self._costs)
+
+    def add_costs(self, costs: CommitCosts) -> None:
+        """Keep the costs of a commit until a later one stores them, or `store_costs`."""
+        self._costs.add(costs)
+
+    def store_costs(self) -> None:
+        """Store the costs of the commits so far."""
+        if self._costs:
+            with self.connection.write() as cursor:
+                self._costs.insert(cursor)
+            self._costs.clear()
 
     def commit_sql_steps(
         self,

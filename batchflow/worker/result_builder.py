@@ -53,7 +53,7 @@ class ResultBuilder:
         verdict: Verdict,
         written: Iterable[WrittenField],
         seconds: float,
-        slowest: tuple[tuple[int, float], ...] = (),
+        slowest: tuple[tuple[int, int, float], ...] = (),
     ) -> ChunkResult:
         """Return the result; a value that doesn't fit its column fails its run."""
         for row, error in verdict.invalid.items():

@@ -21,6 +21,7 @@ from batchflow.worker.attribute_hints import AttributeHints
 from batchflow.worker.control import Control
 from batchflow.worker.failure import FailureRecorder, abandoned
 from batchflow.worker.result_builder import ResultBuilder, without_other_failures
+from batchflow.worker.slowest_runs import SlowestRuns
 from batchflow.worker.timing import Slice
 from batchflow.worker.verdict import NOT_EXECUTED, RAISED, UNDER_WAY, judge
 
@@ -48,6 +49,7 @@ class RowSession:
 
     Attributes:
         places: The place of each run in the chunk that the worker was given.
+        slowest: The slowest runs.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class RowSession:
         self.sealed = SealedColumns(self.columns)
         self.answers: list[Any] = [NOT_EXECUTED] * chunk.num_rows
         self._builder = ResultBuilder(row_step.step, row_step.recorder, row_step.log_values)
+        self.slowest = SlowestRuns(chunk.from_code)
 
     @property
     def num_rows(self) -> int:
@@ -88,12 +91,14 @@ class RowSession:
     def execute(self, row: int, deadline: float | None) -> None:
         """Call the step for the run at `row`; record its answer and changes, or its exception."""
         given: Any = None
+        began = time.monotonic()
         try:
             run = self.begin(row, deadline)
             given = run.object
             self.end(row, given, run, self.row_step.function(run))
         except BaseException as error:
             self.fail(row, given, error)
+        self.slowest.took(row, time.monotonic() - began)
 
     def begin(self, row: int, deadline: float | None) -> Run[Any, Any]:
         """Return the run at `row`, for the step; raise what the object's class raises."""
@@ -134,7 +139,8 @@ class RowSession:
         verdict = judge(self.answers, self.row_step.step)
         seconds = self.slice.seconds
         chunk_id = self.context.chunk.chunk_id
-        return self._builder.build(chunk_id, verdict, self.columns.written(), seconds)
+        written, slowest = self.columns.written(), self.slowest.found()
+        return self._builder.build(chunk_id, verdict, written, seconds, slowest)
 
     def surrendered(self) -> ChunkResult | None:
         """Return the results of the calls that have returned; the calls under way failed.

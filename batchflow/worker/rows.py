@@ -10,6 +10,7 @@ from batchflow.view.object_view import COLUMNS, ROW
 from batchflow.view.run import Run
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
+from batchflow.worker.slowest_runs import SLOW_SECONDS
 
 # How often a step of many quick runs checks for a stop.
 _CHECK_SECONDS = 0.0005
@@ -38,7 +39,7 @@ def _with_whole_objects(session: RowSession) -> None:
             break
 
 
-def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0915 - see below
+def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
     """Do the same as `_with_whole_objects`, with all calls for each run inlined.
 
     This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
@@ -51,8 +52,8 @@ def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0915 - see below
     view_type, control = session.row_step.view_type, session.control
     attributes_of: Any = session.row_step.attributes_of
     has_timeout = session.row_step.step.options.timeout_seconds is not None
-    is_over, monotonic = session.slice.is_over, time.monotonic
-    next_check = 0.0
+    is_over, monotonic, slowest = session.slice.is_over, time.monotonic, session.slowest
+    next_check, checked = 0.0, monotonic()
     control.enter(NO_ROW, None)
     current, references = control.current_row, sys.getrefcount
     run: Any = None
@@ -93,6 +94,9 @@ def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0915 - see below
             view = None
         now = monotonic()
         if now >= next_check:
+            # Most of the time since the last check is the last run's, if it is that long.
+            if now - checked >= SLOW_SECONDS:
+                slowest.took(row, now - checked)
             if is_over(now):
                 break
-            next_check = now + _CHECK_SECONDS
+            checked, next_check = now, now + _CHECK_SECONDS

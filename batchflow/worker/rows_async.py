@@ -43,12 +43,14 @@ async def _call(session: RowSession, part: range, row: int) -> None:
     session.control.enter(part.start, deadline, len(part))
     given: Any = None
     enter_call(session.context.chunk, session.row_step.step.name, row)
+    began = time.monotonic()
     try:
         run = session.begin(row, deadline)
         given = run.object
         session.end(row, given, run, await _answer(session, run))
     except BaseException as error:
         session.fail(row, given, error)
+    session.slowest.took(row, time.monotonic() - began)
 
 
 async def _answer(session: RowSession, run: Run[Any, Any]) -> Any:

@@ -106,6 +106,7 @@ class Visited:
         ended: The runs that don't.
         tables: The failures and reasons of each step, with the places of their runs in the chunk.
         causes: The causes of the failures.
+        slowest: The slowest runs of each step, with their places in the chunk.
     """
 
     first: ChunkResult | None = None
@@ -114,6 +115,7 @@ class Visited:
     ended: tuple[VisitedRuns, ...] = ()
     tables: tuple[tuple[pa.Table, pa.Table], ...] = ()
     causes: Mapping[str, Cause] = dataclasses.field(default_factory=dict)
+    slowest: tuple[tuple[int, int, float], ...] = ()
 
     def take(self, code: int) -> tuple[VisitedRuns, Visited]:
         """Return the runs that continue at a status, and the visit without them."""
@@ -144,6 +146,10 @@ class Visited:
             ended=(*self.ended, *(part for part in ended if len(part))),
             tables=(*self.tables, (_placed(result.failures, runs), _placed(result.reasons, runs))),
             causes={**self.causes, **{cause.id: cause for cause in result.causes}},
+            slowest=(
+                *self.slowest,
+                *((int(runs.rows[row]), at, seconds) for row, at, seconds in result.slowest),
+            ),
         )
 
     def result(self) -> ChunkResult:
@@ -159,6 +165,7 @@ class Visited:
             reasons=pa.concat_tables([reasons for _, reasons in self.tables]),
             later=self.legs,
             causes=tuple(self.causes.values()),
+            slowest=self.slowest,
         )
 
 

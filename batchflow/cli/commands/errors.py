@@ -12,7 +12,7 @@ from batchflow.cli.options import store_option, traceback_option, where_option, 
 from batchflow.cli.output import rows_of, write
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
-from batchflow.cli.time_options import AgeType
+from batchflow.cli.time_options import since_option, until_option
 from batchflow.cli.workflow_choice import query_each_workflow
 from batchflow.cli.wrapped_text import wrapped
 from batchflow.short_form import counted
@@ -34,8 +34,8 @@ Examples:
 @store_option
 @workflow_option
 @where_option
-@click.option("--since", type=AgeType(), help="Only failures since then, like 12h.")
-@click.option("--until", type=AgeType(), help="Only failures before then.")
+@since_option
+@until_option
 @click.option(
     "--by", metavar="COLUMN", multiple=True, help="Group by this column of runs or failures, too."
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batchflow.closest_name import did_you_mean
 from batchflow.errors import InvalidOptionError, QueryError
-from batchflow.operation.options import aware_moment
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.known_names import members_of
+from batchflow.store.query.moments import ALWAYS, Period
 from batchflow.store.query.queries import predicate, refused_predicate
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES
@@ -180,8 +179,7 @@ class FailuresWanted:
     cause: str | None = None
     where: str | None = None
     params: Params = None
-    since: datetime | timedelta | None = None
-    until: datetime | timedelta | None = None
+    period: Period = ALWAYS
     by: str | Sequence[str] = ()
 
 
@@ -245,13 +243,8 @@ def _conditions(
         yield f"{cause} = {literal(_text(wanted.cause))}"
     if wanted.where is not None:
         yield _of_runs(tables, wanted.where, params)
-    # Without parameters, as those of the predicate may have no names.
-    for comparison, option, given in (
-        (">=", "since", wanted.since),
-        ("<", "until", wanted.until),
-    ):
-        if given is not None:
-            yield f"e.committed_at {comparison} {_moment(given, option)}"
+    if wanted.period != ALWAYS:
+        yield wanted.period.has("e.committed_at")
 
 
 def _of_runs(tables: Tables, where: str, params: Params) -> str:
@@ -260,13 +253,6 @@ def _of_runs(tables: Tables, where: str, params: Params) -> str:
 
 def _standing(tables: Tables) -> str:
     return _STANDING.format(runs=tables.runs, errors=tables.errors, unfinished=UNFINISHED_STATES)
-
-
-def _moment(given: datetime | timedelta, option: str) -> str:
-    moment = aware_moment(given, option)
-    if isinstance(moment, timedelta):
-        return f"now() - to_microseconds({moment // timedelta(microseconds=1)})"
-    return f"TIMESTAMPTZ {literal(moment.astimezone(UTC).isoformat())}"
 
 
 def _text(cause: object) -> str:

@@ -13,7 +13,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.options import moment_or_none, workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
-from batchflow.store.query import analysis, causes, queries
+from batchflow.store.query import analysis, causes, costs, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.moments import Period
@@ -177,7 +177,7 @@ class Questions(ABC):
             InvalidOptionError: A column or a time isn't one.
         """
         wanted = FailuresWanted(
-            cause=cause, where=where, params=params, since=since, until=until, by=by
+            cause=cause, where=where, params=params, period=Period.of(since, until), by=by
         )
         return causes.errors(self._source, self._tables(workflow), wanted, tracebacks=tracebacks)
 
@@ -330,6 +330,30 @@ class Questions(ABC):
         period = (moment_or_none(since, "since"), moment_or_none(until, "until"))
         fields = fields_known(self._catalog, tables.name)
         return explain(self._source, tables, fields, where, params, period)
+
+    def costs(
+        self,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> Relation:
+        """Return what each step cost in each night: its time, and the bytes of its log on disk.
+
+        Its columns are ``night`` (DATE; from noon to noon UTC, named by the day on which it
+        began), ``step``, ``status``, ``runs`` and ``failed`` (executions), ``commits``,
+        ``chunks``, ``step_seconds`` (in your code, over all workers), ``queue_seconds`` (chunks
+        waited for a worker or a commit), ``commit_seconds``, ``bytes`` (the estimated part of its
+        transitions and errors on disk), and ``slowest`` (the run ids and seconds of the slowest
+        runs, where a run takes a millisecond or longer). Those of the last second of a drain under
+        way are missing.
+
+        Args:
+            since: Only commits at this time or later; a timedelta is counted back from now.
+            until: Only commits before this time.
+            workflow: The workflow; may be left out where there is only one.
+        """
+        return costs.costs(self._source, self._tables(workflow), Period.of(since, until))
 
     # How runs move. With ``since`` and ``until``, from one moment on, and before the other. A
     # timedelta is counted back from now, and without a time zone a moment is in local time.

@@ -24,6 +24,7 @@ from batchflow.store.database.staging import STAGE, Stage
 from batchflow.store.database.store_error import refused_commit
 from batchflow.store.runs import moving
 from batchflow.store.runs.causes import insert_causes
+from batchflow.store.runs.cost_log import CostLog
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 
 if TYPE_CHECKING:
@@ -141,8 +142,11 @@ def commit_steps(
     layouts: Mapping[str, Layout],
     commits: Sequence[StepCommit],
     now: datetime,
+    costs: CostLog,
 ) -> list[CommitResult]:
     """Store the results in one transaction, except for runs that have changed since their claim.
+
+    The costs of earlier commits are stored as well, if they are due.
 
     Raises:
         CommitError: Nothing was stored; smaller commits may succeed.
@@ -152,7 +156,7 @@ def commit_steps(
     pairs = [(layouts[each.workflow.name], each) for each in commits]
     with refusing(connection):
         try:
-            return _commit_whole(connection, pairs, now)
+            return _commit_whole(connection, pairs, now, costs)
         except _OutdatedError:
             return _commit_unchanged(connection, pairs, now)
 
@@ -178,11 +182,20 @@ def refusing(connection: Connection) -> Iterator[None]:
 
 
 def _commit_whole(
-    connection: Connection, pairs: Sequence[tuple[Layout, StepCommit]], now: datetime
+    connection: Connection,
+    pairs: Sequence[tuple[Layout, StepCommit]],
+    now: datetime,
+    costs: CostLog,
 ) -> list[CommitResult]:
     stage = connection.stage()
-    with connection.write():
-        return [CommitResult(apply(stage, layout, each, now)) for layout, each in pairs]
+    due = costs.due
+    with connection.write() as cursor:
+        results = [CommitResult(apply(stage, layout, each, now)) for layout, each in pairs]
+        if due:
+            costs.insert(cursor)
+    if due:
+        costs.clear()
+    return results
 
 
 def _commit_unchanged(

@@ -21,7 +21,7 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
 from batchflow.store.query.queries import HAS_TRANSITIONS, predicate, refused_predicate
 from batchflow.store.runs.loaded_ids import CHOSEN, keep_ids
-from batchflow.store.schema.layout import literal
+from batchflow.store.schema.layout import literal, quote
 from batchflow.store.schema.tables import Tables
 
 # A statement removes the runs of 2**20 = 1,048,576 consecutive seqs: the hash table of ten million
@@ -31,6 +31,20 @@ SLAB_BITS: Final = 20
 PRUNABLE: Final = tuple(
     state for state in RunState if state.finished and state is not RunState.REQUESTED_DATA_DELETED
 )
+
+_SLOW_RUNS: Final = (
+    "DELETE FROM batchflow.slow_runs WHERE workflow = $workflow "
+    f"AND seq IN (SELECT seq FROM {CHOSEN})"
+)
+# Those whose first run that is left, if any, comes after their last.
+_CHUNKS: Final = f"""
+    DELETE FROM batchflow.chunks WHERE rowid IN (
+        SELECT c.row FROM (
+            SELECT rowid AS row, first_seq, last_seq FROM batchflow.chunks
+            WHERE workflow = $workflow AND last_seq >= (SELECT min(seq) FROM {CHOSEN})
+              AND first_seq <= (SELECT max(seq) FROM {CHOSEN})
+        ) AS c ASOF LEFT JOIN {{runs}} AS r ON c.first_seq <= r.seq
+        WHERE r.seq IS NULL OR r.seq > c.last_seq)"""
 
 _DELETE: Final = "DELETE"
 _COUNT: Final = "SELECT count(*)"
@@ -97,6 +111,8 @@ def _prune(connection: Connection, tables: Tables, request: Prune, before: datet
         if not request.dry_run and not request.forget:
             keep_ids(cursor, tables, _slabs(cursor))
         counts = _each_table(cursor, tables, verb, rejected)
+        if not request.dry_run:
+            _forget_places(cursor, tables)
         cursor.execute(f"DROP TABLE {CHOSEN}")
     return counts
 
@@ -138,6 +154,19 @@ def _each_table(cursor: Cursor, tables: Tables, verb: str, rejected: int) -> _Co
     crash_point.reached("within_prune")
     runs = _each_slab(cursor, verb, tables.runs, slabs)
     return _Counts(runs, transitions, errors, rejected)
+
+
+def _forget_places(cursor: Cursor, tables: Tables) -> None:
+    """Remove what is stored about the pruned runs elsewhere; the seconds of commits stay."""
+    workflow = {"workflow": tables.name}
+    for statement in (_SLOW_RUNS, _CHUNKS.format(runs=tables.runs)):
+        cursor.execute(statement, workflow).fetchall()
+    names = cursor.execute("SELECT name FROM batchflow.workflows").fetchall()
+    kept = " UNION ALL ".join(f"SELECT cause FROM {quote(name)}.errors" for (name,) in names)
+    cursor.execute(
+        "DELETE FROM batchflow.causes WHERE cause NOT IN "
+        f"(SELECT cause FROM ({kept}) WHERE cause IS NOT NULL)"
+    ).fetchall()
 
 
 def _slabs(cursor: Cursor) -> list[tuple[int, int]]:

@@ -100,7 +100,7 @@ def test_a_result_arrives_as_it_was_sent(sink: type) -> None:
             cause_of(Raised("F", "n"), Raised("G", "o")),
         ),
         worker="web-1:4242",
-        slowest=((2, 0.125),),
+        slowest=((2, 0, 0.125),),
     )
     written = sink()
     write_result(result, written)
@@ -117,7 +117,7 @@ def test_a_result_arrives_as_it_was_sent(sink: type) -> None:
     assert arrived.reasons.equals(result.reasons)
     assert arrived.later == ()
     assert arrived.causes == result.causes
-    assert (arrived.worker, arrived.slowest) == ("web-1:4242", ((2, 0.125),))
+    assert (arrived.worker, arrived.slowest) == ("web-1:4242", ((2, 0, 0.125),))
 
 
 def test_the_results_of_further_steps_arrive_as_they_were_sent() -> None:

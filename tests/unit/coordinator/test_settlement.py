@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from batchflow.chunk import ChunkResult
 from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
 from batchflow.coordinator.backlog import Span
 from batchflow.coordinator.claim import Claim, ClaimedChunk
+from batchflow.coordinator.costs import costs_of_results
 from batchflow.coordinator.settlement import SettledChunk, counts_of, result_of_lost, settle
 from batchflow.definition import Outcome, RunState
 from batchflow.store.runs.moving import OUTCOMES
@@ -122,3 +124,21 @@ def test_ends_of_workers_are_one_kind_of_failure_only_if_they_have_one_cause() -
     exited, crashed = fingerprint("exit code 3"), fingerprint("signal 11 (SIGSEGV)")
     assert exited == fingerprint("exit code 3")
     assert len({exited, crashed, fingerprint("exit code 3", "StepTimeout")}) == 3
+
+
+def test_a_chunk_is_divided_where_its_claim_has_other_runs_in_between() -> None:
+    chunk = settled(*[Outcome.ADVANCED] * 4)
+    rows = pa.table({"#seq": pa.array([109, 100, 101, 102, 103, 200], pa.int64())})
+    claim = Claim(chunk.chunk.claim.workflow, chunk.first.step, Span(0, 0, 0), rows)
+    whole = replace(chunk, chunk=replace(chunk.chunk, claim=claim))
+    torn = replace(
+        whole, chunk=ClaimedChunk(claim, chunk.chunk.rows.take([0, 1, 3]), submitted=5.0)
+    )
+    costs = costs_of_results([whole, torn], NOW, 6.0, 0.5)
+    assert [(part.first_seq, part.last_seq, part.runs) for part in costs.chunks] == [
+        (100, 103, 4),
+        (100, 101, 2),
+        (103, 103, 1),
+    ]
+    [step] = costs.steps
+    assert (step.runs, step.chunks, step.commit_seconds) == (8, 2, 0.5)

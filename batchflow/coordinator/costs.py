@@ -1,0 +1,131 @@
+"""The costs of a commit, from the chunks whose results it stored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchflow.definition import Outcome
+from batchflow.store import ChunkCost, CommitCosts, SlowRun, StepCosts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from batchflow.coordinator.claim import Claim
+    from batchflow.coordinator.settlement import SettledChunk, SettledStep
+    from batchflow.coordinator.writing import WrittenSpan
+    from batchflow.definition import AnyWorkflow, Step
+
+IN_STORE = "store"
+
+
+def costs_of_results(
+    settled: Sequence[SettledChunk], now: datetime, began: float, commit_seconds: float
+) -> CommitCosts:
+    """Return the costs of a commit that stored the results of some chunks.
+
+    Args:
+        settled: The chunks.
+        now: The time of the commit.
+        began: When it began, on the monotonic clock.
+        commit_seconds: How long it took.
+    """
+    parts = [
+        (chunk, step, began - chunk.chunk.submitted - chunk.seconds if at == 0 else 0.0)
+        for chunk in settled
+        for at, step in enumerate(chunk.steps)
+    ]
+    runs = sum(_executed(step) for _, step, _ in parts) or 1
+    workflows = {chunk.chunk.claim.workflow.name: chunk.chunk.claim.workflow for chunk in settled}
+    groups: dict[tuple[str, int], list[tuple[SettledStep, float]]] = defaultdict(list)
+    for chunk, step, queued in parts:
+        workflow = chunk.chunk.claim.workflow
+        groups[workflow.name, step.step.from_code].append((step, max(0.0, queued)))
+    return CommitCosts(
+        committed_at=now,
+        steps=[
+            _step_cost(workflows[name], group, commit_seconds / runs)
+            for (name, _), group in groups.items()
+        ],
+        chunks=[cost for chunk in settled for cost in _chunk_costs(chunk)],
+        slow_runs=[run for chunk in settled for run in _slow_runs(chunk)],
+    )
+
+
+def costs_of_span(written: WrittenSpan) -> CommitCosts:
+    """Return the costs of steps that the store executed for a span of runs."""
+    queue, span = written.span.queue, written.span.span
+    executed = sum(result.runs for result in written.results) or 1
+    steps, chunks = [], []
+    for result in filter(attrgetter("runs"), written.results):
+        names = _names(queue.workflow, result.step)
+        seconds = written.seconds * result.runs / executed
+        failed = int(result.counts[Outcome.FAILED])
+        steps.append(StepCosts(*names, result.runs, failed, 1, seconds, 0.0, 0.0))
+        seqs = (span.first_seq, span.last_seq)
+        chunks.append(ChunkCost(*names, None, IN_STORE, *seqs, result.runs, seconds))
+    return CommitCosts(written.began, steps, chunks)
+
+
+def _names(workflow: AnyWorkflow, step: Step) -> tuple[str, str, str]:
+    return workflow.name, workflow.statuses[step.from_code].name, step.name
+
+
+def _executed(step: SettledStep) -> int:
+    return int(step.counts.sum() - step.counts[Outcome.RETURNED])
+
+
+def _step_cost(
+    workflow: AnyWorkflow, group: Sequence[tuple[SettledStep, float]], commit_seconds: float
+) -> StepCosts:
+    """Return the cost of a step, given the seconds of the commit for each run."""
+    runs = sum(_executed(step) for step, _ in group)
+    return StepCosts(
+        *_names(workflow, group[0][0].step),
+        runs=runs,
+        failed=sum(int(step.counts[Outcome.FAILED]) for step, _ in group),
+        chunks=len(group),
+        step_seconds=sum(step.seconds for step, _ in group),
+        queue_seconds=sum(queued for _, queued in group),
+        commit_seconds=commit_seconds * runs,
+    )
+
+
+def _chunk_costs(settled: SettledChunk) -> Iterator[ChunkCost]:
+    chunk, first = settled.chunk, settled.first
+    names = _names(chunk.claim.workflow, first.step)
+    returned = settled.returned["#seq"].to_numpy()
+    seqs = np.sort(np.setdiff1d(chunk.rows["#seq"].to_numpy(), returned))
+    for part in _pieces(chunk.claim, seqs):
+        seconds = first.seconds * len(part) / len(seqs)
+        ends = (int(part[0]), int(part[-1]))
+        yield ChunkCost(*names, settled.chunk_id, settled.worker, *ends, len(part), seconds)
+
+
+def _pieces(claim: Claim, seqs: NDArray[np.int64]) -> Sequence[NDArray[np.int64]]:
+    """Divide sorted seqs of a claim where the claim has others in between.
+
+    Parts of a claim come back from workers and are joined with others, so a chunk's seqs aren't
+    always neighbours in it.
+    """
+    if not len(seqs):
+        return ()
+    first, last = np.searchsorted(claim.seqs, seqs[[0, -1]])
+    if last - first + 1 == len(seqs):
+        return (seqs,)
+    places = np.searchsorted(claim.seqs, seqs)
+    return np.split(seqs, np.flatnonzero(np.diff(places) > 1) + 1)
+
+
+def _slow_runs(settled: SettledChunk) -> Iterator[SlowRun]:
+    chunk = settled.chunk
+    workflow = chunk.claim.workflow
+    for row, code, seconds in settled.slowest:
+        seq = chunk.rows["#seq"][row].as_py()
+        yield SlowRun(*_names(workflow, workflow.steps[code]), seq, seconds, settled.worker)
