@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from batchflow.definition import Workflow as Workflow
     from batchflow.engine import Engine as Engine
     from batchflow.engine import EngineConfig as EngineConfig
+    from batchflow.engine import Rehearsal as Rehearsal
     from batchflow.engine import Report as Report
     from batchflow.engine import engines as engines
     from batchflow.errors import BatchflowError as BatchflowError
@@ -75,7 +76,7 @@ _HOMES = {
     "batchflow.clock": ("Clock", "SystemClock"),
     "batchflow.coordinator": ("Progress",),
     "batchflow.definition": ("Outcome", "Precision", "Retry", "RunState", "UTC", "Workflow"),
-    "batchflow.engine": ("engines", "Engine", "EngineConfig", "Report"),
+    "batchflow.engine": ("engines", "Engine", "EngineConfig", "Rehearsal", "Report"),
     "batchflow.errors": (
         "BatchflowError",
         "CommitError",
@@ -153,6 +154,7 @@ __all__ = [
     "Progress",
     "PruneReport",
     "QueryError",
+    "Rehearsal",
     "Relation",
     "Report",
     "ResourceError",

@@ -19,7 +19,7 @@ CrashPoint: TypeAlias = Literal[
     "after_commit",  # Results are stored, and the coordinator hasn't noted that.
     "within_load",  # Runs were inserted, and nothing is committed.
     "after_load",  # Runs are stored, and the coordinator hasn't noted them.
-    "within_control",  # Runs are being paused, resumed or cancelled, and nothing is committed.
+    "within_control",  # Runs are being changed by an operation, and nothing is committed.
     "within_prune",  # Transitions and errors of finished runs were removed; nothing is committed.
     "at_checkpoint",  # The log is about to be merged into the file.
     "at_close",  # The file is about to be closed.

@@ -26,6 +26,7 @@ from batchflow.cli.commands.questions import (
     throughput,
     transitions,
 )
+from batchflow.cli.commands.rehearse import rehearse
 from batchflow.cli.commands.rejected import rejected
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.run_control import cancel, edit, pause, resume, retry
@@ -49,7 +50,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
     "Look": (status, counts, runs, show, errors, explain, costs, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
-    "Control": (pause, resume, cancel, retry, edit, stop),
+    "Control": (pause, resume, cancel, retry, rehearse, edit, stop),
     "Maintain": (prune, completion),
 }
 
@@ -90,9 +91,9 @@ def batchflow() -> None:
     DuckDB file that has all runs, their transitions and their errors. A run has a status, which
     your steps change, and a run state: INITIATED, RUNNING, PAUSED, COMPLETED or CANCELLED.
 
-    Only run and diagram need the workflow's code; load can use it. All other commands need only the
-    store. They also work while an engine, such as a batchflow run, has the store open: the engine
-    executes them.
+    Only run, rehearse and diagram need the workflow's code; load can use it. All other commands
+    need only the store. They also work while an engine, such as a batchflow run, has the store
+    open: the engine executes them.
 
     "batchflow COMMAND --help" explains a command and its options.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, Unpack
 
 from batchflow.definition.added_sql_step import AddedSqlStep
@@ -23,7 +25,7 @@ from batchflow.definition.status_set import StatusSet, StatusT, described
 from batchflow.definition.statuses_given import with_statuses
 from batchflow.definition.step import Step, StepKind
 from batchflow.definition.visit import VisitMoves
-from batchflow.errors import DefinitionError
+from batchflow.errors import DefinitionError, InvalidOptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -305,6 +307,37 @@ class Workflow(Generic[ObjectT, StatusT]):
             count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
             raise DefinitionError(f"Workflow {self.name!r} has {count}:", problems=problems)
         self._checked = True
+
+    def rehearsed(
+        self, until: int | None, stand_ins: Mapping[str, Callable[..., Any]]
+    ) -> Workflow[ObjectT, StatusT]:
+        """Return a copy for a rehearsal.
+
+        Args:
+            until: The code of the status whose runs stay there; None if all steps are executed.
+            stand_ins: The functions that are called in place of steps, by the names of the steps.
+
+        Raises:
+            InvalidOptionError: There is no such step, or it has no function.
+        """
+        self.check()
+        names = {step.name for step in self._steps.values() if step.function is not None}
+        for name, function in stand_ins.items():
+            if name not in names or not callable(function):
+                found = "is no step with a function" if name not in names else "is no function"
+                known = ", ".join(sorted(names))
+                raise InvalidOptionError(
+                    f"The stand-in for {name!r} {found}; the steps are: {known}.",
+                    option="stand_ins",
+                )
+        rehearsed = copy(self)
+        rehearsed._steps = {
+            code: replace(step, function=stand_ins.get(step.name, step.function))
+            for code, step in self._steps.items()
+            if code != until
+        }
+        rehearsed._graph = rehearsed._visit_moves = None
+        return rehearsed
 
     def mermaid(self) -> str:
         """Return the graph as the text of a Mermaid ``stateDiagram-v2``."""

@@ -5,12 +5,22 @@ from __future__ import annotations
 from batchflow.engine.config import EngineConfig
 from batchflow.engine.engine import Engine
 from batchflow.engine.open_engines import engines
+from batchflow.engine.rehearsal import (
+    Rehearsal,
+    RehearsedFailure,
+    RehearsedField,
+    RehearsedMove,
+)
 from batchflow.engine.report import FailureReport, Report, StatusCount, StepReport
 
 __all__ = [
     "Engine",
     "EngineConfig",
     "FailureReport",
+    "Rehearsal",
+    "RehearsedFailure",
+    "RehearsedField",
+    "RehearsedMove",
     "Report",
     "StatusCount",
     "StepReport",

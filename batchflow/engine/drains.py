@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow import crash_point
@@ -18,7 +19,7 @@ from batchflow.errors import EngineStateError, ForkedStoreError, StoreClosedErro
 from batchflow.store import RunsAdded, RunsChanged, RunsPutBack, RunsRemoved
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from batchflow.clock import Clock
     from batchflow.coordinator import Coordinator, Progress
@@ -175,6 +176,25 @@ class Drains:
                     self._executor.start()
                 finally:
                     self._running.release()
+
+    @contextmanager
+    def while_idle(self) -> Iterator[None]:
+        """Let no drain begin within the block.
+
+        Raises:
+            EngineStateError: A drain is running.
+        """
+        self._refuse_in_child()
+        with self._switching:
+            if not self._running.acquire(blocking=False):
+                raise EngineStateError(
+                    "This engine is running. Promote the rehearsal when its run() has ended, or "
+                    "call stop() first."
+                )
+        try:
+            yield
+        finally:
+            self._running.release()
 
     def refuse_more(self) -> None:
         """Let no drain begin any more."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, DrainOptions
@@ -15,23 +16,32 @@ from batchflow.engine.drains import Drains
 from batchflow.engine.news import CommitNews
 from batchflow.engine.open_engines import close_replaced, forget, is_top_level, keep_open, remember
 from batchflow.engine.redefinition import Redefinitions
+from batchflow.engine.rehearsing import RehearsalPlan, rehearse, require_declared, sql_literal
 from batchflow.engine.serving import Serving
 from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.operation import Operations, Request, ResultT
+from batchflow.operation.options import workflow_name
 from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store import Store
 from batchflow.store.query.questions import Questions
 
 if TYPE_CHECKING:
+    import enum
     import os
+    from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
     from types import TracebackType
 
     from batchflow.coordinator import Progress
     from batchflow.definition import AnyWorkflow
+    from batchflow.engine.rehearsal import Rehearsal
     from batchflow.engine.report import Report
     from batchflow.executor import ExecutorFactory
+    from batchflow.operation import ControlReport
+    from batchflow.operation.parameters import Params
+    from batchflow.store.runs.promote import Promoted
 
 
 class Engine(Operations, Questions):
@@ -91,6 +101,7 @@ class Engine(Operations, Questions):
         except BaseException:
             self._store.close()
             raise
+        self._executor = chosen
         coordinator = Coordinator(self._store, opened, workflows, self._clock, self._config)
         self._workflows = by_name
         self.path = self._store.path
@@ -191,6 +202,69 @@ class Engine(Operations, Questions):
         )
         self._redefinitions.check()
         return self._drains.run(options, progress=progress)
+
+    def rehearse(
+        self,
+        where: str,
+        params: Params = None,
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        at: enum.Enum | str | None = None,
+        until: enum.Enum | str | None = None,
+        reset: Mapping[str, Any] | None = None,
+        stand_ins: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> Rehearsal:
+        """Execute steps for copies of runs, and show what would change; nothing is stored.
+
+        The copies are put back as `retry` puts runs back, and move as far as they can without
+        waiting for retries. They have the ids, the times and the objects of their runs. They are in
+        a store of their own in the system's folder for temporary files, and the steps are executed
+        by an executor like this engine's.
+
+        Args:
+            where: The predicate that chooses the runs.
+            params: The values of its parameters.
+            workflow: The workflow with changed code, to try it; or the name of one of this engine's
+                workflows. May be left out where there is only one.
+            at: The status where all of them begin. Default: None, their own.
+            until: The status where they stay, whose step isn't executed. Default: None, which
+                executes all steps.
+            reset: Values of fields that are set before the first step.
+            stand_ins: Functions that are called in place of steps, by the names of the steps. A
+                step with side effects needs one.
+
+        Raises:
+            InvalidOptionError: A step that may be executed has side effects and no stand-in, or the
+                predicate chooses no runs.
+            QueryError: The predicate can't be executed.
+        """
+        plan = RehearsalPlan(
+            where=where,
+            params=params,
+            workflow=self._definition(workflow),
+            at=at,
+            until=until,
+            reset={name: sql_literal(name, value) for name, value in (reset or {}).items()},
+            stand_ins=stand_ins or {},
+        )
+        return self.rehearse_plan(plan)
+
+    def rehearse_plan(self, plan: RehearsalPlan) -> Rehearsal:
+        """Rehearse a plan whose values are SQL already."""
+        return rehearse(self, plan, self._clock, self._open_copies, self._promote)
+
+    def _definition(self, workflow: AnyWorkflow | str | None) -> AnyWorkflow:
+        name = chosen_workflow(self._workflows, workflow_name(workflow))
+        return self._workflows[name] if workflow is None or isinstance(workflow, str) else workflow
+
+    def _open_copies(self, path: Path, workflow: AnyWorkflow) -> Engine:
+        config = replace(self._config, serve=False, listen=None)
+        return Engine(path, workflow, executor=self._executor, clock=self._clock, config=config)
+
+    def _promote(self, name: str, promoted: Promoted) -> ControlReport:
+        require_declared(self._workflows[name], promoted)
+        with self._drains.while_idle():
+            return self._store.promote(name, promoted, self._clock.now())
 
     def start(self) -> None:
         """Move runs in the background, as they are triggered, until ``stop``.

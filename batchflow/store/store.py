@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from batchflow.definition.step import Step
 from batchflow.errors import StoreFormatError
-from batchflow.operation import Request, ResultT
+from batchflow.operation import ControlReport, Request, ResultT
 from batchflow.operation.which_workflow import chosen_workflow
-from batchflow.store.changes import StoreChange
+from batchflow.store.changes import RunsChanged, StoreChange
 from batchflow.store.database import file as database
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Settings
@@ -36,7 +36,9 @@ from batchflow.store.runs.backlog_counts import (
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
+from batchflow.store.runs.copied import copy_runs
 from batchflow.store.runs.cost_log import CommitCosts, CostLog
+from batchflow.store.runs.promote import Promoted, promote
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
@@ -97,6 +99,7 @@ class Store:
         clock: Callable[[], datetime],
         memory_limit: str | None = None,
         log_values: bool = False,
+        run_id_base: int | None = None,
     ) -> Store:
         """Open the store at `path`, or create it; ``":memory:"`` keeps it in this process.
 
@@ -106,6 +109,7 @@ class Store:
             clock: Returns the present time, aware.
             memory_limit: The memory that DuckDB may use, like "4GB".
             log_values: Whether messages may show values of objects.
+            run_id_base: The base of the run ids of a new store, for copies of runs.
 
         Raises:
             DefinitionError: A workflow has problems; the expressions of SQL steps are among them.
@@ -122,7 +126,7 @@ class Store:
             opened = _opened(os.fspath(path), settings, now, held, log_values=log_values)
             with _closed_after_error(opened):
                 with opened.write() as cursor:
-                    layouts = lay_out(cursor, workflows)
+                    layouts = lay_out(cursor, workflows, run_id_base)
                     sql_step.refuse_unbindable(cursor, layouts.values(), now)
                 opened.begin_log()
             return cls(opened, held, layouts)
@@ -194,6 +198,18 @@ class Store:
         """Return the definition of the workflow that is named, or of the only one."""
         layouts = self._open.layouts
         return layouts[chosen_workflow(layouts, name)].workflow
+
+    def copy_runs(self, workflow: AnyWorkflow, rows: pa.RecordBatchReader) -> int:
+        """Store copies of another store's runs in this one, which has none; return their number."""
+        return copy_runs(self.connection, self._layout(workflow), rows)
+
+    def promote(self, workflow: str, promoted: Promoted, now: datetime) -> ControlReport:
+        """Store the outcome of a rehearsal of this store's runs, unless they changed since."""
+        layout = self._layouts[workflow]
+        forget = self._open.triggers[workflow].forget_unfinished
+        report = promote(self.connection, layout, promoted, self.claimed, forget, now)
+        self._report(RunsChanged(workflow))
+        return report
 
     def _report(self, change: StoreChange) -> None:
         for listener in self.listeners:

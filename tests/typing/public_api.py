@@ -194,6 +194,8 @@ def load_and_run() -> None:
         engine.trigger_many("orders-*.csv", foreign_id="order_id", again=True, once=True)
         engine.trigger_many("orders.csv", foreign_id="order_id", on_conflict="update")
         assert_type(engine.rejected(workflow=orders).fetchall(), list[tuple[Any, ...]])
+        shown = engine.rehearse("total > ?", [1], workflow=orders, reset={"total": 0.0})
+        assert_type(shown.promote(reason="checked"), bf.ControlReport)
         assert_type(engine.explain("total > ?", [1], workflow=orders), bf.PlottableRelation)
         assert_type(engine.last_report, bf.Report | None)
         report = engine.run(

@@ -46,6 +46,7 @@ PUBLIC = [
     "PruneReport",
     "QueryError",
     "Relation",
+    "Rehearsal",
     "Report",
     "ResourceError",
     "Retry",

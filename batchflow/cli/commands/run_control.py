@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,15 +205,24 @@ def edit(target: Target | None, assignments: tuple[str, ...], **options: Any) ->
     Prints how many runs were edited and how many were refused. Exits with 3, and changes nothing,
     if the predicate or an expression is invalid, also for a single run.
     """
+    _control("edit", target, RunControlOptions(**options), set=assigned(assignments, "--set"))
+
+
+def assigned(assignments: Sequence[str], option: str) -> dict[str, str]:
+    """Return the expressions of an option that is given as ``FIELD=SQL``, by their fields.
+
+    Raises:
+        click.UsageError: One isn't given so, or a field is given twice.
+    """
     named = [assignment.partition("=") for assignment in assignments]
     if any(not equals for _, equals, _ in named):
-        raise click.UsageError("--set needs FIELD=SQL, like --set total=0.")
+        raise click.UsageError(f"{option} needs FIELD=SQL, like {option} total=0.")
     values = {field.strip(): expression for field, _, expression in named}
     if len(values) < len(named):
         fields = [field.strip() for field, _, _ in named]
         twice = next(field for field in fields if fields.count(field) > 1)
-        raise click.UsageError(f"--set names the field {twice!r} twice. Give each field once.")
-    _control("edit", target, RunControlOptions(**options), set=values)
+        raise click.UsageError(f"{option} names the field {twice!r} twice. Give each field once.")
+    return values
 
 
 def _control(

@@ -44,17 +44,20 @@ class Found:
     records_transitions: bool
 
 
-def lay_out(cursor: Cursor, workflows: Sequence[AnyWorkflow]) -> dict[str, Layout]:
+def lay_out(
+    cursor: Cursor, workflows: Sequence[AnyWorkflow], run_id_base: int | None = None
+) -> dict[str, Layout]:
     """Upgrade the file, and create or migrate the tables of all workflows.
 
-    All of it happens within the caller's transaction. Each workflow's description is stored.
+    All of it happens within the caller's transaction. Each workflow's description is stored. With
+    a `run_id_base`, new runs have the same ids as those of another store.
 
     Raises:
         MigrationError: A workflow changed in a way that the store can't follow; lists every
             difference.
     """
     upgrade(cursor)
-    layouts = {workflow.name: _lay_out(cursor, workflow) for workflow in workflows}
+    layouts = {workflow.name: _lay_out(cursor, workflow, run_id_base) for workflow in workflows}
     for workflow in workflows:
         store_definition(cursor, workflow)
     return layouts
@@ -74,19 +77,19 @@ def layouts_as_stored(cursor: Cursor) -> dict[str, Layout]:
     return layouts
 
 
-def _lay_out(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
+def _lay_out(cursor: Cursor, workflow: AnyWorkflow, run_id_base: int | None) -> Layout:
     found = _found(cursor, workflow.name)
     if found is None:
-        return _create(cursor, workflow)
+        return _create(cursor, workflow, run_id_base)
     layout = Layout(workflow, found.run_id_base, _status_names(workflow, found))
     _refuse_differences(cursor, layout, found)
     _migrate(cursor, layout, found)
     return layout
 
 
-def _create(cursor: Cursor, workflow: AnyWorkflow) -> Layout:
+def _create(cursor: Cursor, workflow: AnyWorkflow, run_id_base: int | None) -> Layout:
     _refuse_foreign_schema(cursor, workflow.name)
-    layout = Layout(workflow, new_run_id_base(), workflow.status_names)
+    layout = Layout(workflow, run_id_base or new_run_id_base(), workflow.status_names)
     for statement in layout.create_statements():
         cursor.execute(statement)
     cursor.execute(

@@ -1,0 +1,332 @@
+"""Rehearsing: the steps of a workflow are executed for copies of runs, in a store of their own."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import pyarrow as pa
+
+from batchflow.definition.outcome import Outcome
+from batchflow.engine.copies_folder import CopiesFolder
+from batchflow.engine.rehearsal import (
+    Copies,
+    Rehearsal,
+    RehearsedFailure,
+    RehearsedField,
+    RehearsedMove,
+)
+from batchflow.errors import EngineStateError, InvalidOptionError, StoreFormatError
+from batchflow.operation.parameters import Params
+from batchflow.store import Store
+from batchflow.store.runs.copied import BEFORE
+from batchflow.store.runs.promote import BEFORE_VERSION, Promoted
+from batchflow.store.runs.retry import IN_PROGRESS
+from batchflow.store.schema.layout import literal, quote
+
+if TYPE_CHECKING:
+    from batchflow.clock import Clock
+    from batchflow.definition import AnyWorkflow
+    from batchflow.engine.engine import Engine
+    from batchflow.operation import ControlReport
+    from batchflow.store.query.questions import Questions
+
+_FILE: Final = "copies.duckdb"
+_REASON: Final = "rehearsed"
+_SAMPLES: Final = 3
+_MOST_FAILURES: Final = 20
+# The columns of `_MOVED` before those of the fields.
+_ENGINE_COLUMNS: Final = 8
+_REMEDY: Final = "Open the store with the changed workflow, then rehearse and promote there."
+
+# A run that failed and isn't paused waits for a retry.
+_STATE: Final = (
+    "CASE WHEN {of}.run_state IN ('INITIATED', 'RUNNING') AND {of}.attempt > 1 THEN 'failing' "
+    "ELSE lower({of}.run_state::VARCHAR) END"
+)
+_MATRIX: Final = f"""
+    SELECT b.status::VARCHAR, {_STATE.format(of="b")}, r.status::VARCHAR, {_STATE.format(of="r")},
+           count(*)
+    FROM {{runs}} AS r JOIN {BEFORE} AS b USING (seq)
+    GROUP BY b.status, 2, r.status, 4
+    ORDER BY b.status, 2, r.status, 4"""
+_FIELD: Final = """
+    SELECT count(*), min_by({{'id': r.foreign_id, 'b': b.{name}::VARCHAR, 'a': r.{name}::VARCHAR}},
+                            seq, {samples})
+    FROM {runs} AS r JOIN {before} AS b USING (seq) WHERE r.{name} IS DISTINCT FROM b.{name}"""
+_SAME: Final = f"""
+    SELECT count(*) FILTER (r.status::VARCHAR = b.status::VARCHAR
+                            AND r.run_state = b.run_state AND {{same}}), count(*)
+    FROM {{runs}} AS r JOIN {BEFORE} AS b USING (seq)"""
+_MOVED: Final = f"""
+    SELECT r.seq, b.version AS {quote(BEFORE_VERSION)}, r.status, r.run_state, r.version, r.attempt,
+           r.next_attempt_at, r.reason{{fields}}
+    FROM {{runs}} AS r JOIN {BEFORE} AS b USING (seq) WHERE r.version <> b.version"""
+
+# Its reason says why the runs were put back in the store.
+_LOG: Final = """
+    SELECT * REPLACE (CASE WHEN outcome IN ('retried', 'edited') THEN ? ELSE reason END AS reason)
+    FROM {schema}.transitions"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalPlan:
+    """The runs to rehearse with, and what is done to their copies.
+
+    Attributes:
+        where: The predicate that chooses the runs.
+        params: The values of its parameters.
+        workflow: The workflow whose steps are executed.
+        at: The status where all of them begin; None is their own.
+        until: The status where they stay; None executes all steps.
+        reset: Fields that are set before the first step, as SQL expressions over the runs.
+        stand_ins: The functions that are called in place of steps, by the names of the steps.
+    """
+
+    where: str | None
+    params: Params
+    workflow: AnyWorkflow
+    at: enum.Enum | str | None = None
+    until: enum.Enum | str | None = None
+    reset: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+def rehearse(
+    questions: Questions,
+    plan: RehearsalPlan,
+    clock: Clock,
+    open_engine: Callable[[Path, AnyWorkflow], Engine],
+    promote: Callable[[str, Promoted], ControlReport],
+) -> Rehearsal:
+    """Execute steps for copies of runs, and compare the copies with the runs.
+
+    Args:
+        questions: Where the runs are.
+        plan: The runs, and what is done to their copies.
+        clock: The present time.
+        open_engine: Opens an engine on the store with the copies.
+        promote: Stores the outcome for the workflow with a name.
+
+    Raises:
+        InvalidOptionError: A step has side effects and no stand-in, or an option is invalid.
+        QueryError: The predicate can't be executed.
+    """
+    until = None if plan.until is None else _code(plan, plan.until)
+    workflow = plan.workflow.rehearsed(until, plan.stand_ins)
+    folder = CopiesFolder()
+    path = folder.path / _FILE
+    try:
+        _copy(questions, plan, path, clock)
+        with open_engine(path, workflow) as engine:
+            _require_stand_ins(engine, plan, workflow)
+            figures = _rehearsed(engine, plan)
+    except BaseException:
+        folder.remove()
+        raise
+
+    def promoted(reason: str) -> ControlReport:
+        folder.require()
+        if plan.stand_ins:
+            raise EngineStateError(
+                "A rehearsal with stand-ins can't be promoted, because the effects of their steps "
+                "weren't made; retry the runs instead."
+            )
+        with open_engine(path, workflow) as engine:
+            outcome = _outcome(engine, plan, figures, reason)
+        return promote(workflow.name, outcome)
+
+    return Rehearsal(copies=Copies(folder.remove, promoted), **figures)
+
+
+def _copy(questions: Questions, plan: RehearsalPlan, path: Path, clock: Clock) -> None:
+    """Make a store with copies of the runs, with the workflow as the runs' store has it."""
+    name = plan.workflow.name
+    base = questions._catalog.tables(name)[name].run_id_base
+    try:
+        stored = questions._catalog.definition(name)
+    except StoreFormatError:
+        stored = plan.workflow
+    store = Store.open(path, [stored], clock=clock.now, run_id_base=base)
+    try:
+        rows = questions.runs(plan.where, plan.params, workflow=name).to_arrow_reader()
+        if not store.copy_runs(stored, rows):
+            raise InvalidOptionError(
+                f"The predicate chooses none of the runs of {name!r}, so there is nothing to "
+                "rehearse; choose some.",
+                option="where",
+            )
+    finally:
+        store.close()
+
+
+def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflow) -> None:
+    """Raise InvalidOptionError if a step that may be executed has side effects and no stand-in."""
+    if plan.at is not None:
+        pending = {_code(plan, plan.at)}
+    else:
+        names = engine.runs().aggregate("status::VARCHAR").fetchall()
+        pending = {workflow.code_of(status) for (status,) in names}
+    reached: set[int] = set()
+    while pending:
+        code = pending.pop()
+        reached.add(code)
+        step = workflow.steps.get(code)
+        if step is None:
+            continue
+        if step.options.side_effects and step.name not in plan.stand_ins:
+            raise InvalidOptionError(
+                f"Step {step.name!r} has side effects, so it isn't rehearsed. Give a function that "
+                f"is called in its place, stand_ins={{{step.name!r}: …}}, or end before it, "
+                f"until={step.from_status.name!r}.",
+                option="stand_ins",
+            )
+        pending |= set(step.to_codes) - reached
+
+
+def _rehearsed(engine: Engine, plan: RehearsalPlan) -> dict[str, Any]:
+    """Put the copies back, execute the steps, and compare the copies with the runs."""
+    retried = engine.retry("true", at=plan.at, reason=_REASON)
+    if plan.reset:
+        engine.edit("true", set=plan.reset, reason=_REASON)
+    report = engine.run(progress=False)
+    [name] = engine.workflows
+    runs = f"{quote(name)}.runs"
+    stored = engine.sql(f"SELECT * FROM {BEFORE}").columns
+    common = [each.column for each in plan.workflow.fields if each.column in stored]
+    equal = " AND ".join(f"r.{quote(each)} IS NOT DISTINCT FROM b.{quote(each)}" for each in common)
+    [(same, chosen)] = engine.sql(_SAME.format(runs=runs, same=equal or "true")).fetchall()
+    failures = engine.errors().select("description", "runs", "message").limit(_MOST_FAILURES)
+    return {
+        "workflow": name,
+        "runs": chosen,
+        "executed": sum(step.runs for step in report.steps),
+        "same": same,
+        "refused": _really_refused(retried.refusals),
+        "matrix": tuple(_moves(engine, plan, runs)),
+        "fields": _changed_fields(engine, runs, common),
+        "failures": tuple(RehearsedFailure(*row) for row in failures.fetchall()),
+        "seconds": report.seconds,
+    }
+
+
+def _moves(engine: Engine, plan: RehearsalPlan, runs: str) -> Iterator[RehearsedMove]:
+    until = None if plan.until is None else plan.workflow.status_names[_code(plan, plan.until)]
+    for row in engine.sql(_MATRIX.format(runs=runs)).fetchall():
+        move = RehearsedMove(*row)
+        # Without its step, the status is terminal for the copies.
+        ended = move.to_status == until and move.to_state == "completed"
+        yield replace(move, to_state="running") if ended else move
+
+
+def _code(plan: RehearsalPlan, status: enum.Enum | str) -> int:
+    return plan.workflow.code_of(status)
+
+
+def _really_refused(refusals: Mapping[str, int]) -> dict[str, int]:
+    # Runs that would have continued by themselves need not be put back.
+    return {why: runs for why, runs in refusals.items() if why != IN_PROGRESS}
+
+
+def _changed_fields(engine: Engine, runs: str, names: list[str]) -> tuple[RehearsedField, ...]:
+    found = []
+    for name in names:
+        query = _FIELD.format(name=quote(name), runs=runs, before=BEFORE, samples=_SAMPLES)
+        [(count, samples)] = engine.sql(query).fetchall()
+        if count:
+            pairs = tuple((each["id"], each["b"], each["a"]) for each in samples)
+            found.append(RehearsedField(name, count, pairs))
+    return tuple(sorted(found, key=lambda each: -each.runs))
+
+
+def _outcome(
+    engine: Engine, plan: RehearsalPlan, figures: Mapping[str, Any], reason: str
+) -> Promoted:
+    """Return what the copies became, as it is stored for the runs."""
+    [name] = engine.workflows
+    schema = quote(name)
+    fields = "".join(f", r.{quote(each.field)}" for each in figures["fields"])
+    runs = engine.sql(_MOVED.format(runs=f"{schema}.runs", fields=fields)).to_arrow_table()
+    transitions = None
+    if plan.workflow.record_transitions:
+        recorded = engine.sql(_LOG.format(schema=schema), [reason]).to_arrow_table()
+        transitions = _continuing(recorded, "to_status", plan)
+    return Promoted(
+        runs=_continuing(runs, "status", plan),
+        transitions=transitions,
+        errors=engine.sql(f"FROM {schema}.errors").to_arrow_table(),
+        causes=engine.sql("FROM batchflow.causes").to_arrow_table(),
+        reason=reason,
+        unmoved=figures["runs"] - runs.num_rows,
+    )
+
+
+def _continuing(rows: pa.Table, status: str, plan: RehearsalPlan) -> pa.Table:
+    """Return rows in which runs that ended at a status with a step are running."""
+    import pyarrow.compute as pc
+
+    names = [step.from_status.name for step in plan.workflow.steps.values()]
+    state = rows["run_state"].cast("string")
+    stopped = pc.and_(
+        pc.equal(state, "COMPLETED"),
+        pc.is_in(rows[status].cast("string"), value_set=pa.array(names)),
+    )
+    at = rows.schema.get_field_index("run_state")
+    return rows.set_column(at, "run_state", pc.if_else(stopped, "RUNNING", state))
+
+
+def require_declared(workflow: AnyWorkflow, promoted: Promoted) -> None:
+    """Raise EngineStateError unless the store has all fields and moves of a rehearsal."""
+    known = {each.column for each in workflow.fields}
+    fields = [name for name in promoted.runs.column_names[_ENGINE_COLUMNS:] if name not in known]
+    if fields:
+        raise EngineStateError(
+            f"The rehearsal changed the field {fields[0]!r}, which the engine's workflow doesn't "
+            f"have. {_REMEDY}"
+        )
+    if promoted.transitions is None:
+        return
+    names = workflow.status_names
+    declared = {
+        (names[code], names[target])
+        for code, step in workflow.steps.items()
+        for target in step.to_codes
+    }
+    moves = promoted.transitions.group_by(["outcome", "from_status", "to_status"]).aggregate([])
+    for row in moves.to_pylist():
+        move = (row["from_status"], row["to_status"])
+        if row["outcome"] == Outcome.ADVANCED.name.lower() and move not in declared:
+            raise EngineStateError(
+                f"Runs went from {move[0]} to {move[1]} in the rehearsal, and the engine's "
+                f"workflow has no such step. {_REMEDY}"
+            )
+
+
+def sql_literal(name: str, value: Any) -> str:
+    """Return a value of a field as SQL.
+
+    Raises:
+        InvalidOptionError: There is no SQL for such a value.
+    """
+    match value:
+        case None:
+            return "NULL"
+        case enum.Enum():
+            return literal(value.name)
+        case bool() | int() | Decimal():
+            return str(value)
+        case float():
+            return f"{literal(repr(value))}::DOUBLE"
+        case str() | date() | UUID():
+            return literal(str(value))
+    raise InvalidOptionError(
+        f"reset has a value of type {type(value).__name__} for {name!r}; give None, a truth value, "
+        "a number, a text, a date or time, a UUID, or a member of an enum.",
+        option="reset",
+    )

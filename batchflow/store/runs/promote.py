@@ -1,0 +1,182 @@
+"""Storing the outcome of a rehearsal, for exactly the runs that it was about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchflow import crash_point
+from batchflow.operation import ControlReport
+from batchflow.store.database.connection import Connection
+from batchflow.store.database.fetching import fetch
+from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, registered
+from batchflow.store.runs.claimed_runs import ClaimedRuns
+from batchflow.store.runs.moving import ERROR_COLUMNS, TRANSITION_COLUMNS
+from batchflow.store.runs.retry import ID_IN_USE, IN_PROGRESS
+from batchflow.store.runs.unfinished import UNFINISHED
+from batchflow.store.schema.layout import Layout, quote
+
+CHANGED: Final = "changed since"
+BEFORE_VERSION: Final = "#version"
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The outcome of a rehearsal.
+
+    Attributes:
+        runs: The runs that moved, with the columns of ``runs`` that may have changed, ``seq``, and
+            the version that they had before (`BEFORE_VERSION`).
+        transitions: Their transitions since then; None if they aren't recorded.
+        errors: Their errors since then.
+        causes: The causes of these errors.
+        reason: Why they are stored.
+        unmoved: How many of the rehearsed runs didn't move.
+    """
+
+    runs: pa.Table
+    transitions: pa.Table | None
+    errors: pa.Table
+    causes: pa.Table
+    reason: str
+    unmoved: int
+
+
+def promote(
+    connection: Connection,
+    layout: Layout,
+    promoted: Promoted,
+    claimed: ClaimedRuns,
+    forget_unfinished: Callable[[], None],
+    now: datetime,
+) -> ControlReport:
+    """Store the outcome of a rehearsal in one transaction.
+
+    Runs that changed since they were copied are refused, as are those that a step is executing,
+    and finished runs that would be unfinished next to another run of their foreign id.
+    """
+    with connection.write() as cursor:
+        forget_unfinished()
+        refusals: dict[str, int] = {}
+        runs = promoted.runs
+        for why, kept in (
+            (CHANGED, _unchanged(cursor, layout, runs)),
+            (IN_PROGRESS, _not_executing(layout, claimed, runs)),
+            (ID_IN_USE, _alone(cursor, layout, runs)),
+        ):
+            remaining = runs.filter(pc.is_in(runs["seq"], value_set=kept))
+            if remaining.num_rows < runs.num_rows:
+                refusals[why] = runs.num_rows - remaining.num_rows
+            runs = remaining
+        seqs = runs["seq"].combine_chunks()
+        _update(cursor, layout, runs, now)
+        crash_point.reached("within_control")
+        _insert(cursor, layout, promoted, seqs, now)
+        report = ControlReport("promoted", runs.num_rows, sum(refusals.values()), refusals)
+        _log_operation(cursor, layout, promoted, report, now)
+    return report
+
+
+def _unchanged(cursor: Cursor, layout: Layout, runs: pa.Table) -> pa.Array:
+    with registered(cursor, STAGED, runs):
+        query = (
+            f"SELECT r.seq FROM {layout.runs} AS r, {STAGED} AS s "
+            f"WHERE r.seq = s.seq AND r.version = s.{quote(BEFORE_VERSION)}"
+        )
+        return _seqs(cursor, query)
+
+
+def _not_executing(layout: Layout, claimed: ClaimedRuns, runs: pa.Table) -> pa.Array:
+    executed = claimed.of(layout.name)
+    seqs = runs["seq"].combine_chunks()
+    if not executed.num_rows:
+        return seqs
+    under_way = pc.is_in(seqs, value_set=executed["seq"].combine_chunks())
+    return seqs.filter(pc.invert(under_way))
+
+
+def _alone(cursor: Cursor, layout: Layout, runs: pa.Table) -> pa.Array:
+    """Return the runs that leave each foreign id with one unfinished run at most."""
+    with registered(cursor, STAGED, runs):
+        query = f"""
+            WITH waking AS (
+                SELECT r.seq, r.foreign_id FROM {layout.runs} AS r, {STAGED} AS s
+                WHERE r.seq = s.seq AND NOT r.{UNFINISHED} AND s.{UNFINISHED}
+                  AND r.foreign_id IS NOT NULL
+            ),
+            taken AS (
+                SELECT seq FROM waking
+                WHERE foreign_id IN (SELECT foreign_id FROM {layout.runs} WHERE {UNFINISHED})
+                   OR seq NOT IN (SELECT max(seq) FROM waking GROUP BY foreign_id)
+            )
+            SELECT seq FROM {STAGED} WHERE seq NOT IN (FROM taken)"""
+        return _seqs(cursor, query)
+
+
+def _seqs(cursor: Cursor, query: str) -> pa.Array:
+    return fetch(cursor.sql(query))["seq"].combine_chunks()
+
+
+def _update(cursor: Cursor, layout: Layout, runs: pa.Table, now: datetime) -> None:
+    kinds = dict(zip(layout.column_names, layout.column_types, strict=True))
+    names = [name for name in runs.column_names if name not in ("seq", BEFORE_VERSION)]
+    changes = ", ".join(f"{quote(name)} = CAST(s.{quote(name)} AS {kinds[name]})" for name in names)
+    with registered(cursor, STAGED, runs):
+        cursor.execute(
+            f"UPDATE {layout.runs} AS r SET updated_at = $now, {changes} "
+            f"FROM {STAGED} AS s WHERE r.seq = s.seq",
+            {"now": now},
+        ).fetchall()
+
+
+def _insert(
+    cursor: Cursor, layout: Layout, promoted: Promoted, seqs: pa.Array, now: datetime
+) -> None:
+    """Add what happened to some of the runs to the log, at the time of this commit."""
+    if layout.workflow.record_transitions and promoted.transitions is not None:
+        moves = _of(promoted.transitions, seqs)
+        for table, reason, where in (
+            (layout.transitions_without_reason, "", "reason IS NULL"),
+            (layout.transitions_with_reason, ", reason", "reason IS NOT NULL"),
+        ):
+            with registered(cursor, STAGED, moves):
+                cursor.execute(
+                    f"INSERT INTO {table} ({TRANSITION_COLUMNS}{reason}) "
+                    f"SELECT {TRANSITION_COLUMNS}{reason} "
+                    f"FROM (SELECT * REPLACE ($now AS committed_at) FROM {STAGED} WHERE {where}) "
+                    "ORDER BY version, seq",
+                    {"now": now},
+                ).fetchall()
+    with registered(cursor, STAGED, _of(promoted.errors, seqs)):
+        cursor.execute(
+            f"INSERT INTO {layout.errors} ({ERROR_COLUMNS}) SELECT {ERROR_COLUMNS} "
+            f"FROM (SELECT * REPLACE ($now AS committed_at) FROM {STAGED})",
+            {"now": now},
+        ).fetchall()
+    with registered(cursor, STAGED, promoted.causes):
+        cursor.execute(
+            f"INSERT INTO batchflow.causes FROM {STAGED} AS s "
+            "WHERE NOT EXISTS (FROM batchflow.causes AS c WHERE c.cause = s.cause)"
+        ).fetchall()
+
+
+def _of(table: pa.Table, seqs: pa.Array) -> pa.Table:
+    return table.filter(pc.is_in(table["seq"], value_set=seqs))
+
+
+def _log_operation(
+    cursor: Cursor, layout: Layout, promoted: Promoted, report: ControlReport, now: datetime
+) -> None:
+    options = json.dumps({"rehearsed": promoted.runs.num_rows + promoted.unmoved})
+    values: Sequence[object] = (
+        *(now, layout.name, "promote", report.action, promoted.reason),
+        *(report.changed, report.refused, options),
+    )
+    cursor.execute("INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)

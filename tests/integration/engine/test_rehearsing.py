@@ -1,0 +1,266 @@
+"""Rehearsals: steps are tried on copies of runs, and exactly what was shown can be stored."""
+
+from __future__ import annotations
+
+import enum
+import gc
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import batchflow as bf
+
+
+class Stage(enum.Enum):
+    NEW = 1
+    CHECKED = 2
+    PAID = 3
+    SENT = 4
+
+
+@dataclass
+class Order:
+    number: int
+    price: float
+    total: float = 0.0
+    paid_by: str | None = None
+
+
+def orders(*, fixed: bool = False, side_effects: bool = False) -> bf.Workflow[Order, Stage]:
+    workflow = bf.Workflow("orders", Order, Stage)
+
+    @workflow.step(Stage.NEW, to=[Stage.CHECKED], retry=bf.Retry(pause_after=1))
+    def check(run: bf.Run[Order, Stage]) -> Stage:
+        if run.object.price < 0 and not fixed:
+            raise ValueError(f"the price is {run.object.price}")
+        run.object.total = abs(run.object.price) * 2
+        return Stage.CHECKED
+
+    @workflow.batch_step(Stage.CHECKED, to=[Stage.PAID], side_effects=side_effects)
+    def pay(batch: bf.Batch[Order, Stage]) -> Stage:
+        batch["paid_by"] = np.array([f"{each:x}" for each in batch["number"]])
+        return Stage.PAID
+
+    workflow.sql_step(Stage.PAID, to=[Stage.SENT], set={}, status=Stage.SENT)
+    return workflow
+
+
+LOG = "SELECT * FROM orders.transitions ORDER BY seq, version"
+RUNS = "SELECT * FROM orders.runs ORDER BY seq"
+
+
+def everything(engine: bf.Engine) -> list[list[tuple[Any, ...]]]:
+    queries = (
+        RUNS,
+        LOG,
+        "FROM orders.errors",
+        "FROM batchflow.operations",
+        "FROM batchflow.causes",
+        "FROM batchflow.workflows",
+    )
+    return [engine.sql(query).fetchall() for query in queries]
+
+
+def is_sound(engine: bf.Engine) -> bool:
+    """Return whether each run's last transition is its state, and its versions have no gaps."""
+    query = """
+        SELECT count(*) FROM orders.runs AS r
+        LEFT JOIN (
+            SELECT seq, count(*) AS moves, count(DISTINCT version) AS versions,
+                   max(version) AS last, arg_max(to_status, version) AS status,
+                   arg_max(run_state, version) AS run_state
+            FROM orders.transitions GROUP BY seq
+        ) AS t USING (seq)
+        WHERE coalesce(moves, 0) <> version - 1 OR versions <> moves OR last <> version
+           OR t.status <> r.status OR t.run_state <> r.run_state"""
+    return engine.sql(query).fetchall() == [(0,)]
+
+
+@pytest.fixture
+def engine(path: Path) -> Iterator[bf.Engine]:
+    """Return an engine with forty orders, of which ten are paused and the others sent."""
+    with bf.Engine(path, orders(), workers=0) as engine:
+        loaded = [Order(number, -1 - number if number < 10 else number) for number in range(40)]
+        engine.trigger_many(loaded, foreign_id="number")
+        engine.run(progress=False)
+        yield engine
+
+
+def test_a_fix_is_tried_on_copies_and_nothing_is_stored(engine: bf.Engine) -> None:
+    before = everything(engine)
+
+    with engine.rehearse("run_state = 'PAUSED'", workflow=orders(fixed=True)) as shown:
+        assert (shown.runs, shown.same, shown.executed) == (10, 0, 30)
+        [move] = shown.matrix
+        assert (move.from_status, move.from_state) == ("NEW", "paused")
+        assert (move.to_status, move.to_state, move.runs) == ("SENT", "completed", 10)
+        assert {each.field: each.runs for each in shown.fields} == {"total": 10, "paid_by": 10}
+        assert shown.fields[0].samples[1] == ("1", "0.0", "4.0")
+        assert shown.failures == ()
+        assert "NEW (paused) -> SENT (completed): 10 runs" in str(shown)
+        assert "SENT (completed)" in shown._repr_html_()
+
+    assert everything(engine) == before
+
+
+def test_a_rehearsal_shows_what_still_fails_and_why(engine: bf.Engine) -> None:
+    with engine.rehearse("number < 12", at=Stage.NEW) as shown:
+        assert [(each.to_status, each.to_state, each.runs) for each in shown.matrix] == [
+            ("NEW", "paused", 10),
+            ("SENT", "completed", 2),
+        ]
+        [failure] = shown.failures
+        assert failure.runs == 10
+        assert failure.description.startswith("ValueError in check")
+
+
+def test_new_code_is_compared_with_what_finished_runs_have(engine: bf.Engine) -> None:
+    finished = "run_state = 'COMPLETED'"
+    with engine.rehearse(finished, at="NEW", reset={"total": 7.0, "paid_by": None}) as shown:
+        assert (shown.runs, shown.same, shown.fields) == (30, 30, ())
+
+    changed = bf.Workflow("orders", Order, Stage)
+
+    @changed.step(Stage.NEW, to=[Stage.SENT])
+    def send(run: bf.Run[Order, Stage]) -> Stage:
+        run.object.total = run.object.price * (3 if run.object.number == 20 else 2)
+        return Stage.SENT
+
+    with engine.rehearse(finished, at="NEW", workflow=changed) as shown:
+        assert (shown.same, [each.samples for each in shown.fields]) == (
+            29,
+            [(("20", "40.0", "60.0"),)],
+        )
+        with pytest.raises(bf.EngineStateError, match="from NEW to SENT in the rehearsal"):
+            shown.promote()
+
+
+def test_what_was_shown_is_stored_for_runs_that_did_not_change(engine: bf.Engine) -> None:
+    shown = engine.rehearse("run_state = 'PAUSED'", workflow=orders(fixed=True))
+    engine.edit("number = 3", set={"total": "5"})
+    others = engine.sql(f"SELECT * FROM ({RUNS}) WHERE number = 3 OR number > 9").fetchall()
+
+    report = shown.promote("price was negative")
+
+    assert (str(report), report.refusals) == (
+        "9 runs promoted, 1 run refused (1 changed since)",
+        {"changed since": 1},
+    )
+    assert engine.sql(f"SELECT * FROM ({RUNS}) WHERE number = 3 OR number > 9").fetchall() == others
+    assert engine.get("4").object == Order(4, -5, total=10, paid_by="4")
+    history = engine.history("4").select("outcome", "to_status", "reason").fetchall()
+    assert history[1:] == [
+        ("retried", "NEW", "price was negative"),
+        ("advanced", "CHECKED", None),
+        ("advanced", "PAID", None),
+        ("advanced", "SENT", None),
+    ]
+    assert is_sound(engine)
+    assert engine.funnel().filter("status = 'SENT'").select("here").fetchall() == [(39,)]
+    with pytest.raises(bf.EngineStateError, match="promoted or closed"):
+        shown.promote()
+
+
+def test_runs_that_fail_in_a_rehearsal_are_stored_with_their_errors(engine: bf.Engine) -> None:
+    engine.rehearse("number < 5").promote()
+
+    assert engine.errors().select("count", "runs").fetchall() == [(15, 10)]
+    assert engine.history("1").select("error_type").filter("error_type IS NOT NULL").fetchall() == [
+        ("ValueError",),
+        ("ValueError",),
+    ]
+    assert is_sound(engine)
+
+
+def test_runs_stay_at_a_status_and_continue_there(engine: bf.Engine) -> None:
+    with engine.rehearse("number > 9", at=Stage.NEW, until=Stage.CHECKED) as shown:
+        [move] = shown.matrix
+        assert (move.to_status, move.to_state, move.runs) == ("CHECKED", "running", 30)
+        shown.promote()
+
+    assert is_sound(engine)
+    assert engine.counts().filter("status = 'CHECKED'").fetchall() == [("CHECKED", "RUNNING", 30)]
+    engine.run(progress=False)
+    assert engine.counts().filter("status = 'SENT'").fetchall() == [("SENT", "COMPLETED", 30)]
+    assert is_sound(engine)
+
+
+def test_a_step_with_side_effects_needs_a_stand_in(engine: bf.Engine) -> None:
+    changed = orders(fixed=True, side_effects=True)
+    with pytest.raises(bf.InvalidOptionError, match="Step 'pay' has side effects"):
+        engine.rehearse("number < 5", workflow=changed)
+    with pytest.raises(bf.InvalidOptionError, match="stand-in for 'buy' is no step"):
+        engine.rehearse("number < 5", stand_ins={"buy": print})
+
+    engine.rehearse("number < 5", workflow=changed, until="CHECKED").close()
+
+    def pay(batch: bf.Batch[Order, Stage]) -> Stage:
+        batch["paid_by"] = np.full(len(batch), "nobody")
+        return Stage.PAID
+
+    with engine.rehearse("number < 5", workflow=changed, stand_ins={"pay": pay}) as shown:
+        assert ("0", None, "nobody") in shown.fields[1].samples + shown.fields[0].samples
+        with pytest.raises(bf.EngineStateError, match="stand-ins can't be promoted"):
+            shown.promote()
+
+
+def test_copies_have_the_ids_of_their_runs(engine: bf.Engine) -> None:
+    named = bf.Workflow("orders", Order, Stage)
+
+    @named.step(Stage.NEW, to=[Stage.SENT])
+    def name(run: bf.Run[Order, Stage]) -> Stage:
+        run.object.paid_by = f"{run.foreign_id} {run.run_id}"
+        return Stage.SENT
+
+    with engine.rehearse("number = 3", workflow=named) as shown:
+        [(_, _, written)] = shown.fields[0].samples
+
+    assert written == f"3 {engine.get('3').run_id}"
+
+
+def test_a_finished_run_is_not_woken_beside_another_of_its_id(engine: bf.Engine) -> None:
+    shown = engine.rehearse("number IN (20, 21)", at="NEW", until="CHECKED")
+    engine.trigger("20", replace(Order(20, 1), total=1))
+
+    assert shown.promote().refusals == {"whose foreign id has another run": 1}
+    assert is_sound(engine)
+
+
+def test_copies_are_removed_when_nothing_refers_to_them(
+    engine: bf.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shown = engine.rehearse("number = 3")
+    assert len(list(tmp_path.glob("batchflow-rehearsal-*"))) == 1
+
+    del shown
+    gc.collect()
+
+    assert list(tmp_path.glob("batchflow-rehearsal-*")) == []
+
+
+def test_copies_that_a_killed_process_left_are_removed(
+    engine: bf.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "batchflow-rehearsal-left"
+    left.mkdir()
+
+    with engine.rehearse("number = 3"), engine.rehearse("number = 4"):
+        assert len(list(tmp_path.glob("batchflow-rehearsal-*"))) == 2
+
+    assert not left.exists()
+
+
+def test_nothing_is_rehearsed_without_runs(engine: bf.Engine) -> None:
+    with pytest.raises(bf.InvalidOptionError, match="chooses none of the runs"):
+        engine.rehearse("number = 99")
+    with pytest.raises(bf.QueryError, match="nmber"):
+        engine.rehearse("nmber = 1")
+    with pytest.raises(bf.InvalidOptionError, match="reset has a value of type list"):
+        engine.rehearse("true", reset={"total": [1]})
