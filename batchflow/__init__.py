@@ -63,9 +63,12 @@ if TYPE_CHECKING:
     from batchflow.operation import ControlReport as ControlReport
     from batchflow.operation import LoadReport as LoadReport
     from batchflow.operation import PruneReport as PruneReport
+    from batchflow.store import CheckReport as CheckReport
     from batchflow.store import PlottableRelation as PlottableRelation
     from batchflow.store import Relation as Relation
+    from batchflow.store import RepairReport as RepairReport
     from batchflow.store import StoredRun as StoredRun
+    from batchflow.store import repair as repair
     from batchflow.view import Answer as Answer
     from batchflow.view import Batch as Batch
     from batchflow.view import Run as Run
@@ -114,7 +117,14 @@ _HOMES = {
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
-    "batchflow.store": ("PlottableRelation", "Relation", "StoredRun"),
+    "batchflow.store": (
+        "CheckReport",
+        "PlottableRelation",
+        "Relation",
+        "RepairReport",
+        "StoredRun",
+        "repair",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -123,6 +133,7 @@ __all__ = [
     "Answer",
     "Batch",
     "BatchflowError",
+    "CheckReport",
     "Chunk",
     "ChunkResult",
     "Clock",
@@ -156,6 +167,7 @@ __all__ = [
     "QueryError",
     "Rehearsal",
     "Relation",
+    "RepairReport",
     "Report",
     "ResourceError",
     "Retry",
@@ -177,6 +189,7 @@ __all__ = [
     "WorkflowNotFoundError",
     "connect",
     "engines",
+    "repair",
 ]
 
 

@@ -15,7 +15,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     """The command line is invalid."""
     FAILED = 3
-    """The command failed, or `stop` found nothing to stop."""
+    """The command failed, `check` found a problem, or `stop` found nothing to stop."""
     CUT_SHORT = 4
     """`run` was cut short by its limit, its time or a stop, and some runs are left to execute."""
     HELD = 75
@@ -27,7 +27,7 @@ Exit codes:
   0    the command succeeded
   1    run: some runs were paused or wait for a retry
   2    the command line is invalid; nothing was done
-  3    the command failed, or stop found nothing to stop; the reason is on stderr
+  3    the command failed, or stop found nothing to stop; the reason is on stderr. check: a problem
   4    run: --limit, --until or stop cut it short, and runs are left to execute
   75   another process has the store open; try again later
   129  the terminal was closed; committed work is kept

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from batchflow import __version__
+from batchflow.cli.commands.check import check, repair
 from batchflow.cli.commands.completion import completion
 from batchflow.cli.commands.costs import costs
 from batchflow.cli.commands.demo import demo
@@ -51,7 +52,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Look": (status, counts, runs, show, errors, explain, costs, rejected, sql, export, diagram),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
     "Control": (pause, resume, cancel, retry, rehearse, edit, stop),
-    "Maintain": (prune, completion),
+    "Maintain": (prune, check, repair, completion),
 }
 
 

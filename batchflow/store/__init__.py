@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from batchflow.store.changes import RunsAdded, RunsChanged, RunsPutBack, RunsRemoved, StoreChange
+from batchflow.store.database.torn_log import RepairReport
+from batchflow.store.query.check_report import CheckReport
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.stored_run import StoredRun
+from batchflow.store.repairing import repair
 from batchflow.store.runs.backlog_counts import BacklogCounts, WorkLeft
 from batchflow.store.runs.commit import CommitResult, StepCommit, WriteInterruptedError
 from batchflow.store.runs.cost_log import ChunkCost, CommitCosts, SlowRun, StepCosts
@@ -14,11 +17,13 @@ from batchflow.store.store import Store
 
 __all__ = [
     "BacklogCounts",
+    "CheckReport",
     "ChunkCost",
     "CommitCosts",
     "CommitResult",
     "PlottableRelation",
     "Relation",
+    "RepairReport",
     "RunsAdded",
     "RunsChanged",
     "RunsPutBack",
@@ -32,4 +37,5 @@ __all__ = [
     "StoredRun",
     "WorkLeft",
     "WriteInterruptedError",
+    "repair",
 ]

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from uuid import UUID
 
+import duckdb
 from command_line import Command, begin, document
 
 
@@ -212,3 +213,16 @@ def test_the_past_is_shown_without_code(on_shared_store: Command) -> None:
         empty = document(on_shared_store(question, "--json", "--until", "2020-01-01"))
         assert question == "funnel" or empty == []
     assert on_shared_store("diff").returncode == 2
+
+
+def test_a_store_is_checked_and_needs_no_repair(command: Command, own_parcels: Path) -> None:
+    store = ["--store", own_parcels, "--json"]
+    checked = document(command("check", *store))
+    assert (checked["ok"], checked["problems"]) == (True, [])
+    assert document(command("repair", *store))["lost_bytes"] == 0
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{own_parcels}' AS store")
+        connection.execute("DELETE FROM store.parcels.errors")
+    found = command("check", "--store", own_parcels)
+    assert found.returncode == 3
+    assert found.stdout.startswith("1 problem:\nparcels: 2 failures without their error")

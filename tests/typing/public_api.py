@@ -295,6 +295,10 @@ def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
     assert_type(asked.funnel(**night), bf.PlottableRelation)
     assert_type(asked.counts(as_of=night["since"]), bf.PlottableRelation)
     assert_type(asked.diff(night["since"]), bf.Relation)
+    report = asked.check()
+    assert_type(report, bf.CheckReport)
+    assert_type([problem.count for problem in report.problems], list[int])
+    assert_type(bf.repair("orders.duckdb"), bf.RepairReport)
     assert_type(asked.runs("total > 1", as_of=night["until"]), bf.Relation)
 
 

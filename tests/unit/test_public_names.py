@@ -14,6 +14,7 @@ PUBLIC = [
     "Answer",
     "Batch",
     "BatchflowError",
+    "CheckReport",
     "Chunk",
     "ChunkResult",
     "Clock",
@@ -47,6 +48,7 @@ PUBLIC = [
     "QueryError",
     "Relation",
     "Rehearsal",
+    "RepairReport",
     "Report",
     "ResourceError",
     "Retry",
@@ -68,6 +70,7 @@ PUBLIC = [
     "WorkflowNotFoundError",
     "connect",
     "engines",
+    "repair",
 ]
 
 

@@ -220,7 +220,8 @@ def _wrong_log(path: Path, error: duckdb.Error) -> StoreError:
         )
     return StoreError(
         f"The log {log} of the store {file} can't be read ({clause_of(error)}), so neither was "
-        "changed: restore both from a backup."
+        "changed: restore both from a backup, or cut the log off where it is damaged, with "
+        "'batchflow repair'."
     )
 
 

@@ -12,7 +12,7 @@ from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import question_about_log
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES, status_counts_query
-from batchflow.store.query.run_sets import DURATIONS, FUNNEL
+from batchflow.store.query.run_sets import DURATIONS, FUNNEL, samples_of
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import Tables
 
@@ -68,7 +68,6 @@ COUNTS_AT: Final = """
     SELECT status, run_state, sum(bit_count(runs))::BIGINT AS runs FROM ({states})
     GROUP BY ALL ORDER BY status, run_state"""
 
-# The samples are the first runs of the first sets.
 DIFF: Final = """
     WITH before AS ({before}),
     after AS ({after}),
@@ -86,16 +85,7 @@ DIFF: Final = """
     )
     SELECT from_status, from_run_state, to_status, to_run_state,
            sum(bit_count(runs))::BIGINT AS runs,
-           list_transform(
-               flatten(list_transform(
-                   arg_min(struct_pack(slab, runs), slab, 3), lambda first: list_transform(
-                       list_filter(range(64), lambda bit:
-                           first.runs >> bit::UBIGINT & 1::UBIGINT = 1::UBIGINT),
-                       lambda bit: (first.slab << 6) + bit
-                   )
-               ))[:3],
-               lambda seq: CAST({base}::UHUGEINT + seq::UHUGEINT AS UUID)
-           ) AS samples
+           {samples} AS samples
     FROM moved GROUP BY ALL
     ORDER BY runs DESC, from_status, from_run_state, to_status, to_run_state"""
 
@@ -174,7 +164,7 @@ def diff(source: Source, tables: Tables, period: Period) -> Relation:
     query = DIFF.format(
         before=states_at(tables, period.since),
         after=states_at(tables, period.until),
-        base=tables.run_id_base,
+        samples=samples_of(tables.run_id_base),
     )
     return Relation(source, query, question=question_about_log(source, tables, query))
 

@@ -16,6 +16,8 @@ from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.query import analysis, causes, costs, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
+from batchflow.store.query.check import check
+from batchflow.store.query.check_report import CheckReport
 from batchflow.store.query.moments import Period
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
@@ -180,6 +182,16 @@ class Questions(ABC):
             cause=cause, where=where, params=params, period=Period.of(since, until), by=by
         )
         return causes.errors(self._source, self._tables(workflow), wanted, tracebacks=tracebacks)
+
+    def check(self) -> CheckReport:
+        """Check whether the store is sane.
+
+        All tables are read. The log has to replay to the table of runs: no version is missing or
+        there twice, each transition begins where the one before led, every transition was declared
+        or made by an operation, and no run is there twice. What can't be verified is listed, and
+        the size of each table. ``ok`` of the report is true if nothing is wrong.
+        """
+        return check(self._source, self._catalog)
 
     def rejected(
         self,

@@ -17,6 +17,22 @@ _LEAVES: Final = "(outcome = 'advanced' OR outcome = 'retried' AND from_status <
 # Stays are ranked by their first digits, as their order needs memory for each that differs.
 _DIGITS: Final = 5
 
+
+def samples_of(run_id_base: int) -> str:
+    """Return the aggregate for the ids of up to three runs, the first of the first sets."""
+    return f"""list_transform(
+        flatten(list_transform(
+            arg_min(struct_pack(slab, runs), slab, 3), lambda first: list_transform(
+                list_filter(
+                    range(64), lambda bit: first.runs >> bit::UBIGINT & 1::UBIGINT = 1::UBIGINT
+                ),
+                lambda bit: (first.slab << 6) + bit
+            )
+        ))[:3],
+        lambda seq: CAST({run_id_base}::UHUGEINT + seq::UHUGEINT AS UUID)
+    )"""
+
+
 # A run that ever was at a status is there now or has left it, so arrivals aren't counted. A run
 # leaves a status where a step advances it, or where it is retried at another one.
 FUNNEL: Final = f"""
