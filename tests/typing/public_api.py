@@ -291,15 +291,15 @@ def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
     assert_type(asked.transitions(workflow=orders), bf.PlottableRelation)
     assert_type(asked.funnel(workflow=orders), bf.PlottableRelation)
     assert_type(asked.ages(workflow=refunds), bf.PlottableRelation)
-    night = {"since": datetime.now(UTC) - timedelta(hours=12), "until": datetime.now(UTC)}
-    assert_type(asked.funnel(**night), bf.PlottableRelation)
-    assert_type(asked.counts(as_of=night["since"]), bf.PlottableRelation)
-    assert_type(asked.diff(night["since"]), bf.Relation)
+    evening, morning = datetime.now(UTC) - timedelta(hours=12), datetime.now(UTC)
+    assert_type(asked.funnel(since=evening, until=morning), bf.PlottableRelation)
+    assert_type(asked.counts(as_of=evening), bf.PlottableRelation)
+    assert_type(asked.diff(evening), bf.Relation)
     report = asked.check()
     assert_type(report, bf.CheckReport)
     assert_type([problem.count for problem in report.problems], list[int])
     assert_type(bf.repair("orders.duckdb"), bf.RepairReport)
-    assert_type(asked.runs("total > 1", as_of=night["until"]), bf.Relation)
+    assert_type(asked.runs("total > 1", as_of=morning), bf.Relation)
 
 
 def read_only(path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, make_dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -130,6 +132,9 @@ def test_lines_are_drawn(engine: bf.Engine) -> None:
     assert "No data yet" in engine.explain("items = 3").plot().svg()
 
 
+UNIT = uuid.UUID(int=7)
+
+
 class Mood(enum.Enum):
     GOOD = 1
     BAD = 2
@@ -152,6 +157,19 @@ class Odd:
     tags: list[str]
     number: float
     filled: str = ""
+    wait: dt.timedelta = dt.timedelta(days=-400, microseconds=1)
+    day: dt.date = dt.date(1, 1, 1)
+    moment: Annotated[dt.datetime, bf.UTC] = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
+    price: Annotated[Decimal, bf.Precision(18, 2)] = Decimal("-1.25")
+    flag: bool = True
+    ratio: float = float("nan")
+    mood: Mood = Mood.GOOD
+    code: bytes = b"\x00'\xff"
+    unit: uuid.UUID = UNIT
+    value: str = "x"
+    chosen: bool = False
+    attempts: int = 0
+    path: str = ""
     tries: list[int] = field(default_factory=list)
 
 

@@ -60,7 +60,8 @@ class Divided:
         expression = self.feature.expression
         if not self._is_ranges:
             other = f"CASE WHEN {expression} IS NULL THEN {NULL} ELSE {OTHER} END"
-            return f"coalesce({f'_codes{place}.code, ' if self.ends else ''}{other})::UTINYINT"
+            joined = f"_codes{place}._batchflow_code, " if self.ends else ""
+            return f"coalesce({joined}{other})::UTINYINT"
         missing = f"WHEN {expression} IS NULL THEN {NULL}"
         if conditions.has_nan(self.feature.sql_type):
             missing += f" WHEN isnan({expression}) THEN {OTHER}"
@@ -77,10 +78,10 @@ class Divided:
         codes = ", ".join(str(FIRST + at) for at in range(len(self.ends)))
         # Two texts may be one value, such as 0.0 and -0.0.
         return (
-            " LEFT JOIN (SELECT value, min(code) AS code FROM "
-            f"(SELECT unnest([{texts}]::{kind}[]) AS value, unnest([{codes}]) AS code) "
-            f"GROUP BY value) AS _codes{place} "
-            f"ON _codes{place}.value = {self.feature.expression}::{kind}"
+            " LEFT JOIN (SELECT _batchflow_value, min(code) AS _batchflow_code FROM "
+            f"(SELECT unnest([{texts}]::{kind}[]) AS _batchflow_value, unnest([{codes}]) AS code) "
+            f"GROUP BY ALL) AS _codes{place} "
+            f"ON _codes{place}._batchflow_value = {self.feature.expression}::{kind}"
         )
 
     def _search(self, low: int, high: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from batchflow.definition.fields import Field
 from batchflow.store.query.slices.conditions import readable_name
 from batchflow.store.schema.layout import literal
 
+_MICROSECOND: Final = timedelta(microseconds=1)
 _FEW: Final = 0.01
 _MANY: Final = 1 - _FEW
 # No step has moved such a run yet.
@@ -66,6 +68,8 @@ def _text(value: Any) -> str:
     match value:
         case enum.Enum():
             return value.name
+        case timedelta():
+            return f"{value // _MICROSECOND} microseconds"
         case bytes():
             return "".join(f"\\x{byte:02X}" for byte in value)
     return str(value)
