@@ -29,6 +29,7 @@ from batchflow.cli.commands.questions import (
 )
 from batchflow.cli.commands.rehearse import rehearse
 from batchflow.cli.commands.rejected import rejected
+from batchflow.cli.commands.repro import repro
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.run_control import cancel, edit, pause, resume, retry
 from batchflow.cli.commands.runs import runs
@@ -49,7 +50,20 @@ Data is written to stdout. Progress, logs and errors are written to stderr.
 
 _SECTIONS: dict[str, Sequence[click.Command]] = {
     "Run": (run, load, demo),
-    "Look": (status, counts, runs, show, errors, explain, costs, rejected, sql, export, diagram),
+    "Look": (
+        status,
+        counts,
+        runs,
+        show,
+        errors,
+        explain,
+        repro,
+        costs,
+        rejected,
+        sql,
+        export,
+        diagram,
+    ),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
     "Control": (pause, resume, cancel, retry, rehearse, edit, stop),
     "Maintain": (prune, check, repair, completion),

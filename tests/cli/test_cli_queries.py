@@ -46,6 +46,20 @@ def test_the_runs_and_failures_of_a_cause_are_listed(on_shared_store: Command) -
     assert f"label = {run['label']}" in by_label
 
 
+def test_a_test_is_written_that_fails_as_a_run_did(
+    on_shared_store: Command, tmp_path: Path
+) -> None:
+    [row] = document(on_shared_store("errors", "--where", "weight = -1", "--json"))
+    where = ["parcel_pipeline.py:parcels", row["run_id"], "--folder", tmp_path]
+    written = document(on_shared_store("repro", *where, "--values", "--json"))
+    text = Path(written["test"]).read_text()
+    assert "weight=-1," in text
+    assert "from parcel_pipeline import parcels" in text
+    assert on_shared_store("repro", *where).returncode == 3
+    costs = document(on_shared_store("costs", "--json"))
+    assert {each["step"] for each in costs} >= {"check"}
+
+
 def test_runs_are_selected_by_a_predicate(on_shared_store: Command) -> None:
     rows = document(on_shared_store("runs", "--where", "weight > 15", "--json"))
     assert sorted(row["label"] for row in rows) == ["16 KG", "17 KG", "18 KG", "19 KG"]

@@ -23,6 +23,7 @@ CLOSED_SETS = (Kind, StepKind, Outcome, RunState)
 
 # Tables and collections that cover a part of their set, with the reason.
 SUBSETS = {
+    "store.query.python_code._PLACEHOLDERS": "An enum and a dataclass are the user's own classes.",
     "store.runs.edit._ERASED": "The run states in which the object must not come back.",
     "definition.type_description._SCALARS": "Any other kind is described by a case of its own.",
     "definition.fields._DEFAULTS": "The default of any other kind has the field's own class.",

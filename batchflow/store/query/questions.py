@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from batchflow.store.query.moments import Period
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.relation import Relation
+from batchflow.store.query.repro import find_failed, write_repro
 from batchflow.store.query.slices.explain import explain
 from batchflow.store.query.source import ResultT, Source
 from batchflow.store.query.status_picture import pictures
@@ -366,6 +369,33 @@ class Questions(ABC):
             workflow: The workflow; may be left out where there is only one.
         """
         return costs.costs(self._source, self._tables(workflow), Period.of(since, until))
+
+    def repro(
+        self,
+        run: UUID | str,
+        folder: str | os.PathLike[str],
+        *,
+        values: bool = False,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> Path:
+        """Write a test that fails as a run did, and return its path, ``test_repro.py`` in a folder.
+
+        The test calls the step with an object like the run's. A client has no steps, so give it
+        the workflow itself, not its name.
+
+        Args:
+            run: The run id, the foreign id, or the id of a cause, which stands for its latest run.
+            folder: The folder, which is created if needed.
+            values: Whether the test has the values of the run's object, and the traceback. By
+                default, the object has placeholders of the fields' types.
+            workflow: The workflow; may be left out in an engine, where there is only one.
+
+        Raises:
+            RunNotFoundError: There is no such run or cause.
+            InvalidOptionError: The run hasn't failed, or the folder has a test already.
+        """
+        failed = find_failed(self, run, workflow, self._catalog)
+        return write_repro(failed, folder, values=values)
 
     # How runs move. With ``since`` and ``until``, from one moment on, and before the other. A
     # timedelta is counted back from now, and without a time zone a moment is in local time.
