@@ -227,12 +227,13 @@ class Operations(ABC):
             )
         )
 
-    def retry(
+    def retry(  # noqa: PLR0913 - each is an option of its own, as on the command line
         self,
         where: str | None = None,
         params: Params = None,
         *,
         at: enum.Enum | str | None = None,
+        cause: str | None = None,
         run_ids: Sequence[UUID | str] | None = None,
         reason: str = "retried by hand",
         workflow: AnyWorkflow | str | None = None,
@@ -251,6 +252,8 @@ class Operations(ABC):
             where: The predicate that chooses runs.
             params: The values of the predicate's parameters.
             at: The status where they continue, which has a step. Default: None, their own.
+            cause: The cause of failures, as `errors` has it, at which the runs stand now. With
+                ``where``, only those that it chooses as well.
             run_ids: The ids of the runs, instead of ``where``.
             reason: Why, for the log.
             workflow: The workflow; may be left out where there is only one.
@@ -264,6 +267,7 @@ class Operations(ABC):
                 where=where,
                 params=bound_values(params),
                 at=at,
+                cause=cause,
                 run_ids=run_ids_of(run_ids),
                 reason=reason_text(reason),
                 workflow=workflow_name(workflow),

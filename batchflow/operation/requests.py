@@ -79,8 +79,11 @@ class ControlRuns(Request[ControlReport]):
     def __post_init__(self) -> None:
         """Check the options."""
         options.require_predicate(self.where, self.params)
-        options.require_one_choice_of_runs(self.where, self.run_ids)
+        self._require_choice_of_runs()
         options.require_flag(self.dry_run, "dry_run")
+
+    def _require_choice_of_runs(self) -> None:
+        options.require_one_choice_of_runs(self.where, self.run_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +118,26 @@ class RetryRuns(ControlRuns, name="retry", result=ControlReport):
     """Put runs back that failed, were stopped or have finished."""
 
     at: enum.Enum | str | None = None
+    cause: str | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
         super().__post_init__()
         options.require_status(self.at)
+
+    def _require_choice_of_runs(self) -> None:
+        if self.cause is None:
+            super()._require_choice_of_runs()
+        elif not isinstance(self.cause, str):
+            raise InvalidOptionError(
+                f"cause is of type {type(self.cause).__name__}; give the text in the column "
+                "'cause' of errors().",
+                option="cause",
+            )
+        elif self.run_ids is not None:
+            raise InvalidOptionError(
+                "Choose runs with only one of cause= and run_ids=.", option="cause"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -255,6 +255,7 @@ def hold(engine: bf.Engine, run_id: UUID) -> None:
     assert_type(engine.resume(run_ids=[run_id]).changed, int)
     assert_type(engine.cancel(run_ids=[str(run_id)]).refused, int)
     assert_type(engine.retry("total > ?", [1], at=OrderStatus.SENT, reason="why"), bf.ControlReport)
+    assert_type(engine.retry(cause="7d1e0c6b").changed, int)
     assert_type(engine.retry(run_ids=[run_id], dry_run=True).refusals, Mapping[str, int])
 
 

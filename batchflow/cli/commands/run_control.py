@@ -55,9 +55,13 @@ class RunControlOptions:
     reason: str | None
     dry_run: bool
     as_json: bool
+    cause: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.where is None) == (not self.run_ids):
+        if self.cause is not None:
+            if self.run_ids:
+                raise click.UsageError("Choose runs with only one of --cause and --run-id.")
+        elif (self.where is None) == (not self.run_ids):
             raise click.UsageError(
                 "Choose runs with exactly one of --where (an SQL predicate, true for all runs) and "
                 "--run-id."
@@ -67,7 +71,9 @@ class RunControlOptions:
         """Return the arguments of the client's method."""
         reason = {} if self.reason is None else {"reason": self.reason}
         run_ids = self.run_ids or None
-        return {"where": self.where, "run_ids": run_ids, "dry_run": self.dry_run, **reason}
+        cause = {} if self.cause is None else {"cause": self.cause}
+        chosen = {"where": self.where, "run_ids": run_ids, **cause}
+        return {**chosen, "dry_run": self.dry_run, **reason}
 
 
 def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -155,6 +161,7 @@ def cancel(target: Target | None, **options: Any) -> None:
 Examples:
   batchflow retry --store orders.duckdb --where "status = 'PAYMENT_FAILED'" --at VALIDATED
   batchflow retry --store orders.duckdb --where "run_state = 'PAUSED'" --reason fixed --dry-run
+  batchflow retry --store orders.duckdb --cause 7d1e0c6b
 """
 )
 @_run_control_options
@@ -163,13 +170,16 @@ Examples:
     metavar="STATUS",
     help="The status where the runs continue.  [default: the one they have]",
 )
+@click.option(
+    "--cause", metavar="ID", help='Only runs that stand at this cause, as "errors" lists it.'
+)
 def retry(target: Target | None, at: str | None, **options: Any) -> None:
     """Put runs back that are paused, wait for a retry, were cancelled or are completed.
 
-    Choose runs with --where or --run-id. They continue as on their first attempt, and stay the same
-    runs. Runs in progress are refused, and so are those at a status without a step, those whose
-    object was erased, and finished ones whose foreign id has another unfinished run: they don't
-    change. A running engine executes retried runs; otherwise the next "batchflow run" does.
+    Choose runs with --cause, --where or --run-id. They continue as on their first attempt, and stay
+    the same runs. Runs in progress are refused, and so are those at a status without a step, those
+    whose object was erased, and finished ones whose foreign id has another unfinished run: they
+    don't change. A running engine executes retried runs; otherwise the next "batchflow run" does.
     FILE:WORKFLOW names the workflow like --workflow; you need neither if the store has only one.
 
     Prints how many runs were retried, and how many were refused and why. Exits with 3, and changes

@@ -236,6 +236,14 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
     )
 
 
+def seqs_standing_at(source: Source, tables: Tables, cause: str) -> str:
+    """Return the query for the ``seq`` of the runs that stand at a failure with this cause."""
+    chosen = _chosen(source, tables, FailuresWanted(cause=cause))
+    return (
+        f"SELECT f.seq FROM ({chosen.query}) AS f SEMI JOIN ({_standing(tables)}) AS s ON {_STANDS}"
+    )
+
+
 def _conditions(
     tables: Tables, wanted: FailuresWanted, params: Params, cause: str
 ) -> Iterator[str]:

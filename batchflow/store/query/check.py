@@ -135,7 +135,8 @@ _OF_OPERATIONS: Final = {
         SELECT {SLAB}, {RUNS} AS runs
         FROM (FROM {{transitions}} WHERE outcome IN {_BY_HAND}) AS t
         ANTI JOIN (FROM batchflow.operations WHERE workflow = {{workflow}}) AS o
-        ON o.performed_at = t.committed_at AND o.outcome = t.outcome::VARCHAR
+        ON o.performed_at = t.committed_at
+        AND (o.outcome = t.outcome::VARCHAR OR o.operation = 'promote')
         GROUP BY slab""",
 }
 _UNDECLARED: Final = {

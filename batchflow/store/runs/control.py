@@ -49,6 +49,7 @@ class RunChange:
         evaluate: The function that adds columns to the ``#seq`` of the runs. `assignments` may use
             them, as columns of ``s``. None if there are none.
         to_status: The status that it leads to, in SQL.
+        among: The query for the ``seq`` of the runs to choose from. None for all runs.
         refuse: The function that refuses more of the runs; see `Chosen`. None if there are none.
     """
 
@@ -59,6 +60,7 @@ class RunChange:
     assignments: tuple[str, ...]
     evaluate: Callable[[Cursor, pa.Table], pa.Table] | None = None
     to_status: str = "r.status"
+    among: str | None = None
     refuse: Callable[[Cursor, Chosen], Chosen] | None = None
 
 
@@ -209,10 +211,14 @@ def _refuse_unequal(tables: Tables, counts: set[int]) -> None:
 def _choose(cursor: Cursor, tables: Tables, chosen: ControlRuns, change: RunChange) -> Chosen:
     """Return the runs that are changed, and how many aren't."""
     query = f'SELECT r.seq AS "#seq", {change.refusal} AS refused FROM {tables.runs} AS r'
+    if change.among is not None:
+        query = f"{query} SEMI JOIN ({change.among}) AS among USING (seq)"
     if chosen.where is not None:
         found = _found_where(cursor, tables, query, chosen.where, params_of(chosen.params))
+    elif chosen.run_ids is None:
+        found = fetch(cursor.sql(query))
     else:
-        found = _found_by_id(cursor, tables, query, chosen.run_ids or ())
+        found = _found_by_id(cursor, tables, query, chosen.run_ids)
     allowed = found.filter(pc.is_null(found["refused"])).select(["#seq"])
     reasons = found["refused"].drop_null().value_counts().to_pylist()
     kept = Chosen(allowed, {each["values"]: each["counts"] for each in reasons})

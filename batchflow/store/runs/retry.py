@@ -20,6 +20,8 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
+from batchflow.store.query.causes import seqs_standing_at
+from batchflow.store.query.local_source import LocalSource
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.control import Chosen, RunChange, change_runs
 from batchflow.store.runs.unfinished import UNFINISHED
@@ -88,9 +90,14 @@ def retry_runs(
             "attempt = 1",
         ),
         to_status=status,
+        among=_standing_at(connection, layout, request.cause),
         refuse=refuse,
     )
     return change_runs(connection, layout, request, change, now), pa.concat_tables(completed)
+
+
+def _standing_at(connection: Connection, layout: Layout, cause: str | None) -> str | None:
+    return None if cause is None else seqs_standing_at(LocalSource(connection), layout, cause)
 
 
 def _code_with_step(workflow: AnyWorkflow, at: enum.Enum | str) -> int:

@@ -69,3 +69,34 @@ def test_a_run_that_is_put_back_is_pruned_and_loaded_once(path: Path) -> None:
             "SELECT count(*), count(DISTINCT foreign_id_hash) FROM batchflow.pruned_ids"
         )
         assert kept.fetchall() == [(3, 3)]
+
+
+def fail_in_two_ways(run: bf.Run[Thing, Stage]) -> Stage:
+    if run.object.number % 3 == 0:
+        raise ConnectionError(f"provider {run.object.number} is down")
+    if run.object.number % 3 == 1:
+        raise ValueError(f"thing {run.object.number} is broken")
+    return Stage.DONE
+
+
+def test_the_runs_of_a_cause_are_retried(path: Path) -> None:
+    workflow = things(fail_in_two_ways, retry=bf.Retry(pause_after=1))
+    with bf.Engine(path, workflow, workers=0) as engine:
+        load(engine, 9)
+        engine.run(progress=False)
+        causes = dict(engine.errors().select("type, cause").fetchall())
+        down = causes["ConnectionError"]
+        engine.resume("number = 3")
+        assert engine.retry(cause=down, dry_run=True).changed == 2
+        assert engine.retry("number > 4", cause=down).changed == 1
+        assert engine.runs("run_state = 'RUNNING'").order("seq").select("number").fetchall() == [
+            (3,),
+            (6,),
+        ]
+        assert engine.retry(cause="unknown").changed == 0
+        with pytest.raises(bf.InvalidOptionError, match="only one of cause= and run_ids="):
+            engine.retry(cause=down, run_ids=[])
+        with pytest.raises(bf.InvalidOptionError, match="give the text in the column 'cause'"):
+            engine.retry(cause=7)  # type: ignore[arg-type]
+    with bf.connect(path) as store:
+        assert store.retry(cause=down).changed == 1
