@@ -50,7 +50,7 @@ def explain(
     """Show what the runs that a predicate chooses share, and the rest doesn't.
 
     Compares the chosen runs with all others by the fields of their objects, by the file that they
-    were loaded from, and by when and at which attempt they were executed.
+    were loaded from, and by where, when and at which attempt they were executed.
 
     Prints one row per slice, the best one first: an SQL predicate (slice), how many of the chosen
     runs and of the rest are in it, the shares of both, how much more often a run in the slice is

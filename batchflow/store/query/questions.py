@@ -325,7 +325,7 @@ class Questions(ABC):
         ``risk_ratio`` (how much more often a run in the slice is chosen than one outside), and
         ``explained`` (the part of the chosen runs that there would not be if runs in the slice were
         chosen as rarely as those outside: the attributable fraction). Slices that say where and
-        when runs were executed (``attempt``, ``updated_at``) come last.
+        when runs were executed (the worker, ``attempt``, ``updated_at``) come last.
 
         The slices are searched now, in a sample of 200,000 runs of either side where there are
         more. Whenever rows are fetched, they are counted over all runs. Columns that the predicate

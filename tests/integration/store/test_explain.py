@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
+import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, make_dataclass
@@ -259,6 +262,63 @@ def test_more_columns_than_one_query_reads_are_compared() -> None:
         where = "seq IN (SELECT seq FROM wide.runs WHERE f1 = '2' AND f59 = '1')"
 
         assert slices(engine, where) == ["f1 = '2' AND f59 = '1'"]
+
+
+class Hands(enum.Enum):
+    FREE = 1
+    DONE = 2
+
+
+@dataclass
+class Piece:
+    name: str
+    marker: str
+
+
+def handled() -> bf.Workflow[Piece, Hands]:
+    workflow = bf.Workflow("pieces", Piece, Hands, chunk_rows=50)
+    workflow.add_step(Hands.FREE, handle, Hands.DONE, retry=bf.Retry(pause_after=1))
+    return workflow
+
+
+def handle(run: bf.Run[Piece, Hands]) -> Hands:
+    """Fail in the process that came first."""
+    with contextlib.suppress(FileExistsError), open(run.object.marker, "x") as file:
+        file.write(str(os.getpid()))
+    time.sleep(1e-4)
+    if Path(run.object.marker).read_text() == str(os.getpid()):
+        raise RuntimeError("this process has the wrong library")
+    return Hands.DONE
+
+
+def test_a_worker_is_named_if_its_runs_fail(tmp_path: Path) -> None:
+    with bf.Engine(tmp_path / "pieces.duckdb", handled(), workers=2) as engine:
+        pieces = [Piece(f"p{at}", str(tmp_path / "first")) for at in range(2_000)]
+        engine.trigger_many(pieces, foreign_id="name")
+        engine.run(progress=False)
+
+        [found] = slices(engine, "run_state = 'PAUSED'")
+
+        worker = (tmp_path / "first").read_text()
+        assert found.startswith("EXISTS (FROM batchflow.chunks WHERE workflow = 'pieces' AND ")
+        assert f":{worker}'" in found
+        assert len(engine.runs(found)) == len(engine.runs("run_state = 'PAUSED'"))
+
+
+def test_runs_without_a_file_are_a_slice(tmp_path: Path) -> None:
+    with bf.Engine(":memory:", orders(), workers=0) as engine:
+        rows = random_orders(300, np.random.default_rng(1))
+        pq.write_table(rows, tmp_path / "some.parquet")
+        engine.trigger_many(tmp_path / "some.parquet", foreign_id="order_id")
+        others = random_orders(300, np.random.default_rng(2)).to_pylist()
+        names = [f"x{at}" for at in range(300)]
+        more = [{**row, "order_id": name} for row, name in zip(others, names, strict=True)]
+        engine.trigger_many(pa.Table.from_pylist(more, rows.schema), foreign_id="order_id")
+
+        [found] = slices(engine, "foreign_id LIKE 'x%' AND hash(seq) % 2 = 0")
+
+        assert found.startswith("NOT EXISTS (FROM batchflow.loads ")
+        assert len(engine.runs(found)) == 300
 
 
 def test_a_file_is_named_if_its_runs_fail(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.parameters import Params
 from batchflow.short_form import counted
 from batchflow.store.query.relation import Question, Relation
-from batchflow.store.query.slices.features import SOURCE
+from batchflow.store.query.slices.features import SOURCE, WORKER, chunks_of, files_of
 from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
@@ -35,6 +35,7 @@ class Compared:
         since: Only runs that changed since then are compared.
         until: Only runs that changed before then are compared.
         sources: Whether the runs of loaded files are known.
+        step: The step whose workers are compared; None if they aren't known.
     """
 
     source: Source
@@ -45,24 +46,19 @@ class Compared:
     since: datetime | None = None
     until: datetime | None = None
     sources: bool = False
+    step: str | None = None
 
     @property
     def runs(self) -> str:
-        """Return the query of all runs that are compared, with `CHOSEN` and their source."""
-        columns = f"coalesce({self.where}, false) AS {CHOSEN}"
-        table = f"{self.tables.runs}"
+        """Return the query of all runs that are compared, with `CHOSEN`, source and worker."""
+        columns, table = f"coalesce({self.where}, false) AS {CHOSEN}", self.tables.runs
         if self.sources:
-            columns += f", CASE WHEN seq <= _batchflow_last_seq THEN {SOURCE} END AS {SOURCE}"
-            table += f" ASOF LEFT JOIN ({self._files}) AS _files ON seq >= _batchflow_first_seq"
+            columns += f", {_value(SOURCE)}"
+            table += _ranges(SOURCE, files_of(self.tables), "path")
+        if self.step is not None:
+            columns += f", {_value(WORKER)}"
+            table += _ranges(WORKER, chunks_of(self.tables, self.step), "worker")
         return f"SELECT runs.*, {columns} FROM {table} WHERE {self._period}"
-
-    @property
-    def _files(self) -> str:
-        return (
-            "SELECT first_seq AS _batchflow_first_seq, last_seq AS _batchflow_last_seq, "
-            f"path AS {SOURCE} FROM batchflow.loads "
-            f"WHERE workflow = {literal(self.tables.name)} AND first_seq IS NOT NULL"
-        )
 
     @property
     def _period(self) -> str:
@@ -121,6 +117,19 @@ class Sizes:
                 f"The predicate chooses all of the {counted(self.chosen, 'run')} of {workflow!r}, "
                 "so there are no others to compare them with; choose fewer."
             )
+
+
+def _ranges(name: str, rows: str, value: str) -> str:
+    """Return the join of runs with the range of runs that begins last before each."""
+    return (
+        f" ASOF LEFT JOIN (SELECT first_seq AS {name}_first, last_seq AS {name}_last, "
+        f"{value} AS {name}_value {rows} AND first_seq IS NOT NULL) AS {name}_ranges "
+        f"ON seq >= {name}_first"
+    )
+
+
+def _value(name: str) -> str:
+    return f"CASE WHEN seq <= {name}_last THEN {name}_value END AS {name}"
 
 
 def _limit(runs: int) -> str:

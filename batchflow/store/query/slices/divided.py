@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from batchflow.store.query.slices import conditions
-from batchflow.store.query.slices.features import ENUM, SOURCE, Feature, Shape
+from batchflow.store.query.slices.features import ENUM, Feature, Shape
 from batchflow.store.schema.layout import literal
 
 # The codes of every feature. Those of its values or ranges follow.
@@ -39,12 +39,10 @@ class Divided:
         feature: The feature.
         ends: The values that have a code, as DuckDB prints them; or the first values of all ranges
             but the lowest.
-        workflow: The name of the workflow.
     """
 
     feature: Feature
     ends: tuple[str, ...]
-    workflow: str
 
     @property
     def _is_ranges(self) -> bool:
@@ -132,13 +130,15 @@ class Divided:
     def sql(self, part: Part, *, has_nan: bool) -> str:
         """Return a condition as SQL."""
         subject, kind = self.feature.subject, self.feature.sql_type
+        if self.feature.listed is not None:
+            return self._listed(part, *self.feature.listed)
         if part.codes == (NULL,):
             return f"{subject} IS NULL"
         if OTHER in part.codes:
             is_nan = part.codes == (OTHER,) and self._is_ranges
             return f"isnan({subject})" if is_nan else f"{subject} IS NOT NULL"
         if not self._is_ranges:
-            return self._equal(self.ends[part.codes[0] - FIRST])
+            return conditions.equal_to(subject, self.ends[part.codes[0] - FIRST], kind)
         first, end = self.bounds(part)
         return conditions.within(subject, first, end, kind, without_nan=has_nan)
 
@@ -150,10 +150,10 @@ class Divided:
             self.ends[high] if high < len(self.ends) else None,
         )
 
-    def _equal(self, text: str) -> str:
-        if self.feature.column == SOURCE:
-            return (
-                f"EXISTS (FROM batchflow.loads WHERE path = {literal(text)} AND "
-                f"workflow = {literal(self.workflow)} AND seq BETWEEN first_seq AND last_seq)"
-            )
-        return conditions.equal_to(self.feature.subject, text, self.feature.sql_type)
+    def _listed(self, part: Part, rows: str, value: str) -> str:
+        """Return a condition on what another table has for ranges of runs."""
+        if part.codes == (NULL,):
+            return f"NOT EXISTS ({rows})"
+        if OTHER in part.codes:
+            return f"EXISTS ({rows})"
+        return f"EXISTS ({rows} AND {value} = {literal(self.ends[part.codes[0] - FIRST])})"

@@ -36,6 +36,14 @@ _KNOWS_SOURCES: Final = """
 _HAS_SOURCES: Final = """
     SELECT 1 FROM batchflow.loads WHERE workflow = ? AND first_seq IS NOT NULL LIMIT 1"""
 
+_KNOWS_CHUNKS: Final = """
+    SELECT 1 FROM duckdb_tables()
+    WHERE database_name = current_database() AND schema_name = 'batchflow'
+      AND table_name = 'chunks'"""
+_FAILING_STEP: Final = """
+    SELECT step FROM {errors} WHERE seq IN (SELECT seq FROM ({runs}) WHERE {chosen})
+    GROUP BY step ORDER BY count(*) DESC, step LIMIT 1"""
+
 _LINES: Final = """
     WITH counted AS (SELECT {counts} FROM (SELECT {columns} FROM (
 {runs}
@@ -69,8 +77,9 @@ def explain(
     compared = _compared(source, tables, where, params, period)
     sizes, filled = _survey(compared, fields)
     sizes.require_both(tables.name)
+    compared = replace(compared, step=_failing_step(compared))
     left_out = columns_of_predicate(where) | filled
-    features = features_of(tables, left_out, sources=compared.sources)
+    features = features_of(tables, left_out, sources=compared.sources, step=compared.step)
     divided = divide(compared, sizes, features)
     codes = read_codes(compared, sizes, divided)
     refining = Refining(compared, sizes, divided)
@@ -105,6 +114,15 @@ def _compared(
         has_sources = Relation(source, _HAS_SOURCES, [tables.name]).fetchall()
         return replace(compared, sources=bool(has_sources))
     return compared
+
+
+def _failing_step(compared: Compared) -> str | None:
+    """Return the step at which most of the chosen runs failed, if its chunks are known."""
+    if not Relation(compared.source, _KNOWS_CHUNKS).fetchall():
+        return None
+    query = _FAILING_STEP.format(errors=compared.tables.errors, runs=compared.runs, chosen=CHOSEN)
+    found = compared.whole(query).fetchall()
+    return str(found[0][0]) if found else None
 
 
 def _survey(compared: Compared, fields: Sequence[Field]) -> tuple[Sizes, set[str]]:

@@ -14,10 +14,14 @@ from batchflow.definition.fields import ENGINE_COLUMNS
 from batchflow.store.query.parse_tree import parse_tree
 from batchflow.store.query.slices.conditions import is_numeric, is_time, member_of, readable_name
 from batchflow.store.query.tree_parts import nodes
+from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
 SOURCE: Final = "_batchflow_source"
 """The column of the compared runs with the file that each was loaded from."""
+
+WORKER: Final = "_batchflow_worker"
+"""The column of the compared runs with the worker that executed a step for each."""
 
 ENUM: Final = "ENUM"
 """The type of all ENUMs, whose names are compared as texts."""
@@ -48,6 +52,8 @@ class Feature:
         shape: How its values are divided.
         given: Whether runs have it from their beginning; otherwise it is where and when they were
             executed, which may follow from a failure.
+        listed: Another table that has the value of each range of runs: the query for a run's rows
+            in it, and the column with the value. None if the runs have it themselves.
     """
 
     column: str
@@ -56,15 +62,19 @@ class Feature:
     sql_type: str
     shape: Shape
     given: bool = True
+    listed: tuple[str, str] | None = None
 
 
-def features_of(tables: Tables, left_out: Collection[str], *, sources: bool) -> list[Feature]:
+def features_of(
+    tables: Tables, left_out: Collection[str], *, sources: bool, step: str | None
+) -> list[Feature]:
     """Return the features of the runs of a workflow.
 
     Args:
         tables: Where its tables are.
         left_out: The columns that aren't compared, in lower case.
         sources: Whether the runs of loaded files are known.
+        step: The step whose workers are compared; None if they aren't known.
     """
     features = [
         feature
@@ -73,13 +83,32 @@ def features_of(tables: Tables, left_out: Collection[str], *, sources: bool) -> 
         for feature in _of_column(name, DuckDBPyType(kind))
     ]
     if sources:
-        features.append(Feature(SOURCE, SOURCE, SOURCE, "VARCHAR", Shape.VALUES))
+        features.append(_listed(SOURCE, files_of(tables), "path", given=True))
     features += [
         _hours_of("created_at", given=True),
         _hours_of("updated_at", given=False),
         Feature("attempt", "attempt", "attempt", "INTEGER", Shape.RANGES, given=False),
     ]
+    if step is not None:
+        features.append(_listed(WORKER, chunks_of(tables, step), "worker", given=False))
     return [each for each in features if each.column.casefold() not in left_out]
+
+
+def files_of(tables: Tables) -> str:
+    """Return the part of a query that reads the files that were loaded into a workflow."""
+    return f"FROM batchflow.loads WHERE workflow = {literal(tables.name)}"
+
+
+def chunks_of(tables: Tables, step: str) -> str:
+    """Return the part of a query that reads the chunks of a step."""
+    of_step = f"workflow = {literal(tables.name)} AND step = {literal(step)}"
+    return f"FROM batchflow.chunks WHERE {of_step}"
+
+
+def _listed(column: str, rows: str, value: str, *, given: bool) -> Feature:
+    of_run = f"{rows} AND seq BETWEEN first_seq AND last_seq"
+    kind = "VARCHAR"
+    return Feature(column, column, column, kind, Shape.VALUES, given, (of_run, value))
 
 
 def columns_of_predicate(where: str) -> set[str]:

@@ -46,8 +46,7 @@ def divide(compared: Compared, sizes: Sizes, features: Sequence[Feature]) -> lis
         for some in _in_batches([each for each in features if each.shape is shape]):
             [row] = compared.query([_ends_of(each) for each in some], where=where).fetchall()
             ends.update(zip(some, row, strict=True))
-    workflow = compared.tables.name
-    return [Divided(each, _distinct(each, ends[each] or ()), workflow) for each in features]
+    return [Divided(each, _distinct(each, ends[each] or ())) for each in features]
 
 
 def _ends_of(feature: Feature) -> str:
