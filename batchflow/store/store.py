@@ -39,6 +39,7 @@ from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
 from batchflow.store.runs.copied import copy_runs
 from batchflow.store.runs.cost_log import CommitCosts, CostLog
 from batchflow.store.runs.promote import Promoted, promote
+from batchflow.store.runs.prune import finish_prunes
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
@@ -129,6 +130,7 @@ class Store:
                     layouts = lay_out(cursor, workflows, run_id_base)
                     sql_step.refuse_unbindable(cursor, layouts.values(), now)
                 opened.begin_log()
+                finish_prunes(opened)
             return cls(opened, held, layouts)
 
     @classmethod
@@ -157,6 +159,7 @@ class Store:
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
                 opened.begin_log()
+                finish_prunes(opened)
                 stored = described_workflows(LocalSource(opened))
             tables = {each: found.tables for each, found in stored.items()}
             return cls(opened, held, layouts, tables)

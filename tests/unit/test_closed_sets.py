@@ -44,7 +44,7 @@ SUBSETS = {
     "store.loading.member_defaults._TEXTS": "JSON has the values of any other kind itself.",
     "store.runs.exact_values._CONDITIONS": "Any other pair is exact, or is checked outside DuckDB.",
     "store.runs.exact_values._EXACT": "The values of any other pair are checked outside DuckDB.",
-    "store.runs.prune.PRUNABLE": "It is computed from `RunState.finished`.",
+    "store.runs.pruned_part.PRUNABLE": "It is computed from `RunState.finished`.",
 }
 
 

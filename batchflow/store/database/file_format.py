@@ -42,6 +42,10 @@ CREATE TABLE batchflow.rejected(
     foreign_id VARCHAR, reason VARCHAR, detail VARCHAR, record VARCHAR
 );
 CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT);
+CREATE TABLE batchflow.pruning(
+    workflow VARCHAR, first_seq BIGINT, last_seq BIGINT, seqs BIGINT[],
+    finished_before TIMESTAMPTZ, forget BOOLEAN
+);
 """
 
 CREATE_COSTS: Final = """

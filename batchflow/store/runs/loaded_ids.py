@@ -6,7 +6,6 @@ id, and of a billion ids, two have the same hash with a probability of about 1 i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from batchflow.store.database.instance import Cursor
@@ -35,21 +34,19 @@ def is_loaded(tables: Tables, key: str) -> str:
     )
 
 
-def keep_ids(cursor: Cursor, tables: Tables, slabs: Sequence[tuple[int, int]]) -> None:
+def keep_ids(cursor: Cursor, tables: Tables, within: str) -> None:
     """Keep the hashes of the foreign ids of the runs that this transaction is about to remove.
 
     Args:
         cursor: The transaction's cursor; the seqs of the runs are in the table `CHOSEN`.
         tables: Where their workflow's tables are.
-        slabs: The ranges of seqs that have them.
+        within: The condition of the range of seqs that has them.
     """
-    for first, last in slabs:
-        within = f"seq BETWEEN {first} AND {last}"
-        cursor.execute(
-            f"INSERT INTO {PRUNED_IDS} SELECT {literal(tables.name)}, {_hash('foreign_id')} "
-            f"FROM {tables.runs} WHERE {within} "
-            f"AND seq IN (SELECT seq FROM {CHOSEN} WHERE {within})"
-        ).fetchall()
+    cursor.execute(
+        f"INSERT INTO {PRUNED_IDS} SELECT {literal(tables.name)}, {_hash('foreign_id')} "
+        f"FROM {tables.runs} WHERE {within} "
+        f"AND seq IN (SELECT seq FROM {CHOSEN} WHERE {within})"
+    ).fetchall()
 
 
 def _hash(key: str) -> str:

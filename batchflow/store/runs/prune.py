@@ -1,83 +1,75 @@
-"""Removing finished runs, with their transitions and errors, so that their space is used again."""
+"""Removing finished runs, with their transitions and errors, so that their space is used again.
+
+Many runs are removed in parts, so that no other commit waits long. Their selection is stored first.
+Whatever ends the process, the store removes the rest when it is opened next.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import duckdb
 
-from batchflow import crash_point
-from batchflow.definition.run_state import RunState
-from batchflow.errors import CommitError, InvalidOptionError
+from batchflow.errors import InvalidOptionError
 from batchflow.operation import PruneReport
 from batchflow.operation.parameters import params_of
 from batchflow.operation.requests import Prune
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.store_error import clause_of, refused_commit, store_error_of
-from batchflow.store.query.queries import HAS_TRANSITIONS, predicate, refused_predicate
-from batchflow.store.runs.loaded_ids import CHOSEN, keep_ids
-from batchflow.store.schema.layout import literal, quote
+from batchflow.store.database.store_error import store_error_of
+from batchflow.store.query.described_workflows import described_workflows
+from batchflow.store.query.local_source import LocalSource
+from batchflow.store.query.queries import predicate, refused_predicate
+from batchflow.store.runs.loaded_ids import CHOSEN
+from batchflow.store.runs.pruned_part import (
+    IS_PRUNABLE,
+    PART_BITS,
+    RemovedRows,
+    choose_part,
+    count_rows,
+    forget_causes,
+    refusing,
+    remove_part,
+)
+from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
-# A statement removes the runs of 2**20 = 1,048,576 consecutive seqs: the hash table of ten million
-# takes half of the memory that DuckDB may have by default.
-SLAB_BITS: Final = 20
-# A run whose object is still to be erased has to stay, or nothing would show that it was erased.
-PRUNABLE: Final = tuple(
-    state for state in RunState if state.finished and state is not RunState.REQUESTED_DATA_DELETED
-)
+log = logging.getLogger("batchflow")
 
-_SLOW_RUNS: Final = (
-    "DELETE FROM batchflow.slow_runs WHERE workflow = $workflow "
-    f"AND seq IN (SELECT seq FROM {CHOSEN})"
-)
-# Those whose first run that is left, if any, comes after their last.
-_CHUNKS: Final = f"""
-    DELETE FROM batchflow.chunks WHERE rowid IN (
-        SELECT c.row FROM (
-            SELECT rowid AS row, first_seq, last_seq FROM batchflow.chunks
-            WHERE workflow = $workflow AND last_seq >= (SELECT min(seq) FROM {CHOSEN})
-              AND first_seq <= (SELECT max(seq) FROM {CHOSEN})
-        ) AS c ASOF LEFT JOIN {{runs}} AS r ON c.first_seq <= r.seq
-        WHERE r.seq IS NULL OR r.seq > c.last_seq)"""
-
-_DELETE: Final = "DELETE"
-_COUNT: Final = "SELECT count(*)"
-
-
-class _Counts(NamedTuple):
-    runs: int
-    transitions: int
-    errors: int
-    rejected: int
+_PRUNING: Final = "batchflow.pruning"
+# A lock that is taken again at once would never be given to a thread that waits for it.
+_PAUSE_SECONDS: Final = 0.001
 
 
 def prune(
     connection: Connection, chosen: Sequence[Tables], request: Prune, now: datetime
 ) -> PruneReport:
-    """Remove the finished runs of these workflows, each workflow's in one transaction.
+    """Remove the finished runs of these workflows.
 
-    The file uses their space again from then on; space at its end is cut off. Where a query still
-    reads what was there before, that happens at a later checkpoint.
+    The selection of each workflow is one transaction. It is removed as a whole, if not now, then
+    when the store is opened next. The file uses the space of removed runs again; space at its end
+    is cut off. Where a query still reads what was there before, that happens at a later checkpoint.
 
     Raises:
         InvalidOptionError: The moment is before the year 1.
         QueryError: The predicate can't be executed.
-        CommitError: DuckDB refused it; all runs of the workflow concerned are still there.
+        CommitError: DuckDB refused it. The message says which runs are still there.
         DiskFullError, StoreError: As for any write.
     """
     before = _moment_before(request, now)
     bytes_before = connection.bytes_on_disk()
-    if not request.dry_run:
+    if request.dry_run:
+        counted = [_counted(connection, tables, request, before) for tables in chosen]
+    else:
+        finish_prunes(connection)
         # Updated rows are in memory until the log is folded, and many rows need all of it.
         connection.fold_log()
-    counted = [_prune(connection, tables, request, before) for tables in chosen]
-    if not request.dry_run:
+        counted = [_removed(connection, tables, request, before) for tables in chosen]
         connection.fold_log()
     return PruneReport(
         runs=sum(counts.runs for counts in counted),
@@ -87,6 +79,24 @@ def prune(
         bytes_before=bytes_before,
         bytes_after=connection.bytes_on_disk(),
     )
+
+
+def finish_prunes(connection: Connection) -> None:
+    """Remove what was chosen by prunes that didn't end."""
+    with connection.reading() as cursor:
+        query = f"SELECT DISTINCT workflow FROM {_PRUNING} ORDER BY ALL"
+        names = [name for (name,) in cursor.execute(query).fetchall()]
+    if not names:
+        return
+    workflows = described_workflows(LocalSource(connection))
+    for name in names:
+        removed = _remove_chosen(connection, workflows[name].tables)
+        log.warning(
+            "Workflow %s: a prune that was interrupted has been finished. It removed %d more runs.",
+            name,
+            removed.runs,
+            extra={"action": "finish_prune", "workflow": name, "runs": removed.runs},
+        )
 
 
 def _moment_before(request: Prune, now: datetime) -> datetime:
@@ -102,22 +112,41 @@ def _moment_before(request: Prune, now: datetime) -> datetime:
         ) from None
 
 
-def _prune(connection: Connection, tables: Tables, request: Prune, before: datetime) -> _Counts:
-    with connection.write() as cursor, _refusing():
+def _counted(
+    connection: Connection, tables: Tables, request: Prune, before: datetime
+) -> RemovedRows:
+    with connection.write() as cursor, refusing("all are still there"):
         _choose(cursor, tables, request, before)
-        verb = _COUNT if request.dry_run else _DELETE
+        counts = count_rows(cursor, tables)
+        cursor.execute(f"DROP TABLE {CHOSEN}").fetchall()
+        return counts.with_rejected(_rejected(cursor, "SELECT count(*)", tables, request, before))
+
+
+def _removed(
+    connection: Connection, tables: Tables, request: Prune, before: datetime
+) -> RemovedRows:
+    with connection.write() as cursor, refusing("all are still there"):
+        _choose(cursor, tables, request, before)
+        rejected = _rejected(cursor, "DELETE", tables, request, before)
+        [(parts,)] = cursor.execute(
+            f"SELECT count(DISTINCT seq >> {PART_BITS}) FROM {CHOSEN}"
+        ).fetchall()
+        removed = RemovedRows()
+        if parts > 1:
+            _record_choice(cursor, tables, before, forget=request.forget)
+        else:
+            removed = remove_part(cursor, tables, forget=request.forget)
+            forget_causes(cursor)
+        cursor.execute(f"DROP TABLE {CHOSEN}").fetchall()
+    if parts > 1:
+        removed = _remove_chosen(connection, tables)
+    return removed.with_rejected(rejected)
+
+
+def _rejected(cursor: Cursor, verb: str, tables: Tables, request: Prune, before: datetime) -> int:
+    if request.where is not None:
         # A predicate is over the columns of runs, so it chooses no rejected row.
-        rejected = _rejected(cursor, verb, tables, before) if request.where is None else 0
-        if not request.dry_run and not request.forget:
-            keep_ids(cursor, tables, _slabs(cursor))
-        counts = _each_table(cursor, tables, verb, rejected)
-        if not request.dry_run:
-            _forget_places(cursor, tables)
-        cursor.execute(f"DROP TABLE {CHOSEN}")
-    return counts
-
-
-def _rejected(cursor: Cursor, verb: str, tables: Tables, before: datetime) -> int:
+        return 0
     [(rows,)] = cursor.execute(
         f"{verb} FROM batchflow.rejected WHERE workflow = $workflow AND loaded_at < $before",
         {"workflow": tables.name, "before": before},
@@ -129,12 +158,11 @@ def _choose(cursor: Cursor, tables: Tables, request: Prune, before: datetime) ->
     """Store the seqs of the runs first, as a predicate may read what is removed."""
     where, params = request.where, params_of(request.params)
     condition = "true" if where is None else predicate(tables, where, params)
-    states = ", ".join(literal(state.name) for state in PRUNABLE)
     # No parameter, as those of the predicate may have no names.
     moment = f"TIMESTAMPTZ {literal(before.astimezone(UTC).isoformat())}"
     statement = (
         f"CREATE TEMP TABLE {CHOSEN} AS SELECT seq FROM {tables.runs} "
-        f"WHERE run_state IN ({states}) AND updated_at < {moment} AND {condition}"
+        f"WHERE {IS_PRUNABLE} AND updated_at < {moment} AND {condition}"
     )
     try:
         cursor.execute(statement, params).fetchall()
@@ -145,66 +173,42 @@ def _choose(cursor: Cursor, tables: Tables, request: Prune, before: datetime) ->
         raise refused_predicate(tables, where, message_of(error)) from cause(error)
 
 
-def _each_table(cursor: Cursor, tables: Tables, verb: str, rejected: int) -> _Counts:
-    slabs = _slabs(cursor)
-    recorded = cursor.execute(HAS_TRANSITIONS, [tables.name]).fetchall()
-    logs = (tables.transitions_without_reason, tables.transitions_with_reason) if recorded else ()
-    transitions = sum(_each_slab(cursor, verb, table, slabs) for table in logs)
-    errors = _each_slab(cursor, verb, tables.errors, slabs)
-    crash_point.reached("within_prune")
-    runs = _each_slab(cursor, verb, tables.runs, slabs)
-    return _Counts(runs, transitions, errors, rejected)
-
-
-def _forget_places(cursor: Cursor, tables: Tables) -> None:
-    """Remove what is stored about the pruned runs elsewhere; the seconds of commits stay."""
-    workflow = {"workflow": tables.name}
-    for statement in (_SLOW_RUNS, _CHUNKS.format(runs=tables.runs)):
-        cursor.execute(statement, workflow).fetchall()
-    names = cursor.execute("SELECT name FROM batchflow.workflows").fetchall()
-    kept = " UNION ALL ".join(f"SELECT cause FROM {quote(name)}.errors" for (name,) in names)
+def _record_choice(cursor: Cursor, tables: Tables, before: datetime, *, forget: bool) -> None:
+    # A part without gaps needs no list.
     cursor.execute(
-        "DELETE FROM batchflow.causes WHERE cause NOT IN "
-        f"(SELECT cause FROM ({kept}) WHERE cause IS NOT NULL)"
+        f"INSERT INTO {_PRUNING} SELECT $workflow, min(seq), max(seq), "
+        "CASE WHEN max(seq) - min(seq) >= count(*) THEN list(seq) END, $before, $forget "
+        f"FROM {CHOSEN} GROUP BY seq >> {PART_BITS}",
+        {"workflow": tables.name, "before": before, "forget": forget},
     ).fetchall()
 
 
-def _slabs(cursor: Cursor) -> list[tuple[int, int]]:
-    return cursor.execute(
-        f"SELECT min(seq), max(seq) FROM {CHOSEN} GROUP BY seq >> {SLAB_BITS} ORDER BY ALL"
-    ).fetchall()
+def _remove_chosen(connection: Connection, tables: Tables) -> RemovedRows:
+    removed = RemovedRows()
+    while (part := _remove_next_part(connection, tables)) is not None:
+        removed += part
+        time.sleep(_PAUSE_SECONDS)
+    return removed
 
 
-def _each_slab(cursor: Cursor, verb: str, table: str, slabs: list[tuple[int, int]]) -> int:
-    """Remove or count the rows of the chosen runs; return how many they are."""
-    rows = 0
-    for first, last in slabs:
-        # On both sides, so that DuckDB skips whole row groups of each.
-        within = f"seq BETWEEN {first} AND {last}"
-        [(of_slab,)] = cursor.execute(
-            f"{verb} FROM {table} WHERE {within} "
-            f"AND seq IN (SELECT seq FROM {CHOSEN} WHERE {within})"
+def _remove_next_part(connection: Connection, tables: Tables) -> RemovedRows | None:
+    left = "the other chosen runs are removed with the next prune, or when the store is opened next"
+    with connection.write() as cursor, refusing(left):
+        found = cursor.execute(
+            f"SELECT first_seq, last_seq, finished_before, forget FROM {_PRUNING} "
+            "WHERE workflow = ? ORDER BY first_seq LIMIT 1",
+            [tables.name],
         ).fetchall()
-        rows += of_slab
-    return rows
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Raise the error for a refused prune; the connection raises those about the whole store."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        if store_error_of(error) is not None:
-            raise
-        # DuckDB marks the rows of a vector before it notes how to undo that; where it lacks memory
-        # in between, the marks stay, and another DELETE conflicts with them.
-        raise CommitError(
-            f"DuckDB lacks the memory to remove so many runs at once ({clause_of(error)}), and all "
-            "are still there. Open the store again, as DuckDB releases them only then, and remove "
-            "fewer, with an earlier moment first."
-        ) from error
-    except duckdb.Error as error:
-        if store_error_of(error) is not None:
-            raise
-        raise refused_commit(error) from cause(error)
+        if not found:
+            return None
+        [(first, last, before, forget)] = found
+        part = {"workflow": tables.name, "first": first, "last": last}
+        is_part = "workflow = $workflow AND first_seq = $first AND last_seq = $last"
+        choose_part(cursor, tables, f"FROM {_PRUNING} WHERE {is_part}", part, before)
+        removed = remove_part(cursor, tables, forget=forget)
+        cursor.execute(f"DROP TABLE {CHOSEN}").fetchall()
+        cursor.execute(f"DELETE FROM {_PRUNING} WHERE {is_part}", part).fetchall()
+        left_over = f"SELECT EXISTS(FROM {_PRUNING} WHERE workflow = ?)"
+        if cursor.execute(left_over, [tables.name]).fetchall() == [(False,)]:
+            forget_causes(cursor)
+        return removed

@@ -188,6 +188,14 @@ def add_seqs_of_loads(cursor: Cursor) -> None:
         cursor.execute(f"ALTER TABLE batchflow.loads ADD COLUMN {column} BIGINT")
 
 
+def add_pruning(cursor: Cursor) -> None:
+    """Add the table of the runs that a prune has chosen and not yet removed."""
+    cursor.execute(
+        "CREATE TABLE batchflow.pruning(workflow VARCHAR, first_seq BIGINT, last_seq BIGINT, "
+        "seqs BIGINT[], finished_before TIMESTAMPTZ, forget BOOLEAN)"
+    )
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
     3: (add_loads, split_transitions, add_log_path),
@@ -197,6 +205,7 @@ CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
         add_costs,
         add_causes,
         add_seqs_of_loads,
+        add_pruning,
     ),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import CommitError, InvalidOptionError, QueryError, WorkflowNotFoundError
 from batchflow.operation import PruneReport
 from batchflow.store import Store
+from batchflow.store.runs.pruned_part import PART_BITS
 
 FINISHED_LONG_AGO = {
     "run_state": "'COMPLETED'",
@@ -82,6 +84,53 @@ def test_runs_far_apart_and_in_between_are_distinguished(bench: Bench) -> None:
 
     assert prune(bench).runs == 6_000
     assert [seq for (seq,) in bench.rows("seq")] == [7_000 * each for each in range(1_000)]
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_many_runs_are_removed_in_parts(bench: Bench, gaps: bool) -> None:
+    # A thousand runs in each part, without gaps between them.
+    rows = 3_000
+    bench.seed(rows, seq=f"range + (range // 1_000 << {PART_BITS})", **FINISHED_LONG_AGO)
+    with bench.store.connection.write() as cursor:
+        for table in ("transitions_without_reason", "transitions_with_reason", "errors"):
+            cursor.execute(f"INSERT INTO parcels.{table} (seq) SELECT seq FROM parcels.runs")
+    where = "weight % 3 > 0" if gaps else None
+    removed = rows - rows // 3 if gaps else rows
+
+    pruned = bench.questions.prune(LATER, where, dry_run=True)
+    assert counts(pruned) == (removed, 2 * removed, removed)
+    assert counts(prune(bench, where)) == counts(pruned)
+
+    assert [weight for (weight,) in bench.rows("weight")] == (
+        list(range(0, rows, 3)) if gaps else []
+    )
+    for table, each in (("transitions", 2), ("errors", 1)):
+        query = "SELECT count(*), count(*) FILTER (seq NOT IN (SELECT seq FROM parcels.runs)) "
+        found = fetched(bench.questions.sql(f"{query} FROM parcels.{table}"))
+        assert found == [(each * (rows - removed), 0)]
+    assert fetched(bench.questions.sql("FROM batchflow.pruning")) == []
+
+
+def test_other_commits_come_between_the_parts(bench: Bench) -> None:
+    parts = 20
+    bench.seed(parts, seq=f"range << {PART_BITS}", **FINISHED_LONG_AGO)
+    bench.seed(1, seq="7", status="'NEW'")
+    done = threading.Event()
+    seen = set()
+
+    def write() -> None:
+        while not done.is_set():
+            with bench.store.connection.write() as cursor:
+                seen.add(cursor.execute("SELECT count(*) FROM parcels.runs").fetchall()[0][0])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert prune(bench).runs == parts
+    finally:
+        done.set()
+        writer.join()
+    assert len(seen) > 2
 
 
 def test_a_predicate_chooses_among_them(bench: Bench) -> None:
