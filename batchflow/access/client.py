@@ -60,6 +60,11 @@ class StoreClient(Operations, Questions):
         self._catalog.refresh()
         return tuple(self._catalog.tables(None))
 
+    @property
+    def _chunks_in_flight(self) -> int:
+        progress = self.progress()
+        return 0 if progress is None else progress.chunks_in_flight
+
     def progress(self) -> Progress | None:
         """Return how far the running drain is, as of its last commit; None where none is running.
 

@@ -17,6 +17,7 @@ from batchflow.cli.commands.errors import errors
 from batchflow.cli.commands.explain import explain
 from batchflow.cli.commands.export import export
 from batchflow.cli.commands.load import load
+from batchflow.cli.commands.metrics import metrics
 from batchflow.cli.commands.prune import prune
 from batchflow.cli.commands.questions import (
     ages,
@@ -59,6 +60,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
         explain,
         repro,
         costs,
+        metrics,
         rejected,
         sql,
         export,

@@ -129,6 +129,7 @@ class Drain:
         workers = self._executor.workers
         self._intake.adapt_to(workers)
         self._tally.workers = max(1, workers)
+        self._tally.chunks_in_flight = len(self._flight)
 
     def _commit(self) -> None:
         if not self._gather_seconds:

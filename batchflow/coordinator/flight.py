@@ -37,9 +37,9 @@ class ChunksInFlight:
         self._intake = intake
         self._chunks: dict[int, ClaimedChunk] = {}
 
-    def __bool__(self) -> bool:
-        """Return whether the executor has any chunk."""
-        return bool(self._chunks)
+    def __len__(self) -> int:
+        """Return how many chunks the executor has."""
+        return len(self._chunks)
 
     def occupies(self, workers: int) -> bool:
         """Return whether each of so many shared workers has a chunk."""

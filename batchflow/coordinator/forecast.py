@@ -159,6 +159,7 @@ class Forecast:
             latest=None if remaining is None else at + timedelta(seconds=remaining.most),
             status_counts=self._named_counts(tally),
             steps=tuple(self._steps(tally, rates, at, done_by)),
+            chunks_in_flight=tally.chunks_in_flight,
         )
 
     def _named_counts(self, tally: Tally) -> dict[str, dict[str, int]]:

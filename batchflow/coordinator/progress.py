@@ -73,6 +73,7 @@ class Progress:
         status_counts: The number of these runs by workflow and status, in the order of the
             definition.
         steps: The remaining work of each step, by workflow, earlier steps first.
+        chunks_in_flight: The chunks that workers had.
     """
 
     at: datetime
@@ -92,6 +93,7 @@ class Progress:
     latest: datetime | None
     status_counts: Mapping[str, Mapping[str, int]] = field(repr=False)
     steps: tuple[StepProgress, ...] = field(repr=False)
+    chunks_in_flight: int = 0
 
     @property
     def end(self) -> str:

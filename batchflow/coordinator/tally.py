@@ -79,6 +79,7 @@ class Tally:
         self.unfinished_calls: Sequence[UnfinishedCall] = ()
         self.failures_since: datetime | None = None
         self.workers = 1
+        self.chunks_in_flight = 0
         self.awaits_retries = False
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:

@@ -287,6 +287,11 @@ class Engine(Operations, Questions):
         if not self._store.inherited:
             self._drains.stop()
 
+    @property
+    def _chunks_in_flight(self) -> int:
+        progress = self.progress()
+        return 0 if progress is None else progress.chunks_in_flight
+
     def progress(self) -> Progress | None:
         """Return how far the running drain is, as of its last commit; None where none is running.
 

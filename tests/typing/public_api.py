@@ -275,6 +275,7 @@ def ask(engine: bf.Engine, run_id: UUID) -> None:
     engine.runs("total > $least", {"least": 1}).filter("total < ?", [9]).fetchall()
     engine.counts(workflow=refunds).fetchall()
     engine.errors(workflow="orders", tracebacks=True).fetchall()
+    assert_type(engine.metrics(workflow="orders"), str)
     assert_type(engine.repro("order-17", "repro", values=True, workflow="orders"), Path)
     engine.costs(since=timedelta(days=7), workflow="orders").fetchall()
     failures = engine.errors("5f0c2a9be1d4", where="total > ?", params=[5], by=["step", "total"])

@@ -14,7 +14,7 @@ from batchflow.store.schema.tables import Tables
 _BLOCK_BYTES: Final = 262_144
 _MOST_SLOW: Final = 3
 
-_HAS_COSTS: Final = """
+HAS_COSTS: Final = """
     SELECT 1 FROM duckdb_tables()
     WHERE database_name = current_database()
       AND schema_name = 'batchflow' AND table_name = 'commits'"""
@@ -68,7 +68,7 @@ _LOGGED: Final = f"""
 
 def costs(source: Source, tables: Tables, period: Period) -> Relation:
     """Return what each step cost in each night; `Questions.costs` lists the columns."""
-    if not Relation(source, _HAS_COSTS).fetchall():
+    if not Relation(source, HAS_COSTS).fetchall():
         return Relation(source, _NO_COSTS)
     logs = [(tables.errors, "errors", "status")]
     if has_transitions(source, tables):

@@ -15,7 +15,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.options import moment_or_none, workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
-from batchflow.store.query import analysis, causes, costs, queries
+from batchflow.store.query import analysis, causes, costs, metrics, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.check import check
@@ -397,6 +397,20 @@ class Questions(ABC):
         failed = find_failed(self, run, workflow, self._catalog)
         return write_repro(failed, folder, values=values)
 
+    def metrics(self, *, workflow: AnyWorkflow | str | None = None) -> str:
+        """Return the numbers of the store in the text format of Prometheus.
+
+        They are the runs by status and run state, the chunks in flight, transitions and failures,
+        the age of the oldest unfinished run, the last commit of each step, and the seconds in
+        steps, queues and commits. Without a workflow, those of all. The command
+        ``batchflow metrics`` writes them to a file, or serves them.
+        """
+        if workflow is None:
+            chosen = list(self._catalog.tables(None).values())
+        else:
+            chosen = [self._tables(workflow)]
+        return metrics.metrics(self._source, chosen, self._chunks_in_flight)
+
     # How runs move. With ``since`` and ``until``, from one moment on, and before the other. A
     # timedelta is counted back from now, and without a time zone a moment is in local time.
 
@@ -494,6 +508,11 @@ class Questions(ABC):
         return analysis.ages(self._source, self._tables(workflow))
 
     # What each way to reach a store provides.
+
+    @property
+    def _chunks_in_flight(self) -> int:
+        """The chunks that workers had at the last commit; 0 where no drain is running."""
+        return 0
 
     @property
     @abstractmethod
