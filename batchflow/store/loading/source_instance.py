@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 import numpy as np
@@ -24,6 +24,11 @@ _BATCH_BYTES: Final = 16 * 1024 * 1024
 _BATCHES: Final = 4
 # Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 10_240
+# These take 32 MB.
+_MOST_SORTED: Final = 4_000_000
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 POSITION: Final = "#position"
 """The column of a row's place among all rows, from 0."""
@@ -101,13 +106,35 @@ class OutsideRows:
 
     def count_keys(self, key: str) -> tuple[int, int]:
         """Return the number of all rows, and of the distinct hashes of a column."""
-        # DuckDB groups hashes of 8 bytes faster than texts. A collision only costs time.
-        hashes = f"SELECT DISTINCT hash({key}) FROM {self._table} WHERE {key} IS NOT NULL"
-        query = f"SELECT (SELECT count(*) FROM {self._table}), (SELECT count(*) FROM ({hashes}))"
+        # Hashes of 8 bytes are compared faster than texts. A collision only costs time.
+        query = f"SELECT hash({key}) AS hashed FROM {self._table}"
+        sorted_hashes = self._few_sorted(query)
+        if sorted_hashes is not None:
+            steps = np.count_nonzero(sorted_hashes[1:] != sorted_hashes[:-1])
+            return len(sorted_hashes), int(steps) + min(1, len(sorted_hashes))
+        with self._beside() as cursor:
+            counted = f"SELECT count(*), count(DISTINCT hashed) FROM ({query})"
+            [(rows, distinct)] = cursor.execute(counted).fetchall()
+        return int(rows), int(distinct)
+
+    def _few_sorted(self, query: str) -> NDArray[np.uint64] | None:
+        """Return the hashes that a query selects, sorted; None if they are many.
+
+        NumPy sorts them in a tenth of the time in which DuckDB groups them, but in memory only.
+        """
+        parts: list[NDArray[np.uint64]] = []
+        rows = 0
         # The source's own cursor is still reading the rows.
         with self._beside() as cursor:
-            [(rows, distinct)] = cursor.execute(query).fetchall()
-        return int(rows), int(distinct)
+            for batch in cursor.sql(query).to_arrow_reader(_BATCH_ROWS):
+                parts.append(batch.column(0).to_numpy())
+                rows += batch.num_rows
+                if rows > _MOST_SORTED:
+                    cursor.interrupt()
+                    return None
+        hashes = np.concatenate([np.zeros(0, np.uint64), *parts])
+        hashes.sort()
+        return hashes
 
 
 def _chosen(columns: Sequence[str]) -> str:

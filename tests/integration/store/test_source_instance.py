@@ -46,6 +46,18 @@ def test_tables_are_bounded_in_rows_and_bytes_and_in_order(loader: Loader) -> No
     assert source_threads() == []
 
 
+@pytest.mark.parametrize("rows", [0, 1, 300_000, 4_100_000])
+def test_distinct_keys_are_counted_among_few_rows_and_many(loader: Loader, rows: int) -> None:
+    scattered = "(range * 7919) % 10_000_019"
+    for query, missing in ((scattered, 0), (f"greatest({scattered}, 7919)", min(1, rows // 2))):
+        with source_instance(loader.connection.cursor()) as instance:
+            table = f"(SELECT {query} AS n FROM range({rows}))"
+            outside = OutsideRows(instance, table, instance.cursor)
+            counted, distinct = outside.count_keys("n::VARCHAR")
+        assert counted == rows
+        assert (counted - distinct > 0) == (missing > 0)
+
+
 def test_a_load_of_several_tables_is_numbered_in_the_order_of_the_file(
     loader: Loader, tmp_path: Path
 ) -> None:
