@@ -149,13 +149,15 @@ def sql_orders() -> OrderWorkflow:
     return orders
 
 
-def write_orders(path: Path, count: int) -> None:
+def write_orders(path: Path, count: int, *, scattered: bool = False) -> None:
     """Write orders 0 to `count` - 1 as Parquet, the same ones each time.
 
-    Two in a hundred have no items and one in a hundred cannot be paid for.
+    Two in a hundred have no items and one in a hundred cannot be paid for. Their ids ascend, unless
+    they are `scattered`.
     """
     import duckdb
 
+    order = "ORDER BY scattered, i" if scattered else ""
     with duckdb.connect() as connection:
         connection.execute(
             f"""
@@ -172,7 +174,7 @@ def write_orders(path: Path, count: int) -> None:
                          WHEN scattered // 1024 % 3 = 0 THEN 'card'
                          WHEN scattered // 1024 % 3 = 1 THEN 'paypal'
                          ELSE 'invoice' END AS method
-                FROM numbers
+                FROM numbers {order}
             ) TO '{path}' (FORMAT parquet)
             """
         )

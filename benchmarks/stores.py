@@ -20,6 +20,7 @@ class Stores:
         self._folder = folder
         self._numbers = count()
         self.source = cache(self._write_source)
+        self.scattered_source = cache(self._write_scattered_source)
         self.nested_source = cache(self._write_nested_source)
         self.engine_store = cache(self._load_engine_store)
         self.finished_store = cache(self._finish_engine_store)
@@ -27,6 +28,11 @@ class Stores:
     def _write_source(self, runs: int) -> Path:
         path = self._folder / f"orders-{runs}.parquet"
         orders.write_orders(path, runs)
+        return path
+
+    def _write_scattered_source(self, runs: int) -> Path:
+        path = self._folder / f"scattered-{runs}.parquet"
+        orders.write_orders(path, runs, scattered=True)
         return path
 
     def _write_nested_source(self, runs: int, scans: int) -> Path:
