@@ -13,6 +13,7 @@ import pyarrow as pa
 from batchflow import crash_point
 from batchflow.coordinator.costs import costs_of_results, costs_of_span
 from batchflow.coordinator.piecewise import Piecewise, store_piecewise
+from batchflow.coordinator.telemetry import record_commit
 from batchflow.store import SqlStepResult, StepCommit, WriteInterruptedError
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
         pair for commits, results in done.stored for pair in zip(commits, results, strict=True)
     ]
     if stored:
-        store.add_costs(costs_of_results(settled, now, began, seconds))
+        costs = costs_of_results(settled, now, began, seconds)
+        store.add_costs(costs)
+        record_commit(costs, seconds)
     for each, result in stored:
         refused_runs = len(result.refused_seqs)
         _log(each.workflow.name, each.step.name, result.applied, seconds, refused=refused_runs)
@@ -124,7 +127,9 @@ def write_in_store(
         _log_refused(workflow.name, step.name, None)
     written = WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)
     if any(result.runs for result in results):
-        store.add_costs(costs_of_span(written))
+        costs = costs_of_span(written)
+        store.add_costs(costs)
+        record_commit(costs, seconds)
     return written
 
 

@@ -18,6 +18,7 @@ from batchflow.engine.open_engines import close_replaced, forget, is_top_level, 
 from batchflow.engine.redefinition import Redefinitions
 from batchflow.engine.rehearsing import RehearsalPlan, rehearse, require_declared, sql_literal
 from batchflow.engine.serving import Serving
+from batchflow.engine.telemetry import observe_engines
 from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.operation import Operations, Request, ResultT
 from batchflow.operation.options import workflow_name
@@ -121,6 +122,7 @@ class Engine(Operations, Questions):
         self._redefinitions = Redefinitions(workflows)
         drains = self._drains
         remember(self, lambda: at_top_level and drains.is_idle)
+        observe_engines()
 
     def __enter__(self) -> Engine:
         keep_open(self)

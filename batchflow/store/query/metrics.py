@@ -1,4 +1,4 @@
-"""The numbers of a store in the text format of Prometheus.
+"""The numbers of a store for monitoring, and the text format of Prometheus.
 
 The format has a few rules, so it needs no library; see
 https://prometheus.io/docs/instrumenting/exposition_formats.
@@ -6,7 +6,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -35,7 +35,7 @@ _COSTS: Final = """
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
     """One value of a metric."""
 
     metric: str
@@ -43,7 +43,7 @@ class _Sample:
     value: float
 
 
-_HELP: Final = {
+METRICS: Final = {
     "batchflow_runs": ("gauge", "Runs by status and run state."),
     "batchflow_chunks_in_flight": ("gauge", "Chunks that workers had at the last commit."),
     "batchflow_transitions_total": (
@@ -77,11 +77,18 @@ _OF_COSTS: Final = (
 )
 
 
-def metrics(source: Source, chosen: Iterable[Tables], chunks_in_flight: int) -> str:
-    """Return the metrics of some workflows as text, sorted by metric."""
-    samples: dict[str, list[_Sample]] = {name: [] for name in _HELP}
+def metrics_text(samples: Mapping[str, Sequence[Sample]]) -> str:
+    """Return metrics as text, sorted by metric."""
+    return "".join(line for name, found in samples.items() if found for line in _lines(name, found))
+
+
+def samples_of(
+    source: Source, chosen: Iterable[Tables], chunks_in_flight: int
+) -> Mapping[str, Sequence[Sample]]:
+    """Return the values of all metrics of some workflows, by metric."""
+    samples: dict[str, list[Sample]] = {name: [] for name in METRICS}
     samples["batchflow_chunks_in_flight"].append(
-        _Sample("batchflow_chunks_in_flight", {}, chunks_in_flight)
+        Sample("batchflow_chunks_in_flight", {}, chunks_in_flight)
     )
     has_costs = bool(Relation(source, HAS_COSTS).fetchall())
     for tables in chosen:
@@ -89,46 +96,46 @@ def metrics(source: Source, chosen: Iterable[Tables], chunks_in_flight: int) -> 
         parts += [_of_costs(source, tables)] if has_costs else []
         for sample in chain(*parts):
             samples[sample.metric].append(sample)
-    return "".join(line for name, found in samples.items() if found for line in _lines(name, found))
+    return samples
 
 
-def _of_runs(source: Source, tables: Tables) -> Iterator[_Sample]:
+def _of_runs(source: Source, tables: Tables) -> Iterator[Sample]:
     of_workflow = {"workflow": tables.name}
     for status, run_state, runs in Relation(source, counts_query(tables)).fetchall():
         labels = {**of_workflow, "status": status, "run_state": run_state}
-        yield _Sample("batchflow_runs", labels, runs)
+        yield Sample("batchflow_runs", labels, runs)
     oldest = _OLDEST.format(runs=tables.runs, unfinished=UNFINISHED_STATES)
     for status, seconds in Relation(source, oldest).fetchall():
         labels = {**of_workflow, "status": status}
-        yield _Sample("batchflow_oldest_run_age_seconds", labels, seconds)
+        yield Sample("batchflow_oldest_run_age_seconds", labels, seconds)
 
 
-def _of_log(source: Source, tables: Tables) -> Iterator[_Sample]:
+def _of_log(source: Source, tables: Tables) -> Iterator[Sample]:
     of_workflow = {"workflow": tables.name}
     failed = Relation(source, _FAILURES.format(errors=tables.errors)).fetchall()
     for step, failures in failed:
-        yield _Sample("batchflow_failures_total", {**of_workflow, "step": step}, failures)
+        yield Sample("batchflow_failures_total", {**of_workflow, "step": step}, failures)
     if not has_transitions(source, tables):
         return
     moves = Relation(source, _TRANSITIONS.format(transitions=tables.transitions)).fetchall()
     for status, outcome, count, last in moves:
         labels = {**of_workflow, "from_status": status}
-        yield _Sample("batchflow_transitions_total", {**labels, "outcome": outcome}, count)
+        yield Sample("batchflow_transitions_total", {**labels, "outcome": outcome}, count)
         if outcome == "advanced":
-            yield _Sample("batchflow_last_advance_timestamp_seconds", labels, last)
+            yield Sample("batchflow_last_advance_timestamp_seconds", labels, last)
 
 
-def _of_costs(source: Source, tables: Tables) -> Iterator[_Sample]:
+def _of_costs(source: Source, tables: Tables) -> Iterator[Sample]:
     spent = Relation(source, _COSTS.format(workflow=literal(tables.name))).fetchall()
     for step, *totals, last in spent:
         labels = {"workflow": tables.name, "step": step}
         for name, total in zip(_OF_COSTS, totals, strict=True):
-            yield _Sample(f"batchflow_{name}_total", labels, total)
-        yield _Sample("batchflow_last_commit_timestamp_seconds", labels, last)
+            yield Sample(f"batchflow_{name}_total", labels, total)
+        yield Sample("batchflow_last_commit_timestamp_seconds", labels, last)
 
 
-def _lines(name: str, samples: Iterable[_Sample]) -> Iterator[str]:
-    kind, text = _HELP[name]
+def _lines(name: str, samples: Iterable[Sample]) -> Iterator[str]:
+    kind, text = METRICS[name]
     yield f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
     for sample in samples:
         labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in sample.labels.items())

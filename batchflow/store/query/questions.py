@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -15,11 +15,12 @@ from batchflow.errors import QueryError
 from batchflow.operation.options import moment_or_none, workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
-from batchflow.store.query import analysis, causes, costs, metrics, queries
+from batchflow.store.query import analysis, causes, costs, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.check import check
 from batchflow.store.query.check_report import CheckReport
+from batchflow.store.query.metrics import Sample, metrics_text, samples_of
 from batchflow.store.query.moments import Period
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.plottable import PlottableRelation
@@ -405,11 +406,7 @@ class Questions(ABC):
         steps, queues and commits. Without a workflow, those of all. The command
         ``batchflow metrics`` writes them to a file, or serves them.
         """
-        if workflow is None:
-            chosen = list(self._catalog.tables(None).values())
-        else:
-            chosen = [self._tables(workflow)]
-        return metrics.metrics(self._source, chosen, self._chunks_in_flight)
+        return metrics_text(self._samples(workflow))
 
     # How runs move. With ``since`` and ``until``, from one moment on, and before the other. A
     # timedelta is counted back from now, and without a time zone a moment is in local time.
@@ -508,6 +505,14 @@ class Questions(ABC):
         return analysis.ages(self._source, self._tables(workflow))
 
     # What each way to reach a store provides.
+
+    def _samples(self, workflow: AnyWorkflow | str | None = None) -> Mapping[str, Sequence[Sample]]:
+        """Return the values of all metrics, of one workflow or of all."""
+        if workflow is None:
+            chosen = list(self._catalog.tables(None).values())
+        else:
+            chosen = [self._tables(workflow)]
+        return samples_of(self._source, chosen, self._chunks_in_flight)
 
     @property
     def _chunks_in_flight(self) -> int:

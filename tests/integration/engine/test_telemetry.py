@@ -1,0 +1,57 @@
+"""OpenTelemetry gets the metrics of the store, and a span for each commit, if it is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+EXPORTED = """
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from batchflow.testing import inline_engine
+    from kit.things import Thing, things
+
+    reader, exporter = InMemoryMetricReader(), InMemorySpanExporter()
+    metrics.set_meter_provider(MeterProvider([reader]))
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+
+    def values():
+        data = reader.get_metrics_data()
+        scopes = data.resource_metrics[0].scope_metrics if data else []
+        return {
+            (metric.name, point.attributes.get("status"), point.attributes.get("step")): point.value
+            for scope in scopes for metric in scope.metrics for point in metric.data.data_points
+        }
+
+    with inline_engine(things()) as engine:
+        for number in range(300):
+            engine.trigger(str(number), Thing(number))
+        engine.run(progress=False)
+        found = values()
+        assert found["batchflow_runs", "DONE", None] == 300, found
+        assert found["batchflow_executions_total", None, "finish"] == 300, found
+    spans = exporter.get_finished_spans()
+    assert {span.name for span in spans} == {"batchflow.commit"}
+    assert sum(span.attributes["batchflow.runs"] for span in spans) == 300
+    assert len(spans) < 30
+"""
+
+
+def test_metrics_and_commits_are_exported() -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    code = textwrap.dedent(EXPORTED)
+    paths = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=paths
+    )
+    assert done.returncode == 0, done.stderr
