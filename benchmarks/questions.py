@@ -17,6 +17,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Store, str], bf.Relation]]] = {
     "runs(where).limit(20)": lambda store, _: store.runs("items = 3").limit(20),
     "history(run_id)": lambda store, run_id: store.history(run_id),
     "errors()": lambda store, _: store.errors(),
+    "costs()": lambda store, _: store.costs(),
     "transitions()": lambda store, _: store.transitions(),
     "throughput()": lambda store, _: store.throughput(),
     "durations()": lambda store, _: store.durations(),

@@ -151,7 +151,16 @@ def _docstring(failed: FailedRun, *, values: bool) -> str:
         names = ", ".join(failed.workflow.resources)
         lines += ["", f"Give the run its resources, resources={{...}}: {names}."]
     lines += ["", f"Written with {_versions()}."]
-    return "\n".join(lines).replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + "\n"
+    return _in_docstring("\n".join(lines)) + "\n"
+
+
+def _in_docstring(text: str) -> str:
+    """Return a text as Python's source may have it: a NUL, say, can't be in it."""
+    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in escaped
+    )
 
 
 def _versions() -> str:

@@ -155,6 +155,10 @@ ERRORS: dict[str, Callable[[Store], object]] = {
     "invalid flag": lambda store: store.prune(timedelta(0), dry_run="no"),  # type: ignore[arg-type]
     "invalid moment": lambda store: store.prune("yesterday"),  # type: ignore[arg-type]
     "invalid choice": lambda store: store.trigger_many([], on_invalid="drop"),  # type: ignore[arg-type]
+    "unknown column to group by": lambda store: store.errors(by="nmber"),
+    "invalid cause": lambda store: store.errors(7),  # type: ignore[arg-type]
+    "invalid time": lambda store: store.costs(since="yesterday"),  # type: ignore[arg-type]
+    "a run that never failed": lambda store: store.repro("t1", "/nowhere"),
     "invalid bucket": lambda store: store.throughput(0),
     "unknown status to retry at": lambda store: store.retry("true", at="NOWHERE"),
     "a status without a step": lambda store: store.retry("true", at=Stage.DONE),
