@@ -26,6 +26,7 @@
     ├── PlotError               a plot can't be drawn, or not written as it was asked to
     └── StepError               becomes the failure of a run, and is seen in ``engine.errors()``
         ├── InvalidOutcome      a step answered with what it hadn't declared
+        ├── InvariantBroken     a step's result would break an invariant
         ├── InvalidObject       a step left a value that doesn't fit its field
         ├── StepTimeout         a step ran past its ``timeout_seconds``
         ├── StepAbandoned       a step was executing when the time for a stop was over
@@ -305,6 +306,10 @@ class InvalidOutcome(StepError):
 
 class InvalidObject(StepError):
     """The step left a value that doesn't fit its field; leave one of the field's type."""
+
+
+class InvariantBroken(StepError):
+    """The step's result would break an invariant; correct the step, or the runs with `edit`."""
 
 
 class StepTimeout(StepError):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from batchflow.coordinator.intake import Intake, StoreSpan
     from batchflow.coordinator.tally import Tally
     from batchflow.definition import AnyWorkflow, Step
+    from batchflow.store import StepCommit
 
 log = logging.getLogger("batchflow")
 
@@ -152,7 +153,11 @@ class Results:
         self._intake.done(settled.chunk)
 
     def _record_results(self, written: WrittenResults) -> None:
-        for commit, result in written.stored:
+        for given, result in written.stored:
+            commit = given
+            if result.instead is not None:
+                commit = result.instead
+                self._correct_tally(given, commit)
             if commit.errors.num_rows:
                 self._tally.note_failures(self._write_began)
             self._intake.queues[commit.workflow.name].record_commit(commit, result)
@@ -168,6 +173,12 @@ class Results:
             self.refusal = written.error
         for settled in written.settled:
             self._complete(settled)
+
+    def _correct_tally(self, given: StepCommit, stored: StepCommit) -> None:
+        """Count the runs that would have broken an invariant as failed."""
+        for commit, sign in ((given, -1), (stored, 1)):
+            for code, counts in counts_of(commit).items():
+                self._tally.correct(commit.workflow, commit.workflow.steps[code], sign * counts)
 
     def _record_span(self, written: WrittenSpan) -> None:
         queue = written.span.queue

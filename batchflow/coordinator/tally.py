@@ -89,6 +89,10 @@ class Tally:
         entry.seconds += seconds
         entry.chunks += 1
 
+    def correct(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
+        """Add to the outcomes of results that were counted already, or subtract from them."""
+        self.steps[workflow.name, step.from_code].counts += counts
+
     def add_refused(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
         """Count results as refused instead of by their outcomes, given as counts by outcome."""
         entry = self.steps[workflow.name, step.from_code]

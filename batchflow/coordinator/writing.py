@@ -92,6 +92,8 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
         store.add_costs(costs)
         record_commit(costs, seconds)
     for each, result in stored:
+        if result.instead is not None:
+            _log_broken(each, result.instead)
         refused_runs = len(result.refused_seqs)
         _log(each.workflow.name, each.step.name, result.applied, seconds, refused=refused_runs)
     refused = [each for piece in done.refused for each in piece]
@@ -192,6 +194,16 @@ def _concatenated_transitions(group: list[StepCommit]) -> pa.Table | None:
         return None
     tables = [commit.transitions for commit in group]
     return pa.concat_tables(tables).combine_chunks()
+
+
+def _log_broken(given: StepCommit, stored: StepCommit) -> None:
+    log.warning(
+        "Workflow %s: %d of the runs that step %s moved would break an invariant. They are paused.",
+        given.workflow.name,
+        given.moved.num_rows - stored.moved.num_rows,
+        given.step.name,
+        extra={"action": "break_invariant", "workflow": given.workflow.name},
+    )
 
 
 def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:

@@ -58,6 +58,7 @@ def describe(workflow: AnyWorkflow) -> dict[str, Any]:
         "statuses": describe_enum(workflow.status_type),
         "steps": [_describe_step(step) for step in workflow.steps.values()],
         "record_transitions": workflow.record_transitions,
+        "invariants": dict(workflow.invariants),
     }
 
 
@@ -86,6 +87,9 @@ def restore(description: dict[str, Any]) -> RestoredWorkflow:
     )
     for step in description["steps"]:
         _restore_step(workflow, statuses, step)
+    # A description that an older batchflow made has none.
+    for name, condition in description.get("invariants", {}).items():
+        workflow.invariant(name, condition)
     return workflow
 
 

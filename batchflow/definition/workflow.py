@@ -105,6 +105,7 @@ class Workflow(Generic[ObjectT, StatusT]):
         )
         self._problems = list(workflow_problems(options))
         self._steps: dict[int, Step] = {}
+        self._invariants: dict[str, str] = {}
         self._graph: StatusGraph | None = None
         self._visit_moves: VisitMoves | None = None
         self._checked = False
@@ -294,6 +295,45 @@ class Workflow(Generic[ObjectT, StatusT]):
         kind = StepKind.BATCH if batch else StepKind.ROW
         self._decorator(kind, from_status, to, options)(function)
 
+    def invariant(self, name: str, condition: str) -> None:
+        """Declare what is always true of a run.
+
+        It is checked over the runs that a commit moves, in its transaction. A commit that would
+        break it is rolled back; the runs that would do so fail and are paused, with the invariant
+        in their error, and the others are committed. A condition that is NULL is satisfied. `edit`
+        refuses to break it; runs that are loaded or put back are checked once a step moves them.
+
+        Args:
+            name: What the invariant says, such as "paid orders have a charge".
+            condition: An SQL expression over the columns of ``runs``, without a subquery, such as
+                ``"status <> 'PAID' OR charge_id IS NOT NULL"``.
+
+        Raises:
+            DefinitionError: The workflow is already in use. `check` raises it for a name that
+                isn't a text or is given twice, and an engine for an invalid condition when it opens
+                the workflow.
+        """
+        if self._checked:
+            raise DefinitionError(
+                f"Workflow {self.name!r} is already in use, so the invariant {name!r} can't be "
+                "added. Add all invariants before an engine opens the workflow."
+            )
+        given = ("name", name), ("condition", condition)
+        wrong = [f"its {what}" for what, text in given if not _is_text(text)]
+        if wrong:
+            self._problems.append(
+                f"The invariant {name!r} has no text as {' and as '.join(wrong)}. Give one."
+            )
+        elif name in self._invariants:
+            self._problems.append(f"There are two invariants {name!r}. Rename one.")
+        else:
+            self._invariants[name] = condition
+
+    @property
+    def invariants(self) -> Mapping[str, str]:
+        """Return the conditions of the invariants by name."""
+        return types.MappingProxyType(self._invariants)
+
     def check(self) -> None:
         """Check that the workflow can be used. It can't be changed afterwards.
 
@@ -414,3 +454,7 @@ def _require_valid_name(name: object) -> None:
             f"The workflow's name is {name!r}, which the store uses itself. "
             f"Give another name than {', '.join(sorted(RESERVED_NAMES))}."
         )
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())

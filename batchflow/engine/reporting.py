@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 from batchflow.coordinator import Ending
 from batchflow.definition import Outcome
 from batchflow.engine.report import EndedBy, FailureReport, Report, StatusCount, StepReport
-from batchflow.errors import InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied
+from batchflow.errors import (
+    InvalidObject,
+    InvalidOutcome,
+    InvariantBroken,
+    StepAbandoned,
+    StepTimeout,
+    WorkerDied,
+)
 from batchflow.store.query.causes import FailuresWanted, errors
 from batchflow.store.query.moments import Period
 from batchflow.store.query.queries import count_errors_before, counts
@@ -28,7 +35,14 @@ _WITHOUT_VALUES: Final = frozenset(
     {
         *(
             kind.__name__
-            for kind in (InvalidObject, InvalidOutcome, StepAbandoned, StepTimeout, WorkerDied)
+            for kind in (
+                InvalidObject,
+                InvalidOutcome,
+                InvariantBroken,
+                StepAbandoned,
+                StepTimeout,
+                WorkerDied,
+            )
         ),
         *("ConversionException", "OutOfRangeException", "ConstraintException"),
     }

@@ -35,11 +35,13 @@ from batchflow.store.runs.backlog_counts import (
 )
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
-from batchflow.store.runs.commit import CommitResult, StepCommit, commit_steps
+from batchflow.store.runs.commit import commit_steps
 from batchflow.store.runs.copied import copy_runs
 from batchflow.store.runs.cost_log import CommitCosts, CostLog
+from batchflow.store.runs.invariants import refuse_unbindable_invariants
 from batchflow.store.runs.promote import Promoted, promote
 from batchflow.store.runs.prune import finish_prunes
+from batchflow.store.runs.step_commit import CommitResult, StepCommit
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
@@ -129,6 +131,7 @@ class Store:
                 with opened.write() as cursor:
                     layouts = lay_out(cursor, workflows, run_id_base)
                     sql_step.refuse_unbindable(cursor, layouts.values(), now)
+                    refuse_unbindable_invariants(cursor, layouts.values())
                 opened.begin_log()
                 finish_prunes(opened)
             return cls(opened, held, layouts)

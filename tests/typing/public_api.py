@@ -250,6 +250,11 @@ def in_the_background(engine: bf.Engine) -> None:
     engine.close()
 
 
+def declare() -> None:
+    orders.invariant("totals are positive", "total >= 0")
+    assert_type(orders.invariants, Mapping[str, str])
+
+
 def hold(engine: bf.Engine, run_id: UUID) -> None:
     assert_type(engine.pause("total > ?", [1], reason="why", workflow=orders), bf.ControlReport)
     assert_type(engine.resume(run_ids=[run_id]).changed, int)

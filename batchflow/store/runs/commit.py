@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchflow import crash_point
-from batchflow.definition.cause import Cause
-from batchflow.definition.run_state import RunState
 from batchflow.definition.step import Step
 from batchflow.errors import CommitError
 from batchflow.store.database.connection import Connection
@@ -25,108 +23,12 @@ from batchflow.store.database.store_error import refused_commit
 from batchflow.store.runs import moving
 from batchflow.store.runs.causes import insert_causes
 from batchflow.store.runs.cost_log import CostLog
-from batchflow.store.schema.layout import AnyWorkflow, Layout
+from batchflow.store.runs.invariants import RunsBreakInvariantsError, isolated, require_sound
+from batchflow.store.runs.step_commit import CommitResult, StepCommit
+from batchflow.store.schema.layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, eq=False)
-class StepCommit:
-    """The results of a visit for some runs, each of which is in one of the first two tables.
-
-    Attributes:
-        workflow: The workflow of the runs.
-        step: The step of the status at which the runs are stored.
-        moved: The runs that advanced or repeated: ``#seq``, ``#version``, ``#attempt`` and
-            ``#run_state`` as claimed, ``#to`` and ``#outcome`` of their last transition, then the
-            changed fields by name. If a field was written for some runs only, ``#set:<field>`` is
-            true for these.
-        unmoved: The runs that failed, or were paused or cancelled: ``#seq``, ``#version`` and
-            ``#attempt`` as claimed, then the new ``#next_attempt``, ``#outcome``, ``#run_state``,
-            ``#next_attempt_at`` and ``#reason``.
-        errors: A row for each failure: ``#seq``, ``#attempt``, ``type``, ``message``,
-            ``traceback``, ``fingerprint``, ``cause``, and where it was executed: ``worker``,
-            ``chunk`` and the ``seconds`` that the step took for the chunk.
-        transitions: If the visit had further steps, a row for each transition of the moved runs,
-            in order: ``#seq``, ``#version`` and ``#attempt`` before it, ``#from``, ``#to``,
-            ``#outcome``. ``moved`` then has ``#moves``, their number, and ``#from``, the status
-            before the last one. None if each of the runs made one transition.
-        causes: The causes of the errors, each once.
-    """
-
-    workflow: AnyWorkflow
-    step: Step
-    moved: pa.Table
-    unmoved: pa.Table
-    errors: pa.Table
-    transitions: pa.Table | None = None
-    causes: tuple[Cause, ...] = ()
-
-    @property
-    def moves(self) -> pa.Table:
-        """The transitions of the moved runs, with the columns of ``transitions``."""
-        if self.transitions is not None:
-            return self.transitions
-        moved = self.moved.select(["#seq", "#version", "#attempt", "#to", "#outcome"])
-        codes = np.full(moved.num_rows, self.step.from_code, np.uint8)
-        return moved.append_column("#from", pa.array(codes))
-
-    def of_runs(self, seqs: pa.Array) -> StepCommit:
-        """Return the part of it that is about these runs."""
-
-        def part(table: pa.Table) -> pa.Table:
-            return table.filter(pc.is_in(table["#seq"], value_set=seqs))
-
-        return replace(
-            self,
-            moved=part(self.moved),
-            unmoved=part(self.unmoved),
-            errors=part(self.errors),
-            transitions=None if self.transitions is None else part(self.transitions),
-        )
-
-    @property
-    def num_rows(self) -> int:
-        """Return the number of runs."""
-        return int(self.moved.num_rows + self.unmoved.num_rows)
-
-    @property
-    def paused(self) -> int:
-        """Return the number of runs that the commit pauses."""
-        return int((self.unmoved["#run_state"].to_numpy() == RunState.PAUSED).sum())
-
-    @property
-    def retried_attempts(self) -> NDArray[np.int32]:
-        """The same of the runs that failed, and are tried again."""
-        is_retried = self.unmoved["#next_attempt_at"].is_valid()
-        return np.asarray(self.unmoved["#attempt"].filter(is_retried).to_numpy(), np.int32)
-
-    @property
-    def last_attempt_at(self) -> datetime | None:
-        """The time at which the last of the failed runs is due again."""
-        moment: datetime | None = pc.max(self.unmoved["#next_attempt_at"]).as_py()
-        return moment
-
-    @property
-    def next_attempt_at(self) -> datetime | None:
-        """Return the time at which the first of the failed runs is due again."""
-        moment: datetime | None = pc.min(self.unmoved["#next_attempt_at"]).as_py()
-        return moment
-
-
-@dataclass(frozen=True, eq=False)
-class CommitResult:
-    """The part of a `StepCommit` that was stored.
-
-    Attributes:
-        applied: The number of runs that were changed.
-        refused_seqs: The runs that had changed since they were claimed, int64; they are left as
-            they are.
-    """
-
-    applied: int
-    refused_seqs: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 # If the seqs are less dense than this, marking them costs more than sorting them.
@@ -155,10 +57,28 @@ def commit_steps(
     """
     pairs = [(layouts[each.workflow.name], each) for each in commits]
     with refusing(connection):
-        try:
-            return _commit_whole(connection, pairs, now, costs)
-        except _OutdatedError:
-            return _commit_unchanged(connection, pairs, now)
+        while True:
+            try:
+                results = _commit(connection, pairs, now, costs)
+            except RunsBreakInvariantsError as error:
+                pairs = [(layout, isolated(each, error)) for layout, each in pairs]
+            else:
+                return [
+                    result if stored is given else replace(result, instead=stored)
+                    for given, (_, stored), result in zip(commits, pairs, results, strict=True)
+                ]
+
+
+def _commit(
+    connection: Connection,
+    pairs: Sequence[tuple[Layout, StepCommit]],
+    now: datetime,
+    costs: CostLog,
+) -> list[CommitResult]:
+    try:
+        return _commit_whole(connection, pairs, now, costs)
+    except _OutdatedError:
+        return _commit_unchanged(connection, pairs, now)
 
 
 class WriteInterruptedError(Exception):
@@ -191,6 +111,7 @@ def _commit_whole(
     due = costs.due
     with connection.write() as cursor:
         results = [CommitResult(apply(stage, layout, each, now)) for layout, each in pairs]
+        require_sound(stage, pairs)
         if due:
             costs.insert(cursor)
     if due:
@@ -204,14 +125,16 @@ def _commit_unchanged(
     # Looking for changed runs first would cost every commit a scan, and they are rare.
     stage = connection.stage()
     with connection.write():
-        results = []
+        results, stored = [], []
         for layout, each in pairs:
             unchanged, refused = _split(stage, layout, each)
+            stored.append((layout, unchanged))
             try:
                 applied = apply(stage, layout, unchanged, now)
             except _OutdatedError:
                 raise _twice(each.step) from None
             results.append(CommitResult(applied, refused))
+        require_sound(stage, stored)
         return results
 
 

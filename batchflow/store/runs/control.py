@@ -49,6 +49,8 @@ class RunChange:
         evaluate: The function that adds columns to the ``#seq`` of the runs. `assignments` may use
             them, as columns of ``s``. None if there are none.
         to_status: The status that it leads to, in SQL.
+        require_sound: Called with the ``#seq`` of the changed runs; raises where they break an
+            invariant. None if nothing is checked.
         among: The query for the ``seq`` of the runs to choose from. None for all runs.
         refuse: The function that refuses more of the runs; see `Chosen`. None if there are none.
     """
@@ -60,6 +62,7 @@ class RunChange:
     assignments: tuple[str, ...]
     evaluate: Callable[[Cursor, pa.Table], pa.Table] | None = None
     to_status: str = "r.status"
+    require_sound: Callable[[Cursor, pa.Table], None] | None = None
     among: str | None = None
     refuse: Callable[[Cursor, Chosen], Chosen] | None = None
 
@@ -144,6 +147,8 @@ def change_runs(
                 seqs = seq_range(staging)
                 counts = _change_staged(cursor, tables, change, now, seqs, recorded=recorded)
             _refuse_unequal(tables, {allowed.num_rows, *counts})
+            if change.require_sound is not None:
+                change.require_sound(cursor, allowed)
             _log_operation(cursor, tables, chosen, report, now)
     return report
 

@@ -23,13 +23,14 @@ from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
-from batchflow.store.database.staging import STAGED, staged
+from batchflow.store.database.staging import STAGED, seq_range, staged
 from batchflow.store.database.store_error import store_error_of
 from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.known_names import require_known_names
 from batchflow.store.query.permission import is_one_expression, require_reading, returns_rows
 from batchflow.store.runs.control import RunChange, change_runs, unless_run_state_is
 from batchflow.store.runs.exact_values import exact_values
+from batchflow.store.runs.invariants import broken_among
 from batchflow.store.schema.layout import EDITED, Layout, quote
 
 # An erased object stays erased.
@@ -57,6 +58,7 @@ def edit_runs(
             for name, field in fields.items()
         ),
         evaluate=partial(_evaluated, layout, request.set, log_values=connection.log_values),
+        require_sound=partial(_require_sound, layout) if layout.workflow.invariants else None,
     )
     try:
         return change_runs(connection, layout, request, change, now)
@@ -69,6 +71,26 @@ def edit_runs(
             f"expressions are over the columns {', '.join(layout.column_names)}.",
             found=found,
         ) from cause(error)
+
+
+def _require_sound(layout: Layout, cursor: Cursor, runs: pa.Table) -> None:
+    """Raise QueryError if edited runs break an invariant."""
+    first, last = seq_range(runs)
+    chosen = f'r.seq BETWEEN {first} AND {last} AND r.seq IN (SELECT "#seq" FROM {STAGED})'
+    with staged(cursor, runs):
+        broken = dict(cursor.execute(broken_among(layout, chosen)).fetchall())
+    if broken:
+        seq, name = min(broken.items())
+        found = (
+            f"it would break the invariant {name!r} for "
+            f"{counted(sum(each == name for each in broken.values()), 'run')}, such as "
+            f"{UUID(int=layout.run_id_base + seq)}"
+        )
+        raise QueryError(
+            f"The runs of {layout.name!r} can't be edited, because {found}, and nothing was "
+            f"changed. The invariant is: {layout.workflow.invariants[name]}",
+            found=found,
+        )
 
 
 def _field(layout: Layout, name: str, expression: str) -> Field:

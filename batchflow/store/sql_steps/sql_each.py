@@ -21,7 +21,9 @@ from batchflow.definition.retry_decision import FailedAttempts, decide
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidObject, InvalidOutcome
 from batchflow.store.database.connection import Connection
-from batchflow.store.runs.commit import StepCommit, apply
+from batchflow.store.runs.commit import apply
+from batchflow.store.runs.invariants import RunsBreakInvariantsError, isolated, require_sound
+from batchflow.store.runs.step_commit import StepCommit
 from batchflow.store.sql_steps.sql_evaluation import (
     RESULT,
     STATUS,
@@ -43,6 +45,20 @@ IN_STORE = "store"
 
 def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
     """Move the runs that succeed and fail the others, in one transaction."""
+    broken: RunsBreakInvariantsError | None = None
+    while True:
+        try:
+            return _move_each(connection, task, random, broken)
+        except RunsBreakInvariantsError as error:
+            broken = error.with_earlier(broken)
+
+
+def _move_each(
+    connection: Connection,
+    task: SqlTask,
+    random: np.random.Generator,
+    broken: RunsBreakInvariantsError | None,
+) -> SqlStepResult:
     stage = connection.stage()
     with connection.write():
         # On a cursor of its own, because an error would abort the writing transaction.
@@ -52,7 +68,10 @@ def move_each(connection: Connection, task: SqlTask, random: np.random.Generator
         columns = _columns(evaluated, values)
         failures = list(_first_of_each([*raised, *_invalid(task, evaluated, columns)]))
         commit = _commit_of(task, evaluated, columns, failures, random)
+        if broken is not None:
+            commit = isolated(commit, broken)
         apply(stage, task.layout, commit, task.now)
+        require_sound(stage, [(task.layout, commit)])
     return result_of(commit)
 
 

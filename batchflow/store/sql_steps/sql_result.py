@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.step import Step
-from batchflow.store.runs.commit import StepCommit
+from batchflow.store.runs.step_commit import StepCommit
 from batchflow.store.schema.layout import BUCKET_BITS
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from batchflow.store.query.keyword_names import quoting_hint
 from batchflow.store.query.known_names import require_known_names
 from batchflow.store.query.permission import require_reading
 from batchflow.store.runs.commit import refusing
+from batchflow.store.runs.invariants import breaks_any
 from batchflow.store.schema.layout import Layout
 from batchflow.store.sql_steps.sql_each import move_each
 from batchflow.store.sql_steps.sql_in_place import (
@@ -54,7 +55,9 @@ def commit_sql_steps(
         if len(visit.tasks) > 1:
             try:
                 with connection.write() as cursor:
-                    return move_together(cursor, visit, known)
+                    results = move_together(cursor, visit, known)
+                    _require_sound(cursor, visit.tasks[0])
+                    return results
             except STORAGE_ERRORS:
                 raise
             except (NotInPlaceError, duckdb.Error):
@@ -67,11 +70,19 @@ def _commit(
 ) -> SqlStepResult:
     try:
         with connection.write() as cursor:
-            return move_in_place(cursor, task, known)
+            result = move_in_place(cursor, task, known)
+            _require_sound(cursor, task)
+            return result
     except STORAGE_ERRORS:
         raise
     except (NotInPlaceError, duckdb.Error):
         return move_each(connection, task, random)
+
+
+def _require_sound(cursor: Cursor, task: SqlTask) -> None:
+    """Raise NotInPlaceError if runs break an invariant, which are then identified one by one."""
+    if breaks_any(cursor, task.layout, (task.first_seq, task.last_seq), task.now):
+        raise NotInPlaceError
 
 
 def refuse_unbindable(cursor: Cursor, layouts: Iterable[Layout], now: datetime) -> None:
