@@ -96,6 +96,38 @@ def test_ten_million_runs_are_shown_with_what_they_cost(
     assert "no such coupon" in "".join(outputs.displayed("text/html"))
 
 
+def test_the_morning_after_finds_both_causes_and_repairs_exactly_these_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = 31_500
+    # One order in 35 is of nordlicht for Brazil; one in nine others is a card's at payquick.
+    without_price = runs // 35
+    unanswered = (runs - without_price) // 9
+    monkeypatch.setenv("RUNS", str(runs))
+    outputs = execute("the_morning_after.ipynb", tmp_path)
+
+    assert outputs.number_before("runs were paused") == without_price + unanswered
+    assert outputs.number_before("runs promoted") == without_price
+    assert outputs.number_before("runs retried") == unanswered
+    assert outputs.number_before("transitions to SHIPPED") == runs
+    assert f"of {runs:,} orders" in outputs.stdout
+
+    _, errors, _, no_prices, no_answers, rehearsal, moved, counts, check, _ = outputs.displayed(
+        "text/plain"
+    )
+    assert "payquick did not answer in # s" in errors
+    assert "no price for order #" in errors
+    assert no_prices.splitlines()[1].startswith("supplier = 'nordlicht' AND country = 'BR'")
+    assert no_answers.splitlines()[1].startswith("method = 'card' AND provider = 'payquick'")
+    assert f"runs={without_price}" in rehearsal
+    assert moved.splitlines()[1:] == [
+        f"PRICED\tPAUSED\tSHIPPED\t{unanswered}",
+        f"RECEIVED\tPAUSED\tSHIPPED\t{without_price}",
+    ]
+    assert counts.splitlines()[1:] == [f"SHIPPED\tCOMPLETED\t{runs}"]
+    assert "problems=()" in check
+
+
 def test_every_notebook_is_tested() -> None:
     names = {path.name for path in NOTEBOOKS.glob("*.ipynb")}
-    assert names == {"first_workflow.ipynb", "ten_million_runs.ipynb"}
+    assert names == {"first_workflow.ipynb", "ten_million_runs.ipynb", "the_morning_after.ipynb"}

@@ -51,7 +51,7 @@ def test_the_commands_of_the_readme_run(
 
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for line in "".join(blocks).splitlines() if line.startswith("batchflow ")]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
     assert "FULFILLED" in capsys.readouterr().out
