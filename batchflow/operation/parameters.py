@@ -18,6 +18,12 @@ from batchflow.errors import InvalidOptionError
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 
+class MemberName(str):
+    """The name of an enum's member, which was given as a parameter."""
+
+    __slots__ = ()
+
+
 def plain_params(params: Params) -> Params:
     """Return parameters with NumPy's scalars and members of enums as plain values.
 
@@ -41,10 +47,16 @@ def plain_params(params: Params) -> Params:
     )
 
 
+def has_members(params: Params) -> bool:
+    """Return whether members of enums are among plain parameters."""
+    values = params.values() if isinstance(params, Mapping) else params or ()
+    return any(isinstance(value, MemberName) for value in values)
+
+
 def _plain(value: Any) -> Any:
     match value:
         case enum.Enum():
-            return value.name
+            return MemberName(value.name)
         case np.ndarray() | list() | tuple():
             return [_plain(each) for each in value]
         case Mapping():

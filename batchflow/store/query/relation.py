@@ -15,7 +15,7 @@ import duckdb
 
 from batchflow.errors import BatchflowError, QueryError
 from batchflow.operation.options import whole_number
-from batchflow.operation.parameters import Params, plain_params
+from batchflow.operation.parameters import Params, has_members, plain_params
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, is_of_duckdb, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
@@ -35,6 +35,8 @@ BATCH_ROWS: Final = 65_536
 SHOWN_ROWS: Final = 20
 # A pipe has no width.
 SHOWN_WIDTH: Final = 100_000
+# Of messages about values that DuckDB can't convert.
+_CONVERTED: Final = "convert"
 _EXPLAIN: Final = re.compile(r"\s*EXPLAIN\b", re.IGNORECASE)
 _NUMBERS: Final = re.compile(
     r"(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\))"
@@ -279,6 +281,9 @@ class Relation:
 
     def _explained(self, error: QueryError) -> BatchflowError:
         """Return the error to raise: the question's own where that is what DuckDB refuses."""
+        if _CONVERTED in error.found and has_members(self._params):
+            found = f"{error.found}; a member of an enum is bound as its name, so give its value"
+            return QueryError(f"The query failed while it was executed: {found}.", found=found)
         if self._question is None:
             return error
         try:

@@ -226,6 +226,17 @@ def test_a_name_in_a_parameter_of_a_query_is_refused_too(bench: Bench) -> None:
         bench.questions.sql(query, [Weight.LIGHT])
 
 
+def test_a_member_for_a_number_is_refused_with_the_remedy(bench: Bench) -> None:
+    bench.seed(2)
+    for relation in (
+        bench.questions.runs("weight = ?", [Weight.LIGHT]),
+        bench.questions.sql("SELECT 1 FROM parcels.runs WHERE weight = ?", [Weight.LIGHT]),
+    ):
+        with pytest.raises(QueryError, match="a member of an enum is bound as its name, so give"):
+            relation.fetchall()
+    assert len(bench.questions.runs("weight = ?", [Weight.LIGHT.value])) == 1
+
+
 @pytest.mark.parametrize(
     "query",
     [
