@@ -67,7 +67,7 @@ _NOT_A_VALUE: Final = re.compile(
     r"File '[^']*' too small to be a Parquet file\Z|File (?:'[^']*' )?is encrypted\b|"
     r"Failed to read (?:Parquet )?file \"[^\"]*\": "
     r"(?:header inconsistency|Invalid \w+ page header|schema element|has negative|row group)|"
-    r"Parquet file (?:\([^)]*\) corrupted|has invalid number)|"
+    r"Int96 timestamp is out of range|Parquet file (?:\([^)]*\) corrupted|has invalid number)|"
     r"Geoparquet column '[^']*' does not have)"
 )
 _ABOUT_A_FILE: Final = re.compile(

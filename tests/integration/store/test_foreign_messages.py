@@ -114,6 +114,7 @@ def test_advice_that_cannot_be_followed_is_replaced(error: duckdb.Error, shown: 
         'Failed to read Parquet file "a.parquet": schema element has no children',
         "Parquet file (a.parquet) corrupted: uncompressed page size mismatch",
         "Parquet file has invalid number of miniblocks per block for DELTA_BINARY_PACKED",
+        "Int96 timestamp is out of range",
         "Geoparquet column 'geometry' does not have geometry types",
     ],
 )
