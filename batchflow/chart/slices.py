@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _BAR: Final = 0.36
 # The label beside the longest bar needs room.
-_ROOM: Final = 1.5
+_ROOM: Final = 1.8
 
 
 def size(rows: pa.Table) -> tuple[float, float]:
