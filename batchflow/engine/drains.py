@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from batchflow import crash_point
 from batchflow.coordinator import DrainOptions, Forecast
 from batchflow.definition import StepKind
 from batchflow.engine.background import Background
+from batchflow.engine.canary import together
 from batchflow.engine.display import Showing
 from batchflow.engine.report import Report
 from batchflow.engine.reporting import Reporting
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from batchflow.clock import Clock
     from batchflow.coordinator import Coordinator, Progress
     from batchflow.definition import AnyWorkflow
+    from batchflow.engine.canary import Canary
     from batchflow.engine.config import EngineConfig
     from batchflow.engine.news import CommitNews
     from batchflow.executor import Executor
@@ -57,6 +60,8 @@ class Drains:
         config: EngineConfig,
     ) -> None:
         self._store = store
+        self._workflows = workflows
+        self._clock = clock
         flows = list(workflows.values())
         self._reporting = Reporting(store, flows, clock, config.log_values)
         self.last_report: Report | None = None
@@ -71,7 +76,9 @@ class Drains:
         self._switching = threading.Lock()
         self._closed = False
 
-    def run(self, options: DrainOptions, *, progress: bool | None) -> Report:
+    def run(
+        self, options: DrainOptions, *, progress: bool | None, canary: Canary | None = None
+    ) -> Report:
         """Run a drain in this thread; see `Engine.run`."""
         self._refuse_in_child()
         with self._switching:
@@ -86,11 +93,29 @@ class Drains:
             stop, interrupt = self._coordinator.stop, self._executor.interrupt
             # A signal's usual effect comes last, so that its drain has a report as well.
             with StopOnSignals(stop, interrupt, grace_seconds):
-                self.last_report = report = self._reported_drain(options, progress)
+                report = self._first_of(options, progress, canary) if canary else None
+                if report is None or report.ended_by == "idle":
+                    rest = self._reported_drain(options, progress)
+                    report = rest if report is None else together(report, rest)
+                self.last_report = report
             return report
         finally:
             self._forecast.forget()
             self._running.release()
+
+    def _first_of(self, options: DrainOptions, progress: bool | None, canary: Canary) -> Report:
+        """Drain a sample; the report says if too much of it failed."""
+        since = self._clock.now()
+        flows = self._workflows.values()
+        samples = {flow.name: self._store.sample(flow, canary.share) for flow in flows}
+        with self._store.first_of(samples):
+            report = self._reported_drain(options, progress)
+        failed = sum(self._store.failed_of(flow, samples[flow.name], since) for flow in flows)
+        runs = sum(sample.runs for sample in samples.values())
+        if report.ended_by == "idle" and failed > canary.most_failed * runs:
+            work = [self._store.work_left(flow, self._clock.now()) for flow in flows]
+            report = replace(report, ended_by="canary", left=sum(each.due for each in work))
+        return report
 
     def _reported_drain(self, options: DrainOptions, progress: bool | None) -> Report:
         self.last_report = None

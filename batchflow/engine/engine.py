@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, DrainOptions
 from batchflow.engine.arguments import checked_limit, checked_until
+from batchflow.engine.canary import Canary
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.checked_workflows import checked_workflows
 from batchflow.engine.config import EngineConfig, checked_config
@@ -173,6 +174,8 @@ class Engine(Operations, Questions):
         limit: int | None = None,
         until: datetime | None = None,
         progress: bool | None = None,
+        canary: float | None = None,
+        canary_failures: float = 0.1,
     ) -> Report:
         """Move runs until nothing is runnable now, and report what was done.
 
@@ -189,6 +192,10 @@ class Engine(Operations, Questions):
             limit: Execute steps for at most this many runs (a SQL step: about this many).
             until: Stop at this moment; without a time zone it is in local time.
             progress: Show a bar; by default on a terminal and in a notebook.
+            canary: The share of the runs at each status, like 0.01, that goes all the way first; at
+                least 20 of each status. Default: None, no runs go first.
+            canary_failures: The largest share of these that may fail. If more do, the drain ends
+                there, and the report has ``ended_by="canary"``.
 
         Raises:
             EngineStateError: The engine is running already, or a class of its workflows was
@@ -203,7 +210,8 @@ class Engine(Operations, Questions):
             until=checked_until(until),
         )
         self._redefinitions.check()
-        return self._drains.run(options, progress=progress)
+        chosen = None if canary is None else Canary(canary, canary_failures)
+        return self._drains.run(options, progress=progress, canary=chosen)
 
     def rehearse(
         self,

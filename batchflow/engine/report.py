@@ -19,13 +19,14 @@ _SAMPLE_CHARACTERS: Final = 80
 Cells: TypeAlias = tuple[str, ...]
 """A heading, or a row, of a table."""
 
-EndedBy: TypeAlias = Literal["idle", "limit", "until", "stopped"]
+EndedBy: TypeAlias = Literal["idle", "limit", "until", "stopped", "canary"]
 """Why a drain ended."""
 
 _ENDED_BY_IN_WORDS: Final[dict[EndedBy, str]] = {
     "limit": "the limit was reached",
     "until": "the time to stop was reached",
     "stopped": "a stop was requested",
+    "canary": "too many runs of the canary failed",
 }
 
 
@@ -89,7 +90,8 @@ class Report:
         seconds: The duration of the drain.
         waiting_for_retry: The number of runs that back off after a failure.
         ended_by: Why the drain ended: ``"idle"`` if nothing was left to execute, ``"limit"``,
-            ``"until"``, or ``"stopped"`` by a request or a signal.
+            ``"until"``, ``"stopped"`` by a request or a signal, or ``"canary"`` if too many runs of
+            the sample failed that went first.
         left: The number of runs that a step could be executed for now. It is above 0 only if the
             drain was cut short.
         newly_paused: The number of runs that this drain paused after failures or answers of steps;

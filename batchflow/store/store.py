@@ -33,6 +33,7 @@ from batchflow.store.runs.backlog_counts import (
     count_backlog,
     count_work_left,
 )
+from batchflow.store.runs.canary import CanaryRuns, count_failed, sample_runs
 from batchflow.store.runs.claimable import claim_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.commit import commit_steps
@@ -237,6 +238,28 @@ class Store:
         """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""
         with self.connection.reading() as cursor:
             return suspects(cursor, self._layout(workflow))
+
+    @contextmanager
+    def first_of(self, samples: Mapping[str, CanaryRuns]) -> Iterator[None]:
+        """Give only the runs of samples to steps within the block, by the names of workflows."""
+        every = self._layouts
+        self._layouts = {
+            name: replace(layout, scope=samples[name].scope) for name, layout in every.items()
+        }
+        try:
+            yield
+        finally:
+            self._layouts = every
+
+    def sample(self, workflow: AnyWorkflow, share: float) -> CanaryRuns:
+        """Choose a share of the runs of each status that wait for a step."""
+        with self.connection.reading() as cursor:
+            return sample_runs(cursor, self._layout(workflow), share)
+
+    def failed_of(self, workflow: AnyWorkflow, sample: CanaryRuns, since: datetime) -> int:
+        """Return how many runs of a sample failed since a time."""
+        with self.connection.reading() as cursor:
+            return count_failed(cursor, self._layout(workflow), sample, since)
 
     def claim(
         self,

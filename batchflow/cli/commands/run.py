@@ -69,6 +69,8 @@ class RunOptions:
     wait_for_retries: bool | None
     limit: int | None
     until: datetime | None
+    canary: float | None
+    canary_failures: float
     as_json: bool
     quiet: bool
     verbose: bool
@@ -127,6 +129,20 @@ Example:
     type=TimeType(),
     help="Stop at this time, by default in local time. A passed HH:MM is tomorrow's.",
 )
+@click.option(
+    "--canary",
+    metavar="SHARE",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Let this share of the runs at each status, like 0.01, go all the way first.",
+)
+@click.option(
+    "--canary-failures",
+    metavar="SHARE",
+    type=click.FloatRange(min=0, max=1),
+    default=0.1,
+    show_default=True,
+    help="Stop after the canary if more than this share of it failed.",
+)
 @json_option
 @quiet_option
 @verbose_option
@@ -147,10 +163,10 @@ def run(target: Target, **options: Any) -> int:
 
     Prints a report: the runs by status, what each step did, and the most frequent failures. Shows
     a progress bar on a terminal, and logs a line every ten seconds elsewhere. Exits with 1 if runs
-    were paused or wait for a retry, with 4 if --limit, --until or a stop cut it short and runs are
-    left, with 3 if the load or the engine failed, and with 75 if another process has the store
-    open. Runs that were paused before don't change the exit code. With --json, a command that fails
-    or that a signal ends also prints what it has done, and the error.
+    were paused or wait for a retry, with 4 if --limit, --until, --canary or a stop cut it short and
+    runs are left, with 3 if the load or the engine failed, and with 75 if another process has the
+    store open. Runs that were paused before don't change the exit code. With --json, a command that
+    fails or that a signal ends also prints what it has done, and the error.
     """
     choices = LoadChoices(
         source=options.pop("source"),
@@ -197,6 +213,8 @@ def _execute(
                 wait_for_retries=options.wait_for_retries,
                 limit=options.limit,
                 until=options.until,
+                canary=options.canary,
+                canary_failures=options.canary_failures,
             )
         finally:
             result.report = engine.last_report

@@ -60,7 +60,7 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCount
                min(next_attempt_at) FILTER (NOT {due}) AS later,
                max(next_attempt_at) FILTER (NOT {due}) AS latest
         FROM {layout.runs}
-        WHERE status IN ({statuses}) AND {IS_RUNNABLE}
+        WHERE status IN ({statuses}) AND {IS_RUNNABLE} AND {layout.scope}
         GROUP BY ALL"""
     counted = fetch(cursor.sql(query, params={"now": now}))
     waiting = counted.filter(pc.greater(counted["rows"], 0))

@@ -63,7 +63,7 @@ def claimable(layout: Layout, from_code: int) -> str:
     """Return the condition that a run from ``$first`` to ``$last`` may be given to its step now."""
     return (
         f"seq BETWEEN $first AND $last AND status = {layout.status(from_code)} "
-        f"AND {IS_RUNNABLE} AND {is_due(layout, [from_code])}"
+        f"AND {IS_RUNNABLE} AND {is_due(layout, [from_code])} AND {layout.scope}"
     )
 
 

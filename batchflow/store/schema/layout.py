@@ -100,12 +100,14 @@ class Layout:
 
     `status_names` are the members of the store's ENUM: first the workflow's statuses in the order
     of their definition, so that a status has the same code everywhere, then statuses that were
-    removed from the workflow but that the history still has.
+    removed from the workflow but that the history still has. `scope` is a condition on ``seq``:
+    only such runs are given to steps.
     """
 
     workflow: AnyWorkflow
     run_id_base: int
     status_names: tuple[str, ...]
+    scope: str = "true"
 
     @property
     def name(self) -> str:

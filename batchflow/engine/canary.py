@@ -1,0 +1,83 @@
+"""Drains of which a sample of the runs goes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from batchflow.engine.report import FailureReport, Report, StepReport
+from batchflow.errors import InvalidOptionError
+
+
+@dataclass(frozen=True)
+class Canary:
+    """How large the sample is, and how much of it may fail.
+
+    Attributes:
+        share: The share of the runs at each status.
+        most_failed: The largest share of the sample that may fail.
+
+    Raises:
+        InvalidOptionError: One of them is no share.
+    """
+
+    share: float
+    most_failed: float
+
+    def __post_init__(self) -> None:
+        given: tuple[tuple[str, object], ...] = (
+            ("canary", self.share or None),
+            ("canary_failures", self.most_failed),
+        )
+        for option, value in given:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= 1:  # type: ignore[operator]
+                raise InvalidOptionError(
+                    f"{option} is {value or 0!r}; give a share of the runs, above 0 and at most 1.",
+                    option=option,
+                )
+
+
+def together(first: Report, second: Report) -> Report:
+    """Return the report of two drains, one after the other."""
+    return replace(
+        second,
+        steps=_steps([*first.steps, *second.steps]),
+        failures=_failures([*first.failures, *second.failures]),
+        seconds=first.seconds + second.seconds,
+        newly_paused=first.newly_paused + second.newly_paused,
+        older_failures=first.older_failures,
+        unfinished_calls=first.unfinished_calls + second.unfinished_calls,
+    )
+
+
+def _steps(steps: Iterable[StepReport]) -> tuple[StepReport, ...]:
+    found: dict[tuple[str, str], StepReport] = {}
+    for step in steps:
+        known = found.get((step.workflow, step.step))
+        found[step.workflow, step.step] = step if known is None else _sum_of_steps(known, step)
+    return tuple(found.values())
+
+
+def _sum_of_steps(first: StepReport, second: StepReport) -> StepReport:
+    runs, seconds = first.runs + second.runs, first.seconds + second.seconds
+    outcomes = dict(first.outcomes)
+    for outcome, count in second.outcomes.items():
+        outcomes[outcome] = outcomes.get(outcome, 0) + count
+    return replace(
+        first,
+        runs=runs,
+        outcomes=outcomes,
+        seconds=seconds,
+        runs_per_second=runs / seconds if seconds else 0.0,
+        refused=first.refused + second.refused,
+    )
+
+
+def _failures(failures: Iterable[FailureReport]) -> tuple[FailureReport, ...]:
+    found: dict[tuple[str, str], FailureReport] = {}
+    for failure in failures:
+        known = found.get((failure.workflow, failure.cause))
+        count = failure.count + (0 if known is None else known.count)
+        found[failure.workflow, failure.cause] = replace(failure, count=count)
+    return tuple(sorted(found.values(), key=lambda each: -each.count))
