@@ -24,6 +24,18 @@ def test_questions_over_many_runs(bench: Bench, question: str) -> None:
     bench.record(Row(f"{question} through the socket", Target(Comparison.NOTHING), by_socket))
 
 
+def test_a_check_of_many_runs(bench: Bench) -> None:
+    store = str(bench.stores.finished_store(bench.sizes.finished))
+
+    (timed,) = bench.alternate(
+        lambda: measure_in_fresh_process("questions", "time_check", {"store": store})
+    )
+
+    assert all(sample.facts["problems"] == 0 for sample in timed)
+    name = f"a check of {bench.sizes.finished:,} runs"
+    bench.record(Row(name, Target(Comparison.NOTHING), seconds_of(timed)))
+
+
 def test_the_picture_of_an_engine_with_many_runs(bench: Bench) -> None:
     store = str(bench.stores.finished_store(bench.sizes.finished))
 
