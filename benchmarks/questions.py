@@ -75,7 +75,7 @@ def time_check(store: str) -> Sample:
         began = time.perf_counter()
         report = engine.check()
         seconds = time.perf_counter() - began
-    return Sample(seconds, {"problems": len(report.problems)})
+    return Sample(seconds, {}, {"problems": len(report.problems)})
 
 
 def time_picture(store: str) -> Sample:
