@@ -34,7 +34,7 @@ _PLACE: Final = """
                                ELSE parse_filename(c.file) END || ':' || c.line"""
 
 _FAILURES: Final = """
-    SELECT e.*, {cause} AS "#cause"{by}
+    SELECT e.*, e.rowid AS "#row", {cause} AS "#cause"{by}
     FROM {errors} AS e{join}
     WHERE {condition}"""
 
@@ -56,7 +56,7 @@ _BY_CAUSE: Final = f"""
                bit_or(1::UBIGINT << (f.seq & 63)::UBIGINT) AS runs,
                coalesce(bit_or(1::UBIGINT << (s.seq & 63)::UBIGINT), 0) AS affected,
                count(*) AS count, min(f.committed_at) AS first_seen,
-               max(f.committed_at) AS last_seen, arg_max(f.seq, f.committed_at) AS sample
+               max(f.committed_at) AS last_seen, arg_max(f."#row", f.committed_at) AS sample
         FROM ({{failures}}) AS f LEFT JOIN ({{standing}}) AS s ON {_STANDS}
         GROUP BY ALL
     ),
@@ -84,7 +84,7 @@ _BY_CAUSE: Final = f"""
            g.last_seen, e.run_id, e.type, {_PLACE} AS place, e.message{{traceback}}
     FROM grouped AS g
     CROSS JOIN every
-    JOIN {{errors}} AS e ON e.seq = g.sample AND e.committed_at = g.last_seen
+    JOIN {{errors}} AS e ON e.rowid = g.sample
     LEFT JOIN {{causes}} AS c ON c.cause = g.cause
     ORDER BY g.count DESC, g.last_seen DESC, g.cause"""
 
@@ -151,7 +151,7 @@ class Failures(Relation):
         """
         query = (
             f"WITH shown AS (\n{self._within}\n) "
-            'SELECT f.* EXCLUDE ("#cause") '
+            'SELECT f.* EXCLUDE ("#row", "#cause") '
             f"FROM ({self._chosen.query}) AS f SEMI JOIN shown ON {self._same} "
             "ORDER BY f.committed_at DESC, f.seq"
         )

@@ -221,7 +221,7 @@ def _errors(
     where = _where(task)
     texts = {
         "type": [failure.error.__name__ for failure in failures],
-        "message": [failure.message[:MESSAGE_CHARACTERS] for failure in failures],
+        "message": [failure.told[:MESSAGE_CHARACTERS] for failure in failures],
         "traceback": [without_credentials(f"in {task.step.name}:\n{where}")] * len(failures),
         "fingerprint": [_fingerprint(failure.error, where) for failure in failures],
         "cause": [cause.id for cause in causes],

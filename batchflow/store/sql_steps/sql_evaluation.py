@@ -31,11 +31,24 @@ STATUS = "#status"
 
 @dataclass(frozen=True)
 class SqlFailure:
-    """The failure of one run; `row` is its row among the evaluated runs."""
+    """The failure of one run.
+
+    Attributes:
+        row: Its row among the evaluated runs.
+        error: The class of the error.
+        message: The error's message.
+        queried: Whether the message is its own, and not that of another run.
+    """
 
     row: int
     error: type[BaseException]
     message: str
+    queried: bool = True
+
+    @property
+    def told(self) -> str:
+        """The message for people."""
+        return self.message if self.queried else f"As for other runs, such as: {self.message}"
 
 
 def evaluate(reader: Cursor, task: SqlTask, values: Values) -> tuple[pa.Table, list[SqlFailure]]:
@@ -77,9 +90,7 @@ def _raised(
     ]
     yield from queried
     for row in rows[MESSAGES_QUERIED:]:
-        yield SqlFailure(
-            row, queried[-1].error, f"As for other runs, such as: {queried[-1].message}"
-        )
+        yield SqlFailure(row, queried[-1].error, queried[-1].message, queried=False)
 
 
 def _queried(reader: Cursor, task: SqlTask, values: Values, seq: int, row: int) -> SqlFailure:

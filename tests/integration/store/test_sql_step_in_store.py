@@ -198,7 +198,7 @@ def test_all_runs_may_fail(open_bench: Open, extra: str) -> None:
     assert bench.rows("status, attempt") == [("NEW", 2)] * 4
 
 
-def test_many_failures_share_one_fingerprint_and_are_quickly_found(open_bench: Open) -> None:
+def test_many_failures_share_one_cause_and_are_quickly_found(open_bench: Open) -> None:
     bench, result = run_sql(open_bench, 100_000, values={"weight": FAILING})
     assert counted(result) == {"ADVANCED": 75_000, "FAILED": 25_000}
     [(count, runs)] = bench.questions.errors().select("count, runs").fetchall()
