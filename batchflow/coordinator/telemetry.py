@@ -32,7 +32,7 @@ def record_commit(costs: CommitCosts, seconds: float) -> None:
 def _tracer() -> Any:
     """Return the tracer, which sends nothing unless the process has set up an exporter."""
     try:
-        from opentelemetry import trace
+        from opentelemetry.trace import get_tracer
     except ImportError:
         return None
-    return trace.get_tracer("batchflow")
+    return get_tracer("batchflow")

@@ -50,14 +50,14 @@ def _read() -> Iterator[tuple[str, Sample]]:
 def observe_engines() -> None:
     """Let OpenTelemetry read the metrics of the open engines; nothing without its API."""
     try:
-        from opentelemetry import metrics
+        from opentelemetry.metrics import Observation, get_meter
     except ImportError:
         return
-    meter, readings = metrics.get_meter("batchflow"), _Readings()
+    meter, readings = get_meter("batchflow"), _Readings()
 
     def observed(metric: str, _: Any) -> Iterable[Any]:
         for path, sample in readings.of(metric):
-            yield metrics.Observation(sample.value, {**sample.labels, "store": path})
+            yield Observation(sample.value, {**sample.labels, "store": path})
 
     for name, (kind, text) in METRICS.items():
         create = (
