@@ -17,6 +17,7 @@ from batchflow.coordinator.deferral import Deferral
 from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
+from batchflow.definition.retry_decision import LONGEST_WAIT_SECONDS
 from batchflow.store.runs.claimable import longest_wait_seconds
 
 if TYPE_CHECKING:
@@ -49,14 +50,14 @@ class RunQueue:
     """Claims runs of one workflow, those at later statuses first, so that runs finish.
 
     Attributes:
-        due_at: The time at which the next retry is due.
         status_counts: The number of the drain's runs at each status.
     """
 
     def __init__(self, workflow: AnyWorkflow, store: Store, *, visits: bool = True) -> None:
         self.workflow = workflow
         self._visits = visits and workflow.visits
-        self.due_at: datetime | None = None
+        self._retry_at: datetime | None = None
+        self._resume_at: datetime | None = None
         self.status_counts = StatusCounts(workflow)
         self._outdated = False
         self._began: datetime | None = None
@@ -75,22 +76,33 @@ class RunQueue:
         self._onward = {code: self._steps_onward(code) for code in workflow.steps}
 
     def refresh(self, now: datetime) -> None:
-        """Count the waiting runs in the store, and find out when the next retry is due."""
+        """Count the waiting runs in the store, and find out when the next retry is due.
+
+        Paused runs that their step's `Retry` lets continue now are put back before.
+        """
         self._began = self._began or now
+        self._resume_at = _with_slack(self._store.retry_paused(self.workflow, now))
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
         self.status_counts.replace_waiting(self._backlog.waiting, counted)
-        self.due_at = _with_slack(counted.next_attempt_at)
+        self._retry_at = _with_slack(counted.next_attempt_at)
         self._outdated = False
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The time at which the next retry is due, or the next paused run is put back."""
+        known = [moment for moment in (self._retry_at, self._resume_at) if moment is not None]
+        return min(known, default=None)
 
     def refresh_due(self, now: datetime) -> None:
         """Count the waiting runs again if others changed some, or if a retry is due.
 
         A retry that is further away than any wait is due too: the clock was set back.
         """
-        due_at = self.due_at
-        is_due = due_at is not None and (due_at <= now or due_at > now + self._longest_wait)
-        if is_due or self._outdated:
+        due_at, retry_at = self.due_at, self._retry_at
+        is_due = due_at is not None and due_at <= now
+        is_late = retry_at is not None and retry_at > now + self._longest_wait
+        if is_due or is_late or self._outdated:
             self.refresh(now)
 
     def record_change(self) -> None:
@@ -185,8 +197,8 @@ class RunQueue:
         """Count these runs as waiting, as if they hadn't been claimed."""
         self._backlog.add(code, rows["#seq"].to_numpy())
 
-    def record_commit(self, commit: StepCommit, result: CommitResult) -> None:
-        """Record a commit: its runs wait at their new statuses."""
+    def record_commit(self, commit: StepCommit, result: CommitResult, at: datetime) -> None:
+        """Record a commit at a time: its runs wait at their new statuses."""
         if len(result.refused_seqs):
             seqs = pa.concat_tables([t.select(["#seq"]) for t in (commit.moved, commit.unmoved)])
             kept = ~np.isin(seqs["#seq"].to_numpy(), result.refused_seqs)
@@ -201,6 +213,7 @@ class RunQueue:
             versions = moved["#version"].to_numpy() + moves
             self._repeated.add(seqs[repeated], versions[repeated])
         self._expect_retry(commit.next_attempt_at)
+        self._expect_resume(commit.step, commit.paused, at)
         later = self.workflow.rank[to_codes] <= self.workflow.rank[from_codes]
         for next_turn in (False, True):
             here = later == next_turn
@@ -215,12 +228,13 @@ class RunQueue:
             return np.asarray(moved["#from"].to_numpy())
         return np.full(moved.num_rows, commit.step.from_code)
 
-    def record_sql_step(self, result: SqlStepResult) -> None:
-        """Record a step in the store: its runs wait at their new statuses."""
+    def record_sql_step(self, result: SqlStepResult, at: datetime) -> None:
+        """Record a step in the store, committed at a time: its runs wait at their new statuses."""
         waits = self._has_step[result.arrived_counts["to"].to_numpy()]
         arrived = result.arrived_counts.filter(pa.array(waits))
         self._backlog.add_counted(arrived, later=self._later(result.step))
         self._expect_retry(result.next_attempt_at)
+        self._expect_resume(result.step, result.paused, at)
         self.status_counts.add_sql_step(result)
 
     @property
@@ -291,8 +305,15 @@ class RunQueue:
 
     def _expect_retry(self, moment: datetime | None) -> None:
         moment = _with_slack(moment)
-        if moment is not None and (self.due_at is None or moment < self.due_at):
-            self.due_at = moment
+        if moment is not None and (self._retry_at is None or moment < self._retry_at):
+            self._retry_at = moment
+
+    def _expect_resume(self, step: Step, paused: int, at: datetime) -> None:
+        """Expect that runs which were paused at a time are put back, as failures may have been."""
+        seconds = step.options.retry.resume_seconds
+        if paused and seconds is not None:
+            moment = at + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS)) + _RETRY_SLACK
+            self._resume_at = min(moment, self._resume_at or moment)
 
 
 def _with_slack(moment: datetime | None) -> datetime | None:

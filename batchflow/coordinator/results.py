@@ -160,7 +160,8 @@ class Results:
                 self._correct_tally(given, commit)
             if commit.errors.num_rows:
                 self._tally.note_failures(self._write_began)
-            self._intake.queues[commit.workflow.name].record_commit(commit, result)
+            queue = self._intake.queues[commit.workflow.name]
+            queue.record_commit(commit, result, self._write_began)
             for code, counts in refused_counts_of(commit, result).items():
                 self._tally.add_refused(commit.workflow, commit.workflow.steps[code], counts)
         for commit in written.refused:
@@ -186,7 +187,7 @@ class Results:
         for result in written.results:
             if result.counts[Outcome.FAILED]:
                 self._tally.note_failures(self._write_began)
-            queue.record_sql_step(result)
+            queue.record_sql_step(result, self._write_began)
             seconds = written.seconds * result.runs / max(1, executed)
             self._tally.add(queue.workflow, result.step, result.counts, seconds)
         if written.interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -43,6 +44,9 @@ class Retry:
             messages; None never pauses it.
         on: The exceptions that are tried again; any other pauses the run at once.
         never_on: Exceptions that pause the run at once, even if `on` includes them.
+        resume_after: How long after such a pause the engine puts the run back, in seconds or as a
+            timedelta; None leaves it to you. Other pauses always last until you end them.
+        resume_most: How often the engine puts a run back at one status, until you do.
 
     Raises:
         DefinitionError: An option's value is invalid.
@@ -55,6 +59,8 @@ class Retry:
     pause_after: int | None = 10
     on: tuple[type[BaseException], ...] = (Exception,)
     never_on: tuple[type[BaseException], ...] = ()
+    resume_after: float | timedelta | None = None
+    resume_most: int = 1
 
     def __new__(cls, **options: Any) -> Self:
         """Record which options are named, as only these override the workflow's."""
@@ -81,6 +87,9 @@ class Retry:
             yield f"pause_after is {self.pause_after!r}. Give a whole number from 1, or None."
         for name in ("on", "never_on"):
             yield from _not_exceptions(name, getattr(self, name))
+        yield from _not_a_wait("resume_after", self.resume_after)
+        if not _is_count(self.resume_most):
+            yield f"resume_most is {self.resume_most!r}. Give a whole number from 1."
 
     @property
     def named(self) -> dict[str, Any]:
@@ -101,6 +110,12 @@ class Retry:
             f"backoff_seconds {self.backoff_seconds:g} is above max_backoff_seconds "
             f"{self.max_backoff_seconds:g}. Raise max_backoff_seconds as well."
         )
+
+    @property
+    def resume_seconds(self) -> float | None:
+        """Return how long after a pause the engine puts a run back; None if it doesn't."""
+        after = self.resume_after
+        return after.total_seconds() if isinstance(after, timedelta) else after
 
     def retries(self, exception_type: type[BaseException]) -> bool:
         """Return whether a run is tried again after this exception, or else paused at once."""
@@ -139,6 +154,12 @@ def _outside(name: str, value: object, lowest: float, highest: float) -> Iterabl
         return
     bounds = f"from {lowest}" if math.isinf(highest) else f"from {lowest} to {highest}"
     yield f"{name} is {value!r}. Give a finite number {bounds}."
+
+
+def _not_a_wait(name: str, value: object) -> Iterable[str]:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if value is not None and any(_outside(name, seconds, 0, math.inf)):
+        yield f"{name} is {value!r}. Give seconds or a timedelta, from 0, or None."
 
 
 def _is_count(value: object) -> bool:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_WAIT_SECONDS: Final = 1e9
 """The longest wait that is stored, whatever `Retry.max_backoff_seconds` allows: 31 years."""
 
+FAILED_REASON: Final = "failed "
+"""The beginning of the reason of each pause that follows from a `Retry`."""
+
 
 @dataclass(frozen=True, eq=False)
 class FailedAttempts:
@@ -89,6 +92,6 @@ def _reasons(failed: FailedAttempts, pauses: NDArray[np.bool_]) -> NDArray[np.ob
         several = pc.binary_join_element_wise(pc.cast(attempts, pa.string()), "times in a row", " ")
         times = pc.if_else(pc.equal(attempts, 1), "once", several)
         types = pa.array(failed.error_types[pauses], pa.string())
-        texts = pc.binary_join_element_wise("failed ", times, ", last with ", types, "")
+        texts = pc.binary_join_element_wise(FAILED_REASON, times, ", last with ", types, "")
         reasons[pauses] = texts.to_numpy(zero_copy_only=False)
     return reasons

@@ -432,6 +432,12 @@ class Workflow(Generic[ObjectT, StatusT]):
                 "It has no starting point, because a step leads to the status of each step. Add a "
                 "step for a status that no other step leads to."
             )
+        for step in self._steps.values() if not self.record_transitions else ():
+            if step.options.retry.resume_seconds is not None:
+                yield (
+                    f"Step {step.name!r}: Retry: resume_after needs the log of transitions. Leave "
+                    "out record_transitions=False, or resume_after."
+                )
         for code in sorted(self.graph.unreachable if self.graph.starting else ()):
             yield (
                 f"Step {self._steps[code].name!r} is unreachable, because no starting point leads "

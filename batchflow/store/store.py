@@ -16,7 +16,7 @@ from batchflow.definition.step import Step
 from batchflow.errors import StoreFormatError
 from batchflow.operation import ControlReport, Request, ResultT
 from batchflow.operation.which_workflow import chosen_workflow
-from batchflow.store.changes import RunsChanged, StoreChange
+from batchflow.store.changes import RunsChanged, RunsPutBack, StoreChange
 from batchflow.store.database import file as database
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Settings
@@ -42,6 +42,7 @@ from batchflow.store.runs.cost_log import CommitCosts, CostLog
 from batchflow.store.runs.invariants import refuse_unbindable_invariants
 from batchflow.store.runs.promote import Promoted, promote
 from batchflow.store.runs.prune import finish_prunes
+from batchflow.store.runs.retry_paused import retry_paused
 from batchflow.store.runs.step_commit import CommitResult, StepCommit
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
@@ -233,6 +234,17 @@ class Store:
         """Count the runs that a step may be given now, and those that wait for another attempt."""
         with self.connection.reading() as cursor:
             return count_work_left(cursor, self._layout(workflow), now)
+
+    def retry_paused(self, workflow: AnyWorkflow, now: datetime) -> datetime | None:
+        """Put the runs back that their step's `Retry` lets continue after a pause.
+
+        Returns the time at which the next one is due; None without one.
+        """
+        forget = self._open.triggers[workflow.name].forget_unfinished
+        found = retry_paused(self.connection, self._layout(workflow), self.claimed, forget, now)
+        if found.completed is not None:
+            self._report(RunsPutBack(workflow.name, found.completed))
+        return found.next_at
 
     def suspects(self, workflow: AnyWorkflow) -> pa.Table:
         """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""

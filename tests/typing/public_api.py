@@ -58,6 +58,8 @@ orders = bf.Workflow(
         pause_after=5,
         on=(OSError,),
         never_on=(ValueError,),
+        resume_after=timedelta(hours=1),
+        resume_most=3,
     ),
     resources={"db": lambda: sqlite3.connect(":memory:")},
     parallel=2,

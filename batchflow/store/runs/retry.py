@@ -67,6 +67,20 @@ def retry_runs(
         QueryError: The predicate can't be executed.
         RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
     """
+    among = _standing_at(connection, layout, request.cause)
+    return retry_among(connection, layout, request, among, claimed, forget_unfinished, now)
+
+
+def retry_among(
+    connection: Connection,
+    layout: Layout,
+    request: RetryRuns,
+    among: str | None,
+    claimed: ClaimedRuns,
+    forget_unfinished: Callable[[], None],
+    now: datetime,
+) -> tuple[ControlReport, pa.Table]:
+    """Put those of the chosen runs back whose ``seq`` is in the rows of a query, if it is given."""
     code = None if request.at is None else _code_with_step(layout.workflow, request.at)
     status = "r.status" if code is None else layout.status(code)
     completed: list[pa.Table] = []
@@ -90,7 +104,7 @@ def retry_runs(
             "attempt = 1",
         ),
         to_status=status,
-        among=_standing_at(connection, layout, request.cause),
+        among=among,
         refuse=refuse,
     )
     return change_runs(connection, layout, request, change, now), pa.concat_tables(completed)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -156,3 +157,19 @@ def test_the_default_waits_begin_short_and_last_minutes_in_total(random) -> None
 def test_a_retry_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Retry().jitter = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("wait", [90, 90.0, timedelta(minutes=1, seconds=30)])
+def test_the_time_of_a_pause_is_in_seconds_or_a_timedelta(wait) -> None:
+    step = Retry(resume_most=2)
+
+    merged = step.merged_over(Retry(resume_after=wait))
+
+    assert (merged.resume_seconds, merged.resume_most) == (90, 2)
+    assert Retry().resume_seconds is None
+
+
+@pytest.mark.parametrize("wait", [-1, True, "1h", float("inf"), timedelta(seconds=-1)])
+def test_the_time_of_a_pause_is_finite(wait) -> None:
+    with pytest.raises(DefinitionError, match=r"resume_after is .* Give seconds or a timedelta"):
+        Retry(resume_after=wait)
