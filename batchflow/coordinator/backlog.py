@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive buckets at one status, for one claim."""
+    """Consecutive buckets at one status, for one claim.
+
+    `reruns` says of which kind its runs are: put back, or not.
+    """
 
     code: int
     first_bucket: int
     last_bucket: int
+    reruns: bool = False
 
     @property
     def first_seq(self) -> int:
@@ -47,20 +51,30 @@ class Span:
 
 
 class Backlog:
-    """The counts of one workflow: matrices of shape (statuses, buckets)."""
+    """The counts of one workflow: matrices of shape (statuses, buckets).
 
-    def __init__(self, statuses: int) -> None:
+    Args:
+        statuses: How many there are.
+        reruns: Whether these are the runs that were put back.
+    """
+
+    def __init__(self, statuses: int, *, reruns: bool = False) -> None:
+        self._reruns = reruns
         self._this_turn = np.zeros((statuses, 0), np.int64)
         self._next_turn = np.zeros((statuses, 0), np.int64)
         self._claimed = np.zeros((statuses, 0), np.bool_)
 
     def replace(self, waiting: pa.Table) -> None:
         """Replace the counts by those of the store: columns ``status``, ``bucket``, ``rows``."""
-        self._this_turn[:] = 0
-        self._next_turn[:] = 0
+        self.clear()
         codes, buckets, rows = (waiting[name].to_numpy() for name in ("status", "bucket", "rows"))
         self._grow_to(int(buckets.max(initial=-1)))
         self._this_turn[codes, buckets] = rows
+
+    def clear(self) -> None:
+        """Count no runs."""
+        self._this_turn[:] = 0
+        self._next_turn[:] = 0
 
     def add(self, code: int, seqs: np.ndarray, *, next_turn: bool = False) -> None:
         """Add runs that arrived at a status, to this turn or to the next."""
@@ -70,6 +84,18 @@ class Backlog:
         self._grow_to(len(counts) - 1)
         matrix = self._next_turn if next_turn else self._this_turn
         matrix[code, : len(counts)] += counts
+
+    def move_to(self, other: Backlog, code: int, seqs: np.ndarray) -> None:
+        """Count runs of this turn in another backlog, which has counted them already or not."""
+        if not len(seqs):
+            return
+        counts = np.bincount(seqs >> BUCKET_BITS)
+        for backlog in (self, other):
+            backlog._grow_to(len(counts) - 1)
+        here = self._this_turn[code, : len(counts)]
+        there = other._this_turn[code, : len(counts)]
+        np.maximum(here - counts, 0, out=here)
+        np.maximum(there, counts, out=there)
 
     def add_counted(self, counted: pa.Table, *, later: np.ndarray) -> None:
         """Add counts of runs: columns ``to``, ``bucket``, ``rows``.
@@ -103,7 +129,7 @@ class Backlog:
         enough = int(np.searchsorted(sums, min(most_rows, int(sums[-1]))))
         # A bucket isn't split, so stop before the one that would exceed the limit.
         over = enough > 0 and int(sums[enough]) > most_rows
-        return Span(code, first, first + enough - int(over))
+        return Span(code, first, first + enough - int(over), self._reruns)
 
     def claim(self, span: Span) -> int:
         """Mark the buckets as claimed until `release`; return how many runs they have."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from batchflow.coordinator.calls import Calls, log_abandoned
 from batchflow.coordinator.flight import ChunksInFlight
 from batchflow.coordinator.intake import Demand, Intake
+from batchflow.coordinator.rerun_share import RerunShare
 from batchflow.coordinator.results import Results
 from batchflow.coordinator.tally import Ending, Tally
 from batchflow.errors import CommitError, EngineStateError
@@ -35,8 +36,9 @@ class Drain:
         self._grace_seconds = context.config.grace_seconds
         self._options = options
         self._reached_until = False
+        share = None if options.rerun_share is None else RerunShare(options.rerun_share)
         self._intake = Intake(
-            context.store, context.workflows, context.config, context.sizer, options.limit
+            context.store, context.workflows, context.config, context.sizer, options.limit, share
         )
         self._flight = ChunksInFlight(context, self._intake)
         self._calls = Calls(context, self._flight)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator.backlog import Span
     from batchflow.coordinator.config import CoordinatorConfig
+    from batchflow.coordinator.rerun_share import RerunShare
     from batchflow.definition import AnyWorkflow, Step
     from batchflow.executor.protocol import LostChunk
     from batchflow.store import Store
@@ -74,11 +75,13 @@ class Intake:
         config: CoordinatorConfig,
         sizer: ChunkSizer,
         limit: int | None,
+        reruns: RerunShare | None = None,
     ) -> None:
         # A limit counts executions, so each is chosen by itself.
         visits = limit is None
         self.queues = {
-            workflow.name: RunQueue(workflow, store, visits=visits) for workflow in workflows
+            workflow.name: RunQueue(workflow, store, visits=visits, reruns=reruns is not None)
+            for workflow in workflows
         }
         self.in_store: deque[StoreSpan] = deque()
         self._config = config
@@ -86,10 +89,11 @@ class Intake:
         self._workers = 1
         self._most_bytes = config.bytes_for(1)
         self._left = limit
+        self._reruns = reruns
         self._claims: deque[Claim] = deque()
         self._suspects: deque[ClaimedChunk] = deque()
         self._out: Counter[tuple[str, int]] = Counter()
-        self._bytes = 0
+        self._bytes = {False: 0, True: 0}
         self._bytes_per_row: dict[tuple[str, int], float] = {}
         self._barred: dict[str, frozenset[int]] = {name: frozenset() for name in self.queues}
         self._untried = {
@@ -109,7 +113,7 @@ class Intake:
 
     def next_chunk(self, now: datetime, demand: Demand) -> ClaimedChunk | None:
         """Take the next part of a claim, or of a new one; None if there is no work."""
-        claim = self._untried_claim(now) or self._workable_claim(now, demand)
+        claim = self._untried_claim(now) or self._next_claim(now, demand)
         return None if claim is None else self._taken(claim)
 
     def next_suspect(self) -> ClaimedChunk | None:
@@ -169,7 +173,7 @@ class Intake:
 
     def has_work(self, now: datetime) -> bool:
         """Return whether runs wait for a worker; claim some of them to be sure."""
-        return bool(self._suspects) or self._workable_claim(now, Demand()) is not None
+        return bool(self._suspects) or self._next_claim(now, Demand()) is not None
 
     def fits(self, slots: int, suspect_slots: int) -> bool:
         """Return whether a chunk of the claims can be submitted with so many slots."""
@@ -223,10 +227,15 @@ class Intake:
         self._out[_key(claim)] -= 1
         if claim.finished:
             self._claims.remove(claim)
-            self._bytes -= claim.bytes
+            self._bytes[claim.span.reruns] -= claim.bytes
             self.queues[claim.workflow.name].release(claim.span)
 
     # Counting.
+
+    def record_seconds(self, chunk: ClaimedChunk, seconds: float) -> None:
+        """Record how long a chunk had a worker."""
+        if self._reruns is not None:
+            self._reruns.record(seconds, reruns=chunk.claim.span.reruns)
 
     def refresh_due(self, now: datetime) -> None:
         """Count the runs of workflows again for which a retry is due, or that others changed."""
@@ -248,9 +257,25 @@ class Intake:
         """The time at which the next retry is due."""
         return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)
 
-    def _workable_claim(self, now: datetime, demand: Demand) -> Claim | None:
+    def _next_claim(self, now: datetime, demand: Demand) -> Claim | None:
+        """Return a claim with a part for a shared worker, of the kind of runs whose turn it is."""
+        if self._reruns is None:
+            return self._workable_claim(now, demand)
+        in_flight = sum(claim.out for claim in self._claims if claim.span.reruns)
+        turn = self._reruns.gives_reruns_a_turn(in_flight=in_flight, workers=self._workers)
+        claim = self._workable_claim(now, demand, reruns=turn)
+        if claim is None:
+            self._reruns.restart()
+            claim = self._workable_claim(now, demand, reruns=not turn)
+        return claim
+
+    def _workable_claim(
+        self, now: datetime, demand: Demand, *, reruns: bool = False
+    ) -> Claim | None:
         """Return a claim with a part for a shared worker; open one if there is none."""
-        while (claim := self._open_claim(demand) or self._new_claim(now, demand)) is not None:
+        while claim := (
+            self._open_claim(demand, reruns=reruns) or self._new_claim(now, demand, reruns=reruns)
+        ):
             # All runs of a new claim, or as many as may be executed at once, may be suspects.
             if claim.pending and self._may_run(claim):
                 return claim
@@ -275,8 +300,11 @@ class Intake:
             return Room(0)
         return replace(self._room(queue, Demand(), step), enough=1)
 
-    def _open_claim(self, demand: Demand) -> Claim | None:
+    def _open_claim(self, demand: Demand, *, reruns: bool | None = None) -> Claim | None:
+        """Return a claim with a part for a shared worker, of one kind of runs or of either."""
         claims = (claim for claim in self._claims if claim.pending and self._may_run(claim))
+        if reruns is not None:
+            claims = (claim for claim in claims if claim.span.reruns == reruns)
         if demand.ahead:
             claims = (claim for claim in claims if not self._is_long(claim))
         return next(claims, None)
@@ -287,10 +315,11 @@ class Intake:
     def _may_run(self, claim: Claim) -> bool:
         return not self._at_its_limit(_key(claim), claim.step)
 
-    def _new_claim(self, now: datetime, demand: Demand) -> Claim | None:
+    def _new_claim(self, now: datetime, demand: Demand, *, reruns: bool) -> Claim | None:
+        may_turn = not demand.storing
         for queue in self.queues.values():
-            room = partial(self._room, queue, demand)
-            while (span := queue.next_span(room, may_turn=not demand.storing)) is not None:
+            room = partial(self._room, queue, demand, reruns=reruns)
+            while span := queue.next_span(room, may_turn=may_turn, reruns=reruns):
                 if queue.workflow.steps[span.code].kind.in_store:
                     self._claim_in_store(queue, span)
                 elif (claim := queue.claim(span, now)) is not None:
@@ -312,10 +341,10 @@ class Intake:
         steps = queue.steps_in_store(step.from_code)
         return Room(min(self._sql_rows(steps), self._left or self._config.sql_batch_rows))
 
-    def _room(self, queue: RunQueue, demand: Demand, step: Step) -> Room:
+    def _room(self, queue: RunQueue, demand: Demand, step: Step, *, reruns: bool = False) -> Room:
         """Return how many runs of a step may be claimed now."""
         if step.kind.in_store:
-            return self._room_in_store(queue, step)
+            return Room(0) if reruns else self._room_in_store(queue, step)
         name = queue.workflow.name
         key = (name, step.from_code)
         if self._left == 0 or self._at_its_limit(key, step):
@@ -323,8 +352,10 @@ class Intake:
         if demand.ahead and self._sizer.is_long(name, step):
             return Room(0)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
-        fitting = int((self._most_bytes - self._bytes) / bytes_per_row)
-        most = min(self._config.batch_rows, max(fitting, 0 if self._bytes else 1))
+        # Re-runs that wait for their turn must not take the room of the others.
+        most_bytes, taken = self._most_bytes // (2 if reruns else 1), self._bytes[reruns]
+        fitting = int((most_bytes - taken) / bytes_per_row)
+        most = min(self._config.batch_rows, max(fitting, 0 if taken else 1))
         least = self._sizer.rows(name, step) if demand.storing else 1
         return Room(most, min(most, least), min(most, lanes(step)))
 
@@ -342,11 +373,14 @@ class Intake:
 
     def _opened(self, queue: RunQueue, claim: Claim) -> Claim:
         if self._left is not None:
-            queue.return_runs(claim.step.from_code, claim.keep_first(self._left))
+            most = self._left
+            if self._reruns is not None and claim.span.reruns:
+                most = self._reruns.most_of(most)
+            queue.return_runs(claim.span, claim.keep_first(most))
         self._count_toward_limit(claim.rows.num_rows)
         self._separate_suspects(queue, claim)
         self._claims.append(claim)
-        self._bytes += claim.bytes
+        self._bytes[claim.span.reruns] += claim.bytes
         self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
         return claim
 
@@ -382,7 +416,7 @@ class Intake:
         """
         most = self._sizer.rows(claim.workflow.name, claim.step)
         queue = self.queues[claim.workflow.name]
-        waiting = claim.rows.num_rows + queue.claimable(claim.step.from_code)
+        waiting = claim.rows.num_rows + queue.claimable(claim.span)
         workers, at_once = max(1, self._workers), min(most, lanes(claim.step))
         parts = -(-waiting // most)
         rows = max(at_once, -(-waiting // (-(-parts // workers) * workers)))

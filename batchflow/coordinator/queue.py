@@ -14,6 +14,7 @@ from batchflow import crash_point
 from batchflow.coordinator.backlog import Backlog, Span
 from batchflow.coordinator.claim import Claim
 from batchflow.coordinator.deferral import Deferral
+from batchflow.coordinator.reruns import Reruns
 from batchflow.coordinator.status_counts import StatusCounts
 from batchflow.coordinator.suspects import Suspects
 from batchflow.definition import Outcome
@@ -53,7 +54,9 @@ class RunQueue:
         status_counts: The number of the drain's runs at each status.
     """
 
-    def __init__(self, workflow: AnyWorkflow, store: Store, *, visits: bool = True) -> None:
+    def __init__(
+        self, workflow: AnyWorkflow, store: Store, *, visits: bool = True, reruns: bool = False
+    ) -> None:
         self.workflow = workflow
         self._visits = visits and workflow.visits
         self._retry_at: datetime | None = None
@@ -63,6 +66,9 @@ class RunQueue:
         self._began: datetime | None = None
         self._store = store
         self._backlog = Backlog(len(workflow.statuses))
+        # Only if they have claims of their own.
+        self._reruns = Reruns() if reruns else None
+        self._backlog_of_reruns = Backlog(len(workflow.statuses), reruns=True)
         self._skipped = Deferral()
         self._repeated = Deferral()
         self._suspects = Suspects(store.suspects(workflow))
@@ -85,8 +91,24 @@ class RunQueue:
         counted = self._store.backlog(self.workflow, now)
         self._backlog.replace(counted.waiting)
         self.status_counts.replace_waiting(self._backlog.waiting, counted)
+        if self._reruns is not None:
+            self._count_reruns(self._reruns, now)
         self._retry_at = _with_slack(counted.next_attempt_at)
         self._outdated = False
+
+    def _count_reruns(self, reruns: Reruns, now: datetime) -> None:
+        found = self._store.reruns(self.workflow, now)
+        claimed = self._store.claimed.of(self.workflow.name)["seq"].to_numpy()
+        reruns.replace(found["seq"].to_numpy(), claimed)
+        self._backlog_of_reruns.clear()
+        due = found.filter(found["due"])
+        seqs, codes = due["seq"].to_numpy(), due["status"].to_numpy()
+        for code, step in self.workflow.steps.items():
+            # Steps in the store take no worker.
+            if not step.kind.in_store:
+                here = seqs[codes == code]
+                here = here[reruns.contain(here)]
+                self._backlog.move_to(self._backlog_of_reruns, code, here)
 
     @property
     def due_at(self) -> datetime | None:
@@ -122,27 +144,32 @@ class RunQueue:
             self._backlog.add_range(code, first_seq, last_seq)
             self.status_counts.add_loaded(code, last_seq - first_seq + 1)
 
-    def next_span(self, room: Callable[[Step], Room], *, may_turn: bool) -> Span | None:
+    def next_span(
+        self, room: Callable[[Step], Room], *, may_turn: bool, reruns: bool = False
+    ) -> Span | None:
         """Choose the span to claim next; None if nothing is claimable now.
 
         ``room`` returns how many runs of a step may be claimed now. If nothing is left in this
-        turn, the next one begins, unless ``may_turn`` is false.
+        turn, the next one begins, unless ``may_turn`` is false. With ``reruns``, only runs that
+        were put back are in it.
         """
-        span = self._next_in_this_turn(room)
+        backlog = self._backlog_of_reruns if reruns else self._backlog
+        span = self._next_in_this_turn(backlog, room)
         if span is None and may_turn and self._begin_next_turn():
-            span = self._next_in_this_turn(room)
+            span = self._next_in_this_turn(backlog, room)
         return span
 
     def claim(self, span: Span, now: datetime) -> Claim | None:
         """Claim the runs of a span; None if there are none after all."""
         crash_point.reached("before_claim")
         step = self.workflow.steps[span.code]
-        self._backlog.claim(span)
-        rows = self._without_deferred(span, self._select(span, step, now))
+        backlog = self._backlog_of(span)
+        backlog.claim(span)
+        rows = self._without_deferred(span, self._of_kind(span, self._select(span, step, now)))
         if rows.num_rows:
             self._store.claimed.add(self.workflow.name, span, rows)
             return Claim(self.workflow, step, span, rows)
-        self._backlog.release(span)
+        backlog.release(span)
         return None
 
     def claim_whole(self, span: Span) -> int:
@@ -159,7 +186,7 @@ class RunQueue:
 
     def release(self, span: Span) -> None:
         """Make a span claimable again, after all of it was committed or returned."""
-        self._backlog.release(span)
+        self._backlog_of(span).release(span)
         self._store.claimed.remove(self.workflow.name, span)
 
     def record_skipped(self, code: int, rows: pa.Table) -> None:
@@ -191,11 +218,12 @@ class RunQueue:
     @property
     def claimable_in_this_turn(self) -> int:
         """The number of runs that can be claimed before the next turn begins."""
-        return sum(self._backlog.claimable(code) for code in self.workflow.steps)
+        backlogs = (self._backlog, self._backlog_of_reruns)
+        return sum(each.claimable(code) for code in self.workflow.steps for each in backlogs)
 
-    def return_runs(self, code: int, rows: pa.Table) -> None:
-        """Count these runs as waiting, as if they hadn't been claimed."""
-        self._backlog.add(code, rows["#seq"].to_numpy())
+    def return_runs(self, span: Span, rows: pa.Table) -> None:
+        """Count these runs of a span as waiting, as if they hadn't been claimed."""
+        self._backlog_of(span).add(span.code, rows["#seq"].to_numpy())
 
     def record_commit(self, commit: StepCommit, result: CommitResult, at: datetime) -> None:
         """Record a commit at a time: its runs wait at their new statuses."""
@@ -241,27 +269,29 @@ class RunQueue:
     def runs_for_workers(self) -> int:
         """The number of waiting runs whose step is executed in a worker."""
         codes = [code for code, step in self.workflow.steps.items() if not step.kind.in_store]
-        return int(self._backlog.waiting[codes].sum())
+        waiting = self._backlog.waiting + self._backlog_of_reruns.waiting
+        return int(waiting[codes].sum())
 
-    def claimable(self, code: int) -> int:
-        """Return about how many runs can be claimed at a status, besides those claimed already."""
-        return self._backlog.claimable(code)
+    def claimable(self, span: Span) -> int:
+        """Return about how many runs like those of a claimed span can be claimed besides it."""
+        return self._backlog_of(span).claimable(span.code)
 
-    def _next_in_this_turn(self, room: Callable[[Step], Room]) -> Span | None:
+    def _backlog_of(self, span: Span) -> Backlog:
+        return self._backlog_of_reruns if span.reruns else self._backlog
+
+    def _next_in_this_turn(self, backlog: Backlog, room: Callable[[Step], Room]) -> Span | None:
         rooms = {code: room(self.workflow.steps[code]) for code in self._by_rank}
         open_ = {code: rows for code, rows in rooms.items() if rows.most}
-        span = self._first_span({code: max(r.least, r.enough) for code, r in open_.items()}, open_)
+        enough = {code: max(rows.least, rows.enough) for code, rows in open_.items()}
+        span = _first_span(backlog, enough, open_)
         if span is None and any(rows.enough > rows.least for rows in open_.values()):
-            span = self._first_span({code: rows.least for code, rows in open_.items()}, open_)
+            span = _first_span(backlog, {code: rows.least for code, rows in open_.items()}, open_)
         return span
-
-    def _first_span(self, least: Mapping[int, int], rooms: Mapping[int, Room]) -> Span | None:
-        spans = (self._backlog.next_span(code, rooms[code].most, least[code]) for code in rooms)
-        return next((span for span in spans if span is not None), None)
 
     def _begin_next_turn(self) -> bool:
         self._repeated.clear()
-        return self._backlog.begin_next_turn()
+        began = self._backlog.begin_next_turn()
+        return self._backlog_of_reruns.begin_next_turn() or began
 
     def _select(self, span: Span, step: Step, now: datetime) -> pa.Table:
         fields = self._fields_for(step)
@@ -282,12 +312,24 @@ class RunQueue:
         by_rank = sorted(reached, key=lambda to: int(self.workflow.rank[to]))
         return tuple(self.workflow.steps[at] for at in (code, *by_rank))
 
+    def _of_kind(self, span: Span, rows: pa.Table) -> pa.Table:
+        """Leave re-runs to spans of their own, and other runs to the others."""
+        if self._reruns is None or not rows.num_rows:
+            return rows
+        seqs = rows["#seq"].to_numpy()
+        are_reruns = self._reruns.contain(seqs)
+        if not span.reruns and not are_reruns.any():
+            return rows
+        if not span.reruns:
+            self._backlog.move_to(self._backlog_of_reruns, span.code, seqs[are_reruns])
+        return rows.filter(pa.array(are_reruns == span.reruns))
+
     def _without_deferred(self, span: Span, rows: pa.Table) -> pa.Table:
         if not (self._skipped or self._repeated) or not rows.num_rows:
             return rows
         seqs, versions = rows["#seq"].to_numpy(), rows["#version"].to_numpy()
         repeated = self._repeated.contains(seqs, versions)
-        self._backlog.add(span.code, seqs[repeated], next_turn=True)
+        self._backlog_of(span).add(span.code, seqs[repeated], next_turn=True)
         return rows.filter(pa.array(~repeated & ~self._skipped.contains(seqs, versions)))
 
     def _add(self, codes: np.ndarray, seqs: np.ndarray, *, next_turn: bool) -> None:
@@ -314,6 +356,13 @@ class RunQueue:
         if paused and seconds is not None:
             moment = at + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS)) + _RETRY_SLACK
             self._resume_at = min(moment, self._resume_at or moment)
+
+
+def _first_span(
+    backlog: Backlog, least: Mapping[int, int], rooms: Mapping[int, Room]
+) -> Span | None:
+    spans = (backlog.next_span(code, rooms[code].most, least[code]) for code in rooms)
+    return next((span for span in spans if span is not None), None)
 
 
 def _with_slack(moment: datetime | None) -> datetime | None:

@@ -75,6 +75,7 @@ class Results:
         executed = chunk.rows.num_rows - int(settled.first.counts[Outcome.RETURNED])
         if not chunk.suspect:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
+        self._intake.record_seconds(chunk, settled.seconds)
         self._intake.give_back(chunk, settled.returned)
         if settled.has_commit:
             self._gathered_since = self._gathered_since if self._gathered else time.monotonic()

@@ -35,5 +35,20 @@ def checked_until(until: datetime | None) -> datetime | None:
     return until.astimezone() if until.tzinfo is None else until
 
 
+def checked_share(share: float | None) -> float | None:
+    """Return the share of the workers that re-runs take.
+
+    Raises:
+        InvalidOptionError: It is no share.
+    """
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if share is not None and not (is_number and 0 < share <= 1):
+        raise InvalidOptionError(
+            f"rerun_share is {share!r}; give a share of the workers, above 0 and at most 1.",
+            option="rerun_share",
+        )
+    return share
+
+
 def _is_count(given: object) -> bool:
     return isinstance(given, int) and not isinstance(given, bool) and given >= 0

@@ -8,12 +8,10 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from batchflow.coordinator import DrainOptions
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchflow.coordinator import Coordinator
+    from batchflow.coordinator import Coordinator, DrainOptions
 
 log = logging.getLogger("batchflow")
 
@@ -23,6 +21,7 @@ class Background:
 
     Args:
         coordinator: The coordinator that drains.
+        options: Of its drain.
         on_failure: Called with the error that ended the coordinator.
         grace_seconds: How long chunks in flight may take after ``end``.
         log_values: Whether the log shows the error's message and traceback.
@@ -31,11 +30,13 @@ class Background:
     def __init__(
         self,
         coordinator: Coordinator,
+        options: DrainOptions,
         on_failure: Callable[[BaseException], None],
         grace_seconds: float,
         log_values: bool = False,
     ) -> None:
         self._coordinator = coordinator
+        self._options = options
         self._grace_seconds = grace_seconds
         self._pid = os.getpid()
         self._log_values = log_values
@@ -76,7 +77,7 @@ class Background:
 
     def _drain(self) -> None:
         try:
-            self._coordinator.drain(DrainOptions(forever=True))
+            self._coordinator.drain(self._options)
         except BaseException as error:
             log.error(
                 "The coordinator ended with an error: %s.",

@@ -124,7 +124,7 @@ class Drains:
             tally = self._coordinator.drain(options)
         return self._reporting.report(tally, time.monotonic() - began)
 
-    def start(self) -> None:
+    def start(self, options: DrainOptions) -> None:
         """Begin to drain in a thread of its own; see `Engine.start`."""
         self._refuse_in_child()
         with self._switching:
@@ -135,6 +135,7 @@ class Drains:
                 self._news.forget_failure()
                 self._background = Background(
                     self._coordinator,
+                    options,
                     self._news.notify_failure,
                     self._config.grace_seconds,
                     self._config.log_values,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from batchflow.clock import Clock, SystemClock
 from batchflow.coordinator import Coordinator, DrainOptions
-from batchflow.engine.arguments import checked_limit, checked_until
+from batchflow.engine.arguments import checked_limit, checked_share, checked_until
 from batchflow.engine.canary import Canary
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.checked_workflows import checked_workflows
@@ -176,6 +176,7 @@ class Engine(Operations, Questions):
         progress: bool | None = None,
         canary: float | None = None,
         canary_failures: float = 0.1,
+        rerun_share: float | None = None,
     ) -> Report:
         """Move runs until nothing is runnable now, and report what was done.
 
@@ -196,6 +197,9 @@ class Engine(Operations, Questions):
                 least 20 of each status. Default: None, no runs go first.
             canary_failures: The largest share of these that may fail. If more do, the drain ends
                 there, and the report has ``ended_by="canary"``.
+            rerun_share: The largest share of the workers, like 0.2, that runs which were put back
+                by `retry` take from others that wait, until they are finished; when no others wait,
+                they take all workers. Default: None, no limit.
 
         Raises:
             EngineStateError: The engine is running already, or a class of its workflows was
@@ -208,6 +212,7 @@ class Engine(Operations, Questions):
             wait_for_retries=until is not None if wait_for_retries is None else wait_for_retries,
             limit=checked_limit(limit),
             until=checked_until(until),
+            rerun_share=checked_share(rerun_share),
         )
         self._redefinitions.check()
         chosen = None if canary is None else Canary(canary, canary_failures)
@@ -276,8 +281,11 @@ class Engine(Operations, Questions):
         with self._drains.while_idle():
             return self._store.promote(name, promoted, self._clock.now())
 
-    def start(self) -> None:
+    def start(self, *, rerun_share: float | None = None) -> None:
         """Move runs in the background, as they are triggered, until ``stop``.
+
+        Args:
+            rerun_share: As for `run`.
 
         Raises:
             EngineStateError: The engine is running already, or a class of its workflows was
@@ -285,7 +293,7 @@ class Engine(Operations, Questions):
             StoreClosedError: The engine was closed.
         """
         self._redefinitions.check()
-        self._drains.start()
+        self._drains.start(DrainOptions(rerun_share=checked_share(rerun_share), forever=True))
 
     def stop(self) -> None:
         """End what ``start`` began, and wait until it has ended.

@@ -42,6 +42,7 @@ from batchflow.store.runs.cost_log import CommitCosts, CostLog
 from batchflow.store.runs.invariants import refuse_unbindable_invariants
 from batchflow.store.runs.promote import Promoted, promote
 from batchflow.store.runs.prune import finish_prunes
+from batchflow.store.runs.rerun_counts import find_reruns
 from batchflow.store.runs.retry_paused import retry_paused
 from batchflow.store.runs.step_commit import CommitResult, StepCommit
 from batchflow.store.runs.suspect_runs import suspects
@@ -245,6 +246,11 @@ class Store:
         if found.completed is not None:
             self._report(RunsPutBack(workflow.name, found.completed))
         return found.next_at
+
+    def reruns(self, workflow: AnyWorkflow, now: datetime) -> pa.Table:
+        """Return the runnable runs that were put back: ``seq``, ``status`` (uint8), ``due``."""
+        with self.connection.reading() as cursor:
+            return find_reruns(cursor, self._layout(workflow), now)
 
     def suspects(self, workflow: AnyWorkflow) -> pa.Table:
         """Return ``status`` (uint8) and ``seq`` of runs that ended a worker where they stand."""

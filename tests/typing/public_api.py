@@ -197,6 +197,7 @@ def load_and_run() -> None:
         engine.trigger_many("orders.csv", foreign_id="order_id", on_conflict="update")
         assert_type(engine.rejected(workflow=orders).fetchall(), list[tuple[Any, ...]])
         assert_type(engine.run(canary=0.01, canary_failures=0.05), bf.Report)
+        assert_type(engine.run(rerun_share=0.2), bf.Report)
         shown = engine.rehearse("total > ?", [1], workflow=orders, reset={"total": 0.0})
         assert_type(shown.promote(reason="checked"), bf.ControlReport)
         assert_type(engine.explain("total > ?", [1], workflow=orders), bf.PlottableRelation)

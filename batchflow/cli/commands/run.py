@@ -71,6 +71,7 @@ class RunOptions:
     until: datetime | None
     canary: float | None
     canary_failures: float
+    rerun_share: float | None
     as_json: bool
     quiet: bool
     verbose: bool
@@ -142,6 +143,12 @@ Example:
     default=0.1,
     show_default=True,
     help="Stop after the canary if more than this share of it failed.",
+)
+@click.option(
+    "--rerun-share",
+    metavar="SHARE",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Let runs that were put back take at most this share of the workers from others.",
 )
 @json_option
 @quiet_option
@@ -215,6 +222,7 @@ def _execute(
                 until=options.until,
                 canary=options.canary,
                 canary_failures=options.canary_failures,
+                rerun_share=options.rerun_share,
             )
         finally:
             result.report = engine.last_report
