@@ -17,7 +17,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 3
     """The command failed, `check` found a problem, or `stop` found nothing to stop."""
     CUT_SHORT = 4
-    """`run` was cut short by its limit, its time or a stop, and some runs are left to execute."""
+    """`run` was cut short by an option, a stop or a breaker, and runs are left to execute."""
     HELD = 75
     """Another process has the store open; try again later (EX_TEMPFAIL of sysexits)."""
 
@@ -28,7 +28,7 @@ Exit codes:
   1    run: some runs were paused or wait for a retry
   2    the command line is invalid; nothing was done
   3    the command failed, or stop found nothing to stop; the reason is on stderr. check: a problem
-  4    run: --limit, --until or stop cut it short, and runs are left to execute
+  4    run: an option, stop or a breaker cut it short, and runs are left to execute
   75   another process has the store open; try again later
   129  the terminal was closed; committed work is kept
   130  ended by Ctrl-C; committed work is kept

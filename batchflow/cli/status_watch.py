@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator import Progress, StepProgress
 
-_FORECAST: Final = ("left at most", "per second", "failed", "to retry")
+_FORECAST: Final = ("left at most", "per second", "failed", "to retry", "breaker")
 _WIDEST: Final = 10_000
 _STYLES: Final = {"PAUSED": "bold yellow", "COMPLETED": "green", "CANCELLED": "dim"}
 
@@ -150,13 +150,19 @@ def _table(
     table.add_column("status", no_wrap=True)
     for state in states:
         table.add_column(_words(state), justify="right", style=_STYLES.get(state, ""))
+    headings = _headings(steps or {})
     if steps is not None:
-        for heading in _FORECAST:
+        for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)
     for status, runs in counts.items():
         numbers = [f"{runs[state]:,}" if state in runs else "" for state in states]
-        table.add_row(status, *numbers, *_forecast(steps, status))
+        table.add_row(status, *numbers, *_forecast(steps, status)[: len(headings)])
     return table
+
+
+def _headings(steps: Mapping[str, StepProgress]) -> tuple[str, ...]:
+    is_open = any(step.breaker_open for step in steps.values())
+    return _FORECAST if is_open else _FORECAST[:-1]
 
 
 def _forecast(steps: Mapping[str, StepProgress] | None, status: str) -> tuple[str, ...]:
@@ -164,7 +170,7 @@ def _forecast(steps: Mapping[str, StepProgress] | None, status: str) -> tuple[st
         return ()
     step = steps.get(status)
     if step is None:
-        return "", "", "", ""
+        return ("",) * len(_FORECAST)
     left = (short_number(step.left), short_number(step.per_second)) if step.left else ("", "")
     trouble = (f"{count:,}" if count else "" for count in (step.failed, step.retrying))
-    return *left, *trouble
+    return *left, *trouble, "open" if step.breaker_open else ""

@@ -60,7 +60,7 @@ def costs_of_results(
 
 def costs_of_span(written: WrittenSpan) -> CommitCosts:
     """Return the costs of steps that the store executed for a span of runs."""
-    queue, span = written.span.queue, written.span.span
+    queue, seqs = written.span.queue, written.span.seqs
     executed = sum(result.runs for result in written.results) or 1
     steps, chunks = [], []
     for result in filter(attrgetter("runs"), written.results):
@@ -68,8 +68,8 @@ def costs_of_span(written: WrittenSpan) -> CommitCosts:
         seconds = written.seconds * result.runs / executed
         failed = int(result.counts[Outcome.FAILED])
         steps.append(StepCosts(*names, result.runs, failed, 1, seconds, 0.0, 0.0))
-        seqs = (span.first_seq, span.last_seq)
-        chunks.append(ChunkCost(*names, None, IN_STORE, *seqs, result.runs, seconds))
+        bounds = (seqs[0], seqs[-1])
+        chunks.append(ChunkCost(*names, None, IN_STORE, *bounds, result.runs, seconds))
     return CommitCosts(written.began, steps, chunks)
 
 

@@ -32,7 +32,7 @@ class Drain:
     def __init__(self, context: DrainContext, options: DrainOptions) -> None:
         self._executor, self._stop = context.executor, context.stop
         self._clock, self._inbox = context.clock, context.inbox
-        self._claimed = context.store.claimed
+        self._claimed, self._random = context.store.claimed, context.random
         self._grace_seconds = context.config.grace_seconds
         self._options = options
         self._reached_until = False
@@ -46,6 +46,7 @@ class Drain:
         self._tally = Tally(
             context.workflows, {name: queue.status_counts for name, queue in queues}
         )
+        self._tally.breakers = self._intake.breakers.by_step
         self._results = Results(context, self._intake, self._tally)
 
     def run(self) -> Tally:
@@ -55,6 +56,7 @@ class Drain:
             while self._cycle():
                 pass
             self._give_up_calls()
+            self._tally.left_by_breakers = self._intake.waiting_for_breakers
             self._tally.ending = self._ending()
         finally:
             self._end()
@@ -122,6 +124,8 @@ class Drain:
         """Apply what other threads, the writing thread, the clock and the executor changed."""
         self._inbox.deliver(self._intake.queues)
         self._results.record_written()
+        if self._intake.follow_breakers(self._clock.now(), self._random):
+            self._results.notify_listeners()
         if not self._results.writing:
             # During a commit, the store's counts may include its changes or not.
             self._intake.refresh_due(self._clock.now())
@@ -160,7 +164,7 @@ class Drain:
         if self._flight.has_long or (not self._flight and not self._executor.slots):
             # Steps in the store need no worker.
             may_turn = not self._flight and not self._results.pending
-            self._intake.find_in_store(may_turn=may_turn)
+            self._intake.find_in_store(self._clock.now(), may_turn=may_turn)
 
     def _next_chunk(self) -> ClaimedChunk | None:
         ahead = self._flight.occupies(self._executor.workers)
@@ -242,7 +246,9 @@ class Drain:
             return Ending.UNTIL
         if self._stop.requested:
             return Ending.STOPPED
-        return Ending.LIMIT if self._intake.limit_reached else Ending.IDLE
+        if self._intake.limit_reached:
+            return Ending.LIMIT
+        return Ending.BREAKER if self._tally.left_by_breakers else Ending.IDLE
 
     @property
     def _awaits_runs(self) -> bool:

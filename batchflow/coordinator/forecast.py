@@ -179,6 +179,7 @@ class Forecast:
             left = counts.shown @ workflow.graph.leads_to
             for code in sorted(workflow.steps, key=workflow.rank.__getitem__):
                 step, entry = workflow.steps[code], tally.steps[workflow.name, code]
+                breaker = tally.breakers.get((workflow.name, code))
                 yield StepProgress(
                     workflow=workflow.name,
                     step=step.name,
@@ -190,6 +191,7 @@ class Forecast:
                     retrying=int(counts.retrying[code]),
                     per_second=by_step[workflow.name, code],
                     done_by=done_by if left[code] else at,
+                    breaker_open=breaker is not None and not breaker.is_closed,
                 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchflow.chunk.search import Search
 from batchflow.chunk.visit import Visit
+from batchflow.coordinator.breakers import Breakers
 from batchflow.coordinator.chunk_sizer import TARGET_SECONDS, ChunkSizer, lanes
 from batchflow.coordinator.claim import Claim, ClaimedChunk
 from batchflow.coordinator.isolation import SuspectRows, isolate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    import numpy as np
     import pyarrow as pa
 
     from batchflow.coordinator.backlog import Span
@@ -31,6 +33,8 @@ _FIRST_GUESS_BYTES_PER_ROW = 256
 # 5,242,880 values in one transaction took DuckDB some 100 MB, most of it for the old values.
 _SQL_VALUES = 5 * 1024 * 1024
 _ENGINE_COLUMNS_CHANGED = 4
+# A breaker is to see results before a step fails for a million runs.
+_WATCHED_SQL_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,14 @@ class StoreSpan:
         queue: The runs of the workflow.
         steps: The step, then those that the runs may go on to before the commit.
         span: The span.
-        runs: About how many runs it has.
+        seqs: The part of it that is executed.
+        runs: About how many runs that part has.
     """
 
     queue: RunQueue
     steps: tuple[Step, ...]
     span: Span
+    seqs: range
     runs: int
 
 
@@ -96,6 +102,7 @@ class Intake:
         self._bytes = {False: 0, True: 0}
         self._bytes_per_row: dict[tuple[str, int], float] = {}
         self._barred: dict[str, frozenset[int]] = {name: frozenset() for name in self.queues}
+        self.breakers = Breakers(workflows)
         self._untried = {
             (workflow.name, code)
             for workflow in workflows
@@ -124,12 +131,12 @@ class Intake:
         """Take the next span whose step is executed in the store."""
         return self.in_store.popleft() if self.in_store else None
 
-    def find_in_store(self, *, may_turn: bool) -> None:
+    def find_in_store(self, now: datetime, *, may_turn: bool) -> None:
         """Find the next span whose step is executed in the store, whatever waits for workers."""
         for queue in self.queues.values():
             span = queue.next_span(partial(self._room_in_store, queue), may_turn=may_turn)
             if span is not None:
-                self._claim_in_store(queue, span)
+                self._claim_in_store(queue, span, now)
 
     # Visiting.
 
@@ -145,7 +152,8 @@ class Intake:
             return None
         # No other run of the turn waits longer then.
         others_have_room = self._waiting_runs <= idle_workers * chunk.rows.num_rows
-        return Visit(TARGET_SECONDS, others_have_room, tuple(sorted(self._barred[name])))
+        barred = self._barred[name] | self.breakers.held_of(name)
+        return Visit(TARGET_SECONDS, others_have_room, tuple(sorted(barred)))
 
     @property
     def _waiting_runs(self) -> int:
@@ -168,6 +176,53 @@ class Intake:
             return False
         self._barred[workflow.name] = barred | {code}
         return True
+
+    # Breakers.
+
+    def follow_breakers(self, now: datetime, random: np.random.Generator) -> bool:
+        """Open and close the breakers of steps; return whether any has changed."""
+        changed = self.breakers.follow(now, random)
+        if self.breakers.held:
+            self._return_held_claims()
+            self._return_held_spans()
+        return changed
+
+    @property
+    def waiting_for_breakers(self) -> dict[tuple[str, int], int]:
+        """The number of runs that wait for each step whose breaker isn't closed, if any do."""
+        waiting = {
+            (name, code): self.queues[name].waiting(code) for name, code in self.breakers.held
+        }
+        return {key: runs for key, runs in waiting.items() if runs}
+
+    def done_in_store(self, task: StoreSpan, *, release: bool) -> None:
+        """Record that a span was executed; without `release` it is left alone from now on."""
+        self.breakers.record_end((task.queue.workflow.name, task.span.code), task)
+        if release:
+            task.queue.release(task.span)
+
+    def _return_held_claims(self) -> None:
+        for claim in list(self._claims):
+            if claim.pending and not self.breakers.admits(_key(claim), claim):
+                queue = self.queues[claim.workflow.name]
+                for part in claim.pending:
+                    queue.return_runs(claim.span, part)
+                self._count_toward_limit(-claim.pending_rows)
+                claim.pending.clear()
+                self._end_if_finished(claim)
+
+    def _return_held_spans(self) -> None:
+        waiting, self.in_store = self.in_store, deque()
+        for task in waiting:
+            queue = task.queue
+            if self.breakers.admits((queue.workflow.name, task.span.code), task):
+                steps = self._steps_in_store(queue, task.span.code)
+                self.in_store.append(task if steps == task.steps else replace(task, steps=steps))
+                continue
+            self._count_toward_limit(-task.runs)
+            queue.release(task.span)
+            # It isn't known where within the span its runs are.
+            queue.record_change()
 
     # Waiting for workers.
 
@@ -225,10 +280,14 @@ class Intake:
         claim = chunk.claim
         claim.out -= 1
         self._out[_key(claim)] -= 1
+        self._end_if_finished(claim)
+
+    def _end_if_finished(self, claim: Claim) -> None:
         if claim.finished:
             self._claims.remove(claim)
             self._bytes[claim.span.reruns] -= claim.bytes
             self.queues[claim.workflow.name].release(claim.span)
+            self.breakers.record_end(_key(claim), claim)
 
     # Counting.
 
@@ -254,8 +313,10 @@ class Intake:
 
     @property
     def due_at(self) -> datetime | None:
-        """The time at which the next retry is due."""
-        return min((queue.due_at for queue in self.queues.values() if queue.due_at), default=None)
+        """The time at which the next retry is due, or the next probe of a step."""
+        retries = (queue.due_at for queue in self.queues.values())
+        probes = (self.breakers.by_step[key].probe_at for key in self.waiting_for_breakers)
+        return min((at for at in (*retries, *probes) if at is not None), default=None)
 
     def _next_claim(self, now: datetime, demand: Demand) -> Claim | None:
         """Return a claim with a part for a shared worker, of the kind of runs whose turn it is."""
@@ -313,7 +374,13 @@ class Intake:
         return self._sizer.is_long(claim.workflow.name, claim.step)
 
     def _may_run(self, claim: Claim) -> bool:
-        return not self._at_its_limit(_key(claim), claim.step)
+        key = _key(claim)
+        return self.breakers.admits(key, claim) and not self._at_its_limit(key, claim.step)
+
+    def _may_claim(self, key: tuple[str, int], step: Step) -> bool:
+        if self._left == 0 or self._at_its_limit(key, step):
+            return False
+        return self.breakers.admits_claims(key)
 
     def _new_claim(self, now: datetime, demand: Demand, *, reruns: bool) -> Claim | None:
         may_turn = not demand.storing
@@ -321,25 +388,33 @@ class Intake:
             room = partial(self._room, queue, demand, reruns=reruns)
             while span := queue.next_span(room, may_turn=may_turn, reruns=reruns):
                 if queue.workflow.steps[span.code].kind.in_store:
-                    self._claim_in_store(queue, span)
+                    self._claim_in_store(queue, span, now)
                 elif (claim := queue.claim(span, now)) is not None:
                     return self._opened(queue, claim)
         return None
 
-    def _claim_in_store(self, queue: RunQueue, span: Span) -> None:
-        runs = queue.claim_whole(span)
+    def _claim_in_store(self, queue: RunQueue, span: Span, now: datetime) -> None:
+        key = (queue.workflow.name, span.code)
+        seqs, runs = queue.claim_in_store(span, now, self.breakers.most_claimed(key))
         self._count_toward_limit(runs)
-        self.in_store.append(StoreSpan(queue, queue.steps_in_store(span.code), span, runs))
+        task = StoreSpan(queue, self._steps_in_store(queue, span.code), span, seqs, runs)
+        self.breakers.record_claim(key, task)
+        self.in_store.append(task)
+
+    def _steps_in_store(self, queue: RunQueue, code: int) -> tuple[Step, ...]:
+        held = self.breakers.held_of(queue.workflow.name) - {code}
+        return tuple(step for step in queue.steps_in_store(code) if step.from_code not in held)
 
     def _room_in_store(self, queue: RunQueue, step: Step) -> Room:
         """Return how many runs of a step in the store may be claimed now; none of other steps."""
         key = (queue.workflow.name, step.from_code)
-        if self._left == 0 or self._at_its_limit(key, step) or self.in_store:
+        if self.in_store or not self._may_claim(key, step):
             return Room(0)
         if not step.kind.in_store:
             return Room(0)
-        steps = queue.steps_in_store(step.from_code)
-        return Room(min(self._sql_rows(steps), self._left or self._config.sql_batch_rows))
+        steps = self._steps_in_store(queue, step.from_code)
+        most = min(self._sql_rows(steps), self._left or self._config.sql_batch_rows)
+        return Room(min(most, _WATCHED_SQL_ROWS) if key in self.breakers.by_step else most)
 
     def _room(self, queue: RunQueue, demand: Demand, step: Step, *, reruns: bool = False) -> Room:
         """Return how many runs of a step may be claimed now."""
@@ -347,8 +422,10 @@ class Intake:
             return Room(0) if reruns else self._room_in_store(queue, step)
         name = queue.workflow.name
         key = (name, step.from_code)
-        if self._left == 0 or self._at_its_limit(key, step):
+        if not self._may_claim(key, step):
             return Room(0)
+        if (few := self.breakers.most_claimed(key)) is not None:
+            return Room(few)
         if demand.ahead and self._sizer.is_long(name, step):
             return Room(0)
         bytes_per_row = self._bytes_per_row.get(key, _FIRST_GUESS_BYTES_PER_ROW)
@@ -372,17 +449,24 @@ class Intake:
         return step.options.parallel is not None and self._out[key] >= step.options.parallel
 
     def _opened(self, queue: RunQueue, claim: Claim) -> Claim:
-        if self._left is not None:
-            most = self._left
-            if self._reruns is not None and claim.span.reruns:
-                most = self._reruns.most_of(most)
+        most = self._most_of(claim)
+        if most is not None:
             queue.return_runs(claim.span, claim.keep_first(most))
+        self.breakers.record_claim(_key(claim), claim)
         self._count_toward_limit(claim.rows.num_rows)
         self._separate_suspects(queue, claim)
         self._claims.append(claim)
         self._bytes[claim.span.reruns] += claim.bytes
         self._bytes_per_row[_key(claim)] = max(1.0, claim.bytes / claim.rows.num_rows)
         return claim
+
+    def _most_of(self, claim: Claim) -> int | None:
+        """Return how many runs a new claim may keep; None for all of them."""
+        left = self._left
+        if left is not None and self._reruns is not None and claim.span.reruns:
+            left = self._reruns.most_of(left)
+        limits = (left, self.breakers.most_claimed(_key(claim)))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _separate_suspects(self, queue: RunQueue, claim: Claim) -> None:
         shared, suspects = queue.split_suspects(claim.step.from_code, claim.rows)

@@ -27,6 +27,7 @@ class StepProgress:
         done_by: The estimated time (local) at which it is done. That is the end of the drain while
             it has remaining work, because runs at later statuses are executed first. None if it
             isn't known.
+        breaker_open: Whether its runs wait, because too many have failed.
     """
 
     workflow: str
@@ -39,13 +40,15 @@ class StepProgress:
     retrying: int
     per_second: float
     done_by: datetime | None
+    breaker_open: bool = False
 
     def __str__(self) -> str:
         path = f"{self.from_status} → {' | '.join(self.to_statuses)}"
         rate = f"{short_number(self.per_second)} a second"
         failed = f", {counted(self.failed, 'failure')}" if self.failed else ""
         skipped = f", {self.skipped:,} skipped" if self.skipped else ""
-        return f"{path}: {short_number(self.left)} left at most, {rate}{failed}{skipped}"
+        breaker = ", breaker open" if self.breaker_open else ""
+        return f"{path}: {short_number(self.left)} left at most, {rate}{failed}{skipped}{breaker}"
 
 
 @dataclass(frozen=True, kw_only=True)

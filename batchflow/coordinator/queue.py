@@ -172,10 +172,21 @@ class RunQueue:
         backlog.release(span)
         return None
 
-    def claim_whole(self, span: Span) -> int:
-        """Claim a span for a step in the store; return how many runs wait there."""
+    def claim_in_store(self, span: Span, now: datetime, most: int | None) -> tuple[range, int]:
+        """Claim a span for a step in the store, or its first runs.
+
+        Returns:
+            The seqs to execute, and how many runs wait there.
+        """
         crash_point.reached("before_claim")
-        return self._backlog.claim(span)
+        runs = self._backlog.claim(span)
+        if most is None:
+            return range(span.first_seq, span.last_seq + 1), runs
+        rows = self._store.claim(self.workflow, span.code, span.first_seq, span.last_seq, now, ())
+        seqs = np.sort(rows["#seq"].to_numpy())
+        self._backlog.add(span.code, seqs[most:])
+        end = int(seqs[most]) if len(seqs) > most else span.last_seq + 1
+        return range(span.first_seq, end), min(most, len(seqs))
 
     def steps_in_store(self, code: int) -> tuple[Step, ...]:
         """Return the SQL step of a status, and those that its runs may go on to before a commit.
@@ -275,6 +286,10 @@ class RunQueue:
     def claimable(self, span: Span) -> int:
         """Return about how many runs like those of a claimed span can be claimed besides it."""
         return self._backlog_of(span).claimable(span.code)
+
+    def waiting(self, code: int) -> int:
+        """Return about how many runs wait at a status, in this turn or the next."""
+        return int(self._backlog.waiting[code] + self._backlog_of_reruns.waiting[code])
 
     def _backlog_of(self, span: Span) -> Backlog:
         return self._backlog_of_reruns if span.reruns else self._backlog

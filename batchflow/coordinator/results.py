@@ -22,6 +22,8 @@ from batchflow.errors import CommitError, StoreError
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from batchflow.chunk import ChunkResult
     from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
@@ -76,6 +78,9 @@ class Results:
         if not chunk.suspect:
             self._sizer.observe(claim.workflow.name, claim.step, executed, settled.seconds)
         self._intake.record_seconds(chunk, settled.seconds)
+        for each in settled.steps:
+            # Before they are stored, so that no more chunks fail meanwhile.
+            self._observe(claim.workflow, each.step, each.counts)
         self._intake.give_back(chunk, settled.returned)
         if settled.has_commit:
             self._gathered_since = self._gathered_since if self._gathered else time.monotonic()
@@ -180,7 +185,12 @@ class Results:
         """Count the runs that would have broken an invariant as failed."""
         for commit, sign in ((given, -1), (stored, 1)):
             for code, counts in counts_of(commit).items():
-                self._tally.correct(commit.workflow, commit.workflow.steps[code], sign * counts)
+                step = commit.workflow.steps[code]
+                self._tally.correct(commit.workflow, step, sign * counts)
+                self._observe(commit.workflow, step, sign * counts)
+
+    def _observe(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
+        self._intake.breakers.observe((workflow.name, step.from_code), counts)
 
     def _record_span(self, written: WrittenSpan) -> None:
         queue = written.span.queue
@@ -191,6 +201,7 @@ class Results:
             queue.record_sql_step(result, self._write_began)
             seconds = written.seconds * result.runs / max(1, executed)
             self._tally.add(queue.workflow, result.step, result.counts, seconds)
+            self._observe(queue.workflow, result.step, result.counts)
         if written.interrupted:
             # The drain ends, so the span isn't claimed again.
             self._tally.unfinished_calls = (*self._tally.unfinished_calls, _unfinished(written))
@@ -198,8 +209,9 @@ class Results:
         elif written.refused:
             # The span stays claimed, so that it is left alone for the rest of the drain.
             self.refusal = written.error
-        else:
-            queue.release(written.span.span)
+        self._intake.done_in_store(
+            written.span, release=not (written.interrupted or written.refused)
+        )
 
 
 def _unfinished(written: WrittenSpan) -> UnfinishedCall:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from batchflow.coordinator.breaker import Breaker
     from batchflow.coordinator.calls import UnfinishedCall
     from batchflow.coordinator.status_counts import StatusCounts
     from batchflow.definition import AnyWorkflow, Step
@@ -26,6 +27,7 @@ class Ending(enum.Enum):
     LIMIT = "the limit was reached"
     UNTIL = "the time given as until was reached"
     STOPPED = "a stop was requested"
+    BREAKER = "the runs that were left wait for steps whose breakers are open"
 
 
 @dataclass
@@ -64,6 +66,8 @@ class Tally:
         failures_since: The time of the earliest commit that stored a failure; None without one.
         workers: The number of workers.
         awaits_retries: Whether the drain waits for runs that are due for a retry later.
+        breakers: The breakers of the steps that have one, by workflow and status code.
+        left_by_breakers: How many runs waited for those that weren't closed when the drain ended.
     """
 
     def __init__(
@@ -81,6 +85,8 @@ class Tally:
         self.workers = 1
         self.chunks_in_flight = 0
         self.awaits_retries = False
+        self.breakers: Mapping[tuple[str, int], Breaker] = {}
+        self.left_by_breakers: Mapping[tuple[str, int], int] = {}
 
     def add(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray, seconds: float) -> None:
         """Add the outcomes of a chunk or a span."""

@@ -107,7 +107,7 @@ def write_in_store(
 ) -> WrittenSpan:
     """Execute steps in the store for a span of runs, in one transaction if DuckDB accepts it."""
     began = time.monotonic()
-    workflow, step, span = task.queue.workflow, task.steps[0], task.span
+    workflow, step = task.queue.workflow, task.steps[0]
 
     def commit(seqs: range) -> list[SqlStepResult]:
         crash_point.reached("before_commit")
@@ -118,7 +118,7 @@ def write_in_store(
     done = Piecewise[range, list[SqlStepResult]]()
     interrupted = False
     try:
-        store_piecewise(range(span.first_seq, span.last_seq + 1), commit, _halves_of_range, done)
+        store_piecewise(task.seqs, commit, _halves_of_range, done)
     except WriteInterruptedError:
         interrupted = True
     seconds = time.monotonic() - began

@@ -47,6 +47,9 @@ class Retry:
         resume_after: How long after such a pause the engine puts the run back, in seconds or as a
             timedelta; None leaves it to you. Other pauses always last until you end them.
         resume_most: How often the engine puts a run back at one status, until you do.
+        breaker: The share of a step's recent runs, above 0 and at most 1, whose failure pauses the
+            step: its runs wait, and keep their attempts. After a wait as above, a few of them try
+            it, until less than the share of them fails. Default: None, which never pauses a step.
 
     Raises:
         DefinitionError: An option's value is invalid.
@@ -61,6 +64,7 @@ class Retry:
     never_on: tuple[type[BaseException], ...] = ()
     resume_after: float | timedelta | None = None
     resume_most: int = 1
+    breaker: float | None = None
 
     def __new__(cls, **options: Any) -> Self:
         """Record which options are named, as only these override the workflow's."""
@@ -85,6 +89,8 @@ class Retry:
         yield from _outside("jitter", self.jitter, 0, 1)
         if self.pause_after is not None and not _is_count(self.pause_after):
             yield f"pause_after is {self.pause_after!r}. Give a whole number from 1, or None."
+        if self.breaker is not None and not _is_share(self.breaker):
+            yield f"breaker is {self.breaker!r}. Give a share above 0 and at most 1, or None."
         for name in ("on", "never_on"):
             yield from _not_exceptions(name, getattr(self, name))
         yield from _not_a_wait("resume_after", self.resume_after)
@@ -164,6 +170,11 @@ def _not_a_wait(name: str, value: object) -> Iterable[str]:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_share(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 < value <= 1  # type: ignore[operator]
 
 
 def _not_exceptions(name: str, value: object) -> Iterable[str]:

@@ -372,7 +372,12 @@ class Workflow(Generic[ObjectT, StatusT]):
                 )
         rehearsed = copy(self)
         rehearsed._steps = {
-            code: replace(step, function=stand_ins.get(step.name, step.function))
+            code: replace(
+                step,
+                function=stand_ins.get(step.name, step.function),
+                # A rehearsal shows what becomes of all runs.
+                options=replace(step.options, retry=replace(step.options.retry, breaker=None)),
+            )
             for code, step in self._steps.items()
             if code != until
         }

@@ -11,9 +11,16 @@ from batchflow.engine.rehearsal import (
     RehearsedField,
     RehearsedMove,
 )
-from batchflow.engine.report import FailureReport, Report, StatusCount, StepReport
+from batchflow.engine.report import (
+    BreakerReport,
+    FailureReport,
+    Report,
+    StatusCount,
+    StepReport,
+)
 
 __all__ = [
+    "BreakerReport",
     "Engine",
     "EngineConfig",
     "FailureReport",

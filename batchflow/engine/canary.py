@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from batchflow.engine.report import FailureReport, Report, StepReport
+from batchflow.engine.report import BreakerReport, FailureReport, Report, StepReport
 from batchflow.errors import InvalidOptionError
 
 
@@ -48,6 +48,7 @@ def together(first: Report, second: Report) -> Report:
         newly_paused=first.newly_paused + second.newly_paused,
         older_failures=first.older_failures,
         unfinished_calls=first.unfinished_calls + second.unfinished_calls,
+        breakers=_breakers([*first.breakers, *second.breakers]),
     )
 
 
@@ -72,6 +73,15 @@ def _sum_of_steps(first: StepReport, second: StepReport) -> StepReport:
         runs_per_second=runs / seconds if seconds else 0.0,
         refused=first.refused + second.refused,
     )
+
+
+def _breakers(breakers: Iterable[BreakerReport]) -> tuple[BreakerReport, ...]:
+    found: dict[tuple[str, str], BreakerReport] = {}
+    for breaker in breakers:
+        known = found.get((breaker.workflow, breaker.step))
+        openings = breaker.openings + (0 if known is None else known.openings)
+        found[breaker.workflow, breaker.step] = replace(breaker, openings=openings)
+    return tuple(found.values())
 
 
 def _failures(failures: Iterable[FailureReport]) -> tuple[FailureReport, ...]:

@@ -19,7 +19,7 @@ _SAMPLE_CHARACTERS: Final = 80
 Cells: TypeAlias = tuple[str, ...]
 """A heading, or a row, of a table."""
 
-EndedBy: TypeAlias = Literal["idle", "limit", "until", "stopped", "canary"]
+EndedBy: TypeAlias = Literal["idle", "limit", "until", "stopped", "canary", "breaker"]
 """Why a drain ended."""
 
 _ENDED_BY_IN_WORDS: Final[dict[EndedBy, str]] = {
@@ -27,6 +27,7 @@ _ENDED_BY_IN_WORDS: Final[dict[EndedBy, str]] = {
     "until": "the time to stop was reached",
     "stopped": "a stop was requested",
     "canary": "too many runs of the canary failed",
+    "breaker": "their step's breaker is open",
 }
 
 
@@ -80,6 +81,26 @@ class FailureReport:
 
 
 @dataclass(frozen=True)
+class BreakerReport:
+    """A step whose breaker opened, because too many of its recent runs failed.
+
+    Attributes:
+        failed_share: The share of the recent runs that had failed when it opened last.
+        openings: How often it opened; a probe that fails doesn't count.
+        open: Whether it was still open when the drain ended.
+        left: The number of runs that waited for the step then.
+    """
+
+    workflow: str
+    step: str
+    status: str
+    failed_share: float
+    openings: int
+    open: bool
+    left: int
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of ``Engine.run``.
 
@@ -90,14 +111,16 @@ class Report:
         seconds: The duration of the drain.
         waiting_for_retry: The number of runs that back off after a failure.
         ended_by: Why the drain ended: ``"idle"`` if nothing was left to execute, ``"limit"``,
-            ``"until"``, ``"stopped"`` by a request or a signal, or ``"canary"`` if too many runs of
-            the sample failed that went first.
+            ``"until"``, ``"stopped"`` by a request or a signal, ``"canary"`` if too many runs of
+            the sample failed that went first, or ``"breaker"`` if the runs that were left wait for
+            steps whose breakers are open.
         left: The number of runs that a step could be executed for now. It is above 0 only if the
             drain was cut short.
         newly_paused: The number of runs that this drain paused after failures or answers of steps;
             those that `pause` paused meanwhile are in `paused_before`.
         unfinished_calls: The calls of steps that didn't return before the drain ended.
         older_failures: The number of failures before this drain, of runs that haven't finished.
+        breakers: The steps whose breaker opened in this drain.
     """
 
     statuses: tuple[StatusCount, ...]
@@ -110,6 +133,7 @@ class Report:
     newly_paused: int
     older_failures: int
     unfinished_calls: tuple[UnfinishedCall, ...] = ()
+    breakers: tuple[BreakerReport, ...] = ()
 
     @property
     def runs(self) -> int:
@@ -206,6 +230,10 @@ class Report:
                 [_call_row(call) for call in self.unfinished_calls],
             ),
             (
+                ("breaker", "from", "failed", "opened", "at the end", "waiting"),
+                [_breaker_row(breaker) for breaker in self.breakers],
+            ),
+            (
                 ("failures", "error", "in", "sample"),
                 [
                     (f"{f.count:,}", f.type, f.place, _cut(f.sample, sample_characters))
@@ -242,6 +270,17 @@ def _step_row(step: StepReport) -> Cells:
         f"{step.seconds:.2f}",
         f"{step.runs_per_second:,.0f}",
         outcomes,
+    )
+
+
+def _breaker_row(breaker: BreakerReport) -> Cells:
+    return (
+        f"{breaker.workflow}.{breaker.step}",
+        breaker.status,
+        f"{breaker.failed_share:.0%}",
+        "once" if breaker.openings == 1 else f"{breaker.openings:,} times",
+        "open" if breaker.open else "closed",
+        f"{breaker.left:,}" if breaker.open else "",
     )
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from batchflow.coordinator import Ending
 from batchflow.definition import Outcome
-from batchflow.engine.report import EndedBy, FailureReport, Report, StatusCount, StepReport
+from batchflow.engine.report import (
+    BreakerReport,
+    EndedBy,
+    FailureReport,
+    Report,
+    StatusCount,
+    StepReport,
+)
 from batchflow.errors import (
     InvalidObject,
     InvalidOutcome,
@@ -21,7 +28,7 @@ from batchflow.store.query.moments import Period
 from batchflow.store.query.queries import count_errors_before, counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from batchflow.clock import Clock
@@ -83,6 +90,7 @@ class Reporting:
             # Some may have been resumed since.
             newly_paused=min(tally.paused, paused),
             older_failures=sum(self._failures_before(flow, since) for flow in self.workflows),
+            breakers=tuple(_breaker_reports(tally)),
         )
 
     def _statuses(self, workflow: AnyWorkflow) -> list[StatusCount]:
@@ -123,6 +131,8 @@ def _ended_by(ending: Ending) -> EndedBy:
             return "until"
         case Ending.STOPPED:
             return "stopped"
+        case Ending.BREAKER:
+            return "breaker"
         case _:
             assert_never(ending)
 
@@ -143,3 +153,18 @@ def _step_report(entry: StepTally) -> StepReport:
         runs_per_second=entry.runs / entry.seconds if entry.seconds else 0.0,
         refused=entry.refused,
     )
+
+
+def _breaker_reports(tally: Tally) -> Iterator[BreakerReport]:
+    for key, breaker in tally.breakers.items():
+        if breaker.openings:
+            entry = tally.steps[key]
+            yield BreakerReport(
+                workflow=entry.workflow,
+                step=entry.step,
+                status=entry.from_status,
+                failed_share=breaker.failed_share,
+                openings=breaker.openings,
+                open=not breaker.is_closed,
+                left=tally.left_by_breakers.get(key, 0),
+            )

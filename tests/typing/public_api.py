@@ -60,6 +60,7 @@ orders = bf.Workflow(
         never_on=(ValueError,),
         resume_after=timedelta(hours=1),
         resume_most=3,
+        breaker=0.2,
     ),
     resources={"db": lambda: sqlite3.connect(":memory:")},
     parallel=2,
@@ -222,7 +223,7 @@ def show(report: bf.Report) -> None:
     assert_type(report.newly_paused, int)
     assert_type(report.paused_before, int)
     assert_type(report.older_failures, int)
-    assert_type(report.ended_by, Literal["idle", "limit", "until", "stopped", "canary"])
+    assert_type(report.ended_by, Literal["idle", "limit", "until", "stopped", "canary", "breaker"])
     assert_type(report.headline, str)
     assert_type(report.count("SENT"), int)
     assert_type(report.outcome("advanced"), int)
