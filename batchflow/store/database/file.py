@@ -79,14 +79,8 @@ def open_read_only(path: Path, spill_folder: str) -> Cursor:
     if not path.exists():
         raise StoreFormatError(f"There is no store at {str(path)!r}; give the path of a store.")
     _check_bytes(path, read_only=True)
-    root = _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
-    try:
-        # Only now no engine can be writing.
-        _check_log(path)
-    except BaseException:
-        root.close()
-        raise
-    return root
+    # No engine can be writing once it is open, so the log is checked then.
+    return _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
 
 
 def _check_log(path: Path) -> None:
@@ -100,18 +94,15 @@ def _checked(root: Cursor, path: Path) -> Cursor:
         _refuse_log_of_another_name(path)
         _check_length(root, path)
         check_header(root, path)
-        if not _has_log(path):
+        _check_log(path)
+        if not journal_of(path).exists():
+            # The log isn't begun while the journal exists. Otherwise its first commit removed the
+            # mark, unless the log is lost or damaged.
             refuse_lost_log(root, path)
     except BaseException:
         root.close()
         raise
     return root
-
-
-def _has_log(path: Path) -> bool:
-    # While the journal exists, a checkpoint has replaced the log, and the next isn't begun.
-    log = log_of(path)
-    return journal_of(path).exists() or (log.exists() and log.stat().st_size > 0)
 
 
 def _created(path: Path, now: datetime, settings: Settings) -> Cursor:

@@ -32,18 +32,29 @@ def unmark(cursor: Cursor, file: OpenFile) -> None:
 
 
 def refuse_lost_log(root: Cursor, path: Path) -> None:
-    """Refuse a file that was opened without a log and is marked.
+    """Refuse a file that still has the mark after it was opened with its log, if there is one.
+
+    The log's first commit removes the mark. DuckDB takes a log that begins with zeros for an
+    empty one.
 
     Raises:
-        StoreError: The log is lost.
+        StoreError: The log is lost, or damaged at its beginning.
     """
     if stored_format(root) < _FIRST_FORMAT:
         return
-    [(log,)] = root.execute("SELECT log_path FROM batchflow.store").fetchall()
-    if log is not None:
-        raise StoreError(
-            f"The store {str(path)!r} was not closed, and the log with its last commits is missing "
-            f"or empty. It was {log!r}: move or copy it to {str(log_of(path))!r}, then open the "
-            "store again. If it is lost, restore a backup, or accept the loss of these commits: "
-            "execute 'UPDATE batchflow.store SET log_path = NULL' in the file with DuckDB."
-        )
+    [(marked,)] = root.execute("SELECT log_path FROM batchflow.store").fetchall()
+    if marked is None:
+        return
+    log = log_of(path)
+    if log.exists() and log.stat().st_size > 0:
+        found = f"{str(log)!r} is damaged at its beginning, and was left as it is: "
+        remedy = "put a whole copy of it in its place, then open the store again."
+    else:
+        found = f"is missing or empty. It was {marked!r}: "
+        remedy = f"move or copy it to {str(log)!r}, then open the store again."
+    raise StoreError(
+        f"The store {str(path)!r} was not closed, and the log with its last commits {found}"
+        f"{remedy} If it is lost, restore a backup, or accept the loss of these commits: remove "
+        "what is left of the log, and execute 'UPDATE batchflow.store SET log_path = NULL' in the "
+        "file with DuckDB."
+    )

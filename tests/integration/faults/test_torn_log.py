@@ -80,3 +80,17 @@ def test_a_store_that_is_open_or_missing_is_not_repaired(tmp_path: Path) -> None
     path.write_bytes(b"x" * 40_000)
     with pytest.raises(bf.StoreError, match="isn't torn, so nothing was changed"):
         bf.repair(path)
+
+
+def test_a_log_that_begins_with_zeros_is_refused_and_kept(torn: tuple[Path, list[int]]) -> None:
+    path, _ = torn
+    log = log_of(path)
+    content = bytes(PAGE_BYTES) + log.read_bytes()[PAGE_BYTES:]
+    log.write_bytes(content)
+    for opening in (
+        lambda: bf.Engine(path, orders(), workers=0),
+        lambda: bf.connect(path).counts(),
+    ):
+        with pytest.raises(bf.StoreError, match="is damaged at its beginning"):
+            opening()
+    assert log.read_bytes() == content
