@@ -25,6 +25,12 @@ EXPECTED = [
     (["show", RUN_ID], "AT_GATE"),
     (["errors"], "No failures are stored."),
     (["rejected"], "record"),
+    (["explain", "--where", "name < 'guest 2'"], "Nothing separates these runs from the rest."),
+    (["costs"], "step_seconds"),
+    (["metrics"], "batchflow_runs"),
+    (["check"], "The store is sane."),
+    (["diff", "--since", "1h"], "AT_GATE"),
+    (["rehearse", "gated_pipeline.py:guests", *ONE, "--until", "AT_GATE"], "AT_GATE"),
     (["load", "guests.csv", "guests", "--foreign-id", "name"], "0 runs"),
     (["sql", "SELECT 1000 + count(*) FROM guests.transitions"], "1300"),
     (["ages"], "age_seconds"),
@@ -37,6 +43,7 @@ EXPECTED = [
     (["resume", *ONE], "1 run resumed, 0 runs refused."),
     (["edit", *FEW, "--set", "name=name"], "3 runs edited, 0 runs refused."),
     (["cancel", *FEW], "3 runs cancelled, 0 runs refused."),
+    (["retry", *FEW, "--dry-run"], "3 runs would be retried, 0 runs would be refused."),
     (
         ["prune", *BEFORE, "--dry-run"],
         "3 runs, 9 transitions and 0 errors would be removed. The ",
@@ -44,25 +51,32 @@ EXPECTED = [
     (["prune", *BEFORE, *FEW], "3 runs, 9 transitions and 0 errors removed. The "),
     (["stop"], "The engine is stopping."),
 ]
+# What is refused beside a run, or has nothing to do there: its exit code and part of its message.
+REFUSED = [
+    (["run", "gated_pipeline.py:guests"], 75, "gated_pipeline.py:guests"),
+    (["repair"], 75, "gated_pipeline.py:guests"),
+    (["repro", "gated_pipeline.py:guests", RUN_ID], 3, "hasn't failed"),
+]
 # The demo has a store of its own.
 WITHOUT_A_STORE = {"completion", "demo", "diagram"}
 
 
 def test_every_command_is_covered() -> None:
-    tried = {"run", *(words[0] for words, _ in EXPECTED)}
+    tried = {words[0] for words, *_ in [*EXPECTED, *REFUSED]}
     assert tried == set(commands.commands) - WITHOUT_A_STORE
 
 
 def test_each_command_works_beside_a_run(
     tmp_path: Path, command: Command, guests_at_gate: subprocess.Popen[str]
 ) -> None:
-    refused = call_process(tmp_path, "run", "gated_pipeline.py:guests", *STORE)
-    assert (refused.returncode, refused.stdout) == (75, "")
-    assert f"process {guests_at_gate.pid} " in refused.stderr
-    assert "gated_pipeline.py:guests" in refused.stderr
-
     with bf.connect(tmp_path / "guests.duckdb") as client:
         [(run_id,)] = client.runs("name = 'guest 7'").select("run_id").fetchall()
+    for words, exit_code, message in REFUSED:
+        arguments = (run_id if word == RUN_ID else word for word in words)
+        refused = call_process(tmp_path, *arguments, *STORE)
+        assert (refused.returncode, refused.stdout) == (exit_code, ""), words
+        assert message in refused.stderr, words
+        assert exit_code != 75 or f"process {guests_at_gate.pid} " in refused.stderr, words
     for words, expected in EXPECTED:
         outcome = command(*(run_id if word == RUN_ID else word for word in words), *STORE)
         assert (outcome.returncode, outcome.stderr) == (0, ""), words

@@ -71,7 +71,10 @@ def words(text: str) -> Iterator[str]:
 def test_errors_are_shown_whole(store: Path, columns: int) -> None:
     shown = printed(store, columns, "errors")
 
-    assert "parcels.weigh: ValueError, 1 failure of 1 run" in shown
+    joined = " ".join(shown.split())
+    assert "parcels.weigh: 1 failure of 1 run, 1 still there (100.0% of the failed runs)" in joined
+    assert "ValueError in weigh, pipeline.py:19: " in joined
+    assert re.search(r"cause [0-9a-f]{12} first 20\S+ \S+ last 20", joined)
     assert "株式会社" in shown
     assert {f"word{n}" for n in range(40)} <= set(words(shown))
     assert "\\x1b[31m" in shown
