@@ -393,9 +393,10 @@ class Questions(ABC):
 
         Raises:
             RunNotFoundError: There is no such run or cause.
-            InvalidOptionError: The run hasn't failed, or the folder has a test already.
+            InvalidOptionError: The run hasn't failed, the folder has a test already, or a client
+                was given the workflow's name only.
         """
-        failed = find_failed(self, run, workflow, self._catalog)
+        failed = find_failed(self, self._source, self._catalog, run, workflow)
         return write_repro(failed, folder, values=values)
 
     def metrics(self, *, workflow: AnyWorkflow | str | None = None) -> str:

@@ -9,9 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from batchflow.definition.description import RestoredWorkflow
+from batchflow.definition.type_description import describe_type
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidOptionError
 from batchflow.store.query.python_code import PythonCode, placeholder
+from batchflow.store.query.stored_run import read_run
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from batchflow.definition.step import Step
     from batchflow.store.query.catalog import Catalog
     from batchflow.store.query.questions import Questions
+    from batchflow.store.query.source import Source
     from batchflow.store.query.stored_run import StoredRun
 
 TEST: Final = "test_repro.py"
@@ -32,8 +36,8 @@ class FailedRun:
     """A run with the failure that is to be repeated.
 
     Attributes:
-        run: The run as it is stored now.
-        workflow: Its workflow.
+        run: The run as it is stored now, with an object of the workflow's own classes.
+        workflow: Its workflow, with the code of its steps.
         status: The name of the status where it failed.
         attempt: The number of the attempt.
         description: The cause in a line, with the words of the message.
@@ -56,13 +60,17 @@ class FailedRun:
 
 
 def find_failed(
-    store: Questions, run: UUID | str, workflow: AnyWorkflow | str | None, catalog: Catalog
+    store: Questions,
+    source: Source,
+    catalog: Catalog,
+    run: UUID | str,
+    workflow: AnyWorkflow | str | None,
 ) -> FailedRun:
     """Return the last failure of a run, or of the latest run of a cause.
 
     Raises:
         RunNotFoundError: There is no such run or cause.
-        InvalidOptionError: The run hasn't failed.
+        InvalidOptionError: The run hasn't failed, or the workflow isn't the one with its code.
     """
     causes = store.errors(run, workflow=workflow) if isinstance(run, str) else None
     latest = [] if causes is None else causes.select("run_id").fetchall()
@@ -77,9 +85,12 @@ def find_failed(
     [(status, attempt, message, traceback)] = failures
     where = "description, type || coalesce(' in ' || place, '')"
     [(description, place)] = shown.limit(1).select(where).fetchall()
-    definition = workflow if isinstance(workflow, Workflow) else catalog.definition(found.workflow)
+    stored = catalog.definition(found.workflow)
+    definition = workflow if isinstance(workflow, Workflow) else stored
+    _require_code(definition, stored)
+    # Not with `get`, whose object may have classes that were made from a description, in no module.
     return FailedRun(
-        run=store.get(found.run_id, workflow=definition),
+        run=read_run(source, definition, found),
         workflow=definition,
         status=status,
         attempt=attempt,
@@ -87,6 +98,25 @@ def find_failed(
         place=place,
         traceback=traceback or message,
     )
+
+
+def _require_code(given: AnyWorkflow, stored: AnyWorkflow) -> None:
+    """Require a workflow that has code, and the same fields as the stored one."""
+    if isinstance(given, RestoredWorkflow):
+        raise InvalidOptionError(
+            f"A client has no code of workflow {given.name!r}, which the test calls; give "
+            "workflow= the workflow itself.",
+            option="workflow",
+        )
+    known = {field.name: describe_type(field.type) for field in stored.fields}
+    for field in given.fields:
+        if known.get(field.name) != describe_type(field.type):
+            raise InvalidOptionError(
+                f"The store of workflow {given.name!r} has no field {field.name!r} of type "
+                f"{field.type}; open it once with Engine(path, workflow), or give the workflow "
+                "that wrote it.",
+                option="workflow",
+            )
 
 
 def write_repro(failed: FailedRun, folder: str | os.PathLike[str], *, values: bool) -> Path:

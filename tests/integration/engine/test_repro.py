@@ -141,3 +141,24 @@ def test_a_run_that_has_not_failed_and_a_second_test_are_refused(
         engine.repro("secret", tmp_path)
     with pytest.raises(bf.errors.RunNotFoundError):
         engine.repro("nobody", tmp_path)
+
+
+def test_a_client_writes_the_same_test_with_the_workflow_itself(
+    shop: ModuleType, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "shop.duckdb")
+    with inline_engine(shop.orders, path=path) as engine:
+        at, lines = shop.dt.datetime(2026, 1, 5, tzinfo=shop.dt.UTC), [shop.Line("tea", 1)]
+        order = shop.Order("a", lines, at, shop.UUID(int=7), shop.Kind.ODD, labels=ODD["labels"])
+        engine.trigger("a", order)
+        engine.run(progress=False)
+        expected = engine.repro("a", tmp_path / "engine", values=True).read_text()
+        assert "from shop import Kind\nfrom shop import Line\n" in expected
+        with bf.connect(path) as client:
+            written = client.repro("a", tmp_path / "live", values=True, workflow=shop.orders)
+            assert written.read_text() == expected
+    with bf.connect(path) as client:
+        written = client.repro("a", tmp_path / "closed", values=True, workflow=shop.orders)
+        assert written.read_text() == expected
+        with pytest.raises(bf.errors.InvalidOptionError, match="has no code of workflow 'orders'"):
+            client.repro("a", tmp_path / "without")
