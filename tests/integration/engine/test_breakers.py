@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import enum
+import io
 import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import batchflow as bf
+from batchflow.cli.status_watch import screen
+from batchflow.cli.store_snapshot import take_snapshot
 from batchflow.engine import BreakerReport
 from batchflow.testing import FakeClock, inline_engine
 
@@ -225,9 +230,10 @@ def test_few_failures_leave_it_closed() -> None:
         assert (report.ended_by, report.breakers, report.outcome("failed")) == ("idle", (), 19)
 
 
-def test_progress_shows_the_step_as_open() -> None:
+def test_progress_and_the_watch_show_the_step_as_open(path: Path) -> None:
     provider = Provider(always)
-    with inline_engine(parcels(provider), clock=provider.clock) as engine:
+    workflow = parcels(provider, backoff_seconds=1000)
+    with bf.Engine(path, workflow, workers=0) as engine:
         load(engine, 100)
         engine.start()
         while not any(step.breaker_open for step in _steps(engine)):
@@ -235,6 +241,14 @@ def test_progress_shows_the_step_as_open() -> None:
         [pay] = [step for step in _steps(engine) if step.breaker_open]
         assert pay.step == "pay"
         assert str(pay).endswith(", breaker open")
+
+        # As another process gets it.
+        console = Console(width=150, record=True, file=io.StringIO())
+        console.print(screen(path, take_snapshot(path, None)))
+        lines = [line.split() for line in console.export_text().splitlines()]
+        [heading] = [words for words in lines if words[:1] == ["status"]]
+        [priced] = [words for words in lines if words[:1] == ["PRICED"]]
+        assert (heading[-1], priced[-1]) == ("breaker", "open")
         engine.stop()
 
 
