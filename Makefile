@@ -32,7 +32,8 @@ FAULT_TESTS := tests/crash tests/integration/faults
 ALONE_IN := grep --recursive --files-with-matches --include='test_*.py' mark.alone
 ALONE_CODE_TESTS = $(shell $(ALONE_IN) --exclude-dir=faults tests/unit tests/integration tests/cli)
 ALONE_FAULT_TESTS = $(shell $(ALONE_IN) $(FAULT_TESTS))
-PARALLEL := --numprocesses=2 --dist=worksteal
+# Three, because many tests wait for a process or a time that is over.
+PARALLEL := --numprocesses=3 --dist=worksteal
 BENCH_VENV := .venv-bench
 
 # Some environments set this, such as containers. Without stored bytecode, each process compiles
