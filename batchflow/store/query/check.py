@@ -303,12 +303,14 @@ def _listed(texts: Iterable[str]) -> str:
 def _sizes(source: Source) -> Iterator[TableSize]:
     tables = Relation(
         source,
-        "SELECT schema_name, table_name, estimated_size FROM duckdb_tables() "
+        "SELECT schema_name, table_name FROM duckdb_tables() "
         "WHERE database_name = current_database() ORDER BY ALL",
     ).fetchall()
     [(block_bytes,)] = Relation(source, f"SELECT block_size {_OF_DATABASE}").fetchall()
-    for schema, name, rows in tables:
+    for schema, name in tables:
         table = f"{quote(schema)}.{quote(name)}"
+        # DuckDB's own estimate includes rows that were deleted or replaced.
+        [(rows,)] = Relation(source, f"SELECT count(*) FROM {table}").fetchall()
         [(blocks,)] = Relation(
             source,
             f"SELECT count(DISTINCT block_id) FROM pragma_storage_info({literal(table)}) "

@@ -86,6 +86,19 @@ def test_a_sane_store_has_its_sizes(path: Path) -> None:
     assert str(report).startswith("The store is sane.")
 
 
+def test_only_rows_that_are_there_are_counted() -> None:
+    clock = FakeClock()
+    with bf.Engine(":memory:", letters(), workers=0, clock=clock) as engine:
+        engine.trigger_many(f"SELECT range AS number FROM range({RUNS})", foreign_id="number")
+        for _ in range(3):
+            engine.edit("true", set={"weight": "weight + 1"})
+        engine.cancel("number < 100")
+        clock.advance(1)
+        engine.prune(finished_before=timedelta(0))
+        sizes = {each.table: each.rows for each in engine.check().tables}
+    assert sizes["letters.runs"] == RUNS - 100
+
+
 LOG = "letters.transitions_without_reason"
 DOUBLE = "INSERT INTO {0} BY NAME SELECT * EXCLUDE (run_id) FROM {0}"
 DAMAGE: dict[str, tuple[str, set[str]]] = {
