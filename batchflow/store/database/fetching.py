@@ -7,9 +7,11 @@ import pyarrow as pa
 
 
 def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """Return the whole result, with booleans as Arrow's own type.
+    """Return the whole result in types that Arrow can make itself.
 
-    DuckDB's lossless conversion, without which UUIDs would be text, sends booleans as bytes.
+    DuckDB's lossless conversion, without which UUIDs would be text, sends booleans as bytes. And it
+    sends an empty map without a type of its own, such as ``MAP {}``, with keys of the type null,
+    which may not be null: such keys become text.
     """
     table = relation.to_arrow_table()
     schema = pa.schema([field.with_type(_plain(field.type)) for field in table.schema])
@@ -17,7 +19,7 @@ def fetch(relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
 
 def plain_batches(sent: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """Return the same stream with booleans as Arrow's own type."""
+    """Return the same stream in types that Arrow can make itself, as `fetch` does."""
     schema = pa.schema([field.with_type(_plain(field.type)) for field in sent.schema])
     if schema.types == sent.schema.types:
         return sent
@@ -32,7 +34,8 @@ def _plain(sent: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(sent):
         return pa.struct([_plain_field(field) for field in sent])
     if pa.types.is_map(sent):
-        return pa.map_(sent.key_type, _plain_field(sent.item_field))
+        key = pa.string() if pa.types.is_null(sent.key_type) else _plain(sent.key_type)
+        return pa.map_(key, _plain_field(sent.item_field))
     return sent
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from batchflow.columns.array_writing import write_column
 from batchflow.columns.intervals import holds_durations, with_durations
-from batchflow.columns.size_limits import MAX_BYTES_PER_VALUE
+from batchflow.columns.size_limits import MAX_BYTES_PER_VALUE, ColumnTooLargeError
 from batchflow.columns.value_reading import read_values
 from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import FieldType, Kind
@@ -128,7 +128,24 @@ class ExactValue:
         return self.sql_type == type_name(self.field_type.sql)
 
     def written(self, array: pa.Array) -> WrittenColumn:
-        """Return the values of `raw` as a column of the field, and which of them don't fit."""
+        """Return the values of `raw` as a column of the field, and which of them don't fit.
+
+        Arrow and the classes of fields may raise anything at a value, such as at a list with an
+        infinite date, which then is a problem of its own run.
+        """
+        try:
+            return self._written(array)
+        except (ColumnTooLargeError, MemoryError):
+            raise
+        except Exception as error:
+            if len(array) <= 1:
+                nothing = write_values([None] * len(array), self.field_type.or_none())
+                problem = f"a value that raises {type(error).__name__} when it is read"
+                return replace(nothing, problems=dict.fromkeys(range(len(array)), problem))
+        middle = len(array) // 2
+        return _joined(self.written(array[:middle]), self.written(array[middle:]))
+
+    def _written(self, array: pa.Array) -> WrittenColumn:
         field_type = self.field_type
         if holds_durations(field_type) or (field_type.kind.nested and self._has_type_of_field):
             return self._through_python(array)
@@ -189,6 +206,13 @@ def checked_cast(
         # TRY accepts neither volatile functions nor subqueries.
         return None
     return value.checked
+
+
+def _joined(first: WrittenColumn, second: WrittenColumn) -> WrittenColumn:
+    rows = len(first.array)
+    problems = {rows + row: found for row, found in second.problems.items()}
+    array = pa.concat_arrays([first.array, second.array])
+    return WrittenColumn(array, {**first.problems, **problems})
 
 
 def _family(sql_type: str) -> str:

@@ -36,6 +36,10 @@ class Part:
     size: int
     name: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ArithmeticError(self.size)
+
 
 @dataclass
 class Thing:
@@ -56,6 +60,8 @@ class Thing:
     colour: Colour = Colour.RED
     part: Part = field(default_factory=lambda: Part(1))
     sizes: list[int] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    boxes: list[dict[str, str]] = field(default_factory=list)
 
 
 # For the run with row 1; the others get the field's present value.
@@ -89,6 +95,7 @@ REFUSED = {
     "part": [("{'size': 1.5, 'name': 'x'}", "."), ("{'size': NULL, 'name': 'x'}", "None"),
              ("{'size': 1}", "a dict")],
     "sizes": [("[1.5]", "."), ("[NULL]::BIGINT[]", "None"), ("['1']", "a str")],
+    "labels": [("[DATE 'infinity']", "OverflowError"), ("MAP {[]: 'a'}", "TypeError")],
 }  # fmt: skip
 CASES = [(name, *case) for name, cases in REFUSED.items() for case in cases]
 ACCEPTED: list[tuple[str, str, Any]] = [
@@ -119,6 +126,9 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("part", "{'name': 'x', 'size': 2}", Part(2, "x")),
     ("sizes", "[1, 2]", [1, 2]),
     ("sizes", "list_append(sizes, row)", [1]),
+    ("sizes", "[]", []),
+    ("labels", "MAP {}", {}),
+    ("boxes", "[MAP {}]", [{}]),
 ]
 
 
@@ -177,9 +187,14 @@ IN_STEPS = {
     "flag": "CASE WHEN row = 1 THEN NULL ELSE true END",
 }
 VOLATILE = {"whole": f"{IN_STEPS['whole']} + (random() * 0)::INTEGER"}
+# The class of the field refuses the value, when its instance is made.
+RAISING = {
+    "part": "{'size': CASE WHEN row = 1 THEN -1 ELSE 2 END, 'name': name}"
+    "::STRUCT(size BIGINT, name VARCHAR)"
+}
 
 
-@pytest.mark.parametrize(("name", "sql"), [*IN_STEPS.items(), *VOLATILE.items()])
+@pytest.mark.parametrize(("name", "sql"), [*IN_STEPS.items(), *VOLATILE.items(), *RAISING.items()])
 def test_a_sql_step_fails_only_the_runs_with_values_that_do_not_fit(name: str, sql: str) -> None:
     workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
     workflow.sql_step(Stage.NEW, to=Stage.DONE, set={name: sql})
@@ -193,6 +208,16 @@ def test_a_sql_step_fails_only_the_runs_with_values_that_do_not_fit(name: str, s
         assert kind in ("InvalidObject", "ConversionException")
         if kind == "InvalidObject":
             assert message.startswith(f"Step 'sql:NEW' set field '{name}' to ")
+
+
+def test_a_sql_step_stores_an_empty_map_without_a_type() -> None:
+    workflow = bf.Workflow("things", Thing, Stage)
+    workflow.sql_step(Stage.NEW, to=Stage.DONE, set={"labels": "MAP {}"})
+    with inline_engine(workflow) as engine:
+        engine.trigger("a", Thing(1, labels={"a": "b"}))
+        engine.run()
+        assert (engine.get("a").status, engine.get("a").object.labels) == (Stage.DONE, {})
+        assert engine.sql("SELECT MAP {} AS empty").to_arrow_table()["empty"].to_pylist() == [[]]
 
 
 def test_a_text_that_is_too_long_is_not_cast_in_place() -> None:
