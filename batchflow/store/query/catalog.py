@@ -10,7 +10,7 @@ from uuid import UUID
 from batchflow.definition.fields import Field
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, RunNotFoundError, StoreFormatError
-from batchflow.operation.options import run_id_of
+from batchflow.operation.options import foreign_id_text, run_id_of
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
@@ -79,7 +79,9 @@ def fields_known(catalog: Catalog, name: str) -> Sequence[Field]:
         return ()
 
 
-def find_run(source: Source, catalog: Catalog, run: UUID | str, workflow: str | None) -> FoundRun:
+def find_run(
+    source: Source, catalog: Catalog, run: UUID | str | int, workflow: str | None
+) -> FoundRun:
     """Return the run with a run id, or the latest one with a foreign id.
 
     Raises:
@@ -90,9 +92,10 @@ def find_run(source: Source, catalog: Catalog, run: UUID | str, workflow: str | 
     tables = None if run_id is None else catalog.tables_of_run(run_id)
     if run_id is not None and tables is not None:
         return FoundRun(tables, run_id.int - tables.run_id_base)
-    if not isinstance(run, str):
-        raise run_not_found(run)
-    return _find_foreign_id(source, catalog, run, workflow)
+    foreign_id = foreign_id_text(run)
+    if not isinstance(foreign_id, str):
+        raise run_not_found(foreign_id)
+    return _find_foreign_id(source, catalog, foreign_id, workflow)
 
 
 def _as_run_id(run: object) -> UUID | None:

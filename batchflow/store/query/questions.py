@@ -41,7 +41,8 @@ class Questions(ABC):
     """The questions about the runs of a store, wherever it is open; nothing is changed.
 
     A workflow, or its name, may be left out where there is only one. A run is named by its run id
-    or by its foreign id; of several runs with a foreign id, the latest is meant.
+    or by its foreign id, a text or an integer; of several runs with a foreign id, the latest is
+    meant.
 
     Attributes:
         path: The store's file.
@@ -216,20 +217,20 @@ class Questions(ABC):
         period = Period.of(since, until)
         return queries.rejected(self._source, self._tables(workflow), period)
 
-    def find(self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None) -> FoundRun:
+    def find(self, run: UUID | str | int, *, workflow: AnyWorkflow | str | None = None) -> FoundRun:
         """Return the ``workflow`` and the ``run_id`` of a run."""
         return find_run(self._source, self._catalog, run, workflow_name(workflow))
 
     @overload
     def get(
-        self, run: UUID | str, *, workflow: Workflow[ObjectT, StatusT]
+        self, run: UUID | str | int, *, workflow: Workflow[ObjectT, StatusT]
     ) -> StoredRun[ObjectT, StatusT]: ...
 
     @overload
-    def get(self, run: UUID | str, *, workflow: str | None = None) -> StoredRun[Any, Any]: ...
+    def get(self, run: UUID | str | int, *, workflow: str | None = None) -> StoredRun[Any, Any]: ...
 
     def get(
-        self, run: UUID | str, *, workflow: AnyWorkflow | str | None = None
+        self, run: UUID | str | int, *, workflow: AnyWorkflow | str | None = None
     ) -> StoredRun[Any, Any]:
         """Return one run as it is stored now.
 
@@ -242,7 +243,7 @@ class Questions(ABC):
 
     def history(
         self,
-        run: UUID | str,
+        run: UUID | str | int,
         *,
         since: datetime | timedelta | None = None,
         until: datetime | timedelta | None = None,
@@ -261,7 +262,7 @@ class Questions(ABC):
     @overload
     def wait(
         self,
-        run: UUID | str,
+        run: UUID | str | int,
         status: Awaited = None,
         *,
         timeout_seconds: float | None = None,
@@ -271,7 +272,7 @@ class Questions(ABC):
     @overload
     def wait(
         self,
-        run: UUID | str,
+        run: UUID | str | int,
         status: Awaited = None,
         *,
         timeout_seconds: float | None = None,
@@ -280,7 +281,7 @@ class Questions(ABC):
 
     def wait(
         self,
-        run: UUID | str,
+        run: UUID | str | int,
         status: Awaited = None,
         *,
         timeout_seconds: float | None = None,
@@ -373,7 +374,7 @@ class Questions(ABC):
 
     def repro(
         self,
-        run: UUID | str,
+        run: UUID | str | int,
         folder: str | os.PathLike[str],
         *,
         values: bool = False,

@@ -63,7 +63,7 @@ def find_failed(
     store: Questions,
     source: Source,
     catalog: Catalog,
-    run: UUID | str,
+    run: UUID | str | int,
     workflow: AnyWorkflow | str | None,
 ) -> FailedRun:
     """Return the last failure of a run, or of the latest run of a cause.

@@ -119,9 +119,23 @@ def test_a_run_id_may_be_given_as_text() -> None:
         assert engine.get(str(run_id)).run_id == run_id
         assert len(engine.history(str(run_id))) == 3
         assert engine.get("a").run_id == run_id
-        for wrong in ("b", 5, None):
+        for wrong in ("b", None):
             with pytest.raises(bf.RunNotFoundError, match=f"no run {wrong!r}|no run {wrong}"):
                 engine.get(wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_is_found_by_the_integer_that_it_was_triggered_with() -> None:
+    with inline_engine(things()) as engine:
+        run_id = engine.trigger(4711, Thing())
+        engine.run()
+        given: int | str
+        for given in (4711, "4711"):
+            assert engine.find(given).run_id == run_id
+            assert engine.get(given).foreign_id == "4711"
+            assert engine.wait(given, Stage.DONE).run_id == run_id
+            assert len(engine.history(given)) > 0
+        with pytest.raises(bf.RunNotFoundError, match="no run '4712'"):
+            engine.get(4712)
 
 
 def test_a_refused_result_counts_only_as_refused() -> None:

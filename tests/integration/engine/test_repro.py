@@ -135,7 +135,7 @@ def test_a_run_that_has_not_failed_and_a_second_test_are_refused(
     engine: bf.Engine, tmp_path: Path
 ) -> None:
     with pytest.raises(bf.errors.InvalidOptionError, match="hasn't failed"):
-        engine.repro("12", tmp_path)
+        engine.repro(12, tmp_path)
     engine.repro("secret", tmp_path)
     with pytest.raises(bf.errors.InvalidOptionError, match="exists already"):
         engine.repro("secret", tmp_path)
