@@ -24,6 +24,7 @@ EXPECTED = [
     (["runs", *ONE], "guest 7"),
     (["show", RUN_ID], "AT_GATE"),
     (["errors"], "No failures are stored."),
+    (["errors", "--since", "1h"], "No failures of these runs in this period are stored."),
     (["rejected"], "record"),
     (["explain", "--where", "name < 'guest 2'"], "Nothing separates these runs from the rest."),
     (["costs"], "step_seconds"),

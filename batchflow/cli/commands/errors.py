@@ -80,7 +80,9 @@ def errors(
             write_results(found, form)
             return
         listed = "\n".join("".join(_lines(row)) for each in found for row in rows_of(each))
-        write(listed or "No failures are stored.\n")
+        chosen = any(options[name] is not None for name in ("where", "since", "until"))
+        among = " of these runs in this period" if chosen else ""
+        write(listed or f"No failures{among} are stored.\n")
 
 
 def _query(

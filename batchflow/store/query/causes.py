@@ -189,7 +189,7 @@ def errors(
     """Return the failures by cause, the most frequent first; `Questions.errors` lists the columns.
 
     Raises:
-        InvalidOptionError: There is no such column, or a time isn't one.
+        InvalidOptionError: There is no such column or cause, or a time isn't one.
         QueryError: The predicate can't be executed.
     """
     chosen = _chosen(source, tables, wanted)
@@ -221,6 +221,9 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
     columns = [_by_column(tables, name) for name in by]
     known = bool(Relation(source, _HAS_CAUSES).fetchall())
     cause = "coalesce(e.cause, e.fingerprint)" if known else "e.fingerprint"
+    causes = "batchflow.causes" if known else _NO_CAUSES
+    if wanted.cause is not None:
+        _require_known(source, tables, _text(wanted.cause), cause, causes)
     query = _FAILURES.format(
         cause=cause,
         by="".join(f", {column} AS {quote(_by(name))}" for name, column in columns),
@@ -231,7 +234,7 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
     return _Chosen(
         query=query,
         by=[name for name, _ in columns],
-        causes="batchflow.causes" if known else _NO_CAUSES,
+        causes=causes,
         params=params,
     )
 
@@ -270,6 +273,21 @@ def _text(cause: object) -> str:
         f"cause is of type {type(cause).__name__}; give the text in the column 'cause'.",
         option="cause",
     )
+
+
+def _require_known(source: Source, tables: Tables, wanted: str, cause: str, causes: str) -> None:
+    """Raise InvalidOptionError unless a failure has a cause, here or in another workflow."""
+    known = (
+        f"SELECT EXISTS (FROM {causes} AS c WHERE c.cause = $cause) "
+        f"OR EXISTS (FROM {tables.errors} AS e WHERE {cause} = $cause)"
+    )
+    [(found,)] = Relation(source, known, {"cause": wanted}).fetchall()
+    if not found:
+        raise InvalidOptionError(
+            f"No failure of workflow {tables.name!r} has the cause {wanted!r}; give one that "
+            "errors() lists in its column 'cause', or 'batchflow errors'.",
+            option="cause",
+        )
 
 
 def _by(name: str) -> str:

@@ -72,8 +72,9 @@ def find_failed(
         RunNotFoundError: There is no such run or cause.
         InvalidOptionError: The run hasn't failed, or the workflow isn't the one with its code.
     """
-    causes = store.errors(run, workflow=workflow) if isinstance(run, str) else None
-    latest = [] if causes is None else causes.select("run_id").fetchall()
+    causes = store.errors(workflow=workflow)
+    named = causes.filter("cause = $cause", {"cause": run}) if isinstance(run, str) else None
+    latest = [] if named is None else named.select("run_id").fetchall()
     found = store.find(latest[0][0] if latest else run, workflow=workflow)
     shown = store.errors(
         str(run) if latest else None, where=f"seq = {found.seq}", workflow=found.workflow

@@ -109,7 +109,8 @@ def test_one_gets_from_a_cause_to_its_runs_and_to_each_failure(engine: bf.Engine
     workers = {worker for (worker,) in each.select("worker").fetchall()}
     assert workers == {f"{socket.gethostname()}:{os.getpid()}"}
     assert engine.get(run_id).object.kind == "late"
-    assert not engine.errors("nothing").fetchall()
+    with pytest.raises(bf.InvalidOptionError, match="has the cause 'nothing'; give one"):
+        engine.errors("nothing")
 
 
 def test_runs_that_were_resumed_are_no_longer_affected(engine: bf.Engine) -> None:

@@ -93,7 +93,8 @@ def test_the_runs_of_a_cause_are_retried(path: Path) -> None:
             (3,),
             (6,),
         ]
-        assert engine.retry(cause="unknown").changed == 0
+        with pytest.raises(bf.InvalidOptionError, match="has the cause 'unknown'; give one"):
+            engine.retry(cause="unknown")
         with pytest.raises(bf.InvalidOptionError, match="only one of cause= and run_ids="):
             engine.retry(cause=down, run_ids=[])
         with pytest.raises(bf.InvalidOptionError, match="give the text in the column 'cause'"):
