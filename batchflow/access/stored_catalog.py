@@ -7,7 +7,8 @@ from functools import cache
 from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow
-from batchflow.errors import StoreFormatError
+from batchflow.errors import QueryError, StoreFormatError
+from batchflow.store.database.store_error import damaged_file, is_damage
 from batchflow.store.query.catalog import tables_with
 from batchflow.store.query.described_workflows import DescribedWorkflow, described_workflows
 from batchflow.store.query.source import Source
@@ -54,7 +55,13 @@ class StoredCatalog:
 
     def refresh(self) -> bool:
         """Read the workflows again; return whether they have changed."""
-        before, self._known = self._known, described_workflows(self._source)
+        before = self._known
+        try:
+            self._known = described_workflows(self._source)
+        except QueryError as error:
+            if is_damage(error.found):
+                raise damaged_file(self._path, error.found) from error
+            raise
         return self._known != before
 
 

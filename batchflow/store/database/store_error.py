@@ -15,6 +15,7 @@ _DISK_ERRORS = frozenset({errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, err
 # DuckDB's limit on the temporary files of a load's source: most of the free disk space.
 _CAP_ON_TEMPORARY_FILES = "max_temp_directory_size"
 _INVALIDATING = (duckdb.FatalException, duckdb.InternalException)
+_DAMAGED = "Corrupt database file"
 _INVALIDATED = "has been invalidated"
 
 
@@ -31,6 +32,19 @@ def store_error_of(error: duckdb.Error) -> StoreError | None:
             "store again, with everything that was committed."
         )
     return None
+
+
+def damaged_file(path: str, found: str) -> StoreError:
+    """Return the error to raise where the file itself can't be read, whatever its log is like."""
+    return StoreError(
+        f"The store's file {path!r} is damaged ({found}), and 'batchflow repair' can only mend "
+        "its log: restore the file from a backup."
+    )
+
+
+def is_damage(found: str) -> bool:
+    """Return whether DuckDB found a block of the file damaged."""
+    return _DAMAGED in found
 
 
 def is_invalidated(error: duckdb.Error) -> bool:

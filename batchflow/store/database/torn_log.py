@@ -23,7 +23,7 @@ from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.log_size import beginning_of
 from batchflow.store.database.new_file import log_of
 from batchflow.store.database.spill import SpillFolder
-from batchflow.store.database.store_error import clause_of
+from batchflow.store.database.store_error import clause_of, damaged_file, is_damage
 
 # The damage as DuckDB reports it.
 _DAMAGED: Final = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
@@ -98,7 +98,7 @@ def _repaired(path: Path, lock: StoreLock, settings: Settings) -> RepairReport:
                 # Otherwise the log would be refused, as it is shorter than noted.
                 lock.note_log(beginning_of(log), log.stat().st_size)
             size = log.stat().st_size if log.exists() else 0
-            return RepairReport(before, size, kept, _last_change(found))
+            return RepairReport(before, size, kept, _last_change(found, path))
         kept = kept or _copy(log)
         _cut(log, found)
     raise StoreError(
@@ -113,6 +113,8 @@ def _opened(path: Path, settings: Settings) -> Cursor | int:
         return connect(str(path), settings)
     except duckdb.Error as error:
         damaged = _DAMAGED.search(str(error))
+        if is_damage(str(error)):
+            raise damaged_file(str(path), clause_of(error)) from error
         if damaged is None:
             raise StoreError(
                 f"The store {str(path)!r} can't be opened ({clause_of(error)}), and its log isn't "
@@ -144,13 +146,17 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _last_change(root: Cursor) -> datetime | None:
+def _last_change(root: Cursor, path: Path) -> datetime | None:
     try:
         names = root.execute("SELECT name FROM batchflow.workflows").fetchall()
         moments = [
             root.execute(f'SELECT max(updated_at) FROM "{name}".runs').fetchall()[0][0]
             for (name,) in names
         ]
+    except duckdb.Error as error:
+        if not is_damage(str(error)):
+            raise
+        raise damaged_file(str(path), clause_of(error)) from error
     finally:
         root.close()
     return max((each for each in moments if each is not None), default=None)

@@ -15,6 +15,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.options import moment_or_none, workflow_name
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
+from batchflow.store.database.store_error import damaged_file, is_damage
 from batchflow.store.query import analysis, causes, costs, queries
 from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
 from batchflow.store.query.causes import Failures, FailuresWanted
@@ -195,8 +196,16 @@ class Questions(ABC):
         there twice, each transition begins where the one before led, every transition was declared
         or made by an operation, and no run is there twice. What can't be verified is listed, and
         the size of each table. ``ok`` of the report is true if nothing is wrong.
+
+        Raises:
+            StoreError: The file is so damaged that its workflows can't be read.
         """
-        return check(self._source, self._catalog)
+        try:
+            return check(self._source, self._catalog)
+        except QueryError as error:
+            if is_damage(error.found):
+                raise damaged_file(self.path, error.found) from error
+            raise
 
     def rejected(
         self,

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 from orders_kit import Order, load, orders
 
@@ -15,6 +16,8 @@ from batchflow.store.database.new_file import log_of
 ROWS = 50
 COMMITS = 4
 PAGE_BYTES = 64
+HEADER_BYTES = 12_288
+BLOCK_BYTES = 262_144
 
 
 @pytest.fixture
@@ -94,3 +97,23 @@ def test_a_log_that_begins_with_zeros_is_refused_and_kept(torn: tuple[Path, list
         with pytest.raises(bf.StoreError, match="is damaged at its beginning"):
             opening()
     assert log.read_bytes() == content
+
+
+def test_a_damaged_file_is_not_taken_for_a_torn_log(tmp_path: Path) -> None:
+    path = tmp_path / "orders.duckdb"
+    with bf.Engine(path, orders(), workers=0) as engine:
+        load(engine, ROWS)
+        engine.run(progress=False)
+    with duckdb.connect(str(path)) as connection:
+        [(block,)] = connection.execute(
+            "SELECT min(block_id) FROM pragma_storage_info('batchflow.workflows') "
+            "WHERE block_id >= 0"
+        ).fetchall()
+    content = bytearray(path.read_bytes())
+    content[HEADER_BYTES + block * BLOCK_BYTES] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(bf.StoreError, match=r"is damaged .* restore the file from a backup"):
+        bf.repair(path)
+    with pytest.raises(bf.StoreError, match=r"is damaged .* restore the file from a backup"):
+        bf.connect(path).check()
+    assert path.read_bytes() == content
