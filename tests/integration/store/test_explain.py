@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchflow as bf
+from batchflow.testing import inline_engine
 from kit.slices import at_random, failed, orders, planted, random_orders
 
 RUNS = 6_000
@@ -336,3 +337,32 @@ def test_a_file_is_named_if_its_runs_fail(tmp_path: Path) -> None:
 
         assert "bad''s.parquet" in found
         assert len(engine.runs(found)) == 500
+
+
+class Size(enum.Enum):
+    UNKNOWN = 0
+    BIG = 1
+    SMALL = 2
+
+
+@dataclass
+class Parcel:
+    weight: int
+
+
+def test_attempts_are_no_line_if_a_field_separates_all_of_the_runs() -> None:
+    def weigh(run: bf.Run[Parcel, Size]) -> Size:
+        if run.object.weight % 20 == 0:
+            raise ValueError("no scale")
+        return Size.BIG if run.object.weight >= 9_000 else Size.SMALL
+
+    parcels = bf.Workflow("parcels", Parcel, Size, retry=bf.Retry(backoff_seconds=0, pause_after=3))
+    parcels.add_step(Size.UNKNOWN, weigh, Size.BIG, Size.SMALL)
+    with inline_engine(parcels) as engine:
+        # No big one fails, and some small ones do.
+        weights = [weight for weight in range(10_000) if weight < 9_000 or weight % 20]
+        engine.trigger_many([Parcel(weight) for weight in weights], foreign_id="weight")
+        engine.run(wait_for_retries=True, progress=False)
+        found = slices(engine, "status = 'BIG'")
+
+    assert [text.split()[0] for text in found] == ["weight"]

@@ -85,9 +85,10 @@ def explain(
     refining = Refining(compared, sizes, divided)
     given = [at for at, each in enumerate(divided) if each.feature.given]
     others = [at for at, each in enumerate(divided) if not each.feature.given]
-    found = _slices(divided, codes, given, refining)
-    # Where and when runs were executed may follow from a failure, so it hides no other line.
-    found += [each for at in others for each in _slices(divided, codes, [at], refining)]
+    found, left = _slices(divided, codes, given, refining)
+    # Where and when runs were executed may follow from a failure, so it hides no other line, and
+    # is compared for the runs that the others don't have.
+    found += [each for at in others for each in _slices(divided, left, [at], refining)[0]]
     query = _lines(compared, found) if found else _NO_LINES
     drawn_as = chart.SLICES.of(tables.name)
     return PlottableRelation(
@@ -147,8 +148,8 @@ def _survey(compared: Compared, fields: Sequence[Field]) -> tuple[Sizes, set[str
 
 def _slices(
     features: Sequence[Divided], codes: Codes, places: Sequence[int], refining: Refining
-) -> list[str]:
-    """Return slices, each the best among the runs that the slices before it don't have."""
+) -> tuple[list[str], Codes]:
+    """Return slices, each the best among the runs that those before it don't have, and the rest."""
     found: list[str] = []
     while len(found) < _MOST_LINES:
         search = SliceSearch(features, codes, places)
@@ -158,7 +159,7 @@ def _slices(
         refined = refining.refined(best, search, found)
         found.append(refined.sql)
         codes = codes.without(search.covered(refined.found))
-    return found
+    return found, codes
 
 
 def _lines(compared: Compared, slices: Sequence[str]) -> str:
