@@ -18,7 +18,7 @@ from batchflow.store.database.file_format import check_header, create_header, no
 from batchflow.store.database.instance import Cursor, Settings, connect
 from batchflow.store.database.lock import held_error, holder_by_duckdb, noted_log
 from batchflow.store.database.log_mark import refuse_lost_log
-from batchflow.store.database.log_size import refuse_cut_log
+from batchflow.store.database.log_size import beginning_of, refuse_cut_log
 from batchflow.store.database.new_file import create_file, log_of, remove_unfinished
 from batchflow.store.database.open_file import HEADER_BYTES
 from batchflow.store.database.store_error import clause_of, store_error_of
@@ -31,6 +31,8 @@ _LOG_ERROR: Final = "replaying WAL"
 _LOG_OF_ANOTHER: Final = ("WAL does not match", "checkpoint iteration does not match")
 _READER_WAIT_SECONDS: Final = 3.0
 _READER_POLL_SECONDS: Final = 0.02
+# A log begins with the size of its first entry.
+_SIZE_BYTES: Final = 8
 
 
 def open_memory(now: datetime, settings: Settings) -> Cursor:
@@ -95,14 +97,19 @@ def _checked(root: Cursor, path: Path) -> Cursor:
         _check_length(root, path)
         check_header(root, path)
         _check_log(path)
-        if not journal_of(path).exists():
-            # The log isn't begun while the journal exists. Otherwise its first commit removed the
-            # mark, unless the log is lost or damaged.
+        if not _has_log(path):
             refuse_lost_log(root, path)
     except BaseException:
         root.close()
         raise
     return root
+
+
+def _has_log(path: Path) -> bool:
+    # While the journal exists, a checkpoint has replaced the log, and the next isn't begun.
+    log = log_of(path)
+    # DuckDB takes a log whose first entry has the size zero for an empty one.
+    return journal_of(path).exists() or (log.exists() and any(beginning_of(log)[:_SIZE_BYTES]))
 
 
 def _created(path: Path, now: datetime, settings: Settings) -> Cursor:

@@ -32,10 +32,7 @@ def unmark(cursor: Cursor, file: OpenFile) -> None:
 
 
 def refuse_lost_log(root: Cursor, path: Path) -> None:
-    """Refuse a file that still has the mark after it was opened with its log, if there is one.
-
-    The log's first commit removes the mark. DuckDB takes a log that begins with zeros for an
-    empty one.
+    """Refuse a file that was opened without a log, or with one that DuckDB took for an empty one.
 
     Raises:
         StoreError: The log is lost, or damaged at its beginning.

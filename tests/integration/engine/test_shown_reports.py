@@ -53,7 +53,7 @@ def test_a_long_predicate_is_shortened_in_the_message() -> None:
 
 def test_a_long_message_of_a_failure_is_cut_visibly_and_whole_as_text() -> None:
     message = "no price\nfor this country" + " at all" * 30
-    failure = FailureReport("things", "0f", "ValueError", 1, message)
+    failure = FailureReport("things", "0f", "ValueError", "finish, steps.py:7", 1, message)
     report = Report((), (), (failure,), 1.0, 0, "idle", 0, 0, 0)
 
     last = str(report).splitlines()[-1]

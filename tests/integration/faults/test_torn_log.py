@@ -85,10 +85,13 @@ def test_a_store_that_is_open_or_missing_is_not_repaired(tmp_path: Path) -> None
         bf.repair(path)
 
 
-def test_a_log_that_begins_with_zeros_is_refused_and_kept(torn: tuple[Path, list[int]]) -> None:
+@pytest.mark.parametrize("zeros", [8, 4096])
+def test_a_log_that_begins_with_zeros_is_refused_and_kept(
+    torn: tuple[Path, list[int]], zeros: int
+) -> None:
     path, _ = torn
     log = log_of(path)
-    content = bytes(PAGE_BYTES) + log.read_bytes()[PAGE_BYTES:]
+    content = bytes(zeros) + log.read_bytes()[zeros:]
     log.write_bytes(content)
     for opening in (
         lambda: bf.Engine(path, orders(), workers=0),
