@@ -21,6 +21,7 @@ from batchflow import crash_point
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.log_mark import mark, unmark
 from batchflow.store.database.open_file import HEADER_BYTES, OpenFile, own_descriptor
+from batchflow.store.database.sync import sync
 
 _COUNTS: Final = struct.Struct("<qq")
 _DIGEST_BYTES: Final = 16
@@ -124,11 +125,7 @@ def _write(journal: Path, saved: dict[int, bytes]) -> None:
         file.write(_digest(content) + content)
         file.flush()
         os.fsync(file.fileno())
-    folder = os.open(journal.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(journal.parent)
 
 
 def _read(journal: Path) -> dict[int, bytes]:

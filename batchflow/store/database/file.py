@@ -81,8 +81,14 @@ def open_read_only(path: Path, spill_folder: str) -> Cursor:
     if not path.exists():
         raise StoreFormatError(f"There is no store at {str(path)!r}; give the path of a store.")
     _check_bytes(path, read_only=True)
-    # No engine can be writing once it is open, so the log is checked then.
-    return _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
+    root = _checked(_connect(path, Settings(read_only=True, spill_folder=spill_folder)), path)
+    try:
+        # Only now no engine can be writing.
+        _check_log(path)
+    except BaseException:
+        root.close()
+        raise
+    return root
 
 
 def _check_log(path: Path) -> None:
@@ -96,7 +102,6 @@ def _checked(root: Cursor, path: Path) -> Cursor:
         _refuse_log_of_another_name(path)
         _check_length(root, path)
         check_header(root, path)
-        _check_log(path)
         if not _has_log(path):
             refuse_lost_log(root, path)
     except BaseException:

@@ -6,13 +6,13 @@ file is written in a folder beside its path, and moved to its path when it is co
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from batchflow.errors import StoreFormatError
 from batchflow.store.database.instance import MEMORY_CATALOG, Cursor, attach
+from batchflow.store.database.sync import sync
 
 _UNFINISHED: Final = "unfinished"
 
@@ -39,7 +39,7 @@ def create_file(path: Path, instance: Cursor, write_header: Callable[[Cursor], N
         unfinished.rename(path)
     finally:
         remove_unfinished(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def remove_unfinished(path: Path) -> None:
@@ -70,11 +70,3 @@ def _refuse_orphaned_log(path: Path) -> None:
             f"The log {str(log)!r} exists, but the store {str(path)!r} that it belongs to does "
             "not: put the store back, or remove the log if you don't need its runs."
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

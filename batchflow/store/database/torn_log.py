@@ -24,6 +24,7 @@ from batchflow.store.database.log_size import beginning_of
 from batchflow.store.database.new_file import log_of
 from batchflow.store.database.spill import SpillFolder
 from batchflow.store.database.store_error import clause_of, damaged_file, is_damage
+from batchflow.store.database.sync import sync
 
 # The damage as DuckDB reports it.
 _DAMAGED: Final = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
@@ -129,21 +130,13 @@ def _copy(log: Path) -> str:
     while (kept := log.with_name(f"{log.name}.damaged-{number}")).exists():
         number += 1
     shutil.copy2(log, kept)
-    _sync(kept)
+    sync(kept)
     return str(kept)
 
 
 def _cut(log: Path, size: int) -> None:
     os.truncate(log, size)
-    _sync(log)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(log)
 
 
 def _last_change(root: Cursor, path: Path) -> datetime | None:
