@@ -14,6 +14,7 @@ from batchflow import crash_point
 from batchflow.coordinator.costs import costs_of_results, costs_of_span
 from batchflow.coordinator.piecewise import Piecewise, store_piecewise
 from batchflow.coordinator.telemetry import record_commit
+from batchflow.definition.cause import distinct
 from batchflow.store import SqlStepResult, StepCommit, WriteInterruptedError
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _concatenated(group: list[StepCommit]) -> StepCommit:
         unmoved=pa.concat_tables([commit.unmoved for commit in group]),
         errors=pa.concat_tables([commit.errors for commit in group]),
         transitions=_concatenated_transitions(group),
-        causes=tuple({cause.id: cause for commit in group for cause in commit.causes}.values()),
+        causes=distinct(cause for commit in group for cause in commit.causes),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +90,11 @@ def cause_of(error: Raised, *earlier: Raised) -> Cause:
         place=error.place,
         chain=tuple(chain),
     )
+
+
+def distinct(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return each of the causes once."""
+    return tuple({cause.id: cause for cause in causes}.values())
 
 
 def place_of(places: Sequence[Place]) -> Place | None:

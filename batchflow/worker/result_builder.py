@@ -19,7 +19,7 @@ from batchflow.chunk.result import (
 )
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
-from batchflow.definition.cause import Cause
+from batchflow.definition.cause import distinct
 from batchflow.definition.fields import Field
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 from batchflow.definition.step import Step
@@ -67,7 +67,7 @@ class ResultBuilder:
             failures=_failures_table(self._failures),
             reasons=_reasons_table(verdict.reasons),
             seconds=seconds,
-            causes=_distinct(failure.cause for failure in self._failures.values()),
+            causes=distinct(failure.cause for failure in self._failures.values()),
             slowest=slowest,
         )
 
@@ -130,10 +130,6 @@ def with_returned(result: ChunkResult, rows: int) -> ChunkResult:
 def _keeping(verdict: Verdict) -> npt.NDArray[np.bool_]:
     kept: npt.NDArray[np.bool_] = KEEPS_CHANGES.take(verdict.outcomes)
     return kept
-
-
-def _distinct(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    return tuple({cause.id: cause for cause in causes}.values())
 
 
 def _failures_table(failures: Mapping[int, Failure]) -> pa.Table:

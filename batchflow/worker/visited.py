@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from batchflow.chunk.result import Change, ChunkResult, Leg
 from batchflow.columns.size_limits import MAX_BYTES_PER_COLUMN, ColumnTooLargeError
-from batchflow.definition.cause import Cause
+from batchflow.definition.cause import Cause, distinct
 from batchflow.definition.outcome import KEEPS_CHANGES
 
 Rows: TypeAlias = npt.NDArray[np.int32]
@@ -105,7 +105,7 @@ class Visited:
         waiting: The runs that continue, with the code of the status at which they are.
         ended: The runs that don't.
         tables: The failures and reasons of each step, with the places of their runs in the chunk.
-        causes: The causes of the failures.
+        causes: The causes of the failures, each once.
         slowest: The slowest runs of each step, with their places in the chunk.
     """
 
@@ -114,7 +114,7 @@ class Visited:
     waiting: tuple[tuple[int, VisitedRuns], ...] = ()
     ended: tuple[VisitedRuns, ...] = ()
     tables: tuple[tuple[pa.Table, pa.Table], ...] = ()
-    causes: Mapping[str, Cause] = dataclasses.field(default_factory=dict)
+    causes: tuple[Cause, ...] = ()
     slowest: tuple[tuple[int, int, float], ...] = ()
 
     def take(self, code: int) -> tuple[VisitedRuns, Visited]:
@@ -145,7 +145,7 @@ class Visited:
             waiting=(*self.waiting, *onward),
             ended=(*self.ended, *(part for part in ended if len(part))),
             tables=(*self.tables, (_placed(result.failures, runs), _placed(result.reasons, runs))),
-            causes={**self.causes, **{cause.id: cause for cause in result.causes}},
+            causes=distinct((*self.causes, *result.causes)),
             slowest=(
                 *self.slowest,
                 *((int(runs.rows[row]), at, seconds) for row, at, seconds in result.slowest),
@@ -164,7 +164,7 @@ class Visited:
             failures=pa.concat_tables([failures for failures, _ in self.tables]),
             reasons=pa.concat_tables([reasons for _, reasons in self.tables]),
             later=self.legs,
-            causes=tuple(self.causes.values()),
+            causes=self.causes,
             slowest=self.slowest,
         )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
 from batchflow.credentials import without_credentials
-from batchflow.definition.cause import Cause, Place, Raised, cause_of
+from batchflow.definition.cause import Cause, Place, Raised, cause_of, distinct
 from batchflow.definition.outcome import Outcome
 from batchflow.definition.placeholders import without_numbers
 from batchflow.definition.retry_decision import FailedAttempts, decide
@@ -155,7 +155,7 @@ def _commit_of(
         moved=_moved(task, evaluated, columns, pa.array(moves)),
         unmoved=_unmoved(task, failed, failures, random),
         errors=_errors(task, failed, failures, causes),
-        causes=tuple({cause.id: cause for cause in causes}.values()),
+        causes=distinct(causes),
     )
 
 
@@ -221,7 +221,7 @@ def _errors(
     where = _where(task)
     texts = {
         "type": [failure.error.__name__ for failure in failures],
-        "message": [failure.told[:MESSAGE_CHARACTERS] for failure in failures],
+        "message": [failure.shown_message[:MESSAGE_CHARACTERS] for failure in failures],
         "traceback": [without_credentials(f"in {task.step.name}:\n{where}")] * len(failures),
         "fingerprint": [_fingerprint(failure.error, where) for failure in failures],
         "cause": [cause.id for cause in causes],

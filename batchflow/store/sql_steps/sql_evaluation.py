@@ -46,7 +46,7 @@ class SqlFailure:
     queried: bool = True
 
     @property
-    def told(self) -> str:
+    def shown_message(self) -> str:
         """The message for people."""
         return self.message if self.queried else f"As for other runs, such as: {self.message}"
 
