@@ -8,8 +8,8 @@ from typing import Any
 from batchflow.store.query.parse_tree import Tree
 
 
-def nodes(tree: Any) -> Iterator[Tree]:
-    """Yield all parts of a tree, in no order."""
+def nodes(tree: Any, *, but_for: str | None = None) -> Iterator[Tree]:
+    """Yield all parts of a tree, in no order; ``but_for`` names what isn't searched for parts."""
     pending = [tree]
     while pending:
         part = pending.pop()
@@ -17,7 +17,7 @@ def nodes(tree: Any) -> Iterator[Tree]:
             pending += part
         elif isinstance(part, dict):
             yield part
-            pending += part.values()
+            pending += (each for key, each in part.items() if key != but_for)
 
 
 def arguments_of(call: Tree) -> list[Tree]:

@@ -117,21 +117,11 @@ def columns_of_predicate(where: str) -> set[str]:
     With those that are about failures, the others about failures are left out as well.
     """
     tree = parse_tree(f"SELECT 1 WHERE\n{where}\n")["node"].get("where_clause")
-    found = set(_columns(tree))
+    # The columns of a subquery are of another table.
+    parts = nodes(tree, but_for="subquery")
+    found = {str(name).casefold() for part in parts for name in part.get("column_names", ())}
     logs = any(str(part.get("table_name", "")).casefold() in _LOGS for part in nodes(tree))
     return found | (_OF_FAILURES if logs or found & _OF_FAILURES else set())
-
-
-def _columns(tree: Any) -> Iterator[str]:
-    """Yield the columns of a predicate; those of a subquery are of another table."""
-    pending = [tree]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending += part
-        elif isinstance(part, dict):
-            yield from (str(name).casefold() for name in part.get("column_names", ()))
-            pending += (each for key, each in part.items() if key != "subquery")
 
 
 def _hours_of(column: str, *, given: bool) -> Feature:
