@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from batchflow.engine.report import BreakerReport, FailureReport, Report, StepReport
 from batchflow.errors import InvalidOptionError
+
+ReportT = TypeVar("ReportT")
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,21 @@ def together(first: Report, second: Report) -> Report:
     )
 
 
-def _steps(steps: Iterable[StepReport]) -> tuple[StepReport, ...]:
-    found: dict[tuple[str, str], StepReport] = {}
-    for step in steps:
-        known = found.get((step.workflow, step.step))
-        found[step.workflow, step.step] = step if known is None else _sum_of_steps(known, step)
+def _merged(
+    reports: Iterable[ReportT],
+    key: Callable[[ReportT], Hashable],
+    add: Callable[[ReportT, ReportT], ReportT],
+) -> tuple[ReportT, ...]:
+    """Return one report for each key."""
+    found: dict[Hashable, ReportT] = {}
+    for report in reports:
+        known = found.get(key(report))
+        found[key(report)] = report if known is None else add(known, report)
     return tuple(found.values())
+
+
+def _steps(steps: Iterable[StepReport]) -> tuple[StepReport, ...]:
+    return _merged(steps, lambda step: (step.workflow, step.step), _sum_of_steps)
 
 
 def _sum_of_steps(first: StepReport, second: StepReport) -> StepReport:
@@ -76,18 +88,17 @@ def _sum_of_steps(first: StepReport, second: StepReport) -> StepReport:
 
 
 def _breakers(breakers: Iterable[BreakerReport]) -> tuple[BreakerReport, ...]:
-    found: dict[tuple[str, str], BreakerReport] = {}
-    for breaker in breakers:
-        known = found.get((breaker.workflow, breaker.step))
-        openings = breaker.openings + (0 if known is None else known.openings)
-        found[breaker.workflow, breaker.step] = replace(breaker, openings=openings)
-    return tuple(found.values())
+    return _merged(
+        breakers,
+        lambda breaker: (breaker.workflow, breaker.step),
+        lambda first, second: replace(second, openings=first.openings + second.openings),
+    )
 
 
 def _failures(failures: Iterable[FailureReport]) -> tuple[FailureReport, ...]:
-    found: dict[tuple[str, str], FailureReport] = {}
-    for failure in failures:
-        known = found.get((failure.workflow, failure.cause))
-        count = failure.count + (0 if known is None else known.count)
-        found[failure.workflow, failure.cause] = replace(failure, count=count)
-    return tuple(sorted(found.values(), key=lambda each: -each.count))
+    merged = _merged(
+        failures,
+        lambda failure: (failure.workflow, failure.cause),
+        lambda first, second: replace(second, count=first.count + second.count),
+    )
+    return tuple(sorted(merged, key=lambda each: -each.count))
