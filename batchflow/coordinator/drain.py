@@ -147,10 +147,10 @@ class Drain:
 
         While runs are isolated, most results are small.
         """
-        busy = self._flight.occupies(self._executor.workers)
-        if not busy or not self._flight.has_suspects or self._stop.requested:
+        if self._stop.requested or not self._flight.has_suspects:
             return 0.0
-        return self._results.gather_seconds
+        busy = self._flight.occupies(self._executor.workers)
+        return self._results.gather_seconds if busy else 0.0
 
     def _submit(self) -> None:
         if self._stopping:

@@ -198,14 +198,13 @@ class WorkerPool:
 
         The end of a worker proves that the run ended it only if no call was before.
         """
-        idle = [worker for worker in self._isolated if worker.idle]
-        may_start = not idle or len(self._isolated) < _ISOLATED_PER_WORKER * self.workers
-        if chunk.rows.num_rows == 1:
-            idle = [worker for worker in idle if not (worker.used and may_start)]
-        if not idle:
-            idle = [self._started(1)]
-            self._isolated += idle
-        return idle[0]
+        has_room = len(self._isolated) < _ISOLATED_PER_WORKER * self.workers
+        wants_new = has_room and chunk.rows.num_rows == 1
+        for worker in self._isolated:
+            if worker.idle and not (worker.used and wants_new):
+                return worker
+        self._isolated.append(self._started(1))
+        return self._isolated[-1]
 
     def _started(self, capacity: int) -> WorkerProcess:
         try:
