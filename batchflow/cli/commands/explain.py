@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from batchflow.cli.output import write
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.plot_option import plot_option
 from batchflow.cli.results import write_results
-from batchflow.cli.time_options import AgeType
+from batchflow.cli.time_options import moment_option
 from batchflow.cli.workflow_choice import choose_workflow
 
 
@@ -33,16 +33,16 @@ Examples:
     required=True,
     help="The runs to explain: an SQL predicate over the columns of runs.",
 )
-@click.option("--since", type=AgeType(), help="Compare only runs that changed since then.")
-@click.option("--until", type=AgeType(), help="Compare only runs that changed before then.")
+@moment_option("--since", "Compare only runs that changed since then.")
+@moment_option("--until", "Compare only runs that changed before then.")
 @plot_option
 @format_option
 def explain(
     store: Path,
     workflow: str | None,
     where: str,
-    since: timedelta | datetime | None,
-    until: timedelta | datetime | None,
+    since: datetime | None,
+    until: datetime | None,
     *,
     plot: Path | None,
     form: OutputFormat,

@@ -10,6 +10,7 @@ from batchflow.closest_name import did_you_mean
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.store.query.known_names import members_of
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.moments import ALWAYS, Period
 from batchflow.store.query.queries import predicate, refused_predicate
 from batchflow.store.query.relation import Question, Relation
@@ -17,11 +18,6 @@ from batchflow.store.query.run_counts import UNFINISHED_STATES
 from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal, quote
 from batchflow.store.schema.tables import Tables
-
-_HAS_CAUSES: Final = """
-    SELECT 1 FROM duckdb_tables()
-    WHERE database_name = current_database()
-      AND schema_name = 'batchflow' AND table_name = 'causes'"""
 
 # In a file of an older format, which has no causes, and errors of the time before have fingerprints
 # in their place.
@@ -219,7 +215,7 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
         raise InvalidOptionError("params are given without a predicate.", option="params")
     by = [wanted.by] if isinstance(wanted.by, str) else wanted.by
     columns = [_by_column(tables, name) for name in by]
-    known = bool(Relation(source, _HAS_CAUSES).fetchall())
+    known = has_table(source, "causes")
     cause = "coalesce(e.cause, e.fingerprint)" if known else "e.fingerprint"
     causes = "batchflow.causes" if known else _NO_CAUSES
     if wanted.cause is not None:

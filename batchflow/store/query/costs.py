@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.moments import Period
 from batchflow.store.query.queries import has_transitions
 from batchflow.store.query.relation import Relation
@@ -13,11 +14,6 @@ from batchflow.store.schema.tables import Tables
 
 _BLOCK_BYTES: Final = 262_144
 _MOST_SLOW: Final = 3
-
-HAS_COSTS: Final = """
-    SELECT 1 FROM duckdb_tables()
-    WHERE database_name = current_database()
-      AND schema_name = 'batchflow' AND table_name = 'commits'"""
 
 # For files of older formats.
 _NO_COSTS: Final = """
@@ -68,7 +64,7 @@ _LOGGED: Final = f"""
 
 def costs(source: Source, tables: Tables, period: Period) -> Relation:
     """Return what each step cost in each night; `Questions.costs` lists the columns."""
-    if not Relation(source, HAS_COSTS).fetchall():
+    if not has_table(source, "commits"):
         return Relation(source, _NO_COSTS)
     logs = [(tables.errors, "errors", "status")]
     if has_transitions(source, tables):

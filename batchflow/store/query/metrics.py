@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from batchflow.store.query.costs import HAS_COSTS
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.queries import has_transitions
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES, counts_query
@@ -90,7 +90,7 @@ def samples_of(
     samples["batchflow_chunks_in_flight"].append(
         Sample("batchflow_chunks_in_flight", {}, chunks_in_flight)
     )
-    has_costs = bool(Relation(source, HAS_COSTS).fetchall())
+    has_costs = has_table(source, "commits")
     for tables in chosen:
         parts = [_of_runs(source, tables), _of_log(source, tables)]
         parts += [_of_costs(source, tables)] if has_costs else []

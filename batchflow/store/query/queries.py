@@ -17,6 +17,7 @@ from batchflow.store.query.known_names import (
     unknown_in_query,
     unknown_name,
 )
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.moments import ALWAYS, Period, runs_at
 from batchflow.store.query.parse_tree import NOT_ONE_QUERY, ONLY_READS, parse_tree, type_of
 from batchflow.store.query.permission import require_reading, require_text
@@ -74,11 +75,6 @@ HAS_TRANSITIONS = """
       AND lower(schema_name) = lower(?) AND table_name = 'transitions' LIMIT 1"""
 
 HAS_REASONS = f"{HAS_TRANSITIONS.removesuffix('LIMIT 1')} AND column_name = 'reason'"
-
-HAS_REJECTED = """
-    SELECT 1 FROM duckdb_tables()
-    WHERE database_name = current_database()
-      AND schema_name = 'batchflow' AND table_name = 'rejected'"""
 
 REJECTED = """
     SELECT load_id, loaded_at, source, source_row, foreign_id, reason, detail, record
@@ -157,7 +153,7 @@ def rejected(source: Source, tables: Tables, period: Period = ALWAYS) -> Relatio
     Its columns are ``load_id``, ``loaded_at``, ``source``, ``source_row``, ``foreign_id``,
     ``reason``, ``detail``, and the row as JSON in ``record``.
     """
-    kept = Relation(source, HAS_REJECTED).fetchall()
+    kept = has_table(source, "rejected")
     rows = f"(FROM batchflow.rejected WHERE workflow = {literal(tables.name)})"
     text = REJECTED.format(rejected=rows if kept else NONE_REJECTED, period=period.has("loaded_at"))
     return Relation(source, text)

@@ -353,7 +353,7 @@ class Questions(ABC):
             QueryError: The predicate chooses no runs, or all of them.
         """
         tables = self._tables(workflow)
-        period = (moment_or_none(since, "since"), moment_or_none(until, "until"))
+        period = Period(moment_or_none(since, "since"), moment_or_none(until, "until"))
         fields = fields_known(self._catalog, tables.name)
         return explain(self._source, tables, fields, where, params, period)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from batchflow.errors import QueryError
 from batchflow.operation.parameters import Params
 from batchflow.short_form import counted
+from batchflow.store.query.moments import ALWAYS, Period
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.slices.features import SOURCE, WORKER, chunks_of, files_of
 from batchflow.store.query.source import Source
-from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
 CHOSEN: Final = "_batchflow_chosen"
@@ -32,8 +31,7 @@ class Compared:
         where: The predicate, as one condition.
         params: The values of its parameters.
         question: Explains why the predicate is refused.
-        since: Only runs that changed since then are compared.
-        until: Only runs that changed before then are compared.
+        period: Only runs that changed in it are compared.
         sources: Whether the runs of loaded files are known.
         step: The step whose workers are compared; None if they aren't known.
     """
@@ -43,8 +41,7 @@ class Compared:
     where: str
     params: Params
     question: Question
-    since: datetime | None = None
-    until: datetime | None = None
+    period: Period = ALWAYS
     sources: bool = False
     step: str | None = None
 
@@ -58,16 +55,7 @@ class Compared:
         if self.step is not None:
             columns += f", {_value(WORKER)}"
             table += _ranges(WORKER, chunks_of(self.tables, self.step), "worker")
-        return f"SELECT runs.*, {columns} FROM {table} WHERE {self._period}"
-
-    @property
-    def _period(self) -> str:
-        parts = ["true"]
-        if self.since is not None:
-            parts.append(f"updated_at >= {_moment(self.since)}")
-        if self.until is not None:
-            parts.append(f"updated_at < {_moment(self.until)}")
-        return " AND ".join(parts)
+        return f"SELECT runs.*, {columns} FROM {table} WHERE {self.period.has('updated_at')}"
 
     def query(self, expressions: Sequence[str], after: str = "", where: str = "true") -> Relation:
         """Return expressions over the compared runs that a condition chooses."""
@@ -134,7 +122,3 @@ def _value(name: str) -> str:
 
 def _limit(runs: int) -> str:
     return f"{min(_HASHES - 1, _HASHES * MOST_RUNS // runs)}::UBIGINT"
-
-
-def _moment(moment: datetime) -> str:
-    return f"TIMESTAMPTZ {literal(moment.isoformat())}"

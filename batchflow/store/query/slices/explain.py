@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,8 @@ from batchflow import chart
 from batchflow.definition.fields import Field
 from batchflow.errors import QueryError
 from batchflow.operation.parameters import Params, plain_params
+from batchflow.store.query.later_tables import has_table
+from batchflow.store.query.moments import ALWAYS, Period
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import predicate, refused_predicate
 from batchflow.store.query.relation import Question, Relation
@@ -36,10 +37,6 @@ _KNOWS_SOURCES: Final = """
 _HAS_SOURCES: Final = """
     SELECT 1 FROM batchflow.loads WHERE workflow = ? AND first_seq IS NOT NULL LIMIT 1"""
 
-_KNOWS_CHUNKS: Final = """
-    SELECT 1 FROM duckdb_tables()
-    WHERE database_name = current_database() AND schema_name = 'batchflow'
-      AND table_name = 'chunks'"""
 _FAILING_STEP: Final = """
     SELECT step FROM {errors} WHERE seq IN (SELECT seq FROM ({runs}) WHERE {chosen})
     GROUP BY step ORDER BY count(*) DESC, step LIMIT 1"""
@@ -71,7 +68,7 @@ def explain(
     fields: Sequence[Field],
     where: str,
     params: Params = None,
-    period: tuple[datetime | None, datetime | None] = (None, None),
+    period: Period = ALWAYS,
 ) -> PlottableRelation:
     """Return the slices in which runs are chosen more often than elsewhere; see `Questions`."""
     compared = _compared(source, tables, where, params, period)
@@ -101,7 +98,7 @@ def _compared(
     tables: Tables,
     where: str,
     params: Params,
-    period: tuple[datetime | None, datetime | None],
+    period: Period,
 ) -> Compared:
     bound = plain_params(params)
     condition = predicate(tables, where, bound)
@@ -110,7 +107,7 @@ def _compared(
         return refused_predicate(tables, where, error.found)
 
     question = Question(f"SELECT * FROM {tables.runs} WHERE {condition}", refused, bound)
-    compared = Compared(source, tables, condition, bound, question, *period)
+    compared = Compared(source, tables, condition, bound, question, period)
     if Relation(source, _KNOWS_SOURCES).fetchall():
         has_sources = Relation(source, _HAS_SOURCES, [tables.name]).fetchall()
         return replace(compared, sources=bool(has_sources))
@@ -119,7 +116,7 @@ def _compared(
 
 def _failing_step(compared: Compared) -> str | None:
     """Return the step at which most of the chosen runs failed, if its chunks are known."""
-    if not Relation(compared.source, _KNOWS_CHUNKS).fetchall():
+    if not has_table(compared.source, "chunks"):
         return None
     query = _FAILING_STEP.format(errors=compared.tables.errors, runs=compared.runs, chosen=CHOSEN)
     found = compared.whole(query).fetchall()
