@@ -10,7 +10,6 @@ from batchflow.view.object_view import COLUMNS, ROW
 from batchflow.view.run import Run
 from batchflow.worker.control import NO_ROW
 from batchflow.worker.row_session import RowSession
-from batchflow.worker.slowest_runs import SLOW_SECONDS
 
 # How often a step of many quick runs checks for a stop.
 _CHECK_SECONDS = 0.0005
@@ -39,7 +38,7 @@ def _with_whole_objects(session: RowSession) -> None:
             break
 
 
-def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
+def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0915 - see below
     """Do the same as `_with_whole_objects`, with all calls for each run inlined.
 
     This loop is most of the cost of a short row step: each call that it avoids is a tenth of what
@@ -95,8 +94,7 @@ def _with_views(session: RowSession) -> None:  # noqa: C901, PLR0912, PLR0915 - 
         now = monotonic()
         if now >= next_check:
             # Most of the time since the last check is the last run's, if it is that long.
-            if now - checked >= SLOW_SECONDS:
-                slowest.took(row, now - checked)
+            slowest.took(row, now - checked)
             if is_over(now):
                 break
             checked, next_check = now, now + _CHECK_SECONDS
