@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchflow.coordinator.sorted_seqs import contained
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,8 +28,4 @@ class Reruns:
 
     def contain(self, seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which runs are among them: bool of the same length."""
-        if not len(self._seqs):
-            return np.zeros(len(seqs), np.bool_)
-        places = np.minimum(np.searchsorted(self._seqs, seqs), len(self._seqs) - 1)
-        found: NDArray[np.bool_] = self._seqs[places] == seqs
-        return found
+        return contained(self._seqs, seqs)
