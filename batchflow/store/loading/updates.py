@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from batchflow import crash_point
+from batchflow.operation import ControlReport
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.loading.load_checks import STAGE, VALID, Load
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.query.queries import HAS_TRANSITIONS
 from batchflow.store.runs.moving import TRANSITION_COLUMNS
+from batchflow.store.runs.operation_log import log_operation
 from batchflow.store.runs.unfinished import UNFINISHED
 from batchflow.store.schema.layout import EDITED, literal, quote
 
@@ -78,21 +79,12 @@ def update_runs(cursor: Cursor, load: Load, count: int, refused: int) -> None:
         f'WHERE {chosen} AND s.rowid = u."row"',
         {"now": load.now},
     ).fetchall()
-    _log(cursor, load, reason, count, refused)
+    report = ControlReport(EDITED, count, refused)
+    options = load.options.to_json()
+    log_operation(cursor, load.layout.name, load.options.name, report, reason, options, load.now)
 
 
 def _new(column: LoadedColumn) -> str:
     if column.absent is None:
         return f"s.{column.into}"
     return f"CASE WHEN s.{quote(column.absent)} THEN r.{column.into} ELSE s.{column.into} END"
-
-
-def _log(cursor: Cursor, load: Load, reason: str, count: int, refused: int) -> None:
-    options = json.dumps(load.options.to_json())
-    cursor.execute(
-        "INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            *(load.now, load.layout.name, load.options.name, EDITED, reason),
-            *(count, refused, options),
-        ],
-    ).fetchall()

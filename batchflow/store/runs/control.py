@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +29,7 @@ from batchflow.store.database.store_error import store_error_of
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.query.queries import has_transitions, predicate, refused_predicate
 from batchflow.store.runs.moving import TRANSITION_COLUMNS
+from batchflow.store.runs.operation_log import log_operation
 from batchflow.store.schema.layout import RESUMED, SEQ_BITS, literal
 from batchflow.store.schema.tables import Tables
 
@@ -149,7 +149,7 @@ def change_runs(
             _refuse_unequal(tables, {allowed.num_rows, *counts})
             if change.require_sound is not None:
                 change.require_sound(cursor, allowed)
-            _log_operation(cursor, tables, chosen, report, now)
+            _log(cursor, tables, chosen, report, now)
     return report
 
 
@@ -158,17 +158,11 @@ def _report(change: RunChange, found: Chosen) -> ControlReport:
     return ControlReport(change.outcome, found.allowed.num_rows, sum(refusals.values()), refusals)
 
 
-def _log_operation(
+def _log(
     cursor: Cursor, tables: Tables, request: ControlRuns, report: ControlReport, now: datetime
 ) -> None:
     options = {**request.to_json(), "run_ids": len(request.run_ids or ())}
-    cursor.execute(
-        "INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            *(now, tables.name, request.name, report.action, request.reason),
-            *(report.changed, report.refused, json.dumps(options)),
-        ],
-    ).fetchall()
+    log_operation(cursor, tables.name, request.name, report, request.reason, options, now)
 
 
 def _change_staged(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,8 +18,9 @@ from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, registered
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.moving import ERROR_COLUMNS, TRANSITION_COLUMNS
+from batchflow.store.runs.operation_log import log_operation
 from batchflow.store.runs.retry import ID_IN_USE, IN_PROGRESS
-from batchflow.store.runs.unfinished import UNFINISHED
+from batchflow.store.runs.unfinished import UNFINISHED, second_of_id
 from batchflow.store.schema.layout import Layout, quote
 
 CHANGED: Final = "changed since"
@@ -80,7 +80,8 @@ def promote(
         crash_point.reached("within_control")
         _insert(cursor, layout, promoted, seqs, now)
         report = ControlReport("promoted", runs.num_rows, sum(refusals.values()), refusals)
-        _log_operation(cursor, layout, promoted, report, now)
+        options = {"rehearsed": promoted.runs.num_rows + promoted.unmoved}
+        log_operation(cursor, layout.name, "promote", report, promoted.reason, options, now)
     return report
 
 
@@ -105,19 +106,12 @@ def _not_executing(layout: Layout, claimed: ClaimedRuns, runs: pa.Table) -> pa.A
 def _alone(cursor: Cursor, layout: Layout, runs: pa.Table) -> pa.Array:
     """Return the runs that leave each foreign id with one unfinished run at most."""
     with registered(cursor, STAGED, runs):
-        query = f"""
-            WITH waking AS (
-                SELECT r.seq, r.foreign_id FROM {layout.runs} AS r, {STAGED} AS s
-                WHERE r.seq = s.seq AND NOT r.{UNFINISHED} AND s.{UNFINISHED}
-                  AND r.foreign_id IS NOT NULL
-            ),
-            taken AS (
-                SELECT seq FROM waking
-                WHERE foreign_id IN (SELECT foreign_id FROM {layout.runs} WHERE {UNFINISHED})
-                   OR seq NOT IN (SELECT max(seq) FROM waking GROUP BY foreign_id)
-            )
-            SELECT seq FROM {STAGED} WHERE seq NOT IN (FROM taken)"""
-        return _seqs(cursor, query)
+        waking = (
+            f"SELECT r.seq, r.foreign_id FROM {layout.runs} AS r, {STAGED} AS s "
+            f"WHERE r.seq = s.seq AND NOT r.{UNFINISHED} AND s.{UNFINISHED}"
+        )
+        taken = second_of_id(layout, waking)
+        return _seqs(cursor, f"SELECT seq FROM {STAGED} WHERE seq NOT IN ({taken})")
 
 
 def _seqs(cursor: Cursor, query: str) -> pa.Array:
@@ -169,14 +163,3 @@ def _insert(
 
 def _of(table: pa.Table, seqs: pa.Array) -> pa.Table:
     return table.filter(pc.is_in(table["seq"], value_set=seqs))
-
-
-def _log_operation(
-    cursor: Cursor, layout: Layout, promoted: Promoted, report: ControlReport, now: datetime
-) -> None:
-    options = json.dumps({"rehearsed": promoted.runs.num_rows + promoted.unmoved})
-    values: Sequence[object] = (
-        *(now, layout.name, "promote", report.action, promoted.reason),
-        *(report.changed, report.refused, options),
-    )
-    cursor.execute("INSERT INTO batchflow.operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)

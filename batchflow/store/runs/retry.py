@@ -24,7 +24,7 @@ from batchflow.store.query.causes import seqs_standing_at
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.runs.control import Chosen, RunChange, change_runs
-from batchflow.store.runs.unfinished import UNFINISHED
+from batchflow.store.runs.unfinished import second_of_id
 from batchflow.store.schema.layout import RETRIED, Layout, literal
 
 IN_PROGRESS: Final = "in progress"
@@ -167,11 +167,8 @@ def _completed(layout: Layout) -> str:
 
 def _second_of_id(layout: Layout) -> str:
     """Return the query for the finished runs that may not be unfinished, in the staged ones."""
-    return f"""
-        WITH finished AS (
-            SELECT r.seq, r.foreign_id FROM {layout.runs} AS r JOIN {STAGED} AS s
-            ON r.seq = s."#seq" WHERE r.run_state IN ({_FINISHED}) AND r.foreign_id IS NOT NULL
-        )
-        SELECT seq FROM finished
-        WHERE foreign_id IN (SELECT foreign_id FROM {layout.runs} WHERE {UNFINISHED})
-           OR seq NOT IN (SELECT max(seq) FROM finished GROUP BY foreign_id)"""
+    waking = (
+        f"SELECT r.seq, r.foreign_id FROM {layout.runs} AS r JOIN {STAGED} AS s "
+        f'ON r.seq = s."#seq" WHERE r.run_state IN ({_FINISHED})'
+    )
+    return second_of_id(layout, waking)

@@ -29,15 +29,30 @@ def has_unfinished(cursor: Cursor, layout: Layout) -> bool:
     return bool(found)
 
 
+def second_of_id(layout: Layout, waking: str) -> str:
+    """Return the query for the finished runs that may not become unfinished.
+
+    Another run of their foreign id is unfinished, or is finished later and wakes as well.
+
+    Args:
+        layout: Where the runs are.
+        waking: The query for ``seq`` and ``foreign_id`` of finished runs that would be unfinished.
+    """
+    return f"""
+        WITH waking AS (FROM ({waking}) WHERE foreign_id IS NOT NULL)
+        SELECT seq FROM waking
+        WHERE foreign_id IN (SELECT foreign_id FROM {layout.runs} WHERE {UNFINISHED})
+           OR seq NOT IN (SELECT max(seq) FROM waking GROUP BY foreign_id)"""
+
+
 class UnfinishedIds:
     """Finds the unfinished run of a foreign id without a scan of all runs.
 
     For each run that was unfinished when it was read, the hash of its foreign id and its seq are
     kept, 16 bytes together. A finished run only becomes unfinished again after `forget`, so a run
     that isn't kept can only be newer, with a higher seq; a run that is kept is looked up by its
-    seq. If there
-    are too many unfinished runs, none is kept for a while, and each look-up is a scan: 5 ms per
-    million runs. Use it in a writing transaction that hasn't written any run yet.
+    seq. If there are too many unfinished runs, none is kept for a while, and each look-up is a
+    scan: 5 ms per million runs. Use it in a writing transaction that hasn't written any run yet.
     """
 
     def __init__(self, layout: Layout) -> None:
