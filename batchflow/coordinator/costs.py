@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from batchflow.definition import Outcome
-from batchflow.store import ChunkCost, CommitCosts, SlowRun, StepCosts
+from batchflow.store import IN_STORE, ChunkCost, CommitCosts, SlowRun, StepCosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from batchflow.coordinator.settlement import SettledChunk, SettledStep
     from batchflow.coordinator.writing import WrittenSpan
     from batchflow.definition import AnyWorkflow, Step
-
-IN_STORE = "store"
 
 
 def costs_of_results(

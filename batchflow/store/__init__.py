@@ -11,12 +11,13 @@ from batchflow.store.query.stored_run import StoredRun
 from batchflow.store.repairing import repair
 from batchflow.store.runs.backlog_counts import BacklogCounts, WorkLeft
 from batchflow.store.runs.commit import WriteInterruptedError
-from batchflow.store.runs.cost_log import ChunkCost, CommitCosts, SlowRun, StepCosts
+from batchflow.store.runs.cost_log import IN_STORE, ChunkCost, CommitCosts, SlowRun, StepCosts
 from batchflow.store.runs.step_commit import CommitResult, StepCommit
 from batchflow.store.sql_steps.sql_result import SqlStepResult
 from batchflow.store.store import Store
 
 __all__ = [
+    "IN_STORE",
     "BacklogCounts",
     "CheckReport",
     "ChunkCost",

@@ -17,6 +17,9 @@ import pyarrow as pa
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
 
+IN_STORE: Final = "store"
+"""The worker of steps that the store executes."""
+
 _KEPT_SECONDS: Final = 1.0
 _TIMESTAMP: Final = pa.timestamp("us", "UTC")
 

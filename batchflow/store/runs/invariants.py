@@ -30,11 +30,11 @@ from batchflow.store.query.permission import (
     require_reading,
     returns_rows,
 )
+from batchflow.store.runs.cost_log import IN_STORE
 from batchflow.store.runs.step_commit import StepCommit
 from batchflow.store.schema.layout import AnyWorkflow, Layout, literal
 
 _FINGERPRINT_CHARACTERS: Final = 16
-_IN_STORE: Final = "store"
 
 
 class RunsBreakInvariantsError(Exception):
@@ -143,7 +143,7 @@ def _errors(commit: StepCommit, runs: pa.Table, names: Sequence[str]) -> pa.Tabl
         "traceback": [traceback] * count,
         "fingerprint": [_fingerprint(name) for name in names],
         "cause": [_cause(workflow, name).id for name in names],
-        "worker": [_IN_STORE] * count,
+        "worker": [IN_STORE] * count,
     }
     columns = {name: pa.array(text, pa.string()) for name, text in texts.items()}
     columns |= {"chunk": pa.nulls(count, pa.int64()), "seconds": pa.nulls(count, pa.float64())}

@@ -22,6 +22,7 @@ from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidObject, InvalidOutcome
 from batchflow.store.database.connection import Connection
 from batchflow.store.runs.commit import apply
+from batchflow.store.runs.cost_log import IN_STORE
 from batchflow.store.runs.invariants import RunsBreakInvariantsError, isolated, require_sound
 from batchflow.store.runs.step_commit import StepCommit
 from batchflow.store.sql_steps.sql_evaluation import (
@@ -39,8 +40,6 @@ Columns: TypeAlias = Mapping[str, WrittenColumn]
 MESSAGE_CHARACTERS = 2_000
 FINGERPRINT_CHARACTERS = 16
 _SOURCE_CHARACTERS = 300
-# The worker of SQL steps.
-IN_STORE = "store"
 
 
 def move_each(connection: Connection, task: SqlTask, random: np.random.Generator) -> SqlStepResult:
