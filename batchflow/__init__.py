@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from batchflow.operation import ControlReport as ControlReport
     from batchflow.operation import LoadReport as LoadReport
     from batchflow.operation import PruneReport as PruneReport
+    from batchflow.shards import shard_of as shard_of
     from batchflow.store import CheckReport as CheckReport
     from batchflow.store import PlottableRelation as PlottableRelation
     from batchflow.store import Relation as Relation
@@ -117,6 +118,7 @@ _HOMES = {
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
+    "batchflow.shards": ("shard_of",),
     "batchflow.store": (
         "CheckReport",
         "PlottableRelation",
@@ -190,6 +192,7 @@ __all__ = [
     "connect",
     "engines",
     "repair",
+    "shard_of",
 ]
 
 

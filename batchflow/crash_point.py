@@ -22,6 +22,7 @@ CrashPoint: TypeAlias = Literal[
     "within_control",  # Runs are being changed by an operation, and nothing is committed.
     "within_prune",  # Transitions and errors of finished runs were removed; nothing is committed.
     "at_checkpoint",  # The log is about to be merged into the file.
+    "within_placing",  # The files of a set of shards are complete and not all in their places.
     "at_close",  # The file is about to be closed.
 ]
 

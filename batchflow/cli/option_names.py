@@ -19,6 +19,8 @@ _NAMES: Final = {
             "on_invalid",
             "once",
             "reason",
+            "shard",
+            "shards",
             "strict",
             "until",
             "where",
@@ -29,7 +31,7 @@ _NAMES: Final = {
 }
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.
 _KNOWN: Final = "|".join(_NAMES)
-_GIVEN: Final = re.compile(rf'\b({_KNOWN})=(?:"(\w+)"|True\b|(?=[\s,.;:)]|$))')
+_GIVEN: Final = re.compile(rf'\b({_KNOWN})=(?:"([\w/]+)"|True\b|(?=[\s,.;:)]|$))')
 _FIRST: Final = re.compile(rf"^({_KNOWN})(?= is )")
 
 

@@ -41,6 +41,12 @@ where_option = click.option(
     metavar="SQL",
     help="Only runs that satisfy this SQL predicate over the columns of runs.",
 )
+shard_option = click.option(
+    "--shard",
+    metavar="NUMBER/OF",
+    help="Open one of several stores that share the runs, like 3/8 for the third of eight. The "
+    "path of --store then has {shard} in place of the number.",
+)
 workers_option = click.option(
     "--workers",
     metavar="NUMBER",

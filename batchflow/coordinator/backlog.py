@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchflow.coordinator.bucket_columns import BucketColumns, NewColumns
 from batchflow.store.schema.layout import BUCKET_BITS
 
 if TYPE_CHECKING:
@@ -44,11 +45,6 @@ class Span:
         """The highest seq in it."""
         return ((self.last_bucket + 1) << BUCKET_BITS) - 1
 
-    @property
-    def columns(self) -> slice:
-        """The buckets as a slice of the matrix's columns."""
-        return slice(self.first_bucket, self.last_bucket + 1)
-
 
 class Backlog:
     """The counts of one workflow: matrices of shape (statuses, buckets).
@@ -60,6 +56,7 @@ class Backlog:
 
     def __init__(self, statuses: int, *, reruns: bool = False) -> None:
         self._reruns = reruns
+        self._columns = BucketColumns()
         self._this_turn = np.zeros((statuses, 0), np.int64)
         self._next_turn = np.zeros((statuses, 0), np.int64)
         self._claimed = np.zeros((statuses, 0), np.bool_)
@@ -68,8 +65,8 @@ class Backlog:
         """Replace the counts by those of the store: columns ``status``, ``bucket``, ``rows``."""
         self.clear()
         codes, buckets, rows = (waiting[name].to_numpy() for name in ("status", "bucket", "rows"))
-        self._grow_to(int(buckets.max(initial=-1)))
-        self._this_turn[codes, buckets] = rows
+        columns = self._columns_of(buckets)
+        self._this_turn[codes, columns] = rows
 
     def clear(self) -> None:
         """Count no runs."""
@@ -80,8 +77,7 @@ class Backlog:
         """Add runs that arrived at a status, to this turn or to the next."""
         if not len(seqs):
             return
-        counts = np.bincount(seqs >> BUCKET_BITS)
-        self._grow_to(len(counts) - 1)
+        counts = np.bincount(self._columns_of(seqs >> BUCKET_BITS))
         matrix = self._next_turn if next_turn else self._this_turn
         matrix[code, : len(counts)] += counts
 
@@ -89,13 +85,10 @@ class Backlog:
         """Count runs of this turn in another backlog, which has counted them already or not."""
         if not len(seqs):
             return
-        counts = np.bincount(seqs >> BUCKET_BITS)
-        for backlog in (self, other):
-            backlog._grow_to(len(counts) - 1)
-        here = self._this_turn[code, : len(counts)]
-        there = other._this_turn[code, : len(counts)]
-        np.maximum(here - counts, 0, out=here)
-        np.maximum(there, counts, out=there)
+        buckets, counts = np.unique(seqs >> BUCKET_BITS, return_counts=True)
+        here, there = self._columns_of(buckets), other._columns_of(buckets)
+        self._this_turn[code, here] = np.maximum(self._this_turn[code, here] - counts, 0)
+        other._this_turn[code, there] = np.maximum(other._this_turn[code, there], counts)
 
     def add_counted(self, counted: pa.Table, *, later: np.ndarray) -> None:
         """Add counts of runs: columns ``to``, ``bucket``, ``rows``.
@@ -103,17 +96,17 @@ class Backlog:
         Those at a status with ``later[code]`` wait for the next turn.
         """
         codes, buckets, rows = (counted[name].to_numpy() for name in ("to", "bucket", "rows"))
-        self._grow_to(int(buckets.max(initial=-1)))
+        columns = self._columns_of(buckets)
         for matrix, chosen in ((self._this_turn, ~later[codes]), (self._next_turn, later[codes])):
-            np.add.at(matrix, (codes[chosen], buckets[chosen]), rows[chosen])
+            np.add.at(matrix, (codes[chosen], columns[chosen]), rows[chosen])
 
     def add_range(self, code: int, first_seq: int, last_seq: int) -> None:
         """Add new runs with consecutive seqs, to the next turn."""
         first, last = first_seq >> BUCKET_BITS, last_seq >> BUCKET_BITS
-        self._grow_to(last)
+        columns = self._columns_of(np.arange(first, last + 1))
         edges = np.arange(first, last + 2) << BUCKET_BITS
         edges[0], edges[-1] = first_seq, last_seq + 1
-        self._next_turn[code, first : last + 1] += np.diff(edges)
+        self._next_turn[code, columns] += np.diff(edges)
 
     def next_span(self, code: int, most_rows: int, least_rows: int = 1) -> Span | None:
         """Find the first claimable buckets of a status that have about ``most_rows`` runs.
@@ -129,18 +122,21 @@ class Backlog:
         enough = int(np.searchsorted(sums, min(most_rows, int(sums[-1]))))
         # A bucket isn't split, so stop before the one that would exceed the limit.
         over = enough > 0 and int(sums[enough]) > most_rows
-        return Span(code, first, first + enough - int(over), self._reruns)
+        last = first + enough - int(over)
+        bucket = self._columns.bucket
+        return Span(code, bucket(first), bucket(last), self._reruns)
 
     def claim(self, span: Span) -> int:
         """Mark the buckets as claimed until `release`; return how many runs they have."""
-        counted = int(self._this_turn[span.code, span.columns].sum())
-        self._this_turn[span.code, span.columns] = 0
-        self._claimed[span.code, span.columns] = True
+        columns = self._slice_of(span)
+        counted = int(self._this_turn[span.code, columns].sum())
+        self._this_turn[span.code, columns] = 0
+        self._claimed[span.code, columns] = True
         return counted
 
     def release(self, span: Span) -> None:
         """Make the buckets claimable again."""
-        self._claimed[span.code, span.columns] = False
+        self._claimed[span.code, self._slice_of(span)] = False
 
     def begin_next_turn(self) -> bool:
         """Move the runs of the next turn to this one; return whether there were any."""
@@ -167,14 +163,25 @@ class Backlog:
         claimed = self._claimed[code, first:]
         return first + (int(np.argmax(claimed)) if claimed.any() else len(claimed))
 
-    def _grow_to(self, bucket: int) -> None:
-        missing = bucket + 1 - self._this_turn.shape[1]
-        if missing > 0:
-            # Doubling keeps the cost of copying linear during a load.
-            grow = ((0, 0), (0, max(missing, self._this_turn.shape[1])))
-            self._this_turn = np.pad(self._this_turn, grow)
-            self._next_turn = np.pad(self._next_turn, grow)
-            self._claimed = np.pad(self._claimed, grow)
+    def _slice_of(self, span: Span) -> slice:
+        first, last = (
+            self._columns.column(span.first_bucket),
+            self._columns.column(span.last_bucket),
+        )
+        return slice(first, last + 1)
+
+    def _columns_of(self, buckets: np.ndarray) -> np.ndarray:
+        """Return the columns of buckets, after making room for them."""
+        for room in self._columns.make_room(buckets):
+            self._this_turn = _with_room(self._this_turn, room)
+            self._next_turn = _with_room(self._next_turn, room)
+            self._claimed = _with_room(self._claimed, room)
+        return self._columns.of(buckets)
+
+
+def _with_room(matrix: np.ndarray, room: NewColumns) -> np.ndarray:
+    added = np.zeros((len(matrix), room.columns), matrix.dtype)
+    return np.concatenate([matrix[:, : room.at], added, matrix[:, room.at :]], axis=1)
 
 
 def _first_of_enough(waiting: np.ndarray, claimed: np.ndarray, least_rows: int) -> int:

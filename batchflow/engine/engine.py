@@ -25,8 +25,10 @@ from batchflow.operation import Operations, Request, ResultT
 from batchflow.operation.options import workflow_name
 from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
+from batchflow.shards.creating import path_of_shard
 from batchflow.store import Store
 from batchflow.store.query.questions import Questions
+from batchflow.store.schema.shard import ShardNumber
 
 if TYPE_CHECKING:
     import enum
@@ -61,12 +63,15 @@ class Engine(Operations, Questions):
             one of your own; ``workers`` is its short form, so give only one of the two.
         clock: The present time, for the store as well.
         config: Settings that rarely need a change.
+        shard: Which of several stores to open that share the runs by their foreign ids, like
+            ``"3/8"`` for the third of eight; the path then has ``{shard}`` in place of the number.
+            The set is created if there is none.
 
     Raises:
         DefinitionError: A workflow has problems; all of them are listed. Or both ``workers`` and
             ``executor`` are given.
         StoreHeldError: Another process has the store open.
-        StoreFormatError: The file isn't a store.
+        StoreFormatError: The file isn't a store, or not that shard.
         MigrationError: The store was made by a workflow that this one can't follow.
     """
 
@@ -78,12 +83,15 @@ class Engine(Operations, Questions):
         executor: ExecutorFactory | None = None,
         clock: Clock | None = None,
         config: EngineConfig | None = None,
+        shard: str | None = None,
     ) -> None:
         by_name, chosen = checked_workflows(workflows), chosen_executor(workers, executor)
         at_top_level = is_top_level(sys._getframe(1))
+        self._clock = clock or SystemClock()
+        number = None if shard is None else ShardNumber.of(shard)
+        path = path_of_shard(path, number, self._clock.now)
         if at_top_level:
             close_replaced(path)
-        self._clock = clock or SystemClock()
         self._config = checked_config(config)
         self._store = Store.open(
             path,
@@ -91,6 +99,7 @@ class Engine(Operations, Questions):
             clock=self._clock.now,
             memory_limit=self._config.memory_limit,
             log_values=self._config.log_values,
+            shard=number,
         )
         try:
             opened = chosen.open(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -48,6 +48,7 @@ from batchflow.store.runs.step_commit import CommitResult, StepCommit
 from batchflow.store.runs.suspect_runs import suspects
 from batchflow.store.schema.layout import AnyWorkflow, Layout
 from batchflow.store.schema.migrate import lay_out, layouts_as_stored
+from batchflow.store.schema.shard import Shard, ShardNumber, require_shard, store_shard
 from batchflow.store.schema.tables import Tables
 from batchflow.store.sql_steps import sql_step
 from batchflow.store.sql_steps.sql_in_place import KnownCasts
@@ -106,6 +107,7 @@ class Store:
         memory_limit: str | None = None,
         log_values: bool = False,
         run_id_base: int | None = None,
+        shard: ShardNumber | None = None,
     ) -> Store:
         """Open the store at `path`, or create it; ``":memory:"`` keeps it in this process.
 
@@ -116,11 +118,12 @@ class Store:
             memory_limit: The memory that DuckDB may use, like "4GB".
             log_values: Whether messages may show values of objects.
             run_id_base: The base of the run ids of a new store, for copies of runs.
+            shard: The shard that it has to be.
 
         Raises:
             DefinitionError: A workflow has problems; the expressions of SQL steps are among them.
             StoreHeldError: Another process, or this one, has it open.
-            StoreFormatError: The file is not a store; it isn't changed.
+            StoreFormatError: The file is not a store, or not that shard; it isn't changed.
             MigrationError: A workflow changed in a way that the store can't follow.
         """
         for workflow in workflows:
@@ -133,6 +136,7 @@ class Store:
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = lay_out(cursor, workflows, run_id_base)
+                    require_shard(cursor, opened.path, shard)
                     sql_step.refuse_unbindable(cursor, layouts.values(), now)
                     refuse_unbindable_invariants(cursor, layouts.values())
                 opened.begin_log()
@@ -164,11 +168,18 @@ class Store:
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
+                    require_shard(cursor, opened.path)
                 opened.begin_log()
                 finish_prunes(opened)
                 stored = described_workflows(LocalSource(opened))
             tables = {each: found.tables for each, found in stored.items()}
             return cls(opened, held, layouts, tables)
+
+    @classmethod
+    def create_shard(cls, path: Path, shard: Shard, *, clock: Callable[[], datetime]) -> None:
+        """Create the file of a shard, without workflows, and close it."""
+        with closing(cls.open(path, (), clock=clock)) as store, store.connection.write() as cursor:
+            store_shard(cursor, shard)
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""

@@ -71,6 +71,7 @@ PUBLIC = [
     "connect",
     "engines",
     "repair",
+    "shard_of",
 ]
 
 

@@ -24,6 +24,7 @@ from batchflow.cli.options import (
     json_option,
     new_store_option,
     quiet_option,
+    shard_option,
     verbose_option,
     workers_option,
 )
@@ -65,6 +66,7 @@ class RunOptions:
     """How to execute the steps, and what to show."""
 
     store: Path
+    shard: str | None
     workers: int | None
     wait_for_retries: bool | None
     limit: int | None
@@ -76,6 +78,12 @@ class RunOptions:
     quiet: bool
     verbose: bool
     log_values: bool
+
+    @property
+    def opened(self) -> str:
+        """The path of the store that is opened, which is one of several with --shard."""
+        number = (self.shard or "").partition("/")[0]
+        return str(self.store).replace("{shard}", number) if number else str(self.store)
 
 
 @dataclass
@@ -105,6 +113,7 @@ Example:
 )
 @click.argument("target", type=TargetType(), metavar="MODULE_OR_FILE:WORKFLOW[,WORKFLOW...]")
 @new_store_option
+@shard_option
 @click.option("--load", "source", metavar="SOURCE", help="Load this first: files, or SQL.")
 @click.option(
     "--load-into",
@@ -207,7 +216,9 @@ def _execute(
     from batchflow.engine import Engine, EngineConfig
 
     config = EngineConfig(log_values=options.log_values)
-    with Engine(options.store, *workflows, workers=options.workers, config=config) as engine:
+    with Engine(
+        options.store, *workflows, workers=options.workers, config=config, shard=options.shard
+    ) as engine:
         result.load = choices.load(engine)
         if result.load is not None:
             _show_load(result.load, quiet=options.quiet)
@@ -242,4 +253,4 @@ def _write_report(report: Report, result: RunResult, options: RunOptions) -> Non
         # A file has room for whole messages.
         write(f"{report if sys.stdout.isatty() else report.text()}\n")
     if report.failures and not options.quiet:
-        note(f"List the failures with: batchflow errors --store {shlex.quote(str(options.store))}")
+        note(f"List the failures with: batchflow errors --store {shlex.quote(options.opened)}")

@@ -46,6 +46,9 @@ CREATE TABLE batchflow.pruning(
     workflow VARCHAR, first_seq BIGINT, last_seq BIGINT, seqs BIGINT[],
     finished_before TIMESTAMPTZ, forget BOOLEAN
 );
+CREATE TABLE batchflow.shard(
+    shard INTEGER, shards INTEGER, shard_set UUID, pattern VARCHAR, slot INTEGER
+);
 """
 
 CREATE_COSTS: Final = """

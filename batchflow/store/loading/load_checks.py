@@ -116,7 +116,11 @@ class Profile:
 
 
 def stage(cursor: Cursor, load: Load) -> Profile:
-    """Read the source once, into a temporary table with the values in their fields' types."""
+    """Read the source once, into a temporary table with the values in their fields' types.
+
+    In a shard, the rows of other shards are left out, unless they don't fit and the load has to
+    fail: then all shards refuse the same source.
+    """
     marks_of_absent = map(quote, load.absent.values())
     values = ", ".join(
         [*(f"{column.value} AS {column.into}" for column in load.columns), *marks_of_absent]
@@ -131,8 +135,14 @@ def stage(cursor: Cursor, load: Load) -> Profile:
             )
             cursor.execute(f"{into} {query}").fetchall()
             into = f"INSERT INTO {STAGE}"
-    [(rows, valid, first)] = cursor.execute(
-        f"SELECT count(*), count(*) FILTER ({VALID}), coalesce(min(rowid), 0) FROM {STAGE}"
+    [(first,)] = cursor.execute(f"SELECT coalesce(min(rowid), 0) FROM {STAGE}").fetchall()
+    if load.layout.shard is not None:
+        kept = f"NOT {VALID}" if load.options.on_invalid == "error" else "false"
+        cursor.execute(
+            f"DELETE FROM {STAGE} WHERE NOT ({load.layout.shard.has(STAGED_ID)} OR {kept})"
+        ).fetchall()
+    [(rows, valid)] = cursor.execute(
+        f"SELECT count(*), count(*) FILTER ({VALID}) FROM {STAGE}"
     ).fetchall()
     return Profile(rows, valid, _distinct(cursor), first)
 

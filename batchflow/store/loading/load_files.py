@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from batchflow.errors import SourceError
 from batchflow.operation.load_report import FileReport, FilledColumns, LoadReport
+from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import lent
 from batchflow.store.loading import load_checks
@@ -77,19 +78,29 @@ class _GroupRows:
         source: How the rows are fitted to the fields.
         rows: The rows, with FILE.
         numbers: The number of each row's file in the group, which ascends.
+        own: Which rows start their run in this store; None if all do.
     """
 
     files: tuple[SourceFile, ...]
     source: LoadSource
     rows: pa.Table
     numbers: npt.NDArray[np.int64]
+    own: pa.BooleanArray | None = None
 
-    def part(self, first: int, last: int) -> pa.Table:
-        """Return the rows of some of the files, numbered from 0."""
+    def part(self, first: int, last: int, *, own: bool = False) -> pa.Table:
+        """Return the rows of some of the files, or this store's own of them, numbered from 0."""
         start, end = np.searchsorted(self.numbers, [first, last + 1])
         rows = self.rows.slice(start, end - start)
+        if own and self.own is not None:
+            rows = rows.filter(self.own.slice(start, end - start))
         places = pa.array(np.arange(rows.num_rows))
         return rows.set_column(rows.column_names.index(POSITION), POSITION, places)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of this store's own rows of each file."""
+        mine = self.numbers if self.own is None else self.numbers[self.own.to_numpy(False)]
+        return np.bincount(mine, minlength=len(self.files))
 
 
 def load_files(call: LoadCall, files: Sequence[SourceFile], *, directly: bool) -> LoadReport:
@@ -167,7 +178,18 @@ def _read_group(call: LoadCall, group: _FileGroup) -> _GroupRows | None:
     if np.any(np.diff(numbers, prepend=0) < 0):
         # DuckDB reads files in their order; otherwise rows would be numbered wrongly.
         return None
-    return _GroupRows(group.files, source, rows, numbers)
+    return _GroupRows(group.files, source, rows, numbers, _own(call, source, rows))
+
+
+def _own(call: LoadCall, source: LoadSource, rows: pa.Table) -> pa.BooleanArray | None:
+    """Return which rows are this shard's; None for an ordinary store."""
+    shard = call.layout.shard
+    if shard is None:
+        return None
+    cursor = call.connection.cursor()
+    with planned(call, source) as load, lent(cursor, _ROWS, rows):
+        found = cursor.sql(f"SELECT {shard.has(load.columns[0].value)} AS own FROM {_ROWS}")
+        return fetch(found)["own"].combine_chunks()
 
 
 def _few(source: LoadSource) -> pa.Table | None:
@@ -226,12 +248,12 @@ def _insert_files(
     cursor: Cursor, call: LoadCall, ledger: Ledger, group: _GroupRows, numbers: Sequence[int]
 ) -> LoadReport:
     """Store the rows of neighbouring files, and enter the files in the ledger."""
-    rows = group.part(numbers[0], numbers[-1])
+    rows = group.part(numbers[0], numbers[-1], own=True)
     with planned(call, group.source) as load, lent(cursor, _ROWS, rows):
         values = {column.into: column.value for column in load.columns}
         report = insert_checked(cursor, load, values, quote(POSITION), _ROWS)
         drop_stages(cursor)
-    counts = np.bincount(group.numbers, minlength=len(group.files))
+    counts = group.counts
     entries: list[FileReport] = []
     filled: list[FilledColumns] = []
     first_seq = report.first_seq

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchflow import crash_point
-from batchflow.errors import StoreError
+from batchflow.errors import SourceError, StoreError
 from batchflow.operation.load_report import LoadReport
 from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.connection import Connection
@@ -45,7 +45,7 @@ from batchflow.store.loading.load_plan import (
 )
 from batchflow.store.loading.rejected import keep_rejected
 from batchflow.store.loading.source_instance import POSITION, OutsideRows, Reader
-from batchflow.store.loading.sources import LoadSource, open_source
+from batchflow.store.loading.sources import LoadSource, open_source, reads_tables
 from batchflow.store.loading.updates import update_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
@@ -92,6 +92,11 @@ def opened(call: LoadCall, given: Any) -> Iterator[Load]:
         open_source(cursor, call.layout.workflow, given, call.wanted, call.reader, begun) as source,
         planned(call, source) as load,
     ):
+        if call.layout.shard is not None and source.outside is None and reads_tables(given):
+            raise SourceError(
+                f"{source.label} reads the tables of shard {call.layout.shard.number}, which has "
+                "only a part of the runs. Query all shards with Stores.sql, and load the result."
+            )
         yield load
 
 
@@ -132,6 +137,11 @@ def nothing_loaded(cursor: Cursor, call: LoadCall) -> LoadReport:
 
 def load_directly(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:
     """Store the rows directly from the source, or raise if one is invalid or conflicts."""
+    if load.layout.shard is not None:
+        key = load.columns[0].value
+        own = f"{load.layout.shard.has(key)} OR {quote(MISFIT)} IS NOT NULL"
+        outside = outside.where(own)
+        load = replace(load, source=replace(load.source, outside=outside))
     if source_conflicts(cursor, load):
         raise NotDirectError
     return _insert_from_source(cursor, load, outside)

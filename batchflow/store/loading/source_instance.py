@@ -74,6 +74,11 @@ class OutsideRows:
         self._table = table
         self.sample: pa.Table = cursor.sql(f"FROM {table}").limit(0).to_arrow_table()
 
+    def where(self, condition: str) -> OutsideRows:
+        """Return those of the rows that an SQL condition chooses."""
+        chosen = f"(SELECT * FROM {self._table} WHERE {condition})"
+        return OutsideRows(self._cursor, chosen, self._beside)
+
     @contextmanager
     def tables(self, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
         """Yield the rows in order, as tables of at most about 64 MB; one empty table for no rows.

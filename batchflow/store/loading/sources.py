@@ -37,8 +37,10 @@ from batchflow.store.loading.source_files import (
 )
 from batchflow.store.loading.source_instance import OutsideRows, Reader, source_instance
 from batchflow.store.loading.source_objects import ObjectStream, label_of_checked
+from batchflow.store.query.parse_tree import parse_tree
 from batchflow.store.query.permission import require_reading
 from batchflow.store.query.permitted import SOURCE
+from batchflow.store.query.tree_parts import nodes
 from batchflow.store.schema.layout import AnyWorkflow
 
 if TYPE_CHECKING:
@@ -141,6 +143,19 @@ def open_source(
 def is_sql(given: Any) -> bool:
     """Return whether a source is SQL text, and not a path."""
     return isinstance(given, str) and not is_file(given) and _SQL.match(given) is not None
+
+
+def reads_tables(given: Any) -> bool:
+    """Return whether a source is SQL text that reads tables by their names."""
+    if not is_sql(given):
+        return False
+    tree = parse_tree(given)
+    named = {
+        str(each["key"]) for node in nodes(tree) for each in node.get("cte_map", {}).get("map", ())
+    }
+    return any(
+        node.get("type") == "BASE_TABLE" and node["table_name"] not in named for node in nodes(tree)
+    )
 
 
 def paths_of(given: Any) -> list[str | os.PathLike[str]]:

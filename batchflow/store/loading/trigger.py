@@ -25,6 +25,7 @@ from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectEr
 from batchflow.store.loading.starting_point import starting_code
 from batchflow.store.runs.unfinished import UnfinishedIds
 from batchflow.store.schema.layout import AnyWorkflow, Layout, next_seq, quote, set_next_seq
+from batchflow.store.schema.shard import ShardNumber, shard_of
 
 _VIEW: Final = "batchflow_object"
 
@@ -60,12 +61,13 @@ class SingleTrigger:
         Raises:
             ConflictError: The foreign id has an unfinished run.
             InvalidRowsError: A field's value doesn't fit its type.
-            LoadError: The object or the foreign id is of another class, or the status where the
-                run begins is not clear.
+            LoadError: The object or the foreign id is of another class, the status where the run
+                begins is not clear, or another shard has the runs of this foreign id.
         """
         code = starting_code(self._layout.workflow, at)
         columns = object_row(self._layout.workflow, given, self._connection.log_values)
         row = columns.append_column(FOREIGN_ID, _text(foreign_id))
+        self._require_own(foreign_id)
         with self._connection.write() as cursor:
             seq = next_seq(cursor, self._layout.name)
             if self._unfinished.find(cursor, foreign_id, seq):
@@ -74,6 +76,16 @@ class SingleTrigger:
             crash_point.reached("within_load")
             set_next_seq(cursor, self._layout.name, seq + 1)
         return RunsAdded(self._layout.name, code, seq, seq)
+
+    def _require_own(self, foreign_id: str) -> None:
+        shard = self._layout.shard
+        if shard is not None and not shard.has_id(foreign_id):
+            shards = shard.number.shards
+            other = ShardNumber(shard_of(foreign_id, shards), shards)
+            raise LoadError(
+                f"Shard {other} has the runs of the foreign id {foreign_id!r}, and this store is "
+                f"shard {shard.number}. Trigger it there, or through Stores({shard.pattern!r})."
+            )
 
     def _insert(self, cursor: Cursor, row: pa.Table, seq: int, engine: dict[str, str]) -> None:
         values = {

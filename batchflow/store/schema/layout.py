@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -16,11 +16,16 @@ from batchflow.definition.run_state import RunState
 from batchflow.definition.workflow import Workflow
 from batchflow.store.database.instance import Cursor
 
+if TYPE_CHECKING:
+    from batchflow.store.schema.shard import Shard
+
 AnyWorkflow = Workflow[Any, Any]
 
 # A bucket is 2**14 = 16,384 consecutive seqs; the backlog counts runs by bucket.
 BUCKET_BITS = 14
 SEQ_BITS = 48
+# The seqs of a shard's runs begin at a slot of 2**36 seqs of its own, so that they are distinct.
+SLOT_BITS = 36
 # Outcomes that only the log has: people resume, edit and retry runs, steps don't.
 RESUMED = "resumed"
 EDITED = "edited"
@@ -65,9 +70,13 @@ TRANSITION_OUTCOMES = (
 OUTCOME_TYPE = enum_type(TRANSITION_OUTCOMES)
 
 
-def new_run_id_base() -> int:
-    """Return a random UUID of version 8 whose low 48 bits are zero, to which a seq is added."""
-    return (secrets.randbits(128) & _FREE_BITS) | _UUID_VERSION_8 | _UUID_VARIANT
+def new_run_id_base(bits: int | None = None) -> int:
+    """Return a UUID of version 8 whose low 48 bits are zero, to which a seq is added.
+
+    It is random, or made of 128 `bits`.
+    """
+    chosen = secrets.randbits(128) if bits is None else bits
+    return (chosen & _FREE_BITS) | _UUID_VERSION_8 | _UUID_VARIANT
 
 
 @dataclass(frozen=True)
@@ -101,13 +110,14 @@ class Layout:
     `status_names` are the members of the store's ENUM: first the workflow's statuses in the order
     of their definition, so that a status has the same code everywhere, then statuses that were
     removed from the workflow but that the history still has. `scope` is a condition on ``seq``:
-    only such runs are given to steps.
+    only such runs are given to steps. `shard` is the shard that the store is, if it is one.
     """
 
     workflow: AnyWorkflow
     run_id_base: int
     status_names: tuple[str, ...]
     scope: str = "true"
+    shard: Shard | None = None
 
     @property
     def name(self) -> str:

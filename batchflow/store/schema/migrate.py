@@ -21,6 +21,7 @@ from batchflow.store.schema.layout import (
     object_column,
     quote,
 )
+from batchflow.store.schema.shard import Shard, stored_shard
 from batchflow.store.schema.stored_definition import store_definition, stored_workflows
 from batchflow.store.schema.upgrade import upgrade
 
@@ -44,6 +45,30 @@ class Found:
     records_transitions: bool
 
 
+@dataclass(frozen=True)
+class _NewTables:
+    """The first values of the tables of a new workflow.
+
+    Attributes:
+        given: The base of its run ids, if it is given.
+        shard: The shard that the store is, if it is one.
+    """
+
+    given: int | None
+    shard: Shard | None
+
+    def run_id_base_of(self, workflow: str) -> int:
+        """Return the UUID, as a number, to which a run's seq is added for its run id."""
+        if self.given is not None:
+            return self.given
+        return new_run_id_base() if self.shard is None else self.shard.run_id_base(workflow)
+
+    @property
+    def first_seq(self) -> int:
+        """Return the seq of the first run."""
+        return 0 if self.shard is None else self.shard.first_seq
+
+
 def lay_out(
     cursor: Cursor, workflows: Sequence[AnyWorkflow], run_id_base: int | None = None
 ) -> dict[str, Layout]:
@@ -57,7 +82,8 @@ def lay_out(
             difference.
     """
     upgrade(cursor)
-    layouts = {workflow.name: _lay_out(cursor, workflow, run_id_base) for workflow in workflows}
+    new = _NewTables(run_id_base, stored_shard(cursor))
+    layouts = {workflow.name: _lay_out(cursor, workflow, new) for workflow in workflows}
     for workflow in workflows:
         store_definition(cursor, workflow)
     return layouts
@@ -70,31 +96,34 @@ def layouts_as_stored(cursor: Cursor) -> dict[str, Layout]:
     """
     upgrade(cursor)
     layouts = {}
+    shard = stored_shard(cursor)
     for name, workflow in stored_workflows(cursor).items():
         found = _found(cursor, name)
         if workflow is not None and found is not None:
-            layouts[name] = Layout(workflow, found.run_id_base, found.status_names)
+            layouts[name] = Layout(workflow, found.run_id_base, found.status_names, shard=shard)
     return layouts
 
 
-def _lay_out(cursor: Cursor, workflow: AnyWorkflow, run_id_base: int | None) -> Layout:
+def _lay_out(cursor: Cursor, workflow: AnyWorkflow, new: _NewTables) -> Layout:
     found = _found(cursor, workflow.name)
     if found is None:
-        return _create(cursor, workflow, run_id_base)
-    layout = Layout(workflow, found.run_id_base, _status_names(workflow, found))
+        return _create(cursor, workflow, new)
+    names = _status_names(workflow, found)
+    layout = Layout(workflow, found.run_id_base, names, shard=new.shard)
     _refuse_differences(cursor, layout, found)
     _migrate(cursor, layout, found)
     return layout
 
 
-def _create(cursor: Cursor, workflow: AnyWorkflow, run_id_base: int | None) -> Layout:
+def _create(cursor: Cursor, workflow: AnyWorkflow, new: _NewTables) -> Layout:
     _refuse_foreign_schema(cursor, workflow.name)
-    layout = Layout(workflow, run_id_base or new_run_id_base(), workflow.status_names)
+    base = new.run_id_base_of(workflow.name)
+    layout = Layout(workflow, base, workflow.status_names, shard=new.shard)
     for statement in layout.create_statements():
         cursor.execute(statement)
     cursor.execute(
-        "INSERT INTO batchflow.workflows (name, run_id_base, next_seq) VALUES (?, ?::UHUGEINT, 0)",
-        [layout.name, str(layout.run_id_base)],
+        "INSERT INTO batchflow.workflows (name, run_id_base, next_seq) VALUES (?, ?::UHUGEINT, ?)",
+        [layout.name, str(base), new.first_seq],
     )
     return layout
 

@@ -196,6 +196,14 @@ def add_pruning(cursor: Cursor) -> None:
     )
 
 
+def add_shard(cursor: Cursor) -> None:
+    """Add the table that has a row in the stores that are shards."""
+    cursor.execute(
+        "CREATE TABLE batchflow.shard(shard INTEGER, shards INTEGER, shard_set UUID, "
+        "pattern VARCHAR, slot INTEGER)"
+    )
+
+
 CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
     2: (widen_outcomes, add_definitions, add_operations),
     3: (add_loads, split_transitions, add_log_path),
@@ -206,6 +214,7 @@ CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
         add_causes,
         add_seqs_of_loads,
         add_pruning,
+        add_shard,
     ),
 }
 """The changes of each format, which upgrade a file of the format before, in their order."""

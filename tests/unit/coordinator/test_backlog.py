@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchflow.coordinator.backlog import Backlog, Span
-from batchflow.store.schema.layout import BUCKET_BITS
+from batchflow.store.schema.layout import BUCKET_BITS, SLOT_BITS
 from kit.effort import examples
 
 BUCKET = 1 << BUCKET_BITS
@@ -120,22 +122,40 @@ def test_a_span_covers_the_sequence_numbers_of_its_buckets(bucket: int) -> None:
     assert span.last_seq - span.first_seq == BUCKET - 1
 
 
-@examples(100)
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4 * BUCKET)), max_size=50),
-    st.integers(1, 20),
+# The runs of a shard that was made of others are in several slots.
+_SEQS = st.builds(
+    lambda slot, seq: (slot << SLOT_BITS) + seq,
+    st.sampled_from([0, 1, 3, 4_000]),
+    st.integers(0, 4 * BUCKET),
 )
+
+
+@examples(100)
+@given(st.lists(st.tuples(st.integers(0, 2), _SEQS), max_size=50), st.integers(1, 20))
 def test_each_run_is_offered_exactly_once(arrivals: list[tuple[int, int]], most: int) -> None:
     counted = Backlog(3)
     for code, seq in arrivals:
         counted.add(code, np.array([seq]))
-    seen = np.zeros((3, 8), np.int64)
+    every = {(code, seq >> BUCKET_BITS) for code, seq in arrivals}
+    seen: Counter[tuple[int, int]] = Counter()
 
     for code in range(3):
         while (span := counted.next_span(code, most)) is not None:
-            seen[code, span.columns] += 1
+            seen.update(
+                (at, bucket)
+                for at, bucket in every
+                if at == code and span.first_bucket <= bucket <= span.last_bucket
+            )
             counted.claim(span)
 
-    expected = {(code, seq >> BUCKET_BITS) for code, seq in arrivals}
-    assert seen.max(initial=0) <= 1
-    assert all(seen[cell] == 1 for cell in expected)
+    assert seen == Counter(every)
+
+
+def test_runs_in_distant_slots_take_little_memory() -> None:
+    far = 4_000 << SLOT_BITS
+    counted = backlog((1, 2, 10))
+    counted.add_range(1, far, far + BUCKET)
+    counted.add(1, np.array([7, far + 7]))
+
+    assert counted.waiting.tolist() == [0, 10 + BUCKET + 1 + 2, 0]
+    assert counted._this_turn.shape[1] < 10

@@ -1,0 +1,82 @@
+"""Putting the files of a set in place, so that a kill leaves all of them or none.
+
+They are made in a folder of their own. When all are complete, the folder gets another name: from
+then on they are the set, and the next process that opens it moves them to their places.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from batchflow import crash_point
+from batchflow.shards.pattern import Pattern
+from batchflow.store.database.lock import StoreLock
+from batchflow.store.database.new_file import log_of
+from batchflow.store.database.sync import sync
+
+_ABOUT: Final = "shards.json"
+
+
+@contextmanager
+def set_locked(pattern: Pattern, now: datetime) -> Iterator[None]:
+    """Keep all others from creating or replacing the files of a set, and finish what one began.
+
+    Raises:
+        StoreHeldError: Another process has been doing so for five seconds.
+    """
+    lock = StoreLock.acquire(Path(pattern.text), now, for_one_call=True)
+    try:
+        finish_placing(pattern)
+        yield
+    finally:
+        lock.release()
+
+
+def place(pattern: Pattern, shards: int, make: Callable[[Path], None]) -> None:
+    """Make the files of a set and put them in place of those that there are.
+
+    Args:
+        pattern: Their names; `set_locked` is held.
+        shards: Their number.
+        make: Makes all of them, with their names, in a folder that it is given.
+    """
+    building = pattern.building
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(0o700)
+    make(building)
+    (building / _ABOUT).write_text(json.dumps({"shards": shards}))
+    for each in building.iterdir():
+        sync(each)
+    sync(building)
+    crash_point.reached("within_placing")
+    building.rename(pattern.ready)
+    sync(pattern.folder)
+    finish_placing(pattern)
+
+
+def finish_placing(pattern: Pattern) -> None:
+    """Move files that are complete to their places, and remove what they replace."""
+    ready = pattern.ready
+    if not ready.is_dir():
+        return
+    about = ready / _ABOUT
+    if about.exists():
+        shards = int(json.loads(about.read_text())["shards"])
+        for number in range(1, shards + 1):
+            crash_point.reached("within_placing")
+            made = ready / pattern.file(number)
+            if made.exists():
+                log_of(pattern.path(number)).unlink(missing_ok=True)
+                made.replace(pattern.path(number))
+        for number, path in pattern.found().items():
+            if number > shards:
+                log_of(path).unlink(missing_ok=True)
+                path.unlink()
+        sync(pattern.folder)
+    shutil.rmtree(ready)

@@ -1,0 +1,56 @@
+"""A set of shards with one workflow, whose steps fail for some orders."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import batchflow as bf
+
+SHARDS = 2
+
+
+class Stage(enum.Enum):
+    NEW = 1
+    PAID = 2
+    DONE = 3
+
+
+@dataclass
+class Order:
+    number: int
+    total: float = 1.0
+
+
+def pay(run: bf.Run[Order, Stage]) -> Stage:
+    if run.object.number % 7 == 0:
+        raise ValueError(f"order {run.object.number} can't be paid")
+    return Stage.PAID
+
+
+def orders() -> bf.Workflow[Order, Stage]:
+    workflow = bf.Workflow("orders", Order, Stage, retry=bf.Retry(pause_after=1))
+    workflow.add_step(Stage.NEW, pay, Stage.PAID)
+    workflow.sql_step(Stage.PAID, to=Stage.DONE)
+    return workflow
+
+
+def pattern_in(folder: Path) -> Path:
+    return folder / "night-{shard}.duckdb"
+
+
+def engine_of(folder: Path, shard: int, shards: int = SHARDS, **options: Any) -> bf.Engine:
+    path = pattern_in(folder)
+    return bf.Engine(path, orders(), workers=0, shard=f"{shard}/{shards}", **options)
+
+
+def in_each(folder: Path, action: Callable[[bf.Engine], Any], shards: int = SHARDS) -> list[Any]:
+    """Return what an action returns for the engine of each shard, one after the other."""
+    results = []
+    for shard in range(1, shards + 1):
+        with engine_of(folder, shard, shards) as engine:
+            results.append(action(engine))
+    return results
