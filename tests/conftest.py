@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 WITHOUT_PANDAS = str(Path(__file__).with_name("kit") / "without_pandas")
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 * 1024**3
+
+
+def pytest_configure() -> None:
+    """Keep the files of tests in memory, where a commit needn't wait for a disk."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session", autouse=True)
