@@ -262,12 +262,13 @@ class Engine(Operations, Questions):
                 predicate chooses no runs.
             QueryError: The predicate can't be executed.
         """
+        definition = self._definition(workflow)
         plan = RehearsalPlan(
             where=where,
             params=params,
-            workflow=self._definition(workflow),
-            at=at,
-            until=until,
+            workflow=definition,
+            at=self._status_name(definition.name, at),
+            until=self._status_name(definition.name, until),
             reset={name: sql_literal(name, value) for name, value in (reset or {}).items()},
             stand_ins=stand_ins or {},
         )
@@ -280,6 +281,11 @@ class Engine(Operations, Questions):
     def _definition(self, workflow: AnyWorkflow | str | None) -> AnyWorkflow:
         name = chosen_workflow(self._workflows, workflow_name(workflow))
         return self._workflows[name] if workflow is None or isinstance(workflow, str) else workflow
+
+    def _status_name(self, workflow: str, status: enum.Enum | str | None) -> enum.Enum | str | None:
+        """Return a status by its name if it is of this engine, as a changed workflow has others."""
+        own = self._workflows[workflow].status_type
+        return status.name if isinstance(status, own) else status
 
     def _open_copies(self, path: Path, workflow: AnyWorkflow) -> Engine:
         config = replace(self._config, serve=False, listen=None)

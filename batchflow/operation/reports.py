@@ -11,7 +11,7 @@ from batchflow.short_form import counted
 
 @dataclass(frozen=True)
 class ControlReport:
-    """How many runs an operation changed.
+    """How many runs an operation changed, or would change in a dry run.
 
     Attributes:
         action: What was done to them, like ``"paused"``.
@@ -19,12 +19,14 @@ class ControlReport:
         refused: The number of runs that were chosen and that don't allow it.
         refusals: These runs by why they don't, the most frequent first: their run state, like
             ``"COMPLETED"``, or another condition, like ``"being executed"``.
+        dry_run: Whether it only counted the runs.
     """
 
     action: str
     changed: int
     refused: int
     refusals: Mapping[str, int] = field(default_factory=dict, compare=False)
+    dry_run: bool = field(default=False, compare=False)
 
     @property
     def moved(self) -> int:
@@ -32,17 +34,21 @@ class ControlReport:
         return self.changed
 
     def __str__(self) -> str:
-        refused = f", {self.refused_in_words()}" if self.refused else ""
-        return f"{counted(self.changed, 'run')} {self.action}{refused}"
-
-    def refused_in_words(self, would_be: str = "") -> str:
-        """Return how many runs were, or would be, refused, and why."""
+        changed = f"{counted(self.changed, 'run')} {self._done(self.action)}"
+        if not self.refused:
+            return changed
         reasons = ", ".join(f"{runs:,} {why}" for why, runs in self.refusals.items())
         why = f" ({reasons})" if reasons else ""
-        return f"{counted(self.refused, 'run')} {would_be}refused{why}"
+        return f"{changed}, {counted(self.refused, 'run')} {self._done('refused')}{why}"
+
+    def _done(self, action: str) -> str:
+        return f"would be {action}" if self.dry_run else action
 
     def _repr_html_(self) -> str:
-        rows = [(self.action, f"{self.changed:,}"), ("refused", f"{self.refused:,}")]
+        rows = [
+            (self._done(self.action), f"{self.changed:,}"),
+            (self._done("refused"), f"{self.refused:,}"),
+        ]
         rows += [(f"… {why}", f"{runs:,}") for why, runs in self.refusals.items()]
         return html_table(("", "runs"), rows, numbers={1})
 

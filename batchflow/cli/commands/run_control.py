@@ -14,7 +14,6 @@ from batchflow.cli.options import json_option, one_workflow_option, store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 from batchflow.cli.workflow_choice import choose_workflow
-from batchflow.short_form import counted
 
 if TYPE_CHECKING:
     from batchflow.operation import ControlReport
@@ -263,6 +262,4 @@ def _write_report(operation: str, report: ControlReport, options: RunControlOpti
         about = {"operation": operation, "dry_run": options.dry_run}
         write_document({**about, **counts, "refusals": dict(report.refusals)})
         return
-    would_be = "would be " if options.dry_run else ""
-    changed = f"{counted(report.changed, 'run')} {would_be}{report.action}"
-    write(f"{changed}, {report.refused_in_words(would_be)}.\n")
+    write(f"{report}.\n")

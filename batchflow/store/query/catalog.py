@@ -42,7 +42,7 @@ class Catalog(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoundRun:
     """A run that a caller named.
 
@@ -53,6 +53,9 @@ class FoundRun:
 
     tables: Tables
     seq: int
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id} of workflow {self.workflow!r}>"
 
     @property
     def workflow(self) -> str:

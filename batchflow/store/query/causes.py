@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from duckdb.sqltypes import DuckDBPyType
+
 from batchflow.closest_name import did_you_mean
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.operation.parameters import Params, plain_params
@@ -303,9 +305,20 @@ def _by_column(tables: Tables, name: object) -> tuple[str, str]:
             return name, f"e.{quote(name)}"
         if name.casefold() in of_runs:
             return name, f"r.{quote(of_runs[name.casefold()])}"
+        column, _, member = name.partition(".")
+        if column.casefold() in of_runs and member in _members(tables, column):
+            return name, f"struct_extract(r.{quote(column)}, {literal(member)})"
     known = [*_OF_ERRORS, *of_runs.values()]
+    known += [f"{column}.{member}" for column in known for member in _members(tables, column)]
     raise InvalidOptionError(
         f"by is {name!r}, which is no column of failures or runs."
         f"{did_you_mean(str(name), known)} The columns are: {', '.join(dict.fromkeys(known))}.",
         option="by",
     )
+
+
+def _members(tables: Tables, column: str) -> list[str]:
+    """Return the members of a nested column of runs; none of any other."""
+    kinds = dict(zip(map(str.casefold, tables.column_names), tables.column_types, strict=True))
+    kind = DuckDBPyType(kinds.get(column.casefold(), "VARCHAR"))
+    return [str(member) for member, _ in kind.children] if kind.id == "struct" else []

@@ -176,8 +176,9 @@ class Questions(ABC):
             since: Only failures that were committed at this time or later; a timedelta is counted
                 back from now.
             until: Only failures that were committed before this time.
-            by: The column, or several, by which failures are also grouped: of runs, or ``step``,
-                ``worker``, ``chunk`` or ``attempt`` of the failure.
+            by: The column, or several, by which failures are also grouped: of runs, the member of
+                a nested one, such as ``"customer.country"``, or ``step``, ``worker``, ``chunk`` or
+                ``attempt`` of the failure.
             workflow: The workflow; may be left out where there is only one.
             tracebacks: Whether the last column is the traceback of the latest.
 

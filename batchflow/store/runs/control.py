@@ -139,7 +139,7 @@ def change_runs(
     recorded = has_transitions(LocalSource(connection), tables)
     with connection.write() as cursor:
         found = _choose(cursor, tables, chosen, change)
-        allowed, report = found.allowed, _report(change, found)
+        allowed, report = found.allowed, _report(change, found, dry_run=chosen.dry_run)
         if allowed.num_rows and not chosen.dry_run:
             evaluate = change.evaluate
             staging = allowed if evaluate is None else evaluate(cursor, allowed)
@@ -153,9 +153,10 @@ def change_runs(
     return report
 
 
-def _report(change: RunChange, found: Chosen) -> ControlReport:
+def _report(change: RunChange, found: Chosen, *, dry_run: bool) -> ControlReport:
     refusals = dict(sorted(found.refusals.items(), key=lambda each: (-each[1], each[0])))
-    return ControlReport(change.outcome, found.allowed.num_rows, sum(refusals.values()), refusals)
+    changed, refused = found.allowed.num_rows, sum(refusals.values())
+    return ControlReport(change.outcome, changed, refused, refusals, dry_run)
 
 
 def _log(

@@ -127,7 +127,7 @@ def check_results(way: str, store: Store) -> None:
     assert list(map(str, reports)) == [
         "1 run paused",
         "1 run resumed, 5 runs refused (5 INITIATED)",
-        "2 runs cancelled",
+        "2 runs would be cancelled",
         "1 run edited",
         "0 runs retried",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,10 +17,16 @@ from kit.things import Stage
 
 
 @dataclass
+class Card:
+    network: str = "visa"
+
+
+@dataclass
 class Payment:
     number: int
     country: str = "DE"
     kind: str = ""
+    card: Card = field(default_factory=Card)
 
 
 class NoAnswerError(Exception):
@@ -131,6 +137,9 @@ def test_failures_are_chosen_and_grouped(engine: bf.Engine) -> None:
     german = by_country.filter("country = ?", ["DE"])
     assert set(german.runs().select("country", "kind").fetchall()) == {("DE", "no card")}
     assert len(german.all()) == 30
+    of_network = engine.errors(by="card.network").filter("\"card.network\" = 'visa'")
+    assert sorted(of_network.select("runs").fetchall()) == [(5,), (10,), (20,), (30,), (40,)]
+    assert set(of_network.runs().select("card.network").fetchall()) == {("visa",)}
     retried = engine.errors(by=["attempt"]).filter("attempt = 2")
     assert retried.select("sum(runs)").fetchall() == [(95,)]
     recent = engine.errors(since=timedelta(days=36_500))
@@ -141,6 +150,8 @@ def test_failures_are_chosen_and_grouped(engine: bf.Engine) -> None:
 def test_a_column_that_there_is_not_is_named_with_the_nearest(engine: bf.Engine) -> None:
     with pytest.raises(bf.errors.InvalidOptionError, match="Did you mean 'country'"):
         engine.errors(by="contry")
+    with pytest.raises(bf.errors.InvalidOptionError, match=r"Did you mean 'card\.network'"):
+        engine.errors(by="card.netwrk")
     with pytest.raises(bf.errors.QueryError, match="have the columns"):
         engine.errors(where="contry = 'DE'").fetchall()
 

@@ -177,6 +177,15 @@ def test_runs_that_fail_in_a_rehearsal_are_stored_with_their_errors(engine: bf.E
     assert is_sound(engine)
 
 
+def test_a_changed_workflow_may_have_another_enum_of_the_same_statuses(engine: bf.Engine) -> None:
+    again = enum.Enum("Again", ["NEW", "CHECKED"])
+    changed = bf.Workflow("orders", Order, again)
+    changed.add_step(again["NEW"], lambda _: again["CHECKED"], again["CHECKED"])
+    for at in (Stage.NEW, again["NEW"]):
+        with engine.rehearse("number = 3", workflow=changed, at=at) as shown:
+            assert [move.to_status for move in shown.matrix] == ["CHECKED"]
+
+
 def test_runs_stay_at_a_status_and_continue_there(engine: bf.Engine) -> None:
     with engine.rehearse("number > 9", at=Stage.NEW, until=Stage.CHECKED) as shown:
         [move] = shown.matrix
