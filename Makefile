@@ -12,6 +12,7 @@
 # make nights      simulate thirty nights of a million runs each, pruned after three, and show that
 #                  the file stays level (NIGHTS=--runs=100000 for a quick look)
 # make sabotage    drain with steps that break their workers, in 30 random orders
+# make ray-test    start a Ray cluster on this machine, and run the tests of the executor for Ray
 # make soak        kill ten thousand coordinators, and check that nothing is lost or duplicated;
 #                  takes hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3
 #                  for the one round with this seed again)
@@ -26,6 +27,7 @@ BENCH ?=
 NIGHTS ?=
 SOAK ?= --kills=10000 --deaths=30000
 TESTS ?= tests
+RAY_TESTS ?= tests/cluster
 CODE_TESTS := tests/unit tests/integration tests/cli --ignore=tests/integration/faults
 FAULT_TESTS := tests/crash tests/integration/faults
 # The files with tests that are marked alone; to look for these in all files takes pytest seconds.
@@ -40,7 +42,7 @@ BENCH_VENV := .venv-bench
 # the whole package again, which doubles the time that it takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check crash-test fuzz wheel-test bench nights sabotage soak clean
+.PHONY: demo test check crash-test fuzz ray-test wheel-test bench nights sabotage soak clean
 
 demo: $(VENV)/.ready
 	$(BIN)/batchflow demo
@@ -63,6 +65,9 @@ crash-test: $(VENV)/.ready-dev
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz
 
+ray-test: $(VENV)/.ready-dev
+	$(BIN)/pytest $(RAY_TESTS)
+
 # What is measured is what a user gets: in an environment with the core dependencies alone, since
 # PyArrow imports pandas wherever it finds it, in each worker.
 bench: $(BENCH_VENV)/.ready
@@ -79,6 +84,7 @@ sabotage: $(VENV)/.ready-dev
 
 soak: $(VENV)/.ready-dev
 	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)
+	$(BIN)/pytest $(RAY_TESTS)
 
 # The tests are copied to a folder without the package, so that they can only import the wheel's. The
 # flights that they read are beside the tree, as usual. All other packages are those of the tests'

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from batchflow.executor import Inline as Inline
     from batchflow.executor import LostChunk as LostChunk
     from batchflow.executor import ProcessPool as ProcessPool
+    from batchflow.executor import RayExecutor as RayExecutor
     from batchflow.operation import ControlReport as ControlReport
     from batchflow.operation import LoadReport as LoadReport
     from batchflow.operation import PruneReport as PruneReport
@@ -115,6 +116,7 @@ _HOMES = {
         "Inline",
         "LostChunk",
         "ProcessPool",
+        "RayExecutor",
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
@@ -167,6 +169,7 @@ __all__ = [
     "Progress",
     "PruneReport",
     "QueryError",
+    "RayExecutor",
     "Rehearsal",
     "Relation",
     "RepairReport",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from batchflow.chunk.result import FAILURE_SCHEMA, NO_DESTINATION, REASON_SCHEMA
+from batchflow.chunk.serialization import read_result
 from batchflow.definition.outcome import KEEPS_CHANGES, Outcome
 
 if TYPE_CHECKING:
@@ -29,6 +30,23 @@ _LONGEST_TEXT: Final = 1_000
 
 class InvalidResultError(Exception):
     """A result that no execution of the chunk can have; the message names what is wrong with it."""
+
+
+def checked_result(data: pa.Buffer, chunk: Chunk, workflow: AnyWorkflow) -> ChunkResult:
+    """Read a result that came from a worker, and check it.
+
+    Raises:
+        InvalidResultError: It can't be read, or doesn't fit its chunk.
+    """
+    try:
+        result = read_result(data)
+        check_result(result, chunk, workflow)
+    except InvalidResultError as error:
+        raise InvalidResultError(f"a result that doesn't fit its chunk: {error}") from error
+    except Exception as error:
+        # Arrow, NumPy and JSON have errors of many classes for data that they can't read.
+        raise InvalidResultError("a result that can't be read") from error
+    return result
 
 
 def check_result(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> None:

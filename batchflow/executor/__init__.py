@@ -1,4 +1,4 @@
-"""Executors: the protocol, and the two that batchflow brings.
+"""Executors: the protocol, and those that batchflow brings.
 
 Everything that an executor of your own needs is here, and imports neither DuckDB nor the engine,
 so the side that runs on another machine can use it too. See docs/executors.md.
@@ -18,6 +18,7 @@ from batchflow.executor.protocol import (
     LostChunk,
     WatchedExecutor,
 )
+from batchflow.executor.ray.ray_executor import RayExecutor
 
 __all__ = [
     "CallUnderWay",
@@ -30,6 +31,7 @@ __all__ = [
     "Inline",
     "LostChunk",
     "ProcessPool",
+    "RayExecutor",
     "WatchedExecutor",
     "chosen_executor",
     "read_chunk",

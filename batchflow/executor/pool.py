@@ -18,8 +18,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, assert_never
 
-from batchflow.chunk.result_check import InvalidResultError, check_result
-from batchflow.chunk.serialization import read_result
+from batchflow.chunk.result_check import InvalidResultError, checked_result
 from batchflow.errors import DiskFullError, EngineStateError, ResourceError, StepCodeError
 from batchflow.executor.ends import Ends
 from batchflow.executor.fork_server import ForkServer
@@ -291,7 +290,13 @@ class WorkerPool:
                     f"The code of {culprit} can't be loaded in a worker; correct what its module "
                     f"does on import, or the path that it is imported from:\n{_text(message)}"
                 )
-            case MessageKind.SETUP | MessageKind.CHUNK | MessageKind.STOP | MessageKind.LOG_LEVELS:
+            case (
+                MessageKind.SETUP
+                | MessageKind.CHUNK
+                | MessageKind.STOP
+                | MessageKind.LOG_LEVELS
+                | MessageKind.ENVELOPE
+            ):
                 raise InvalidMessageError(f"a message of the kind {message.kind.name}")
             case _:
                 assert_never(message.kind)
@@ -301,14 +306,11 @@ class WorkerPool:
         chunk = worker.due
         if chunk is None or message.payload is None:
             raise InvalidMessageError("a result without a chunk")
+        workflow = self._context.workflows[chunk.workflow]
         try:
-            result = read_result(message.payload)
-            check_result(result, chunk, self._context.workflows[chunk.workflow])
+            result = checked_result(message.payload, chunk, workflow)
         except InvalidResultError as error:
-            raise InvalidMessageError(f"a result that doesn't fit its chunk: {error}") from error
-        except Exception as error:
-            # Arrow, NumPy and JSON have errors of many classes for data that they can't read.
-            raise InvalidMessageError("a result that can't be read") from error
+            raise InvalidMessageError(str(error)) from error
         worker.take_result()
         self._ends.result()
         return result

@@ -118,7 +118,7 @@ class WorkerLog:
         self._buffer += data
         for frame in self._frames():
             try:
-                _handle(*json.loads(frame))
+                handle_forwarded(*json.loads(frame))
             except Exception:
                 # A step has written to the pipe, or a handler of the user's fails.
                 log.debug("A log record of a worker couldn't be handled.", exc_info=True)
@@ -148,7 +148,17 @@ class WorkerLog:
         return frames
 
 
-def _handle(attributes: Any, handled: Any, dropped: int) -> None:
+def handle_forwarded(attributes: Any, handled: Any = (), dropped: int = 0) -> None:
+    """Pass a record from elsewhere to the loggers of this process.
+
+    Args:
+        attributes: The attributes of the record, from `log_forwarding.encoded`; None for no record.
+        handled: The handlers that had it there: the names of their loggers, and what they are.
+        dropped: How many records were dropped before it.
+
+    Raises:
+        Exception: It is no record, or a handler fails.
+    """
     if dropped:
         log.warning(
             "A worker dropped %d of its log records, because it logs faster than the handlers of "

@@ -58,7 +58,7 @@ class LogForwarding(logging.Handler):
             self._dropped += 1
         else:
             try:
-                frame = self._frame(_encoded(record), _handled_here(record.name))
+                frame = self._frame(encoded(record, os.getpid()), _handled_here(record.name))
             except Exception:
                 self.handleError(record)
                 return
@@ -113,7 +113,8 @@ def _handle_here(record: logging.LogRecord) -> None:
         handler.handle(record)
 
 
-def _encoded(record: logging.LogRecord) -> str:
+def encoded(record: logging.LogRecord, worker: int) -> str:
+    """Return the attributes of a record of this worker as a JSON object, without large values."""
     sent = {name: value for name, value in record.__dict__.items() if name not in _NOT_SENT}
     sent["msg"] = storable(record.getMessage(), _MESSAGE_CHARACTERS)
     if record.exc_info and not record.exc_text:
@@ -121,7 +122,7 @@ def _encoded(record: logging.LogRecord) -> str:
     for name in ("exc_text", "stack_info"):
         if isinstance(sent.get(name), str):
             sent[name] = storable(sent[name], TRACEBACK_CHARACTERS)
-    sent.update({name: sent.get(name) for name in ATTRIBUTES}, worker=os.getpid())
+    sent.update({name: sent.get(name) for name in ATTRIBUTES}, worker=worker)
     try:
         text = json.dumps(sent, default=_as_text)
     except (TypeError, ValueError, RecursionError):

@@ -51,6 +51,7 @@ class MessageKind(enum.IntEnum):
     STOP = 7
     NO_ROOM = 8
     LOG_LEVELS = 9
+    ENVELOPE = 10
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ PUBLIC = [
     "Progress",
     "PruneReport",
     "QueryError",
+    "RayExecutor",
     "Relation",
     "Rehearsal",
     "RepairReport",
@@ -90,7 +91,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         _ = bf.nothing_of_the_kind  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("heavy", ["duckdb", "pyarrow", "numpy", "tqdm", "click"])
+@pytest.mark.parametrize("heavy", ["duckdb", "pyarrow", "numpy", "tqdm", "click", "ray"])
 def test_importing_the_package_imports_nothing_heavy(heavy: str) -> None:
     code = f"import sys, batchflow; sys.exit({heavy!r} in sys.modules)"
 
