@@ -146,6 +146,22 @@ class Connection:
             if log_bytes is None or log_bytes >= CHECKPOINT_THRESHOLD_BYTES:
                 self.fold_log()
 
+    @contextmanager
+    def trying(self) -> Iterator[Cursor]:
+        """Hold a transaction that is always rolled back, beside the commits of others.
+
+        It waits for none of them and delays none. It may read and register tables, like `write`,
+        but not change the store.
+        """
+        self._check_usable()
+        with self._watched():
+            cursor = self.cursor()
+            cursor.begin()
+            try:
+                yield cursor
+            finally:
+                _roll_back(cursor)
+
     @property
     def commits(self) -> int | None:
         """The number of commits since the store was opened; None while one is under way.

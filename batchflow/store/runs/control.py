@@ -132,17 +132,20 @@ def change_runs(
 ) -> ControlReport:
     """Change the chosen runs whose run state allows it, in one transaction.
 
+    A dry run makes the same checks, but for the invariants.
+
     Raises:
         QueryError: The predicate can't be executed.
         RunNotFoundError: There are no runs with some of the run ids; nothing is changed.
     """
     recorded = has_transitions(LocalSource(connection), tables)
-    with connection.write() as cursor:
+    # A dry run doesn't hold up the drain that it is beside.
+    with connection.trying() if chosen.dry_run else connection.write() as cursor:
         found = _choose(cursor, tables, chosen, change)
         allowed, report = found.allowed, _report(change, found, dry_run=chosen.dry_run)
+        evaluate = change.evaluate if allowed.num_rows else None
+        staging = allowed if evaluate is None else evaluate(cursor, allowed)
         if allowed.num_rows and not chosen.dry_run:
-            evaluate = change.evaluate
-            staging = allowed if evaluate is None else evaluate(cursor, allowed)
             with staged(cursor, staging):
                 seqs = seq_range(staging)
                 counts = _change_staged(cursor, tables, change, now, seqs, recorded=recorded)

@@ -86,7 +86,8 @@ def retry_among(
     completed: list[pa.Table] = []
 
     def refuse(cursor: Cursor, chosen: Chosen) -> Chosen:
-        forget_unfinished()
+        if not request.dry_run:
+            forget_unfinished()
         kept = _refused(layout, claimed, cursor, chosen)
         with staged(cursor, kept.allowed):
             completed.append(fetch(cursor.sql(_completed(layout))))

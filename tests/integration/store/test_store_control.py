@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -145,6 +146,16 @@ def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
     assert act(bench, "pause", dry_run=True) == paused(2, 1)
     assert bench.rows("run_state") == [("COMPLETED",), ("RUNNING",), ("RUNNING",)]
     assert bench.transitions("seq") == []
+
+
+def test_a_dry_run_waits_for_no_commit(bench: Bench) -> None:
+    bench.seed(3)
+    counted: list[ControlReport] = []
+    with bench.store.connection.write():
+        others = Thread(target=lambda: counted.append(act(bench, "pause", dry_run=True)))
+        others.start()
+        others.join(60)
+        assert counted == [paused(3)]
 
 
 def test_the_log_has_each_operation_with_its_reason_and_counts(bench: Bench) -> None:

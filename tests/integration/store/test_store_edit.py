@@ -94,6 +94,12 @@ def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
     assert bench.questions.sql("FROM batchflow.operations").fetchall() == []
 
 
+def test_a_dry_run_refuses_values_that_do_not_fit(bench: Bench) -> None:
+    bench.seed(2)
+    with pytest.raises(QueryError, match="'weight' doesn't fit the field"):
+        bench.questions.edit("true", set={"weight": "NULL"}, dry_run=True)
+
+
 @pytest.mark.parametrize("wrong", [{}, None, {"weight": 1}, "weight = 1", {"wieght": "1"}])
 def test_what_assigns_no_expression_to_a_field_is_refused(bench: Bench, wrong: Any) -> None:
     bench.seed(1)

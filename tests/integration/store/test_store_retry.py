@@ -150,7 +150,7 @@ def test_a_dry_run_counts_and_changes_nothing(bench: Bench) -> None:
     bench.seed(2, run_state="CASE WHEN range = 0 THEN 'PAUSED' ELSE 'RUNNING' END")
     report = retry(bench, dry_run=True)
     assert outcome(report) == (1, {"in progress": 1})
-    assert str(report) == "1 run retried, 1 run refused (1 in progress)"
+    assert str(report) == "1 run would be retried, 1 run would be refused (1 in progress)"
     assert bench.rows("version") == [(1,), (1,)]
     assert bench.transitions("seq") == []
 
