@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchflow.engine import Engine, EngineConfig
 from batchflow.testing.fake_clock import FakeClock
 
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
+    from batchflow.engine import Engine
 
 
 def inline_engine(
@@ -21,6 +21,10 @@ def inline_engine(
 
     ``run(wait_for_retries=True)`` completes hours of backoff at once.
     """
+    # A worker imports the module of its steps, which may be that of their tests, and needs neither
+    # an engine nor DuckDB.
+    from batchflow.engine import Engine, EngineConfig
+
     return Engine(
         path,
         *workflows,
