@@ -99,6 +99,7 @@ def test_importing_the_package_imports_nothing_heavy(heavy: str) -> None:
 
 
 def test_a_worker_never_imports_duckdb() -> None:
-    code = "import sys, batchflow.worker.main; sys.exit('duckdb' in sys.modules)"
+    names = "import batchflow.worker.main; from batchflow.testing import inline_engine"
+    code = f"import sys; {names}; sys.exit('duckdb' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -218,7 +218,7 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
     assert replayed == table
 
 
-@examples(12)
+@examples(6)
 @given(
     plans(),
     st.integers(1, 12),
@@ -239,7 +239,7 @@ def test_any_mix_of_outcomes_ends_as_with_chunks_of_one_and_a_commit_for_each_st
         check_log(engine, edges)
 
 
-@examples(20)
+@examples(8)
 @given(
     plans(SQL_ANSWERS),
     st.sampled_from([["sql"], ["sql", "sql", "row"], ["sql", "sql", "sql", "batch"]]),
@@ -259,8 +259,8 @@ def test_sql_steps_that_share_a_visit_end_as_with_a_commit_for_each(
     assert ends[0] == ends[1]
 
 
-@pytest.mark.parametrize("visits", [False, True])
-def test_the_pool_ends_as_the_inline_engine_does(tmp_path: Path, visits: bool) -> None:
+@pytest.mark.parametrize(("visits", "rows"), [(False, 1_000), (True, 7)])
+def test_the_pool_ends_as_the_inline_engine_does(path: Path, visits: bool, rows: int) -> None:
     edges = {0: [1, 2], 1: [3, 4], 2: [1, 3], 3: [2, 4]}
     kinds = ["advance", "repeat", "skip", "fail", "pause", "cancel"]
     combinations = list(itertools.product(kinds, repeat=2))
@@ -270,9 +270,7 @@ def test_the_pool_ends_as_the_inline_engine_does(tmp_path: Path, visits: bool) -
     ]
     with inline_engine(walking(edges, plan)) as engine:
         expected = final_table(engine, len(plan))
-    for rows in (7, 1_000):
-        workflow = walking(edges, plan, ["row", "batch"], rows, visits=visits)
-        path = tmp_path / f"{rows}.duckdb"
-        with bf.Engine(path, workflow, workers=2, clock=FakeClock()) as engine:
-            assert final_table(engine, len(plan)) == expected
-            check_log(engine, edges)
+    workflow = walking(edges, plan, ["row", "batch"], rows, visits=visits)
+    with bf.Engine(path, workflow, workers=2, clock=FakeClock()) as engine:
+        assert final_table(engine, len(plan)) == expected
+        check_log(engine, edges)

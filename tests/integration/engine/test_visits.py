@@ -278,8 +278,6 @@ def ending(how: str) -> Callable[[], object]:
     ("how", "error", "batch", "visits"),
     [
         ("exits", "WorkerDied", False, True),
-        ("exits", "WorkerDied", True, True),
-        ("hangs", "StepTimeout", False, True),
         ("hangs", "StepTimeout", True, True),
         ("eats memory", "MemoryError", True, True),
         ("exits", "WorkerDied", True, False),
@@ -409,9 +407,7 @@ def test_the_late_results_of_all_steps_of_a_visit_are_refused(visits: bool, acti
     ("charged_first", "option", "batch", "visits"),
     [
         (True, {"side_effects": True}, False, True),
-        (False, {"commit": "after"}, False, True),
-        (True, {"commit": "after"}, True, True),
-        (False, {"side_effects": True}, True, True),
+        (False, {"commit": "after"}, True, True),
         (False, {"side_effects": True}, False, False),
     ],
 )

@@ -35,7 +35,7 @@ ROW = st.builds(
     number=st.integers(-(2**63), 2**63 - 1),
     share=st.floats(),
 )
-RARELY = examples(12)
+RARELY = examples(6)
 
 
 def stored(source: Any, **options: Any) -> tuple[list[tuple[Any, ...]], Any]:
