@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from batchflow.access.wire import END_OF_ROWS, columns_of, error_of_engine, packed_query
+from batchflow.errors import InvalidOptionError
 from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import from_json
 from batchflow.operation.parameters import Params
@@ -31,6 +32,7 @@ from batchflow.store.perform import evaluates_sql, reads_files
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.source import Columns, Rows
 from batchflow.store.schema.layout import quote
+from batchflow.store.urls.url import is_url, local_path
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
@@ -106,7 +108,8 @@ class RemoteStore:
             case TriggerMany() if is_sql(request.source):
                 result = self._act(request, source=request.source)
             case TriggerMany() if paths := paths_of(request.source):
-                result = self._act(request, source=[os.path.abspath(path) for path in paths])
+                _refuse_storage_options(request)
+                result = self._act(request, source=[_absolute(path) for path in paths])
             case TriggerMany():
                 with _sendable(request, catalog) as rows:
                     result = self._put(request, rows)
@@ -234,6 +237,20 @@ class RemoteRows:
 def _new_name() -> bytes:
     """Return a name for a query or an operation that no other has."""
     return secrets.token_hex(16).encode()
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    given = os.fspath(path)
+    return given if is_url(given) else os.path.abspath(local_path(given))
+
+
+def _refuse_storage_options(request: TriggerMany) -> None:
+    if request.storage_options is not None:
+        raise InvalidOptionError(
+            "An engine loads URLs with the rights of its own process, so storage_options aren't "
+            "sent to it; set the variables of its environment, such as AWS_PROFILE or FSSPEC_S3.",
+            option="storage_options",
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,6 +20,7 @@ from batchflow.operation import Request, ResultT
 from batchflow.operation.json_form import to_json
 from batchflow.operation.request import request_from_json
 from batchflow.operation.requests import Trigger, TriggerMany
+from batchflow.store.loading.url_copies import require_allowed
 from batchflow.store.perform import evaluates_sql, reads_files
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ServedRequests:
         store: The store, whose queries are executed here.
         engine: Carries out operations; it may be gone without having been closed.
         timeout_seconds: The longest time for an operation that has SQL of its caller.
+        allowed_urls: The folders from which clients may load.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class ServedRequests:
         store: Store,
         engine: weakref.ref[ServedEngine],
         timeout_seconds: float,
+        allowed_urls: Sequence[str] = (),
     ) -> None:
         self._path = path
+        self._allowed_urls = allowed_urls
         self._store = store
         self._engine = engine
         self._performing: set[threading.Thread] = set()
@@ -99,6 +103,8 @@ class ServedRequests:
         name, options = call.pop("operation"), call.pop("options")
         call_name = str(call.pop("name", "")).encode()
         request = request_from_json(name, options, **call)
+        if isinstance(request, TriggerMany):
+            require_allowed(request, self._allowed_urls)
         if not (evaluates_sql(request) or reads_files(request)):
             return self._performed(request)
         watch = self._loads if reads_files(request) else self._watch

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -57,6 +57,7 @@ class Server:
         query_timeout_seconds: The longest time for a query, until its last row is sent.
         listen: Where else to listen, with TLS.
         grace_seconds: How long operations may take to finish when it is closed.
+        allowed_urls: The folders from which clients may load.
 
     Raises:
         OSError: It can't listen beside the file.
@@ -71,11 +72,14 @@ class Server:
         query_timeout_seconds: float,
         listen: Listen | None = None,
         grace_seconds: float = 10.0,
+        allowed_urls: Sequence[str] = (),
     ) -> None:
         if os.getpid() != _GRPC_PID:
             raise OSError("This process was forked from one that serves an engine.")
         self._queries = ServedQueries(store, query_timeout_seconds)
-        self._requests = ServedRequests(path, store, weakref.ref(engine), query_timeout_seconds)
+        self._requests = ServedRequests(
+            path, store, weakref.ref(engine), query_timeout_seconds, allowed_urls
+        )
         self._grace_seconds = grace_seconds
         self._socket = socket_of(path)
         self._pid = os.getpid()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchflow.access.listening import Listen
 from batchflow.coordinator.config import CoordinatorConfig
 from batchflow.errors import DefinitionError
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT
+from batchflow.store.urls.url import require_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class EngineConfig(CoordinatorConfig):
         query_timeout_seconds: The longest time for a query of another process, until its last
             row is sent.
         listen: Where else to listen, with TLS and a token; nowhere by default.
+        allowed_urls: The folders, like ``"s3://bucket/folder/"``, from which other processes may
+            have this engine load, with the rights of its process; none by default.
     """
 
     memory_limit: str = DEFAULT_MEMORY_LIMIT
@@ -37,6 +41,12 @@ class EngineConfig(CoordinatorConfig):
     serve: bool = True
     query_timeout_seconds: float = 600.0
     listen: Listen | None = None
+    allowed_urls: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        require_folders(self.allowed_urls)
 
 
 def checked_config(config: object) -> EngineConfig:

@@ -41,6 +41,7 @@ class Serving:
                 config.query_timeout_seconds,
                 config.listen,
                 config.grace_seconds,
+                config.allowed_urls,
             )
         except OSError as error:
             log.warning(

@@ -103,6 +103,7 @@ class Operations(ABC):
         strict: bool = False,
         again: bool = False,
         once: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> LoadReport:
         """Start a run for each row of a source, all in one transaction.
 
@@ -110,10 +111,10 @@ class Operations(ABC):
         workflow before, from whatever path.
 
         Args:
-            source: A path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a
-                pandas or Polars frame, a DuckDB relation, SQL text, or an iterable of objects.
-                SQL text reads the store's tables or files, but not both at once. Where another
-                process has the store open, that process reads files and executes SQL text.
+            source: A path, a glob or a URL of Parquet, CSV or JSON files, an Arrow table or
+                reader, a pandas or Polars frame, a DuckDB relation, SQL text, or an iterable of
+                objects. SQL text reads the store's tables or files, but not both at once. Where
+                another process has the store open, that process reads files and executes SQL text.
             foreign_id: The source's column with your own key of a record.
             at: The status to begin at; may be left out where there is one starting point.
             workflow: The workflow; may be left out where there is only one.
@@ -127,6 +128,8 @@ class Operations(ABC):
             again: Whether files are loaded even if their content was loaded before.
             once: Whether rows are skipped if their foreign id was ever loaded into the workflow,
                 also if its run has finished or was pruned.
+            storage_options: What fsspec takes for the URLs of the source, such as credentials.
+                Nothing keeps them or shows them. Default: None, what the environment has.
 
         Raises:
             SourceError: The source can't be read, lacks a column, or has one twice.
@@ -143,6 +146,7 @@ class Operations(ABC):
             strict=strict,
             again=again,
             once=once,
+            storage_options=storage_options,
         )
         return self.perform(request)
 

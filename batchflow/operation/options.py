@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from datetime import UTC, datetime, timedelta
 from typing import Any, SupportsIndex
 from uuid import UUID
@@ -54,6 +54,16 @@ def require_column_name(name: object, option: str) -> None:
     """Raise InvalidOptionError unless an option is the name of a column, or None."""
     if name is not None and not isinstance(name, str):
         raise InvalidOptionError(f"{option} is {name!r}; give a column's name.", option=option)
+
+
+def require_mapping(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is a mapping by names, or None."""
+    named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    if value is not None and not named:
+        raise InvalidOptionError(
+            f'{option} is of type {type(value).__name__}; give a dict, like {{"anon": True}}.',
+            option=option,
+        )
 
 
 def require_flag(value: object, option: str) -> None:

@@ -40,6 +40,10 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
     """Start a run for each row of a source."""
 
     source: Any = field(metadata=TRAVELS_APART)
+    # They may have secrets, so nothing shows or sends them.
+    storage_options: Mapping[str, Any] | None = field(
+        default=None, repr=False, metadata=TRAVELS_APART
+    )
     foreign_id: str | None = None
     at: enum.Enum | str | None = None
     workflow: str | None = None
@@ -51,6 +55,7 @@ class TriggerMany(Request[LoadReport], name="trigger_many", result=LoadReport):
 
     def __post_init__(self) -> None:
         """Check the options."""
+        options.require_mapping(self.storage_options, "storage_options")
         options.require_column_name(self.foreign_id, "foreign_id")
         options.require_status(self.at)
         options.require_choice(self.on_conflict, ("skip", "update", "error"), "on_conflict")

@@ -167,6 +167,7 @@ config = bf.EngineConfig(
     seed=1,
     memory_limit="1GB",
     log_values=True,
+    allowed_urls=["s3://bucket/nightly/"],
 )
 
 
@@ -196,6 +197,7 @@ def load_and_run() -> None:
             assert_type(loaded.loaded, int)
         engine.trigger_many("orders-*.csv", foreign_id="order_id", again=True, once=True)
         engine.trigger_many("orders.csv", foreign_id="order_id", on_conflict="update")
+        engine.trigger_many("s3://bucket/*.parquet", storage_options={"anon": True})
         assert_type(engine.rejected(workflow=orders).fetchall(), list[tuple[Any, ...]])
         assert_type(engine.run(canary=0.01, canary_failures=0.05), bf.Report)
         assert_type(engine.run(rerun_share=0.2), bf.Report)

@@ -33,7 +33,7 @@ Examples:
   batchflow load monday.csv tuesday.csv pipeline.py:orders --store orders.duckdb
 """,
 )
-@click.argument("sources", metavar="FILES|SQL...", nargs=-1)
+@click.argument("sources", metavar="FILES|URLS|SQL...", nargs=-1)
 @click.argument("workflow", metavar="WORKFLOW|MODULE_OR_FILE:WORKFLOW")
 @new_store_option
 @load_options
@@ -50,8 +50,8 @@ def load(
     runs.
 
     WORKFLOW is the name of a workflow of the store. FILE.py:NAME or MODULE:NAME also creates the
-    store, and computes defaults that only your code can. The source is files, globs, or one SQL
-    query.
+    store, and computes defaults that only your code can. The source is files, globs, URLs, or one
+    SQL query.
 
     Prints the number of runs, and the files and rows that were skipped or left out; "batchflow
     rejected" lists these rows. Warns on stderr of changed files and of rows that were left out.

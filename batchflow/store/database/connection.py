@@ -249,6 +249,10 @@ class Connection:
             finally:
                 work.remove(cursor)
 
+    def interruption(self) -> Callable[[], None]:
+        """Return what raises InterruptException once the calling thread's work is interrupted."""
+        return self._work().check
+
     def interrupt(self, threads: Iterable[threading.Thread]) -> None:
         """Interrupt the statements of other threads; the transactions are rolled back."""
         for thread in tuple(threads):

@@ -35,7 +35,7 @@ CREATE TABLE batchflow.loads(
     load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, status VARCHAR, given VARCHAR,
     path VARCHAR, bytes BIGINT, modified_at TIMESTAMPTZ, sha256 VARCHAR, rows BIGINT,
     inserted BIGINT, updated BIGINT, skipped BIGINT, rejected BIGINT, first_seq BIGINT,
-    last_seq BIGINT
+    last_seq BIGINT, etag VARCHAR
 );
 CREATE TABLE batchflow.rejected(
     load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, source VARCHAR, source_row BIGINT,

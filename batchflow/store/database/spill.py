@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -18,6 +19,9 @@ from batchflow.errors import DiskFullError, StoreError
 _OWNER_ONLY: Final = 0o700
 _DUCKDBS_FILES: Final = "duckdb_temp_*"
 _PREFIX: Final = "batchflow-spill-"
+
+DOWNLOADS: Final = "batchflow_download_"
+"""How the names of folders with copies of files at URLs begin."""
 
 
 class SpillFolder:
@@ -89,6 +93,8 @@ def _clear(path: Path) -> None:
     for file in path.glob(_DUCKDBS_FILES):
         with contextlib.suppress(OSError):
             file.unlink()
+    for folder in path.glob(DOWNLOADS + "*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

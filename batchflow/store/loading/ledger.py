@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,11 +17,14 @@ from batchflow.errors import SourceError
 from batchflow.operation.load_report import FileReport, LoadReport, SkippedFile
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, staged
+from batchflow.store.loading.file_name import refuse_several_formats
 from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_files import FilePath, matching_files
+from batchflow.store.urls.url import local_path
 
 _DIGEST: Final = "sha256"
 _TIME: Final = pa.timestamp("us", tz="UTC")
+_ETAGS: Final = pa.schema([("path", pa.string()), ("etag", pa.string())])
 _COLUMNS: Final = {
     "load_id": pa.int64(),
     "loaded_at": _TIME,
@@ -31,6 +34,7 @@ _COLUMNS: Final = {
     "sha256": pa.string(),
     **dict.fromkeys(("rows", "inserted", "updated", "skipped", "rejected"), pa.int64()),
     **dict.fromkeys(("first_seq", "last_seq"), pa.int64()),
+    "etag": pa.string(),
 }
 
 
@@ -39,12 +43,15 @@ class SourceFile:
     """A file that is to be loaded, as it was when its content was hashed.
 
     Attributes:
-        name: Its path, relative if it was given so.
+        name: The path to read, relative if it was given so. Of a file at a URL it is that of a
+            copy, or empty if there is none because its content is in the ledger.
         given: The path or glob that the caller gave for it, without the passwords of a URL.
-        path: Its absolute path, without the passwords of a URL.
+        path: Its absolute path or its URL, without the passwords of a URL.
         size: Its size in bytes.
-        modified_ns: When it was modified, in nanoseconds since the epoch.
+        modified_ns: When it was modified, in nanoseconds since the epoch; 0 if that isn't known.
         digest: The SHA-256 of its bytes; None for what can't be read twice, such as a pipe.
+        etag: What the server of its URL calls its content, if it does.
+        is_copy: Whether it is the copy of a file at a URL.
     """
 
     name: str
@@ -53,44 +60,82 @@ class SourceFile:
     size: int = 0
     modified_ns: int = 0
     digest: str | None = None
+    etag: str | None = None
+    is_copy: bool = False
 
     @property
     def shown(self) -> str:
         """Its path without the passwords of a URL, for reports."""
-        return without_credentials(self.name)
+        return self.path if self.is_copy else without_credentials(self.name)
 
     @property
     def modified_at(self) -> datetime | None:
-        """When it was modified; None where it has no digest."""
-        seconds = self.modified_ns / 1e9
-        return None if self.digest is None else datetime.fromtimestamp(seconds, UTC)
+        """When it was modified; None where it has no digest, or where that isn't known."""
+        known = self.digest is not None and self.modified_ns != 0
+        return datetime.fromtimestamp(self.modified_ns / 1e9, UTC) if known else None
 
     def require_unchanged(self) -> None:
         """Raise SourceError if the file was written to since its content was hashed."""
-        if self.digest is None:
+        if self.digest is None or self.is_copy:
             return
         now = os.stat(self.name)
         if (now.st_size, now.st_mtime_ns) != (self.size, self.modified_ns):
             raise SourceError(f"{self.name!r} changed while it was read. Load it again.")
 
 
-def source_files(instance: Cursor, paths: Sequence[FilePath]) -> list[SourceFile]:
-    """Return the files at paths and globs, with their content hashed.
+def source_files(
+    instance: Cursor, paths: Sequence[FilePath], copies: Mapping[str, Sequence[SourceFile]]
+) -> list[SourceFile]:
+    """Return the files at paths, globs and URLs in their order, with their content hashed.
 
     Hashing reads each file once, at about a gigabyte a second and without the store's write lock.
 
+    Args:
+        instance: A cursor of the instance that reads files.
+        paths: The paths, globs and URLs.
+        copies: The files of each URL.
+
     Raises:
-        SourceError: There is no file at a path, or one can't be read.
+        SourceError: There is no file at a path, or one can't be read, or the files have several
+            formats or an unknown one.
     """
     label = f"The source {str(paths[0])!r}" + (" and others" if len(paths) > 1 else "")
-    with translated(label):
-        found = matching_files(instance, paths)
-    return [_hashed(name, given) for name, given in found.items()]
+    found: dict[str, str | SourceFile] = {}
+    for path in paths:
+        of_url = copies.get(str(path))
+        if of_url is None:
+            with translated(label):
+                matching = matching_files(instance, local_path(path))
+            for name in matching:
+                found.setdefault(name, os.fspath(path))
+        else:
+            for file in of_url:
+                found.setdefault(file.path, file)
+    refuse_several_formats(found)
+    return [_hashed(name, each) if isinstance(each, str) else each for name, each in found.items()]
+
+
+def known_digests(cursor: Cursor, workflow: str, etags: Mapping[str, str]) -> dict[str, str]:
+    """Return the SHA-256 of the URLs that were loaded into a workflow with these ETags.
+
+    Args:
+        cursor: A cursor of the store.
+        workflow: The workflow's name.
+        etags: What the server of each URL calls its content now.
+    """
+    wanted = pa.table({"path": [*etags], "etag": [*etags.values()]}, _ETAGS)
+    with staged(cursor, wanted):
+        found = cursor.execute(
+            f"SELECT path, any_value(sha256) FROM batchflow.loads JOIN {STAGED} USING (path, etag) "
+            "WHERE workflow = ? GROUP BY path",
+            [workflow],
+        ).fetchall()
+    return dict(found)
 
 
 def _hashed(name: str, given: str) -> SourceFile:
-    path = name if "://" in name else os.path.abspath(name)
-    file = SourceFile(name, without_credentials(given), without_credentials(path))
+    path = without_credentials(os.path.abspath(name))
+    file = SourceFile(name, without_credentials(given), path)
     try:
         before = os.stat(name)
         if not stat.S_ISREG(before.st_mode):
@@ -167,7 +212,7 @@ class Ledger:
             (
                 *(load_id, self._now, self._workflow, report.status, file.given, file.path),
                 *(file.size, file.modified_at, file.digest, entry.rows),
-                *(entry.inserted, entry.updated, entry.skipped, entry.rejected, *seqs),
+                *(entry.inserted, entry.updated, entry.skipped, entry.rejected, *seqs, file.etag),
             )
         )
         return entry

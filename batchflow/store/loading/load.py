@@ -21,6 +21,7 @@ from batchflow.store.loading.load_rows import LoadCall, NotDirectError, load_sta
 from batchflow.store.loading.source_instance import source_instance
 from batchflow.store.loading.sources import is_sql, paths_of
 from batchflow.store.loading.starting_point import starting_code
+from batchflow.store.loading.url_copies import copied_urls, urls_of
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.schema.layout import Layout
 
@@ -59,12 +60,16 @@ def load(
     call = LoadCall(connection, layout, request, code, now, claimed or ClaimedRuns())
     paths = paths_of(request.source)
     if not paths or is_sql(request.source):
+        urls_of(request)
         with opened(call, request.source) as rows, connection.write() as cursor:
             return load_staged(cursor, rows)
-    with source_instance(connection.cursor()) as instance:
+    with (
+        source_instance(connection.cursor()) as instance,
+        copied_urls(connection, layout.name, request) as copies,
+    ):
         reader = partial(connection.cursor_of, instance)
         with reader() as cursor:
-            files = source_files(cursor, paths)
+            files = source_files(cursor, paths, copies)
         call = replace(call, reader=reader)
         try:
             return load_files(call, files, directly=True)

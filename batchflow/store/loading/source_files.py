@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,9 @@ from urllib.parse import unquote
 from batchflow.errors import SourceError
 from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.instance import Cursor
+from batchflow.store.database.spill import DOWNLOADS
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.file_name import FileFormat, format_of
 from batchflow.store.loading.file_shape import (
     FILE,
     WRITTEN,
@@ -28,52 +29,12 @@ from batchflow.store.loading.source_json import JsonShape, json_problem, json_sh
 from batchflow.store.loading.source_parquet import parquet_shapes
 from batchflow.store.schema.layout import literal, quote
 
-
-class FileFormat(enum.Enum):
-    """The format of a file."""
-
-    PARQUET = "Parquet"
-    CSV = "CSV"
-    JSON = "JSON"
-
-
-_FORMATS: Final = {
-    ".parquet": FileFormat.PARQUET,
-    ".pq": FileFormat.PARQUET,
-    ".csv": FileFormat.CSV,
-    ".tsv": FileFormat.CSV,
-    ".json": FileFormat.JSON,
-    ".jsonl": FileFormat.JSON,
-    ".ndjson": FileFormat.JSON,
-}
-_COMPRESSIONS: Final = (".gz", ".zst")
 # A file of one record in each line has no line if it has no record.
 _LINES: Final = (".jsonl", ".ndjson")
 # Hive's name of a folder for NULL.
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 FilePath = str | os.PathLike[str]
-
-
-def matching_files(cursor: Cursor, paths: Sequence[FilePath]) -> dict[str, str]:
-    """Return the files at paths and globs in their order, each with what was given for it.
-
-    Raises:
-        SourceError: There is no file at a path, or the files have several formats or an unknown
-            one.
-    """
-    found: dict[str, str] = {}
-    for path in paths:
-        given = os.fspath(path)
-        for name in _found(cursor, given):
-            found.setdefault(name, given)
-    file_format, *others = {_format(name) for name in found}
-    if others:
-        names = (each.value for each in (file_format, *others))
-        raise SourceError(
-            f"The source has {' and '.join(sorted(names))} files. Load one format at a time."
-        )
-    return found
 
 
 def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[FileShape]:
@@ -85,7 +46,7 @@ def file_shapes(cursor: Cursor, paths: Sequence[str], wanted: Wanted) -> list[Fi
     for path in paths:
         _refuse_empty(path)
     key = wanted.foreign_id or FOREIGN_ID_COLUMN
-    file_format = _format(paths[0])
+    file_format = format_of(paths[0])
     match file_format:
         case FileFormat.PARQUET:
             return [*parquet_shapes(cursor, paths)]
@@ -135,13 +96,16 @@ def read_files(
 
 def is_repeatable(path: str) -> bool:
     """Return whether the rows of a file are cheap to read more than once."""
-    return _format(path) is FileFormat.PARQUET
+    return format_of(path) is FileFormat.PARQUET
 
 
 def folder_texts(path: str, wanted: Wanted) -> dict[str, str | None]:
     """Return the texts of the fields for which a path has a folder named ``field=value``."""
     found = {}
-    for part in Path(path).parts[:-1]:
+    parts = Path(path).parts[:-1]
+    # Of the copy of a file at a URL, the folders around the copies mean nothing.
+    copies = [at for at, part in enumerate(parts) if part.startswith(DOWNLOADS)]
+    for part in parts[copies[-1] if copies else 0 :]:
         name, equals, value = part.partition("=")
         if equals:
             text = unquote(value)
@@ -167,10 +131,15 @@ def problem_of_file(error: Exception) -> str:
     return csv_problem(error) or json_problem(error) or message_of(error)
 
 
-def _found(cursor: Cursor, path: str) -> list[str]:
+def matching_files(cursor: Cursor, path: str) -> list[str]:
+    """Return the files at a path or glob.
+
+    Raises:
+        SourceError: There is none.
+    """
     if not path.strip():
         raise SourceError("The path of the source is empty. Give the path or glob of a file.")
-    if "://" not in path and Path(path).is_dir():
+    if Path(path).is_dir():
         example = f"{path.rstrip('/')}/*.parquet"
         raise SourceError(f"{path!r} is a folder. Give its files, like {example!r}.")
     pattern = escaped(path) if is_file(path) else path
@@ -186,17 +155,3 @@ def is_file(path: str) -> bool:
         return Path(path).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _format(name: str) -> FileFormat:
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSIONS:
-        suffixes.pop()
-    found = _FORMATS.get(suffixes[-1]) if suffixes else None
-    if found is None:
-        raise SourceError(
-            f"The format of {name!r} is unknown, because its name doesn't end in one of "
-            f"{', '.join(_FORMATS)} (and {' or '.join(_COMPRESSIONS)}). Rename it, or give SQL "
-            "that reads it."
-        )
-    return found

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 SUPPORTED: Final = (
-    "a path or glob of Parquet, CSV or JSON files, an Arrow table or reader, a pandas or Polars "
-    "frame, a DuckDB relation, SQL text, or an iterable of objects or mappings"
+    "a path, a glob or a URL of Parquet, CSV or JSON files, an Arrow table or reader, a pandas or "
+    "Polars frame, a DuckDB relation, SQL text, or an iterable of objects or mappings"
 )
 _VIEW: Final = "batchflow_source"
 _SQL: Final = re.compile(

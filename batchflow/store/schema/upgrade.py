@@ -188,6 +188,11 @@ def add_seqs_of_loads(cursor: Cursor) -> None:
         cursor.execute(f"ALTER TABLE batchflow.loads ADD COLUMN {column} BIGINT")
 
 
+def add_etags_of_loads(cursor: Cursor) -> None:
+    """Add what the server of a loaded URL calls its content; NULL for files loaded before."""
+    cursor.execute("ALTER TABLE batchflow.loads ADD COLUMN etag VARCHAR")
+
+
 def add_pruning(cursor: Cursor) -> None:
     """Add the table of the runs that a prune has chosen and not yet removed."""
     cursor.execute(
@@ -213,6 +218,7 @@ CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
         add_costs,
         add_causes,
         add_seqs_of_loads,
+        add_etags_of_loads,
         add_pruning,
         add_shard,
     ),
