@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loading_kit import Loader, opened
+from loading_kit import Loader, close_kept, opened
 from store_kit import NOW, Bench, parcels
 
 from batchflow.definition.retry import Retry
@@ -43,6 +43,12 @@ def bench(open_bench: Callable[..., Bench]) -> Bench:
 @pytest.fixture
 def file_bench(open_bench: Callable[..., Bench]) -> Bench:
     return open_bench()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _closed_at_the_end() -> Iterator[None]:
+    yield
+    close_kept()
 
 
 @pytest.fixture

@@ -72,18 +72,53 @@ class Loader:
         query = f"SELECT {name} AS value FROM {self.layout.runs} WHERE {where} ORDER BY seq"
         return [row["value"] for row in self.query(query)]
 
+    def empty(self) -> None:
+        """Leave the store as it was when it was new."""
+        with self.connection.write() as cursor:
+            tables = cursor.execute("SELECT schema_name, table_name FROM duckdb_tables()")
+            for schema, table in tables.fetchall():
+                if table not in ("store", "workflows"):
+                    cursor.execute(f"DELETE FROM {schema}.{table}")
+            cursor.execute("UPDATE batchflow.workflows SET next_seq = 0")
+        # It knows foreign ids of the runs that are gone.
+        self.trigger_one = SingleTrigger(self.connection, self.layout)
+
     def finish(self, where: str) -> None:
         with self.connection.write() as cursor:
             cursor.execute(f"UPDATE {self.layout.runs} SET run_state = 'COMPLETED' WHERE {where}")
+
+
+_KEPT: dict[type[Any], Loader] = {}
 
 
 @contextmanager
 def opened(
     object_type: type[Any] = Item, path: Path | str = ":memory:", memory_limit: str | None = None
 ) -> Iterator[Loader]:
-    workflow = workflow_of(object_type)
-    store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit=memory_limit)
+    """Open a new store, or the one in memory that was used last, empty.
+
+    To create one takes longer than most loads.
+    """
+    keeps = path == ":memory:" and memory_limit is None
+    loader = _KEPT.pop(object_type, None) if keeps else None
+    if loader is None:
+        workflow = workflow_of(object_type)
+        store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit=memory_limit)
+        loader = Loader(store, workflow)
     try:
-        yield Loader(store, workflow)
-    finally:
-        store.close()
+        yield loader
+    except BaseException:
+        loader.store.close()
+        raise
+    if keeps:
+        loader.empty()
+        close_kept()
+        _KEPT[object_type] = loader
+    else:
+        loader.store.close()
+
+
+def close_kept() -> None:
+    """Close the store that is kept."""
+    while _KEPT:
+        _KEPT.popitem()[1].store.close()
