@@ -58,6 +58,8 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(PARALLEL) tests/docs
 
+# Its files are on a disk, whose delays let coordinators and workers die at other moments.
+crash-test: export PYTEST_DEBUG_TEMPROOT ?= $(or $(TMPDIR),/tmp)
 crash-test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) -m "not alone" $(FAULT_TESTS)
 	$(BIN)/pytest -m alone $(ALONE_FAULT_TESTS)
