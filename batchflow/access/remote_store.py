@@ -23,7 +23,7 @@ from batchflow.operation.parameters import Params
 from batchflow.operation.requests import Trigger, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow, workflow_of_object
 from batchflow.store.database.instance import Cursor, in_memory
-from batchflow.store.loading.source_arrow import arrow_of
+from batchflow.store.loading.source_arrow import arrow_of, offers_arrow
 from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_objects import ObjectStream
 from batchflow.store.loading.sources import is_sql, iterable_of, paths_of
@@ -258,7 +258,7 @@ def _sendable(request: TriggerMany, catalog: Catalog) -> Iterator[pa.RecordBatch
     """Provide a source of this process as rows that can be sent."""
     name = chosen_workflow(catalog.tables(request.workflow), request.workflow)
     definition = catalog.definition(name)
-    if hasattr(request.source, "__arrow_c_stream__"):
+    if offers_arrow(request.source):
         rows = arrow_of(request.source, definition.fields)
         yield rows.to_reader() if isinstance(rows, pa.Table) else rows
         return

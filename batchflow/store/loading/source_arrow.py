@@ -11,14 +11,26 @@ import pyarrow.compute as pc
 
 from batchflow.definition.fields import Field
 from batchflow.errors import SourceError
+from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.loading.source_frame import frame_of, written_columns
 
+_STREAM: Final = "__arrow_c_stream__"
+# In the order in which they are tried: of a reader by Arrow's scanner, of a data set, of a table of
+# Delta, of a scan by Iceberg, and of its table.
+_CONVERSIONS: Final = (
+    *("to_reader", "scanner", "to_pyarrow_dataset", "to_arrow_batch_reader", "scan"),
+)
 _FINE: Final = pa.duration("ns")
 _FINE_NAME: Final = str(_FINE)
 _COARSE: Final = pa.duration("us")
 # A duration that is too long for every field stands for one that is too fine.
 _UNFIT: Final = pa.scalar(np.iinfo(np.int64).max)
 _KNOWN_EXTENSIONS: Final = frozenset({"arrow.uuid", "arrow.bool8", "arrow.json"})
+
+
+def offers_arrow(given: Any) -> bool:
+    """Return whether a source is Arrow's, or its library makes Arrow of it when it is asked."""
+    return any(hasattr(given, method) for method in (_STREAM, *_CONVERSIONS))
 
 
 def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchReader:
@@ -32,6 +44,7 @@ def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchRe
     Raises:
         SourceError: A column can't be exported.
     """
+    given = _streamed(given)
     if isinstance(given, pa.Table | pa.RecordBatchReader):
         return given
     written = written_columns(given, fields)
@@ -45,6 +58,23 @@ def arrow_of(given: Any, fields: Sequence[Field]) -> pa.Table | pa.RecordBatchRe
         problem = mixed or ("" if isinstance(error, pa.ArrowException) else str(error).rstrip("."))
         found = problem or "a column has values that Arrow doesn't take"
         raise SourceError(f"The {type(given).__name__} can't be read: {found}.") from None
+
+
+def _streamed(given: Any) -> Any:
+    """Return what exports a stream; a data set and a table of a lake have to be scanned first."""
+    label = f"The {type(given).__name__}"
+    while not hasattr(given, _STREAM):
+        method = next(each for each in _CONVERSIONS if hasattr(given, each))
+        try:
+            given = getattr(given, method)()
+        except (pa.ArrowException, OSError):
+            raise
+        except Exception as error:
+            # Of any class: each library has its own.
+            raise SourceError(f"{label} can't be read: {message_of(error)}") from None
+        if not offers_arrow(given):
+            raise SourceError(f"{label} can't be read: its {method}() returns no Arrow data.")
+    return given
 
 
 def loadable(

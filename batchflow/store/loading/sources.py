@@ -26,7 +26,7 @@ from batchflow.store.loading.fitted_table import (
     Wanted,
     fit_table,
 )
-from batchflow.store.loading.source_arrow import arrow_of, loadable
+from batchflow.store.loading.source_arrow import arrow_of, loadable, offers_arrow
 from batchflow.store.loading.source_errors import translated
 from batchflow.store.loading.source_files import (
     file_shapes,
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 SUPPORTED: Final = (
-    "a path, a glob or a URL of Parquet, CSV or JSON files, an Arrow table or reader, a pandas or "
-    "Polars frame, a DuckDB relation, SQL text, or an iterable of objects or mappings"
+    "a path, a glob or a URL of Parquet, CSV or JSON files, an Arrow table, reader or data set, a "
+    "pandas or Polars frame, a DuckDB relation, a table of Delta or Iceberg, SQL text, "
+    "or an iterable of objects or mappings"
 )
 _VIEW: Final = "batchflow_source"
 _SQL: Final = re.compile(
@@ -132,7 +133,7 @@ def open_source(
         opened = _sql(cursor, given, wanted, begun)
     elif paths and reader is not None:
         opened = _file(cursor, paths[0], wanted, reader)
-    elif hasattr(given, "__arrow_c_stream__"):
+    elif offers_arrow(given):
         opened = _arrow_rows(cursor, given, wanted)
     else:
         opened = _objects(cursor, workflow, given, wanted)
