@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # A crash costs as much as so many calls of a step that takes no time by itself.
-_CALLS_PER_CRASH = 100
+_CALLS_PER_CRASH = 40
 
 
 @dataclass(frozen=True, slots=True)

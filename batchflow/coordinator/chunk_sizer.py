@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Long enough that sending a chunk costs little, short enough that commits are frequent.
 TARGET_SECONDS: Final = 0.25
 # The chunk of a worker that dies is executed again, so chunks are short after that.
-_LEAST_TARGET_SECONDS: Final = 0.015
+_LEAST_TARGET_SECONDS: Final = 0.03
 _SHRINKS_BY: Final = 8.0
 _GROWS_BY: Final = 1.1
 _FIRST_ROWS: Final = 1_000
@@ -34,8 +34,9 @@ _SLICE_SECONDS: Final = 2.0
 _SLICE_TIMES: Final = 1.5
 # A chunk that takes longer isn't given to a worker in advance, because another may be idle sooner.
 _LONG_SECONDS: Final = 1.0
-# Among so many runs, one that ends workers is found with one more end of a worker.
-_CALL_ROWS: Final = 128
+# Calls for so many runs cost little more than one for all of them, and only these runs are suspects
+# when a worker dies.
+_CALL_ROWS: Final = 512
 _MOST_SECONDS_OF_CALLS: Final = 1.0
 
 
