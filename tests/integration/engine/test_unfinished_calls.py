@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-from batchflow.coordinator import calls
 from kit.things import Stage, Thing, load, things
 
 RUNS, HANGS = 9, 4
@@ -110,7 +109,7 @@ def numbers(*values: int) -> list[tuple[int]]:
 def test_a_call_that_hangs_is_named_and_an_attempt_and_the_results_beside_it_are_kept(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "FIRST_LOGGED_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("batchflow.coordinator.calls.FIRST_LOGGED_AFTER_SECONDS", 0.0)
     with caplog.at_level(logging.WARNING, logger="batchflow"):
         found = drained(path, hang)
 

@@ -6,10 +6,13 @@ import enum
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import batchflow as bf
-from kit.open_store import OpenStore
+
+if TYPE_CHECKING:
+    # Workers import this module, and need no store.
+    from kit.open_store import OpenStore
 
 
 class Stage(enum.Enum):
