@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from batchflow.operation import ControlReport as ControlReport
     from batchflow.operation import LoadReport as LoadReport
     from batchflow.operation import PruneReport as PruneReport
+    from batchflow.shards import Stores as Stores
     from batchflow.shards import shard_of as shard_of
     from batchflow.store import CheckReport as CheckReport
     from batchflow.store import PlottableRelation as PlottableRelation
@@ -120,7 +121,7 @@ _HOMES = {
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
     "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
-    "batchflow.shards": ("shard_of",),
+    "batchflow.shards": ("Stores", "shard_of"),
     "batchflow.store": (
         "CheckReport",
         "PlottableRelation",
@@ -189,6 +190,7 @@ __all__ = [
     "StoreFormatError",
     "StoreHeldError",
     "StoredRun",
+    "Stores",
     "SystemClock",
     "Workflow",
     "WorkflowNotFoundError",

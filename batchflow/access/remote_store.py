@@ -111,7 +111,7 @@ class RemoteStore:
                 _refuse_storage_options(request)
                 result = self._act(request, source=[_absolute(path) for path in paths])
             case TriggerMany():
-                with _sendable(request, catalog) as rows:
+                with sendable(request, catalog) as rows:
                     result = self._put(request, rows)
             case _:
                 result = self._act(request)
@@ -254,7 +254,7 @@ def _refuse_storage_options(request: TriggerMany) -> None:
 
 
 @contextmanager
-def _sendable(request: TriggerMany, catalog: Catalog) -> Iterator[pa.RecordBatchReader]:
+def sendable(request: TriggerMany, catalog: Catalog) -> Iterator[pa.RecordBatchReader]:
     """Provide a source of this process as rows that can be sent."""
     name = chosen_workflow(catalog.tables(request.workflow), request.workflow)
     definition = catalog.definition(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchflow.shards.stores import Stores
 from batchflow.store.schema.shard import shard_of
 
-__all__ = ["shard_of"]
+__all__ = ["Stores", "shard_of"]

@@ -76,7 +76,8 @@ def finish_placing(pattern: Pattern) -> None:
                 made.replace(pattern.path(number))
         for number, path in pattern.found().items():
             if number > shards:
-                log_of(path).unlink(missing_ok=True)
+                for belonging in (log_of(path), path.with_name(f"{path.name}.lock")):
+                    belonging.unlink(missing_ok=True)
                 path.unlink()
         sync(pattern.folder)
     shutil.rmtree(ready)

@@ -314,6 +314,13 @@ def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
     assert_type(report, bf.CheckReport)
     assert_type([problem.count for problem in report.problems], list[int])
     assert_type(bf.repair("orders.duckdb"), bf.RepairReport)
+    assert_type(bf.shard_of("order-1", 8), int)
+    with bf.Stores("night-{shard}.duckdb", shards=4) as stores:
+        assert_type(stores.clients, tuple[bf.StoreClient, ...])
+        assert_type(stores.sql(each="SELECT 1 AS n", then="SELECT sum(n) FROM shards"), bf.Relation)
+        assert_type(stores.counts(), bf.PlottableRelation)
+        assert_type(stores.pause("true"), bf.ControlReport)
+        stores.reshard(6)
     assert_type(asked.runs("total > 1", as_of=morning), bf.Relation)
 
 

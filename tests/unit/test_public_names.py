@@ -66,6 +66,7 @@ PUBLIC = [
     "StoreFormatError",
     "StoreHeldError",
     "StoredRun",
+    "Stores",
     "SystemClock",
     "Workflow",
     "WorkflowNotFoundError",

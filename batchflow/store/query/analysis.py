@@ -12,7 +12,7 @@ from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import question_about_log
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES, status_counts_query
-from batchflow.store.query.run_sets import DURATIONS, FUNNEL, samples_of
+from batchflow.store.query.run_sets import DURATIONS, FUNNEL, STAYS, samples_of
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import Tables
 
@@ -123,14 +123,56 @@ def throughput(
     return _of_transitions(source, tables, query, chart.THROUGHPUT)
 
 
+def transition_span(source: Source, tables: Tables, period: Period) -> Relation:
+    """Return ``first`` and ``last``, when the first and the last transition were, in µs."""
+    query = (
+        "SELECT min(epoch_us(committed_at)) AS first, max(epoch_us(committed_at)) AS last "
+        f"FROM {period.transitions(tables)}"
+    )
+    return Relation(source, query, question=question_about_log(source, tables, query))
+
+
+def filled_parts(
+    source: Source, tables: Tables, period: Period, first: int, length: int
+) -> Relation:
+    """Return the thousandths of a span of time, in µs, in which there is a transition."""
+    query = (
+        f"SELECT DISTINCT (epoch_us(committed_at) - {first}) * {_PARTS} // {length} AS part "
+        f"FROM {period.transitions(tables)}"
+    )
+    return Relation(source, query)
+
+
+def span_length(first: int, last: int) -> int:
+    """Return the length of a span of time in µs, of which a bucket can be a part."""
+    return max(last - first, _PARTS)
+
+
+def fitting_seconds(parts: int, length: int) -> int:
+    """Return the length of buckets that fits the thousandths of a span that have transitions."""
+    total = parts * length / _PARTS / _MICROSECONDS
+    fitting = (each for each in _BUCKET_SECONDS if total <= each * _MOST_BUCKETS)
+    return next(fitting, max(_BUCKET_SECONDS))
+
+
 def durations(source: Source, tables: Tables, period: Period) -> PlottableRelation:
     """Return ``status``, ``runs``, ``p50_seconds``, ``p95_…``, ``p99_…`` and ``max_seconds``."""
-    query = DURATIONS.format(
+    query = DURATIONS.format(stays=f"({_stays(tables, period)})")
+    return _of_transitions(source, tables, query, chart.DURATIONS)
+
+
+def stays(source: Source, tables: Tables, period: Period) -> Relation:
+    """Return ``status``, ``runs``, ``longest`` and ``length``, in µs, which `durations` ranks."""
+    query = _stays(tables, period)
+    return Relation(source, query, question=question_about_log(source, tables, query))
+
+
+def _stays(tables: Tables, period: Period) -> str:
+    return STAYS.format(
         runs=tables.runs,
         transitions=Period(until=period.until).transitions(tables),
         within=period.has("make_timestamptz(d.moment)"),
     )
-    return _of_transitions(source, tables, query, chart.DURATIONS)
 
 
 def transitions(source: Source, tables: Tables, period: Period) -> PlottableRelation:

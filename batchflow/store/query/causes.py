@@ -126,6 +126,11 @@ class Failures(Relation):
         made._tables, made._chosen = tables, chosen
         return made
 
+    @property
+    def by(self) -> Sequence[str]:
+        """The columns by which the failures are also grouped."""
+        return self._chosen.by
+
     def runs(self, *, affected: bool = False) -> Relation:
         """Return the runs that failed so, with all columns.
 

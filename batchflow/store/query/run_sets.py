@@ -63,7 +63,7 @@ FUNNEL: Final = f"""
 # If no run of a slab was at a status twice, its arrivals and departures there are matched by their
 # sets alone. A run then arrived once at each status that it left, except at its first: there, its
 # creation is the arrival. The runs of the other slabs are sorted by the order of their transitions.
-DURATIONS: Final = f"""
+STAYS: Final = f"""
     WITH moves AS MATERIALIZED (
         SELECT from_status, to_status, {SLAB}, epoch_us(committed_at) AS moment,
                {RUNS} AS runs, count(*) AS rows
@@ -113,15 +113,19 @@ DURATIONS: Final = f"""
                    d.moment - lag(d.moment) OVER (PARTITION BY seq ORDER BY version) AS length
             FROM moments AS d
         ) AS d WHERE {{within}}
-    ),
-    counted AS (
-        SELECT status, sum(runs)::BIGINT AS runs, max(length) AS longest,
-               length // unit * unit AS length
-        FROM (
-            SELECT *, greatest(1, 10 ** (floor(log10(greatest(abs(length), 1))) - {_DIGITS - 1})
-                   )::BIGINT AS unit
-            FROM stays WHERE status IS NOT NULL
-        ) GROUP BY ALL
+    )
+    SELECT status, sum(runs)::BIGINT AS runs, max(length) AS longest,
+           length // unit * unit AS length
+    FROM (
+        SELECT *, greatest(1, 10 ** (floor(log10(greatest(abs(length), 1))) - {_DIGITS - 1})
+               )::BIGINT AS unit
+        FROM stays WHERE status IS NOT NULL
+    ) GROUP BY ALL"""
+
+# Of one store or of several, as no run has stays in two of them.
+DURATIONS: Final = """
+    WITH counted AS (
+        SELECT status, length, sum(runs) AS runs, max(longest) AS longest FROM {stays} GROUP BY ALL
     ),
     ranked AS (
         SELECT *, sum(runs) OVER (PARTITION BY status) AS total,

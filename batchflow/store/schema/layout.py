@@ -231,9 +231,14 @@ class Layout:
             Column("seconds", "DOUBLE"),
         )
 
-    def create_statements(self) -> tuple[str, ...]:
-        """Return the statements that create the workflow's schema and tables."""
-        runs = (*self.engine_columns(), *self.object_columns())
+    def create_statements(self, order: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the statements that create the workflow's schema and tables.
+
+        The columns of ``runs`` are in the given order of their names, if there is one.
+        """
+        runs = [*self.engine_columns(), *self.object_columns()]
+        if order is not None:
+            runs.sort(key=lambda column: order.index(column.name))
         tables = [self._create_table(self.runs, runs)]
         if self.workflow.record_transitions:
             tables.extend(self.create_transitions())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import batchflow as bf
+from batchflow.testing import FakeClock
 
 SHARDS = 2
 
@@ -54,3 +56,30 @@ def in_each(folder: Path, action: Callable[[bf.Engine], Any], shards: int = SHAR
         with engine_of(folder, shard, shards) as engine:
             results.append(action(engine))
     return results
+
+
+def write_source(folder: Path) -> Path:
+    """Write 120 orders, of which each seventh can't be paid, and three rows that don't fit."""
+    rows = "".join(f"{number},{number / 2}\n" for number in range(120))
+    path = folder / "orders.csv"
+    path.write_text(f"number,total\n{rows}900,much\n901,much\n,1\n")
+    return path
+
+
+def play_a_night(engine: bf.Engine, clock: FakeClock, source: Path) -> None:
+    """Load and run orders, and change some by each operation, at different times."""
+    engine.trigger_many(source, foreign_id="number", on_invalid="skip")
+    clock.advance(3.3)
+    engine.pause("number = 3", reason="prices are wrong")
+    clock.advance(2)
+    engine.resume("number = 3")
+    engine.run(progress=False, limit=50)
+    clock.advance(100)
+    engine.cancel("number = 119")
+    engine.run(progress=False)
+    clock.advance(77)
+    engine.retry("run_state = 'PAUSED' AND number < 60")
+    engine.run(progress=False)
+    engine.edit("number = 12", set={"total": "total + 1"})
+    clock.advance(3_600)
+    engine.prune(timedelta(minutes=10), "number IN (20, 22)")

@@ -1,0 +1,98 @@
+"""The reports of the loads of all shards from one source, as that of one load."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from batchflow.operation import InvalidColumn, LoadReport
+from batchflow.operation.load_report import FileReport, FilledColumns, SkippedFile
+
+_SHOWN: Final = 5
+
+
+def loads_of_all(reports: Sequence[LoadReport]) -> LoadReport:
+    """Return one report, with the lowest and the highest number of a run that was started.
+
+    A file that some shards had loaded before counts as loaded.
+    """
+    first = reports[0]
+    started = [report for report in reports if report.loaded]
+    reasons: Counter[str] = Counter()
+    for report in reports:
+        reasons.update(report.conflict_reasons)
+    files = _files(reports)
+    return LoadReport(
+        workflow=first.workflow,
+        status=first.status,
+        code=first.code,
+        loaded=sum(report.loaded for report in reports),
+        first_seq=min((r.first_seq for r in started), default=first.first_seq),
+        last_seq=max((r.last_seq for r in started), default=first.last_seq),
+        skipped_conflicts=sum(report.skipped_conflicts for report in reports),
+        conflict_sample=tuple(each for report in reports for each in report.conflict_sample)[
+            :_SHOWN
+        ],
+        skipped_invalid=sum(report.skipped_invalid for report in reports),
+        invalid=_invalid(reports),
+        skipped_loaded=sum(report.skipped_loaded for report in reports),
+        updated=sum(report.updated for report in reports),
+        files=tuple(files.values()),
+        skipped_files=_skipped(reports, files),
+        filled=_filled(reports),
+        conflict_reasons=dict(reasons),
+    )
+
+
+def _files(reports: Sequence[LoadReport]) -> dict[str, FileReport]:
+    files: dict[str, FileReport] = {}
+    for report in reports:
+        for each in report.files:
+            files[each.path] = _together(files[each.path], each) if each.path in files else each
+    return files
+
+
+def _together(first: FileReport, second: FileReport) -> FileReport:
+    return replace(
+        first,
+        rows=first.rows + second.rows,
+        inserted=first.inserted + second.inserted,
+        updated=first.updated + second.updated,
+        skipped=first.skipped + second.skipped,
+        rejected=first.rejected + second.rejected,
+        changed_since=first.changed_since or second.changed_since,
+    )
+
+
+def _skipped(
+    reports: Sequence[LoadReport], loaded: dict[str, FileReport]
+) -> tuple[SkippedFile, ...]:
+    skipped = {each.path: each for report in reports for each in report.skipped_files}
+    return tuple(each for path, each in skipped.items() if path not in loaded)
+
+
+def _filled(reports: Sequence[LoadReport]) -> tuple[FilledColumns, ...]:
+    columns: dict[str, dict[str, None]] = {}
+    for report in reports:
+        for each in report.filled:
+            columns.setdefault(each.path, {}).update(dict.fromkeys(each.columns))
+    return tuple(FilledColumns(path, tuple(names)) for path, names in columns.items())
+
+
+def _invalid(reports: Sequence[LoadReport]) -> tuple[InvalidColumn, ...]:
+    found: dict[tuple[str | None, str], InvalidColumn] = {}
+    for report in reports:
+        for each in report.invalid:
+            known = found.get((each.file, each.column))
+            found[each.file, each.column] = (
+                each
+                if known is None
+                else replace(
+                    known,
+                    count=known.count + each.count,
+                    sample=(*known.sample, *each.sample)[:_SHOWN],
+                )
+            )
+    return tuple(found.values())

@@ -1,0 +1,414 @@
+"""Several stores as one: every question and operation over all shards of a set."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from uuid import UUID
+
+from batchflow.access import StoreClient
+from batchflow.access.socket import is_served
+from batchflow.clock import SystemClock
+from batchflow.credentials import without_credentials
+from batchflow.definition.workflow import AnyWorkflow
+from batchflow.errors import InvalidOptionError, StoreFormatError
+from batchflow.operation import Operations, Request, ResultT
+from batchflow.operation.options import foreign_id_text, moment_or_none, workflow_name
+from batchflow.operation.parameters import Params
+from batchflow.picture import html_table
+from batchflow.shards.checking import check_of_all
+from batchflow.shards.creating import create_set
+from batchflow.shards.files import clients_of, is_set, pattern_of
+from batchflow.shards.merging import MERGES, Merged, OfOneShard
+from batchflow.shards.operations import perform_in_all, with_workflow
+from batchflow.shards.pattern import Pattern, is_pattern
+from batchflow.shards.progress import progress_of_all
+from batchflow.shards.reshard import reshard
+from batchflow.shards.set_failures import SetFailures
+from batchflow.shards.union import ALL, UnionSource, united
+from batchflow.store import CheckReport, PlottableRelation, Relation, Store
+from batchflow.store.query import analysis
+from batchflow.store.query.causes import Failures
+from batchflow.store.query.metrics import METRICS, Sample
+from batchflow.store.query.moments import Period
+from batchflow.store.query.questions import Questions
+from batchflow.store.schema.run_id import run_not_found
+from batchflow.store.schema.shard import require_shards, shard_of
+
+if TYPE_CHECKING:
+    from batchflow.coordinator import Progress
+
+ClassT = TypeVar("ClassT", bound=type[Any])
+
+_MOMENTS = ("since", "until", "as_of")
+
+
+def _asks_shards(stores: ClassT) -> ClassT:
+    """Define the questions that are merged in one way, by the table of all questions."""
+    for name, merge in MERGES.items():
+        match merge:
+            case Merged():
+                setattr(stores, name, _merged_question(name, merge))
+            case OfOneShard():
+                setattr(stores, name, _question_of_one_shard(name))
+            case _:
+                pass
+    return stores
+
+
+def _merged_question(name: str, merge: Merged) -> Callable[..., Any]:
+    method = getattr(Questions, name)
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def ask(self: Stores, *given: Any, **named: Any) -> Any:
+        options = signature.bind(self, *given, **named).arguments
+        del options["self"]
+        return self._merged(merge, merge.ask or getattr(StoreClient, name), **options)
+
+    return ask
+
+
+def _question_of_one_shard(name: str) -> Callable[..., Any]:
+    method = getattr(Questions, name)
+
+    @functools.wraps(method)
+    def ask(self: Stores, run: UUID | str | int, *given: Any, **named: Any) -> Any:
+        return getattr(self.client_of(run), name)(run, *given, **named)
+
+    return ask
+
+
+@_asks_shards
+class Stores(Operations, Questions):
+    """A set of shards: stores that share the runs of a workflow by their foreign ids.
+
+    It has the questions and operations of a client of one store. Each shard is reached as `connect`
+    reaches a store: through its engine where one is running, and by opening the file for the call
+    otherwise. Nothing is held between calls.
+
+    An operation is carried out in one shard after the other, and each carries out its part as a
+    whole. If one fails, those before it have done theirs; the operation can be repeated.
+
+    Attributes:
+        path: The path that was given.
+        shards: The number of shards.
+
+    Args:
+        path: The path of the files with ``{shard}`` in place of the number, like
+            ``"night-{shard}.duckdb"``; a glob that only they match; or their folder.
+        workflows: The workflows that a new set, or a shard that lacks them, can hold runs of. They
+            are needed to load before an engine has opened every shard.
+        shards: The number of shards. With it, the set is created if there is none.
+
+    Raises:
+        StoreFormatError: There are no such files, some are missing, they are of several sets, or
+            the set has another number of shards.
+        StoreHeldError: Another process has one of them open and doesn't listen.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *workflows: AnyWorkflow,
+        shards: int | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        clock = SystemClock().now
+        if shards is not None:
+            require_shards(shards)
+            if not is_pattern(path):
+                raise InvalidOptionError(
+                    f"The path {self.path!r} has to have {{shard}} in place of the number, as "
+                    "shards= is given.",
+                    option="path",
+                )
+            pattern = Pattern.of(path)
+            if not pattern.found():
+                create_set(pattern, shards, workflows, clock)
+        elif not is_set(path):
+            raise StoreFormatError(
+                f"{self.path!r} is one path; give the pattern of the files of a set, like "
+                '"night-{shard}.duckdb", a glob or their folder, or use connect().'
+            )
+        self._clients = clients_of(path, shards)
+        self.shards = len(self._clients)
+        _lay_out(self._clients, workflows, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Do nothing, as nothing is held."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {without_credentials(self.path)!r}: {self.shards} shards>"
+
+    # Its shards.
+
+    @property
+    def clients(self) -> tuple[StoreClient, ...]:
+        """The client of each shard, in the order of their numbers."""
+        return tuple(self._clients)
+
+    def client_of(self, run: UUID | str | int) -> StoreClient:
+        """Return the client of the shard that has a run, by its run id or its foreign id.
+
+        Raises:
+            RunNotFoundError: No shard has a run with this run id.
+        """
+        run_id = _as_run_id(run)
+        known = False
+        for client in self._clients if run_id is not None else ():
+            assert run_id is not None
+            tables = client._catalog.tables_of_run(run_id)
+            if tables is not None:
+                known = True
+                query = f"SELECT 1 FROM {tables.runs} WHERE seq = $seq"
+                seq = run_id.int - tables.run_id_base
+                if Relation(client._source, query, {"seq": seq}).fetchall():
+                    return client
+        if known and run_id is not None:
+            raise run_not_found(run_id)
+        foreign_id = foreign_id_text(run)
+        if not isinstance(foreign_id, str):
+            return self._clients[0]
+        return self._clients[shard_of(foreign_id, self.shards) - 1]
+
+    @property
+    def workflows(self) -> tuple[str, ...]:
+        """The names of the workflows in the shards, sorted."""
+        return tuple(sorted({name for client in self._clients for name in client.workflows}))
+
+    # Questions that are more than one query of each shard.
+
+    def sql(
+        self,
+        query: str | None = None,
+        params: Params = None,
+        *,
+        each: str | None = None,
+        then: str = ALL,
+    ) -> Relation:
+        """Query each shard in SQL, and then their results in the table ``shards``.
+
+        Args:
+            query: The query that each shard executes; a short form of `each`.
+            params: The values of its parameters.
+            each: The query that each shard executes; see `Questions.sql`.
+            then: The query over all results, like ``"SELECT sum(n) FROM shards"``. Default: all
+                rows of all shards.
+
+        Raises:
+            InvalidOptionError: Both ``query`` and ``each`` are given, or none.
+            QueryError: As for `Questions.sql`.
+        """
+        text = query if each is None else each
+        if text is None or (query is not None and each is not None):
+            raise InvalidOptionError(
+                'Give the query of each shard once, like sql(each="SELECT count(*) AS n FROM '
+                'orders.runs", then="SELECT sum(n) FROM shards").',
+                option="each",
+            )
+        parts = [client.sql(text, params) for client in self._clients]
+        return Relation(UnionSource(parts, few=False), then)
+
+    def errors(  # noqa: PLR0913 - as in `Questions`
+        self,
+        cause: str | None = None,
+        *,
+        where: str | None = None,
+        params: Params = None,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        by: str | Sequence[str] = (),
+        workflow: AnyWorkflow | str | None = None,
+        tracebacks: bool = False,
+    ) -> Failures:
+        """Return the failures of steps by cause, over all shards; see `Questions.errors`."""
+        name, clients = self._with_workflow(workflow)
+        options: dict[str, Any] = {
+            "where": where,
+            "params": params,
+            "since": moment_or_none(since, "since"),
+            "until": moment_or_none(until, "until"),
+            "by": by,
+            "workflow": name,
+            "tracebacks": tracebacks,
+        }
+        having = clients if cause is None else _having_cause(clients, cause, name)
+        parts = [client.errors(cause, **options) for client in having]
+        return SetFailures.over(parts, tracebacks=tracebacks)
+
+    def throughput(
+        self,
+        bucket_seconds: float | None = None,
+        *,
+        since: datetime | timedelta | None = None,
+        until: datetime | timedelta | None = None,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> PlottableRelation:
+        """Return the transitions per second, over all shards; see `Questions.throughput`."""
+        name, clients = self._with_workflow(workflow)
+        period = Period.of(since, until)
+        seconds = _fitting(clients, name, period) if bucket_seconds is None else bucket_seconds
+        parts = [
+            client.throughput(seconds, since=period.since, until=period.until, workflow=name)
+            for client in clients
+        ]
+        return united(
+            parts,
+            "SELECT bucket, status, sum(runs)::BIGINT AS runs, sum(failed)::BIGINT AS failed, "
+            f"sum(runs) / {float(seconds)!r} AS runs_per_second FROM shards "
+            "GROUP BY bucket, status ORDER BY bucket, status",
+        )
+
+    def explain(
+        self,
+        where: str,  # noqa: ARG002 - as in `Questions`
+        params: Params = None,  # noqa: ARG002
+        *,
+        since: datetime | timedelta | None = None,  # noqa: ARG002
+        until: datetime | timedelta | None = None,  # noqa: ARG002
+        workflow: AnyWorkflow | str | None = None,  # noqa: ARG002
+    ) -> PlottableRelation:
+        """Raise InvalidOptionError: slices are searched in one store, as each shard explains.
+
+        The runs are split by a hash, so each shard is a random sample of them.
+        """
+        raise InvalidOptionError(
+            "explain() searches one store. Ask one shard, like stores.clients[0].explain(where): "
+            "its runs are a random sample of all."
+        )
+
+    def check(self) -> CheckReport:
+        """Check whether all shards are sane; see `Questions.check`."""
+        return check_of_all([client.check() for client in self._clients])
+
+    def progress(self) -> Progress | None:
+        """Return how far the running drains of all shards are; None where none is running."""
+        found = [client.progress() for client in self._clients]
+        return progress_of_all([each for each in found if each is not None])
+
+    # Operations.
+
+    def perform(self, request: Request[ResultT]) -> ResultT:
+        """Carry out a request in the shards that it is about; see `Operations`."""
+        return perform_in_all(self._clients, request)
+
+    def reshard(self, shards: int) -> None:
+        """Rewrite the set into another number of shards, with the log, run ids and foreign ids.
+
+        No engine may have a shard open meanwhile. The old files stay as they are until all new ones
+        are complete, so the disk needs room for both. After a kill, either all files are the old
+        ones or all are the new ones.
+
+        Raises:
+            InvalidOptionError: There can't be so many shards.
+            StoreHeldError: Another process has a shard open.
+            StoreFormatError: The shards have different versions of a workflow, or some have loaded
+                a file that others haven't.
+        """
+        require_shards(shards)
+        pattern = pattern_of(self.path, self._clients)
+        reshard(pattern, [Path(client.path) for client in self._clients], shards)
+        self._clients = clients_of(pattern.text, shards)
+        self.shards = shards
+
+    # The parts that all of them use.
+
+    def _merged(
+        self,
+        merge: Merged,
+        ask: Callable[..., Relation],
+        *,
+        workflow: AnyWorkflow | str | None = None,
+        **options: Any,
+    ) -> Relation:
+        name, clients = self._with_workflow(workflow)
+        # Of all shards the same moment, also if it is counted back from now.
+        moments = {key: moment_or_none(options[key], key) for key in _MOMENTS if key in options}
+        parts = [ask(client, **{**options, **moments}, workflow=name) for client in clients]
+        return united(parts, merge.then, few=merge.few)
+
+    def _with_workflow(
+        self, workflow: AnyWorkflow | str | None
+    ) -> tuple[str, Sequence[StoreClient]]:
+        return with_workflow(self._clients, workflow_name(workflow))
+
+    def _samples(self, workflow: AnyWorkflow | str | None = None) -> Mapping[str, Sequence[Sample]]:
+        samples: dict[str, list[Sample]] = {name: [] for name in METRICS}
+        for number, client in enumerate(self._clients, 1):
+            for name, found in client._samples(workflow).items():
+                samples[name] += [
+                    Sample(name, {**each.labels, "shard": str(number)}, each.value)
+                    for each in found
+                ]
+        return samples
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(number), client.path, "an engine" if client.served else "the file")
+            for number, client in enumerate(self._clients, 1)
+        ]
+        return html_table(("shard", "store", "reached through"), rows)
+
+
+def _lay_out(
+    clients: Sequence[StoreClient],
+    workflows: Sequence[AnyWorkflow],
+    clock: Callable[[], datetime],
+) -> None:
+    """Create the tables of workflows in the shards that lack them and that no engine has open."""
+    for client in clients if workflows else ():
+        lacking = {each.name for each in workflows} - set(client.workflows)
+        if lacking and not is_served(client.path):
+            with closing(Store.open(client.path, workflows, clock=clock)):
+                pass
+
+
+def _as_run_id(run: object) -> UUID | None:
+    if isinstance(run, UUID):
+        return run
+    try:
+        return UUID(run) if isinstance(run, str) else None
+    except ValueError:
+        return None
+
+
+def _having_cause(
+    clients: Sequence[StoreClient], cause: str, workflow: str
+) -> Sequence[StoreClient]:
+    """Return the shards with a failure of a cause; the first one, which refuses it, if none has."""
+    having = []
+    for client in clients:
+        known = client.errors(workflow=workflow).filter("cause = $cause", {"cause": cause})
+        if known.limit(1).fetchall():
+            having.append(client)
+    return having or clients[:1]
+
+
+def _fitting(clients: Sequence[StoreClient], workflow: str, period: Period) -> int:
+    """Return the length of buckets, in seconds, that fits the transitions of all shards."""
+    tables = {client: client._tables(workflow) for client in clients}
+    spans = [analysis.transition_span(c._source, tables[c], period) for c in clients]
+    whole = united(spans, "SELECT min(first), max(last) FROM shards")
+    [(first, last)] = whole.fetchall()
+    if first is None:
+        return analysis.fitting_seconds(0, 0)
+    length = analysis.span_length(first, last)
+    parts = [analysis.filled_parts(c._source, tables[c], period, first, length) for c in clients]
+    [(filled,)] = united(parts, "SELECT count(DISTINCT part) FROM shards").fetchall()
+    return analysis.fitting_seconds(filled, length)

@@ -1,0 +1,353 @@
+"""Writing the runs of several stores, and all that belongs to them, into other stores.
+
+The files are attached to one instance of DuckDB, and each new file takes its part of each table. A
+run keeps its seq, and so its run id; its log, errors and loads go with it. The rows that belong to
+no run, such as the log of operations, go to one new file each, so that sums stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from batchflow.errors import StoreError, StoreFormatError
+from batchflow.store.database.instance import (
+    MEMORY,
+    NO_EXTENSIONS,
+    Cursor,
+    attach,
+    in_utc,
+)
+from batchflow.store.database.lock import StoreLock
+from batchflow.store.database.spill import SpillFolder
+from batchflow.store.database.store_error import clause_of, store_error_of
+from batchflow.store.schema.layout import SLOT_BITS, Layout, literal, quote
+from batchflow.store.schema.shard import Shard, most_slots, sql_shard_of_hash
+from batchflow.store.schema.stored_definition import restored
+from batchflow.store.store import Store
+
+_NEW: Final = "batchflow_new"
+_OF_RUNS: Final = ("transitions_without_reason", "transitions_with_reason", "errors")
+_COUNTED: Final = ("runs", *_OF_RUNS)
+_WITHOUT_RUN: Final = ("commits", "chunks", "slow_runs")
+
+
+@dataclass(frozen=True)
+class _Old:
+    """One of the stores that are read.
+
+    Attributes:
+        place: Its place among them, from 0.
+        path: Its file.
+    """
+
+    place: int
+    path: Path
+
+    @property
+    def catalog(self) -> str:
+        return f"batchflow_old_{self.place}"
+
+
+@dataclass(frozen=True)
+class _Workflow:
+    """A workflow as the old stores have it.
+
+    Attributes:
+        layout: Its tables in a new store.
+        order: The columns of ``runs``.
+        definition: Its description.
+        olds: The old stores that have it.
+    """
+
+    layout: Layout
+    order: tuple[str, ...]
+    definition: str
+    olds: tuple[_Old, ...]
+
+
+@contextmanager
+def closed_stores(paths: Sequence[Path], clock: Callable[[], datetime]) -> Iterator[None]:
+    """Bring stores to the current format, without a log, and keep all others from opening them.
+
+    Raises:
+        StoreHeldError: Another process has one open.
+    """
+    with ExitStack() as held:
+        for path in paths:
+            Store.open_as_stored(path, clock=clock).close()
+        for path in paths:
+            held.callback(StoreLock.acquire(path, clock()).release)
+        yield
+
+
+def next_slot(paths: Sequence[Path]) -> int:
+    """Return the first slot that no run of these stores, which are closed, has.
+
+    Raises:
+        StoreError: All slots are used.
+    """
+    with _reading(paths) as (root, olds):
+        queries = (
+            f"SELECT slot FROM {old.catalog}.batchflow.shard UNION ALL "
+            f"SELECT next_seq >> {SLOT_BITS} FROM {old.catalog}.batchflow.workflows"
+            for old in olds
+        )
+        [(last,)] = root.execute(
+            f"SELECT max(slot) FROM ({' UNION ALL '.join(queries)})"
+        ).fetchall()
+        return 0 if last is None else int(last) + 1
+
+
+def write_shards(
+    paths: Sequence[Path], made: Sequence[tuple[Path, Shard]], clock: Callable[[], datetime]
+) -> None:
+    """Write the runs of stores that are closed into new ones.
+
+    Args:
+        paths: The stores; they are only read.
+        made: The new files, with which shard each is.
+        clock: Returns the present time.
+
+    Raises:
+        StoreFormatError: The stores differ in a workflow, or some have loaded a file that others
+            haven't.
+        StoreError: The new stores can't be written.
+    """
+    if made[-1][1].slot >= most_slots():
+        raise StoreError(
+            "The set was rewritten so often that no numbers are left for new runs; load the runs "
+            "into a new set."
+        )
+    for path, shard in made:
+        Store.create_shard(path, shard, clock=clock)
+    with _reading(paths) as (root, olds):
+        workflows = _workflows(root, olds)
+        _require_same_loads(root, olds)
+        try:
+            for path, shard in made:
+                attach(root, str(path), _NEW)
+                root.execute(f"USE {_NEW}.main")
+                root.execute("BEGIN")
+                _Writing(root, olds, workflows, shard).write()
+                root.execute("COMMIT")
+                root.execute("CHECKPOINT")
+                root.execute("USE memory.main")
+                root.execute(f"DETACH {_NEW}")
+        except duckdb.Error as error:
+            raise store_error_of(error) or StoreError(
+                f"The new stores can't be written: {clause_of(error)}. The old ones are as they "
+                "were."
+            ) from error
+        _require_all_rows(root, workflows, [path for path, _ in made])
+
+
+@contextmanager
+def _reading(paths: Sequence[Path]) -> Iterator[tuple[Cursor, list[_Old]]]:
+    spill = SpillFolder.temporary()
+    root = duckdb.connect(MEMORY, config={**NO_EXTENSIONS, "temp_directory": str(spill.path)})
+    try:
+        in_utc(root)
+        olds = [_Old(place, path) for place, path in enumerate(paths)]
+        for old in olds:
+            attach(root, str(old.path), old.catalog, read_only=True)
+        yield root, olds
+    finally:
+        root.close()
+        spill.remove()
+
+
+def _workflows(root: Cursor, olds: Sequence[_Old]) -> list[_Workflow]:
+    found: dict[str, _Workflow] = {}
+    for old in olds:
+        query = (
+            f"SELECT name, run_id_base, definition FROM {old.catalog}.batchflow.workflows "
+            "ORDER BY name"
+        )
+        for name, base, definition in root.execute(query).fetchall():
+            workflow = _read(root, old, name, int(base), definition)
+            known = found.setdefault(name, workflow)
+            if known is not workflow:
+                if (known.layout.run_id_base, known.definition, sorted(known.order)) != (
+                    workflow.layout.run_id_base,
+                    definition,
+                    sorted(workflow.order),
+                ):
+                    raise _differs(name, known.olds[0], old)
+                found[name] = _Workflow(
+                    known.layout, known.order, known.definition, (*known.olds, old)
+                )
+    return list(found.values())
+
+
+def _read(root: Cursor, old: _Old, name: str, base: int, definition: str | None) -> _Workflow:
+    if definition is None:
+        raise StoreFormatError(
+            f"The store {str(old.path)!r} doesn't have the definition of workflow {name!r}, as an "
+            "older batchflow wrote it; open the store once with Engine(path, workflow)."
+        )
+    table = f"{old.catalog}.{quote(name)}.runs"
+    [(statuses,)] = root.execute(
+        f"SELECT enum_range((SELECT any_value(status) FROM {table} WHERE false))::VARCHAR[]"
+    ).fetchall()
+    columns = root.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? "
+        "AND table_name = 'runs' ORDER BY column_index",
+        [old.catalog, name],
+    ).fetchall()
+    layout = Layout(restored(name, definition), base, tuple(statuses))
+    return _Workflow(layout, tuple(column for (column,) in columns), definition, (old,))
+
+
+def _differs(name: str, first: _Old, other: _Old) -> StoreFormatError:
+    return StoreFormatError(
+        f"The stores {str(first.path)!r} and {str(other.path)!r} have different versions of "
+        f"workflow {name!r}; open each once with the same code, like batchflow run FILE.py:{name}."
+    )
+
+
+def _require_same_loads(root: Cursor, olds: Sequence[_Old]) -> None:
+    """Refuse if a file was loaded into some of the stores only, as its other rows would be lost."""
+    queries = (
+        f"SELECT DISTINCT workflow, path, sha256, {literal(str(old.path))} AS store "
+        f"FROM {old.catalog}.batchflow.loads WHERE sha256 IS NOT NULL"
+        for old in olds
+    )
+    partly = root.execute(
+        "SELECT any_value(path), list(store) FROM (" + " UNION ALL ".join(queries) + ") "
+        f"GROUP BY workflow, sha256 HAVING count(DISTINCT store) < {len(olds)} LIMIT 1"
+    ).fetchall()
+    for path, stores in partly:
+        missing = [str(old.path) for old in olds if str(old.path) not in stores]
+        raise StoreFormatError(
+            f"The file {path!r} was loaded into some shards, and not into {', '.join(missing)}. "
+            "Load it there first, with the command that loaded it."
+        )
+
+
+def _require_all_rows(root: Cursor, workflows: Sequence[_Workflow], paths: Sequence[Path]) -> None:
+    """Raise StoreError unless the new stores have as many rows as the old ones."""
+    root.execute("USE memory.main")
+    news = [f"{_NEW}_{number}" for number in range(len(paths))]
+    for catalog, path in zip(news, paths, strict=True):
+        attach(root, str(path), catalog, read_only=True)
+    for workflow in workflows:
+        for table in _COUNTED:
+            if _has(root, workflow.olds[0].catalog, workflow, table):
+                before = _rows(root, [old.catalog for old in workflow.olds], workflow, table)
+                after = _rows(root, news, workflow, table)
+                if before != after:
+                    raise StoreError(
+                        f"The table {workflow.layout.name}.{table} has {before:,} rows, and the "
+                        f"new stores have {after:,}; the old ones are as they were. Run "
+                        "'batchflow check' on them."
+                    )
+
+
+def _rows(root: Cursor, catalogs: Sequence[str], workflow: _Workflow, table: str) -> int:
+    counts = (
+        f"SELECT count(*) AS n FROM {each}.{workflow.layout.schema}.{table}" for each in catalogs
+    )
+    [(rows,)] = root.execute(f"SELECT sum(n) FROM ({' UNION ALL '.join(counts)})").fetchall()
+    return int(rows)
+
+
+def _has(root: Cursor, catalog: str, workflow: _Workflow, table: str) -> bool:
+    query = (
+        "SELECT 1 FROM duckdb_tables() "
+        "WHERE database_name = ? AND schema_name = ? AND table_name = ?"
+    )
+    return bool(root.execute(query, [catalog, workflow.layout.name, table]).fetchall())
+
+
+class _Writing:
+    """Write one new store, whose catalog is the present one."""
+
+    def __init__(
+        self, root: Cursor, olds: Sequence[_Old], workflows: Sequence[_Workflow], shard: Shard
+    ) -> None:
+        self._root = root
+        self._olds = olds
+        self._workflows = workflows
+        self._shard = shard
+
+    def write(self) -> None:
+        """Write all tables."""
+        for workflow in self._workflows:
+            self._create(workflow)
+            for old in workflow.olds:
+                self._copy_runs(workflow, old)
+        for old in self._olds:
+            source = f"{old.catalog}.batchflow"
+            for table in _WITHOUT_RUN:
+                if self._is_home_of(old):
+                    self._insert(table, f"FROM {source}.{table}")
+            self._insert(
+                "operations",
+                f"SELECT *{self._counted_once(old, 'changed', 'refused')} FROM {source}.operations",
+            )
+            self._insert_loads(old, source)
+            self._insert(
+                "pruned_ids", f"FROM {source}.pruned_ids WHERE {self._has_hash('foreign_id_hash')}"
+            )
+        causes = " UNION ALL ".join(f"FROM {old.catalog}.batchflow.causes" for old in self._olds)
+        self._insert("causes", f"SELECT DISTINCT ON (cause) * FROM ({causes}) ORDER BY first_seen")
+
+    def _is_home_of(self, old: _Old) -> bool:
+        """Return whether the rows of an old store that belong to no run are in this one."""
+        return old.place % self._shard.number.shards + 1 == self._shard.number.shard
+
+    def _counted_once(self, old: _Old, *counts: str) -> str:
+        """Return the SQL that makes counts zero, in all new stores but one."""
+        if self._is_home_of(old):
+            return ""
+        return f" REPLACE ({', '.join(f'0 AS {name}' for name in counts)})"
+
+    def _has_hash(self, hashed: str) -> str:
+        number = self._shard.number
+        return f"{sql_shard_of_hash(hashed, number.shards)} = {number.shard}"
+
+    def _insert(self, table: str, query: str) -> None:
+        self._root.execute(f"INSERT INTO batchflow.{table} {query}").fetchall()
+
+    def _create(self, workflow: _Workflow) -> None:
+        layout = workflow.layout
+        for statement in layout.create_statements(workflow.order):
+            self._root.execute(statement)
+        self._root.execute(
+            "INSERT INTO batchflow.workflows (name, run_id_base, next_seq, definition) "
+            "VALUES (?, ?::UHUGEINT, ?, ?)",
+            [layout.name, str(layout.run_id_base), self._shard.first_seq, workflow.definition],
+        )
+
+    def _copy_runs(self, workflow: _Workflow, old: _Old) -> None:
+        schema = workflow.layout.schema
+        self._root.execute(
+            f"INSERT INTO {schema}.runs BY NAME SELECT * EXCLUDE (run_id) "
+            f"FROM {old.catalog}.{schema}.runs WHERE {self._shard.has('foreign_id')}"
+        ).fetchall()
+        for table in _OF_RUNS:
+            if _has(self._root, old.catalog, workflow, table):
+                self._root.execute(
+                    f"INSERT INTO {schema}.{table} BY NAME SELECT * EXCLUDE (run_id) "
+                    f"FROM {old.catalog}.{schema}.{table} "
+                    f"WHERE seq IN (SELECT seq FROM {schema}.runs)"
+                ).fetchall()
+
+    def _insert_loads(self, old: _Old, source: str) -> None:
+        """Enter all files, as each is loaded here too; their counts are in one ledger only."""
+        load_id = f"load_id * {len(self._olds)} + {old.place} AS load_id"
+        counts = self._counted_once(old, "rows", "inserted", "updated", "skipped", "rejected")
+        loads = f"(SELECT *{counts} FROM {source}.loads)"
+        self._insert("loads", f"SELECT * REPLACE ({load_id}) FROM {loads}")
+        self._insert(
+            "rejected",
+            f"SELECT * REPLACE ({load_id}) FROM {source}.rejected "
+            f"WHERE {self._shard.has('foreign_id')}",
+        )
