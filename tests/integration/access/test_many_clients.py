@@ -68,7 +68,11 @@ def test_a_busy_client_of_a_closed_file_does_not_keep_an_engine_out(path: Path) 
         busy.communicate()
 
 
-def test_reads_are_repeated_where_an_engine_ends_meanwhile(path: Path) -> None:
+def test_reads_are_repeated_where_an_engine_ends_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine, to open and close an engine may take longer than clients wait for it.
+    monkeypatch.setattr("batchflow.access.reaching._PATIENCE_SECONDS", 60.0)
     done, lengths = threading.Event(), set()
 
     def read(client: bf.StoreClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -74,6 +75,7 @@ BARE = {"key": "a", "part": {"size": 1}, "parts": [{"size": 2}], "by_name": {"b"
 NULL: dict[str, Any] = {"key": "a", "part": {"size": 1, "note": None}}
 
 
+@functools.cache
 def complete() -> list[dict[str, Any]]:
     return stored([Order("a", Part(1), [Part(2)], {"b": [Part(3)]})])
 
