@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,11 @@ def ending_of(engine: bf.Engine) -> Ending:
         f"FROM {workflow}.transitions t JOIN {workflow}.runs USING (seq) GROUP BY ALL"
     ).fetchall()
     return Ending({row[0]: row for row in runs}, {run: tuple(moves) for run, moves in log})
+
+
+def await_true(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for something that other processes do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.05)

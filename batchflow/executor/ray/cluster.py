@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +13,14 @@ from batchflow.executor.ray.driver_messages import FromDriver
 from batchflow.executor.ray.ray_node import RayNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _LOOK_SECONDS: Final = 1.0
-# After an actor has ended by itself, its node is left alone for a while; then twice as long.
+# If a node hasn't joined after this time, because its cores are taken, another is tried as well.
+_PATIENCE_SECONDS: Final = 10.0
+# After an actor has ended by itself, its machine is left alone for a while; then twice as long.
 _FIRST_PAUSE_SECONDS: Final = 1.0
-_LONGEST_PAUSE_SECONDS: Final = 60.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class _Placed:
         machine: Ray's id of the node.
         name: The name of the node, for people.
         actor: Ray's handle.
+        placed_at: When it was placed.
         joined: Whether it has answered.
+        numbers: The numbers of the messages to it.
     """
 
     number: int
@@ -54,7 +59,9 @@ class _Placed:
     name: str
     workers: int
     actor: Any
+    placed_at: float
     joined: bool = False
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -79,24 +86,44 @@ class Cluster:
     async def watch(self) -> None:
         """Look for nodes as long as more of them are wanted."""
         while True:
-            if len(self._placed) < self._wanted:
+            if self._missing > 0:
                 await self._place()
-            try:
+            else:
+                self._withdraw_requests()
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _LOOK_SECONDS)
-            except TimeoutError:
-                continue
             self._changed.clear()
+
+    @property
+    def _missing(self) -> int:
+        """How many nodes are wanted besides those that have joined or are about to."""
+        since = time.monotonic() - _PATIENCE_SECONDS
+        expected = [each for each in self._placed.values() if each.joined or each.placed_at > since]
+        return self._wanted - len(expected)
+
+    @property
+    def _joined(self) -> int:
+        return sum(placed.joined for placed in self._placed.values())
+
+    def _withdraw_requests(self) -> None:
+        """Stop waiting for further machines if enough nodes have joined."""
+        if self._joined < self._wanted:
+            return
+        for placed in list(self._placed.values()):
+            if not placed.joined:
+                del self._placed[placed.number]
+                self._end(placed)
 
     def grow(self, nodes: int) -> None:
         """Use at least so many nodes from now on, but not more than the settings allow."""
         self._wanted = max(self._wanted, min(nodes, self._settings.most))
         self._changed.set()
 
-    def forward(self, number: int | None, message: bytes) -> None:
-        """Pass a message on to one node, or to all that have joined."""
-        for placed in list(self._placed.values()):
-            if placed.joined and number in (None, placed.number):
-                placed.actor.give.remote(message)
+    def forward(self, number: int, message: bytes) -> None:
+        """Pass a message on to a node, unless it has left."""
+        placed = self._placed.get(number)
+        if placed is not None:
+            placed.actor.give.remote(next(placed.numbers), message)
 
     def drop(self, number: int, *, exclude: bool) -> None:
         """End a node's actor; with `exclude`, don't use the machine again."""
@@ -117,16 +144,20 @@ class Cluster:
     async def _place(self) -> None:
         import ray
 
-        machines = await asyncio.to_thread(ray.nodes)
-        used = {placed.machine for placed in self._placed.values()} | self._dropped
-        now = time.monotonic()
-        for machine in machines:
+        for machine in await asyncio.to_thread(ray.nodes):
             cores = int(machine["Resources"].get("CPU", 0))
-            known = (
-                machine["NodeID"] in used or self._pauses.get(machine["NodeID"], (0, 0))[0] > now
-            )
-            if len(self._placed) < self._wanted and machine["Alive"] and cores and not known:
+            if (
+                self._missing > 0
+                and machine["Alive"]
+                and cores
+                and self._may_use(machine["NodeID"])
+            ):
                 self._start(machine, self._settings.workers or cores)
+
+    def _may_use(self, machine: str) -> bool:
+        paused_until, _ = self._pauses.get(machine, (0.0, 0.0))
+        used = any(placed.machine == machine for placed in self._placed.values())
+        return not used and machine not in self._dropped and time.monotonic() >= paused_until
 
     def _start(self, machine: dict[str, Any], workers: int) -> None:
         import ray
@@ -136,7 +167,9 @@ class Cluster:
         options = {"num_cpus": workers, "scheduling_strategy": there, "max_restarts": 0}
         actor = ray.remote(RayNode).options(**options).remote(workers)
         name = f"{machine['NodeManagerHostname']}/{machine['NodeID'][:6]}"
-        placed = _Placed(next(self._numbers), machine["NodeID"], name, workers, actor)
+        placed = _Placed(
+            next(self._numbers), machine["NodeID"], name, workers, actor, time.monotonic()
+        )
         self._placed[placed.number] = placed
         placed.task = asyncio.create_task(self._serve(placed))
 
@@ -146,6 +179,7 @@ class Cluster:
         try:
             hello = await placed.actor.hello.remote()
             placed.joined = True
+            self._changed.set()
             self._send(
                 FromDriver.JOINED,
                 hello,
@@ -169,20 +203,18 @@ class Cluster:
     async def _release_when_idle(self, placed: _Placed) -> None:
         while True:
             await placed.actor.until_idle.remote(self._settings.idle_seconds)
-            if len(self._placed) > self._settings.least:
+            if self._joined > self._settings.least:
                 break
             await asyncio.sleep(self._settings.idle_seconds)
-        self._wanted = max(self._settings.least, len(self._placed) - 1)
+        self._wanted = max(self._settings.least, self._joined - 1)
         await self._ended(placed)
         self._left(placed, "")
 
     async def _ended(self, placed: _Placed) -> None:
         import ray
 
-        try:
+        with suppress(ray.exceptions.RayError):
             await placed.actor.end.remote()
-        except ray.exceptions.RayError:
-            return
 
     def _left(self, placed: _Placed, cause: str) -> None:
         if self._placed.pop(placed.number, None) is None:
@@ -194,9 +226,12 @@ class Cluster:
         self._changed.set()
 
     def _pause(self, placed: _Placed) -> None:
-        _, last = self._pauses.get(placed.machine, (0.0, _FIRST_PAUSE_SECONDS / 2))
-        pause = min(2 * last, _LONGEST_PAUSE_SECONDS)
-        self._pauses[placed.machine] = time.monotonic() + pause, pause
+        now = time.monotonic()
+        until, last = self._pauses.get(placed.machine, (0.0, 0.0))
+        if now - until > _LONGEST_PAUSE_SECONDS:
+            last = 0.0
+        pause = min(max(2 * last, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._pauses[placed.machine] = now + pause, pause
 
     def _end(self, placed: _Placed) -> None:
         import ray
@@ -204,7 +239,5 @@ class Cluster:
         if placed.task is not None and placed.task is not asyncio.current_task():
             placed.task.cancel()
         # It may have ended before, or be out of reach, where Ray ends it.
-        try:
+        with suppress(Exception):
             ray.kill(placed.actor)
-        except Exception:
-            return

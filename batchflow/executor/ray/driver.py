@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLOSING_SECONDS: Final = 10.0
+_HEAD_SECONDS: Final = 10.0
 
 
 def main(descriptor: int) -> None:
@@ -51,12 +52,21 @@ def main(descriptor: int) -> None:
 def _connect(fields: Any) -> None:
     import ray
 
+    _require_head(fields["address"])
     ray.init(
         address=fields["address"],
         runtime_env=fields["runtime_env"],
         log_to_driver=False,
         configure_logging=False,
     )
+
+
+def _require_head(address: str) -> None:
+    """Raise an error if no process listens at an address, for which Ray tries for minutes."""
+    named = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    host, _, port = named.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _HEAD_SECONDS).close()
 
 
 class Sender:

@@ -10,8 +10,8 @@ class ToDriver(enum.Enum):
 
     CONNECT = "connect to a cluster, with these settings"
     GROW = "get so many nodes"
-    FORWARD = "pass the body on to a node, or to all of them"
-    DROP = "end a node's actor, and don't use the machine again"
+    FORWARD = "pass the body on to a node"
+    DROP = "end a node's actor"
     CLOSE = "end all actors, then the process"
 
 
@@ -23,4 +23,3 @@ class FromDriver(enum.Enum):
     JOINED = "a node has joined"
     NEWS = "the body comes from a node"
     LEFT = "a node has left"
-    WAITING = "this is what nodes are waited for"

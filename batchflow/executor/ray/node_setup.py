@@ -34,6 +34,7 @@ class NodeSetup:
         self._context = context
         self._link = link
         self._code = SentCode(context.workflows)
+        self._modules = module_digests(context.workflows)
         self._levels = LogLevels.of_this_process()
 
     def send(self, node: RemoteNode, *, stop: bool) -> None:
@@ -46,7 +47,7 @@ class NodeSetup:
             lambda file: file.write(data),
             stop=stop,
             import_path=import_path(),
-            modules=module_digests(self._context.workflows),
+            modules=self._modules,
         )
 
     def update(self, nodes: Sequence[RemoteNode], *, stop: bool) -> None:

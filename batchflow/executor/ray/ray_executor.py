@@ -53,6 +53,11 @@ class RayExecutor:
                 f"RayExecutor's workers is {self.workers!r}; give the number of processes of a "
                 "node, or None for one for each of its cores."
             )
+        if self.address.startswith("ray://"):
+            raise DefinitionError(
+                f"RayExecutor's address is {self.address!r}, which is the address of a Ray client; "
+                "give that of the cluster's head, like 10.0.0.1:6379."
+            )
         for name in ("idle_seconds", "wait_seconds"):
             value = getattr(self, name)
             if value is not None and not value >= 0:

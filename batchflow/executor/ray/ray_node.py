@@ -23,6 +23,8 @@ class RayNode:
 
     def __init__(self, workers: int) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._early: dict[int, bytes] = {}
+        self._next_number = 0
         self._outbox: deque[bytes] = deque()
         self._has_news = asyncio.Event()
         self._node = Node(workers, self._post)
@@ -32,9 +34,15 @@ class RayNode:
         self._loop = asyncio.get_running_loop()
         return json.dumps(versions()).encode()
 
-    async def give(self, message: bytes) -> None:
-        """Pass messages of the coordinator on to the node."""
-        self._node.give(message)
+    async def give(self, number: int, message: bytes) -> None:
+        """Pass messages of the coordinator on to the node, in the order of their numbers.
+
+        Ray calls the methods of an asynchronous actor in any order.
+        """
+        self._early[number] = message
+        while self._next_number in self._early:
+            self._node.give(self._early.pop(self._next_number))
+            self._next_number += 1
 
     async def news(self) -> bytes:
         """Wait for messages of the node, and return them."""
