@@ -31,6 +31,7 @@ from batchflow.cli.commands.questions import (
 from batchflow.cli.commands.rehearse import rehearse
 from batchflow.cli.commands.rejected import rejected
 from batchflow.cli.commands.repro import repro
+from batchflow.cli.commands.reshard import reshard
 from batchflow.cli.commands.run import run
 from batchflow.cli.commands.run_control import cancel, edit, pause, resume, retry
 from batchflow.cli.commands.runs import runs
@@ -68,7 +69,7 @@ _SECTIONS: dict[str, Sequence[click.Command]] = {
     ),
     "Look at how runs move": (throughput, durations, transitions, funnel, ages, diff),
     "Control": (pause, resume, cancel, retry, rehearse, edit, stop),
-    "Maintain": (prune, check, repair, completion),
+    "Maintain": (prune, check, repair, reshard, completion),
 }
 
 

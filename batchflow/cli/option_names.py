@@ -20,7 +20,6 @@ _NAMES: Final = {
             "once",
             "reason",
             "shard",
-            "shards",
             "strict",
             "until",
             "where",

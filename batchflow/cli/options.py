@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from batchflow.cli.opening import StoreType, require_shard
+
 STORE_VARIABLE = "BATCHFLOW_STORE"
 
 _STORE_HELP = "The store: a DuckDB file."
+_SET_HELP = "Of several shards, a pattern like night-{shard}.duckdb, a glob or their folder."
 
 new_store_option = click.option(
     "--store",
@@ -19,6 +22,14 @@ new_store_option = click.option(
     help=f"{_STORE_HELP} It is created if it doesn't exist.",
 )
 store_option = click.option(
+    "--store",
+    required=True,
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    type=StoreType(),
+    help=f"{_STORE_HELP} {_SET_HELP}",
+)
+one_store_option = click.option(
     "--store",
     required=True,
     envvar=STORE_VARIABLE,
@@ -44,6 +55,7 @@ where_option = click.option(
 shard_option = click.option(
     "--shard",
     metavar="NUMBER/OF",
+    callback=require_shard,
     help="Open one of several stores that share the runs, like 3/8 for the third of eight. The "
     "path of --store then has {shard} in place of the number.",
 )

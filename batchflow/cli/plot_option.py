@@ -13,7 +13,7 @@ from batchflow.cli.output import note
 from batchflow.cli.workflow_choice import choose_workflow
 
 if TYPE_CHECKING:
-    from batchflow.access import StoreClient
+    from batchflow.cli.opening import OpenedStore
     from batchflow.store import PlottableRelation
 
 
@@ -41,7 +41,7 @@ def _check_suffix(
 
 
 def write_plot(
-    reader: StoreClient,
+    reader: OpenedStore,
     query: Callable[..., PlottableRelation],
     workflow: str | None,
     path: Path,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from batchflow.cli.opening import opened_store
 from batchflow.errors import StoreHeldError
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
         StoreError: The file is no store.
         WorkflowNotFoundError: The store has no such workflow.
     """
-    from batchflow.access import connect
     from batchflow.chart.result_columns import all_members
 
     now = datetime.now(UTC)
     try:
-        with connect(store) as reader:
+        with opened_store(store) as reader:
             names = reader.workflows if workflow is None else (workflow,)
             counts: dict[str, dict[str, dict[str, int]]] = {}
             for name in names:

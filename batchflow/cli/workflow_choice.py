@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from batchflow.access import StoreClient
+    from batchflow.cli.opening import OpenedStore
     from batchflow.store import Relation
 
 
 def query_each_workflow(
-    store: StoreClient,
+    store: OpenedStore,
     query: Callable[..., Relation],
     workflow: str | None,
 ) -> list[Relation]:
@@ -26,7 +26,7 @@ def query_each_workflow(
     ]
 
 
-def choose_workflow(store: StoreClient, workflow: str | None) -> str:
+def choose_workflow(store: OpenedStore, workflow: str | None) -> str:
     """Return the named workflow, or the store's only one.
 
     Raises:

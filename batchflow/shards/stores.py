@@ -188,6 +188,11 @@ class Stores(Operations, Questions):
         return self._clients[shard_of(foreign_id, self.shards) - 1]
 
     @property
+    def served(self) -> bool:
+        """Whether an engine has one of the shards open at this moment."""
+        return any(client.served for client in self._clients)
+
+    @property
     def workflows(self) -> tuple[str, ...]:
         """The names of the workflows in the shards, sorted."""
         return tuple(sorted({name for client in self._clients for name in client.workflows}))

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from batchflow.cli.exit_code import ExitCode
-from batchflow.cli.options import json_option, store_option
+from batchflow.cli.opening import opened_store
+from batchflow.cli.options import json_option, one_store_option, store_option
 from batchflow.cli.output import write, write_document
 
 
@@ -29,9 +30,7 @@ def check(store: Path, *, as_json: bool) -> int:
     Prints what is wrong, what can't be verified, and the size of each table. Exits with 3 if
     something is wrong.
     """
-    from batchflow.access import connect
-
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         report = reader.check()
     if as_json:
         write_document(report.as_dict())
@@ -46,7 +45,7 @@ Example:
   batchflow repair --store orders.duckdb
 """,
 )
-@store_option
+@one_store_option
 @json_option
 def repair(store: Path, *, as_json: bool) -> None:
     """Repair a store that can't be opened because a power cut has torn its log.

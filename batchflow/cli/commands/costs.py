@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import click
 
+from batchflow.cli.opening import opened_store, question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
@@ -42,8 +42,6 @@ def costs(
     seconds in the step's code, in queues and in commits, the estimated bytes of its transitions and
     errors on disk, and the slowest runs, if they took a millisecond or longer.
     """
-    from batchflow.access import StoreClient, connect
-
-    with connect(store) as reader:
-        query = partial(StoreClient.costs, since=since, until=until)
+    with opened_store(store) as reader:
+        query = question("costs", since=since, until=until)
         write_results(query_each_workflow(reader, query, workflow), form)

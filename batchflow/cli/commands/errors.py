@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import store_option, traceback_option, where_option, workflow_option
 from batchflow.cli.output import rows_of, write
 from batchflow.cli.output_format import OutputFormat, format_option
@@ -18,7 +19,7 @@ from batchflow.cli.wrapped_text import wrapped
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
-    from batchflow.access import StoreClient
+    from batchflow.cli.opening import OpenedStore
     from batchflow.store import Relation
 
 
@@ -67,13 +68,11 @@ def errors(
     and of runs, how many runs still stand there (affected), the first and the last time, and the
     latest message.
     """
-    from batchflow.access import connect
-
     if show_runs and show_all:
         raise click.UsageError("Give only one of --runs and --all.")
     if affected and not show_runs:
         raise click.UsageError("--affected needs --runs.")
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         query = _query(cause, options, show_runs=show_runs, affected=affected, show_all=show_all)
         found = query_each_workflow(reader, query, workflow)
         if form != OutputFormat() or show_runs or show_all:
@@ -93,7 +92,7 @@ def _query(
     affected: bool,
     show_all: bool,
 ) -> Callable[..., Relation]:
-    def query(store: StoreClient, workflow: str) -> Relation:
+    def query(store: OpenedStore, workflow: str) -> Relation:
         found = store.errors(cause, workflow=workflow, **options)
         if show_runs:
             return found.runs(affected=affected)

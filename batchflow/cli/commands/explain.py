@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import click
 
 from batchflow.cli.commands.questions import write_or_plot
+from batchflow.cli.opening import opened_store, question
 from batchflow.cli.options import one_workflow_option, store_option
 from batchflow.cli.output import write
 from batchflow.cli.output_format import OutputFormat, format_option
@@ -57,13 +57,11 @@ def explain(
     chosen than one outside (risk_ratio), and the part of the chosen runs that it explains. Slices
     that a random choice of runs could have, or that other rows imply, are left out.
     """
-    from batchflow.access import StoreClient, connect
-
-    query = partial(StoreClient.explain, where=where, since=since, until=until)
+    query = question("explain", where=where, since=since, until=until)
     if plot is not None:
         write_or_plot(query, store, workflow, plot, form)
         return
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         found = query(reader, workflow=choose_workflow(reader, workflow))
         if form == OutputFormat() and not len(found):
             write("Nothing separates these runs from the rest.\n")

@@ -17,13 +17,14 @@ from batchflow.cli.export_files import (
     write_folder,
     write_parquet_file,
 )
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import json_option, one_workflow_option, store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.workflow_choice import choose_workflow
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
-    from batchflow.access import StoreClient
+    from batchflow.cli.opening import OpenedStore
     from batchflow.store import Relation
 
 
@@ -137,9 +138,8 @@ def export(**options: Any) -> None:
 
 
 def _export(options: ExportOptions) -> None:
-    from batchflow.access import connect
 
-    with connect(options.store) as reader:
+    with opened_store(options.store) as reader:
         relation = _selected_rows(reader, options)
         missing = [name for name in options.partition_by if name not in relation.columns]
         if missing:
@@ -162,7 +162,7 @@ def _export(options: ExportOptions) -> None:
         write(f"{counted(rows, noun)} written to {options.path}.\n")
 
 
-def _selected_rows(reader: StoreClient, options: ExportOptions) -> Relation:
+def _selected_rows(reader: OpenedStore, options: ExportOptions) -> Relation:
     from batchflow.store.schema.layout import quote
 
     workflow = choose_workflow(reader, options.workflow)

@@ -16,6 +16,7 @@ from batchflow.cli.load_options import (
     require_source,
     warn_of_rows,
 )
+from batchflow.cli.opening import is_one_file
 from batchflow.cli.options import json_option, new_store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import TargetType, load_workflows
@@ -65,13 +66,29 @@ def load(
     for source in sources:
         require_source(source, "A source")
     given = sources[0] if len(sources) == 1 else list(sources)
-    report = _load(given, workflow, store, LoadOptions.taken_from(options))
+    report = _load_all(given, workflow, store, LoadOptions.taken_from(options))
     if as_json or not sys.stdout.isatty():
         warn_of_rows(report)
     if as_json:
         write_document(asdict(report))
     else:
         write(f"{report}\n")
+
+
+def _load_all(
+    source: str | list[str], workflow: str, store: Path, options: LoadOptions
+) -> LoadReport:
+    """Load into a store, or into each shard of a set."""
+    if is_one_file(store):
+        return _load(source, workflow, store, options)
+    from batchflow.shards import Stores
+    from batchflow.shards.load_reports import loads_of_all
+
+    with Stores(store) as stores:
+        if ":" not in workflow:
+            return options.load(stores, source, workflow)
+        paths = [Path(client.path) for client in stores.clients]
+    return loads_of_all([_load(source, workflow, path, options) for path in paths])
 
 
 def _load(source: str | list[str], workflow: str, store: Path, options: LoadOptions) -> LoadReport:

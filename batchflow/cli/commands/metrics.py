@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from batchflow.cli.atomic_write import atomic_path
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output import note, write
 from batchflow.errors import BatchflowError
@@ -39,11 +40,9 @@ def metrics(store: Path, workflow: str | None, textfile: Path | None, listen: st
 
     Prints the text format of Prometheus, unless you give --textfile or --listen.
     """
-    from batchflow.access import connect
-
     if textfile is not None and listen is not None:
         raise click.UsageError("Give only one of --textfile and --listen.")
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         read = partial(reader.metrics, workflow=workflow)
         if listen is not None:
             host, port = _address(listen)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import json_option, store_option, where_option, workflow_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.time_options import AgeType
@@ -57,9 +58,7 @@ def prune(
 
     Prints how many runs, transitions and errors were removed, and the size of the store.
     """
-    from batchflow.access import connect
-
-    with connect(store) as client:
+    with opened_store(store) as client:
         if where is not None:
             workflow = choose_workflow(client, workflow)
         pruned = client.prune(

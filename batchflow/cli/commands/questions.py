@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchflow.cli.opening import opened_store, question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.plot_option import plot_option, write_plot
@@ -31,9 +31,8 @@ def write_or_plot(
     """Query each workflow, and write or plot the results."""
     if plot is not None and form != OutputFormat():
         raise click.UsageError("Give only one of --plot, --json, --csv and --parquet.")
-    from batchflow.access import connect
 
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         if plot is None:
             write_results(query_each_workflow(reader, query, workflow), form)
         else:
@@ -60,9 +59,8 @@ def _question_command(
     def command(
         store: Path, workflow: str | None, plot: Path | None, form: OutputFormat, **given: Any
     ) -> None:
-        from batchflow.access import StoreClient
 
-        query = partial(getattr(StoreClient, name), **given)
+        query = question(name, **given)
         write_or_plot(query, store, workflow, plot, form)
 
     for option in reversed(moments):
@@ -156,9 +154,7 @@ def throughput(
     Prints one row per interval and status, with the number of transitions in the column runs, and
     their rate. Intervals without transitions are left out.
     """
-    from batchflow.access import StoreClient
-
-    query = partial(StoreClient.throughput, bucket_seconds=bucket, since=since, until=until)
+    query = question("throughput", bucket_seconds=bucket, since=since, until=until)
     write_or_plot(query, **options)
 
 
@@ -192,8 +188,7 @@ def diff(
     """
     if since is None:
         raise click.UsageError("Give the first moment with --since, like --since 24h.")
-    from batchflow.access import StoreClient, connect
 
-    with connect(store) as reader:
-        query = partial(StoreClient.diff, since=since, until=until)
+    with opened_store(store) as reader:
+        query = question("diff", since=since, until=until)
         write_results(query_each_workflow(reader, query, workflow), form)

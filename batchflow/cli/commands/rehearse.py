@@ -10,7 +10,7 @@ import click
 
 from batchflow.cli.commands.run_control import assigned
 from batchflow.cli.logs import configure_logging
-from batchflow.cli.options import json_option, store_option, workers_option
+from batchflow.cli.options import json_option, one_store_option, workers_option
 from batchflow.cli.output import prints_to_stderr, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
 
@@ -57,7 +57,7 @@ Examples:
 """
 )
 @click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW")
-@store_option
+@one_store_option
 @click.option(
     "--where",
     metavar="SQL",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
@@ -42,12 +43,10 @@ def repro(
     Prints the path of the test. Exits with 3 if there is no such run, if it hasn't failed, or if
     the folder has a test already.
     """
-    from batchflow.access import connect
-
     workflows = load_workflows(target)
     if len(workflows) != 1:
         raise click.UsageError("Give one workflow, like pipeline.py:orders.")
-    with connect(store) as reader:
+    with opened_store(store) as reader:
         path = reader.repro(run, folder, values=values, workflow=workflows[0])
     if as_json:
         write_document({"test": str(path)})

@@ -79,6 +79,13 @@ class RunOptions:
     verbose: bool
     log_values: bool
 
+    def __post_init__(self) -> None:
+        if ("{shard}" in self.store.name) != (self.shard is not None):
+            raise click.UsageError(
+                "--shard 3/8 needs a path with {shard} in place of the number, like --store "
+                "'night-{shard}.duckdb', and such a path needs --shard."
+            )
+
     @property
     def opened(self) -> str:
         """The path of the store that is opened, which is one of several with --shard."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import click
 
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import json_option, one_workflow_option, store_option, where_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
@@ -238,9 +239,8 @@ def _control(
     operation: str, target: Target | None, options: RunControlOptions, **more: Any
 ) -> None:
     workflow = options.workflow if target is None else _target_name(target, options)
-    from batchflow.access import connect
 
-    with connect(options.store) as store:
+    with opened_store(options.store) as store:
         if workflow is None and not options.run_ids:
             workflow = choose_workflow(store, None)
         report = getattr(store, operation)(workflow=workflow, **options.arguments(), **more)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from batchflow.cli.commands.questions import write_or_plot
+from batchflow.cli.opening import question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.plot_option import plot_option
@@ -54,6 +55,4 @@ def status(
 
         watch(store, workflow, every_seconds)
         return
-    from batchflow.access import StoreClient
-
-    write_or_plot(StoreClient.counts, store, workflow, plot, form)
+    write_or_plot(question("counts"), store, workflow, plot, form)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchflow.cli.opening import opened_store
 from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import write, write_document
 
@@ -25,10 +26,9 @@ def stop(store: Path, *, as_json: bool) -> None:
     and commits their results. This command doesn't wait for that. Exits with 3 if no engine is
     executing steps in this store.
     """
-    from batchflow.access import connect
     from batchflow.errors import EngineStateError
 
-    with connect(store) as client:
+    with opened_store(store) as client:
         if not client.request_stop():
             raise EngineStateError(
                 f"There is nothing to stop: the engine that has the store {client.path!r} open "

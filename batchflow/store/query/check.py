@@ -12,12 +12,14 @@ from batchflow.definition.run_state import ALLOWED, RunState
 from batchflow.errors import QueryError, StoreFormatError
 from batchflow.store.query.catalog import Catalog
 from batchflow.store.query.check_report import CheckReport, Problem, TableSize
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.queries import has_transitions
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES
 from batchflow.store.query.run_sets import RUNS, SLAB, samples_of
 from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal, quote
+from batchflow.store.schema.shard import READ_SHARD, Shard, shard_of_row
 from batchflow.store.schema.tables import Tables
 
 if TYPE_CHECKING:
@@ -164,8 +166,9 @@ def check(source: Source, catalog: Catalog) -> CheckReport:
     [(version,)] = Relation(source, "SELECT format_version FROM batchflow.store").fetchall()
     problems: list[Problem] = []
     unverified: list[str] = []
+    shard = _shard(source)
     for name, tables in catalog.tables(None).items():
-        found = _Check(source, tables, version)
+        found = _Check(source, tables, version, shard)
         problems += found.problems(_definition(catalog, name))
         unverified += found.unverified
     return CheckReport(
@@ -174,6 +177,13 @@ def check(source: Source, catalog: Catalog) -> CheckReport:
         tables=tuple(_sizes(source)),
         **_space(source),
     )
+
+
+def _shard(source: Source) -> Shard | None:
+    if not has_table(source, "shard"):
+        return None
+    found = Relation(source, READ_SHARD).fetchall()
+    return shard_of_row(*found[0]) if found else None
 
 
 def _definition(catalog: Catalog, name: str) -> AnyWorkflow | None:
@@ -190,11 +200,12 @@ class _Check:
         unverified: What can't be verified, each as a sentence.
     """
 
-    def __init__(self, source: Source, tables: Tables, version: int) -> None:
+    def __init__(self, source: Source, tables: Tables, version: int, shard: Shard | None) -> None:
         self.unverified: list[str] = []
         self._source = source
         self._tables = tables
         self._version = version
+        self._shard = shard
         self._recorded = has_transitions(source, tables)
 
     def problems(self, workflow: AnyWorkflow | None) -> Iterator[Problem]:
@@ -221,6 +232,11 @@ class _Check:
 
     def _compared(self, workflow: AnyWorkflow | None) -> Iterator[Problem]:
         checks = dict(_OF_TABLE)
+        if self._shard is not None:
+            own = self._shard.has("foreign_id")
+            checks["runs of another shard"] = (
+                f"SELECT {SLAB}, {RUNS} AS runs FROM {{runs}} WHERE NOT ({own}) GROUP BY slab"
+            )
         if not self._recorded:
             self._cannot("has no log of transitions, so nothing is compared with it")
         else:
@@ -262,9 +278,13 @@ class _Check:
 
     def _note_missing(self) -> Problem | None:
         """Note the runs that are gone; without any, operations changed as many runs as they say."""
+        if self._shard is not None and self._shard.is_rewritten:
+            self._cannot("is in a shard that was made of others, so no run can be missed")
+            return None
+        first = 0 if self._shard is None else self._shard.first_seq
         [(missing,)] = Relation(
             self._source,
-            f"SELECT next_seq - (SELECT count(*) FROM {self._tables.runs}) "
+            f"SELECT next_seq - {first} - (SELECT count(*) FROM {self._tables.runs}) "
             "FROM batchflow.workflows WHERE name = $name",
             {"name": self._tables.name},
         ).fetchall()

@@ -85,6 +85,11 @@ class Shard:
         """The seq of its first own run."""
         return self.slot << SLOT_BITS
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it was made of the shards of a set with another number of shards."""
+        return self.slot != self.number.shard - 1
+
     def run_id_base(self, workflow: str) -> int:
         """Return the base of the workflow's run ids, which is the same in all shards of the set."""
         digest = hashlib.sha256(self.shard_set.bytes + workflow.encode()).digest()

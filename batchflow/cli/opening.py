@@ -1,0 +1,82 @@
+"""Opening the store that a command names, or all shards of a set."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+if TYPE_CHECKING:
+    from batchflow.access import StoreClient
+    from batchflow.shards import Stores
+
+    OpenedStore: TypeAlias = StoreClient | Stores
+
+
+def opened_store(path: Path) -> OpenedStore:
+    """Return a client of a store, or of all shards of a set."""
+    if is_one_file(path):
+        from batchflow.access import connect
+
+        return connect(path)
+    from batchflow.shards import Stores
+
+    return Stores(path)
+
+
+def is_one_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is that of one store, also of one that doesn't exist."""
+    if os.path.isfile(path):
+        return True
+    # Imported here, as it takes as long as DuckDB.
+    from batchflow.shards.files import is_set
+
+    return not is_set(path)
+
+
+def question(name: str, **given: Any) -> Callable[..., Any]:
+    """Return a function that asks a client the question of this name."""
+
+    def ask(store: OpenedStore, **options: Any) -> Any:
+        return getattr(store, name)(**given, **options)
+
+    return ask
+
+
+class StoreType(click.Path):
+    """An existing store; or a pattern, a glob or a folder of shards."""
+
+    name = "store"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path; whether the files are a set is found when they are opened."""
+        if is_one_file(value):
+            return super().convert(value, param, ctx)
+        text = os.fspath(value)
+        if not os.path.isdir(text) and not glob.glob(text.replace("{shard}", "[0-9]*")):
+            self.fail(f"No file matches {text!r}.", param, ctx)
+        return Path(text)
+
+
+def require_shard(context: click.Context, option: click.Parameter, shard: str | None) -> str | None:
+    """Raise BadParameter unless a shard is given like 3/8, or not at all."""
+    number, _, of = (shard or "1/1").partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter(
+            f"{shard!r} is no shard. Give its number from 1 on and how many there are, like 3/8.",
+            context,
+            option,
+        )
+    return shard
