@@ -56,6 +56,14 @@ def test_a_change_waits_for_a_stream_and_says_so_if_that_does_not_end(
     assert client.pause("true").changed == 20
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let engines and clients wait for each other for as long as a busy machine needs."""
+    for module in ("access.reaching", "store.database.lock"):
+        monkeypatch.setattr(f"batchflow.{module}._PATIENCE_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_busy_client_of_a_closed_file_does_not_keep_an_engine_out(path: Path) -> None:
     busy = elsewhere(EDIT_ALL_THE_TIME, path)
     assert busy.stdout is not None
@@ -68,11 +76,8 @@ def test_a_busy_client_of_a_closed_file_does_not_keep_an_engine_out(path: Path) 
         busy.communicate()
 
 
-def test_reads_are_repeated_where_an_engine_ends_meanwhile(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # On a busy machine, to open and close an engine may take longer than clients wait for it.
-    monkeypatch.setattr("batchflow.access.reaching._PATIENCE_SECONDS", 60.0)
+@pytest.mark.usefixtures("patient")
+def test_reads_are_repeated_where_an_engine_ends_meanwhile(path: Path) -> None:
     done, lengths = threading.Event(), set()
 
     def read(client: bf.StoreClient) -> None:
