@@ -36,6 +36,8 @@ TESTED_THERE = {
     },
     "unit/chart/test_charts.py": {"_outline"},
     "unit/picture/test_timeline.py": {"_MARKS"},
+    # Its size isn't seen from outside.
+    "unit/coordinator/test_backlog.py": {"_this_turn"},
     "unit/view/test_object_view.py": {"_batchflow_columns", "_batchflow_row"},
 }
 
