@@ -16,6 +16,8 @@ TARGET_SECONDS: Final = 0.25
 _LEAST_TARGET_SECONDS: Final = 0.03
 _SHRINKS_BY: Final = 8.0
 _GROWS_BY: Final = 1.1
+# Chunks last longer with more workers than take so many chunks a second together.
+_MOST_CHUNKS_PER_SECOND: Final = 400.0
 _FIRST_ROWS: Final = 1_000
 _MOST_ROWS: Final = 65_536
 _MOST_GROWTH: Final = 16.0
@@ -71,6 +73,16 @@ class ChunkSizer:
 
     def __init__(self) -> None:
         self._paces: dict[tuple[str, int], _Pace] = {}
+        self._longer = 1.0
+
+    def adapt_to(self, workers: int) -> None:
+        """Make chunks longer for more than a hundred workers, so that they aren't too many."""
+        self._longer = max(1.0, workers / (TARGET_SECONDS * _MOST_CHUNKS_PER_SECOND))
+
+    @property
+    def target_seconds(self) -> float:
+        """The intended seconds of a chunk that costs little by itself."""
+        return TARGET_SECONDS * self._longer
 
     def rows(self, workflow: str, step: Step) -> int:
         """Return the number of runs for the next chunk of a step."""
@@ -96,13 +108,13 @@ class ChunkSizer:
             return None
         seconds = self._pace(workflow, step).seconds
         if lanes(step) == 1 or seconds is None:
-            return _SLICE_SECONDS
-        return max(_SLICE_SECONDS, _SLICE_TIMES * seconds)
+            return _SLICE_SECONDS * self._longer
+        return max(_SLICE_SECONDS * self._longer, _SLICE_TIMES * seconds)
 
     def is_long(self, workflow: str, step: Step) -> bool:
         """Return whether a chunk may take so long that no other should wait behind it."""
         seconds = self._pace(workflow, step).seconds
-        return lanes(step) > 1 if seconds is None else seconds > _LONG_SECONDS
+        return lanes(step) > 1 if seconds is None else seconds > _LONG_SECONDS * self._longer
 
     def observe(self, workflow: str, step: Step, rows: int, seconds: float) -> None:
         """Learn from a chunk of which ``rows`` were executed in ``seconds``."""
@@ -112,7 +124,7 @@ class ChunkSizer:
         pace.cost.observe(rows, seconds)
         pace.target = min(TARGET_SECONDS, pace.target * _GROWS_BY)
         pace.loses_often &= pace.target < TARGET_SECONDS
-        fitting = _fitting_rounds(pace) * pace.cost.lanes
+        fitting = _fitting_rounds(pace, self._longer) * pace.cost.lanes
         pace.rows = max(1.0, min(fitting, pace.rows * _MOST_GROWTH, float(_MOST_ROWS)))
         if pace.cost.lanes > 1:
             pace.rows = max(pace.rows, float(pace.cost.lanes))
@@ -142,19 +154,19 @@ def lanes(step: Step) -> int:
     return step.options.concurrency if step.is_async else step.options.threads
 
 
-def _fitting_rounds(pace: _Pace) -> float:
-    """Return the rounds of a chunk that takes the intended time."""
+def _fitting_rounds(pace: _Pace, longer: float) -> float:
+    """Return the rounds of a chunk that takes so many times the usual time."""
     fixed, per_round = pace.cost.fit
     least = 1.0
     if pace.cost.lanes > 1:
         least = min(_ROUNDS, max(_LEAST_ROUNDS, _ROUNDS_SECONDS / per_round))
-    wanted = max(TARGET_SECONDS, _FIXED_TIMES * fixed, fixed + least * per_round)
+    wanted = max(TARGET_SECONDS * longer, _FIXED_TIMES * fixed, fixed + least * per_round)
     wanted *= pace.target / TARGET_SECONDS
     mean = pace.cost.seconds_per_round or per_round
     fitting = (wanted - fixed) / per_round
     if not pace.cost.is_spread:
         # While all chunks are nearly alike, a larger one has to show first whether the fit holds.
         fitting = min(
-            fitting, max(pace.target / mean, least, _TRIAL_GROWTH * pace.cost.last_rounds)
+            fitting, max(pace.target * longer / mean, least, _TRIAL_GROWTH * pace.cost.last_rounds)
         )
     return max(fitting, pace.cost.last_rounds / _SHRINKS_BY)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchflow.errors import DefinitionError
+from batchflow.executor.memory_share import machine_bytes
 
-_MEBIBYTE = 1024 * 1024
+_BYTES_PER_WORKER = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class CoordinatorConfig:
         batch_rows: The most runs in one claim.
         sql_batch_rows: The most runs in one transaction of a step in the store.
         bytes_in_flight: The most bytes of runs that are claimed and not yet committed; None means
-            24 MiB for each worker, and at least 48 MiB.
+            24 MiB for each worker, at least 48 MiB, and at most a quarter of the memory here.
         grace_seconds: How long the chunks in flight may take to finish after a stop is requested.
         seed: The seed of the jitter of backoffs; None draws one.
     """
@@ -39,4 +40,5 @@ class CoordinatorConfig:
 
     def bytes_for(self, workers: int) -> int:
         """Return how many bytes may be in flight with this many workers."""
-        return self.bytes_in_flight or max(workers, 2) * 24 * _MEBIBYTE
+        most = max(machine_bytes() // 4, 2 * _BYTES_PER_WORKER)
+        return self.bytes_in_flight or min(max(workers, 2) * _BYTES_PER_WORKER, most)

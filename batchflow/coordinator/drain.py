@@ -14,8 +14,10 @@ from batchflow.coordinator.flight import ChunksInFlight
 from batchflow.coordinator.intake import Demand, Intake
 from batchflow.coordinator.rerun_share import RerunShare
 from batchflow.coordinator.results import Results
+from batchflow.coordinator.scaling import Scaling
 from batchflow.coordinator.tally import Ending, Tally
 from batchflow.errors import CommitError, EngineStateError
+from batchflow.executor.protocol import ScalingExecutor
 
 if TYPE_CHECKING:
     from batchflow.coordinator.claim import ClaimedChunk
@@ -48,6 +50,9 @@ class Drain:
         )
         self._tally.breakers = self._intake.breakers.by_step
         self._results = Results(context, self._intake, self._tally)
+        self._scaling: Scaling | None = None
+        if isinstance(context.executor, ScalingExecutor):
+            self._scaling = Scaling(context.executor, context.workflows)
 
     def run(self) -> Tally:
         """Drain, and return what was done; raises as `Coordinator.drain`."""
@@ -136,6 +141,8 @@ class Drain:
         self._intake.adapt_to(workers)
         self._tally.workers = max(1, workers)
         self._tally.chunks_in_flight = len(self._flight)
+        if self._scaling is not None and self._scaling.follow(self._tally):
+            self._results.notify_listeners()
 
     def _commit(self) -> None:
         if not self._gather_seconds:

@@ -160,6 +160,8 @@ class Forecast:
             status_counts=self._named_counts(tally),
             steps=tuple(self._steps(tally, rates, at, done_by)),
             chunks_in_flight=tally.chunks_in_flight,
+            workers=tally.workers,
+            nodes=tally.nodes,
         )
 
     def _named_counts(self, tally: Tally) -> dict[str, dict[str, int]]:

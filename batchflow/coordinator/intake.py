@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchflow.chunk.search import Search
 from batchflow.chunk.visit import Visit
 from batchflow.coordinator.breakers import Breakers
-from batchflow.coordinator.chunk_sizer import TARGET_SECONDS, ChunkSizer, lanes
+from batchflow.coordinator.chunk_sizer import ChunkSizer, lanes
 from batchflow.coordinator.claim import Claim, ClaimedChunk
 from batchflow.coordinator.isolation import SuspectRows, isolate
 from batchflow.coordinator.queue import Room, RunQueue
@@ -115,6 +115,7 @@ class Intake:
         if workers != self._workers:
             self._workers = workers
             self._most_bytes = self._config.bytes_for(workers)
+            self._sizer.adapt_to(workers)
 
     # Taking.
 
@@ -153,7 +154,7 @@ class Intake:
         # No other run of the turn waits longer then.
         others_have_room = self._waiting_runs <= idle_workers * chunk.rows.num_rows
         barred = self._barred[name] | self.breakers.held_of(name)
-        return Visit(TARGET_SECONDS, others_have_room, tuple(sorted(barred)))
+        return Visit(self._sizer.target_seconds, others_have_room, tuple(sorted(barred)))
 
     @property
     def _waiting_runs(self) -> int:

@@ -77,6 +77,8 @@ class Progress:
             definition.
         steps: The remaining work of each step, by workflow, earlier steps first.
         chunks_in_flight: The chunks that workers had.
+        workers: The number of workers.
+        nodes: The number of machines that execute steps; None if that is always this one.
     """
 
     at: datetime
@@ -97,6 +99,8 @@ class Progress:
     status_counts: Mapping[str, Mapping[str, int]] = field(repr=False)
     steps: tuple[StepProgress, ...] = field(repr=False)
     chunks_in_flight: int = 0
+    workers: int = 0
+    nodes: int | None = None
 
     @property
     def end(self) -> str:
@@ -107,6 +111,15 @@ class Progress:
         if first == last:
             return f"done by {short_moment(self.done_by, self.at)} UTC"
         return f"done between {first} and {last} UTC"
+
+    @property
+    def place(self) -> str:
+        """The machines and workers that execute steps, for people; empty if it is this machine."""
+        if self.nodes is None:
+            return ""
+        if not self.nodes:
+            return "waiting for a node"
+        return f"{counted(self.nodes, 'node')} with {counted(self.workers, 'worker')}"
 
     @property
     def trouble(self) -> tuple[str, ...]:
@@ -128,10 +141,12 @@ class Progress:
     def summary(self) -> str:
         """One line about all steps together."""
         end = f", {self.end}" if self.end else ""
+        place = [self.place] if self.place else []
         return "; ".join(
             [
                 f"{self.finished:,} of {counted(self.finished + self.left, 'run')} finished",
                 *self.trouble,
+                *place,
                 f"{self.executed:,} steps, {self.per_second:,.0f} a second{end}",
             ]
         )

@@ -65,6 +65,7 @@ class Tally:
         unfinished_calls: The calls of steps that hadn't returned when the drain ended.
         failures_since: The time of the earliest commit that stored a failure; None without one.
         workers: The number of workers.
+        nodes: The number of machines that have them; None if that is always this one.
         awaits_retries: Whether the drain waits for runs that are due for a retry later.
         breakers: The breakers of the steps that have one, by workflow and status code.
         left_by_breakers: How many runs waited for those that weren't closed when the drain ended.
@@ -83,6 +84,7 @@ class Tally:
         self.unfinished_calls: Sequence[UnfinishedCall] = ()
         self.failures_since: datetime | None = None
         self.workers = 1
+        self.nodes: int | None = None
         self.chunks_in_flight = 0
         self.awaits_retries = False
         self.breakers: Mapping[tuple[str, int], Breaker] = {}

@@ -16,6 +16,7 @@ from batchflow.executor.protocol import (
     Executor,
     ExecutorFactory,
     LostChunk,
+    ScalingExecutor,
     WatchedExecutor,
 )
 from batchflow.executor.ray.ray_executor import RayExecutor
@@ -32,6 +33,7 @@ __all__ = [
     "LostChunk",
     "ProcessPool",
     "RayExecutor",
+    "ScalingExecutor",
     "WatchedExecutor",
     "chosen_executor",
     "read_chunk",

@@ -171,6 +171,18 @@ class WatchedExecutor(Executor, Protocol):
         """
 
 
+@runtime_checkable
+class ScalingExecutor(Executor, Protocol):
+    """An executor on several machines, whose number may follow the work; the others lack these."""
+
+    @property
+    def nodes(self) -> int:
+        """The number of machines that execute chunks; may change at any time."""
+
+    def note_work(self, seconds: float) -> None:
+        """Use more machines if the waiting runs need so many seconds of a single worker."""
+
+
 class ExecutorFactory(Protocol):
     """Describes an executor; `Engine` opens it. It holds settings, and no connection or process."""
 

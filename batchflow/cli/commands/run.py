@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchflow.cli.drain import exit_code_of, failure_in_words, run_until_idle
+from batchflow.cli.executor_options import ExecutorChoice, executor_options
 from batchflow.cli.load_options import (
     LoadOptions,
     load_options,
@@ -26,7 +27,6 @@ from batchflow.cli.options import (
     quiet_option,
     shard_option,
     verbose_option,
-    workers_option,
 )
 from batchflow.cli.output import note, write, write_document
 from batchflow.cli.target import Target, TargetType, load_workflows
@@ -67,7 +67,7 @@ class RunOptions:
 
     store: Path
     shard: str | None
-    workers: int | None
+    executor: ExecutorChoice
     wait_for_retries: bool | None
     limit: int | None
     until: datetime | None
@@ -129,7 +129,7 @@ Example:
     help="The workflow to load, if several.",
 )
 @load_options
-@workers_option
+@executor_options
 @click.option(
     "--wait-for-retries/--no-wait-for-retries",
     default=None,
@@ -196,7 +196,8 @@ def run(target: Target, **options: Any) -> int:
         workflow=options.pop("workflow"),
         options=LoadOptions.taken_from(options),
     )
-    return _run(target, choices, RunOptions(**options))
+    executor = ExecutorChoice.taken_from(options)
+    return _run(target, choices, RunOptions(executor=executor, **options))
 
 
 def _run(target: Target, choices: LoadChoices, options: RunOptions) -> int:
@@ -223,8 +224,9 @@ def _execute(
     from batchflow.engine import Engine, EngineConfig
 
     config = EngineConfig(log_values=options.log_values)
+    executor = options.executor.factory()
     with Engine(
-        options.store, *workflows, workers=options.workers, config=config, shard=options.shard
+        options.store, *workflows, executor=executor, config=config, shard=options.shard
     ) as engine:
         result.load = choices.load(engine)
         if result.load is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import selectors
 import time
 from functools import partial
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("batchflow")
 
 _ABANDON_SECONDS: Final = 10.0
+# More nodes are used for work that takes longer.
+_LONG_WORK_SECONDS: Final = 60.0
 
 Done = ChunkResult | LostChunk
 
@@ -89,6 +92,19 @@ class NodesExecutor:
         """Whether another node may join."""
         return not self._waiting.over
 
+    @property
+    def nodes(self) -> int:
+        """The number of nodes."""
+        return len(self._nodes)
+
+    def note_work(self, seconds: float) -> None:
+        """Use more nodes, at most twice as many, if the workers need more than a minute."""
+        _, most = self._settings.least_and_most
+        workers = self.workers
+        if workers and self.nodes < most and seconds > _LONG_WORK_SECONDS * workers:
+            needed = math.ceil(seconds * self.nodes / (workers * _LONG_WORK_SECONDS))
+            self.grow_to(min(needed, 2 * self.nodes))
+
     def grow_to(self, nodes: int) -> None:
         """Use at least so many nodes from now on, within the settings."""
         self._link.grow_to(nodes)
@@ -99,9 +115,11 @@ class NodesExecutor:
         self.wake()
 
     def start(self) -> None:
-        """Have nodes started, without waiting for them."""
+        """Start nodes, without waiting for them."""
         if not self._link.started:
             self._start_driver()
+        if not self._nodes:
+            self.grow_to(1)
         elif all(node.idle for node in self._nodes.values()):
             self._setup.update(list(self._nodes.values()), stop=self._sent_stop)
 

@@ -13,6 +13,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.executor.inline_executor import InlineExecutor
+from batchflow.executor.memory_share import machine_bytes
 from kit.things import Stage, Thing, load, things
 
 
@@ -214,3 +215,7 @@ def test_the_bytes_in_flight_follow_the_number_of_workers() -> None:
     config = bf.EngineConfig()
 
     assert config.bytes_for(8) == 4 * config.bytes_for(2) == 4 * config.bytes_for(0)
+
+
+def test_the_bytes_in_flight_of_many_workers_fit_in_memory() -> None:
+    assert bf.EngineConfig().bytes_for(10_000) <= machine_bytes() / 4

@@ -38,6 +38,20 @@ def test_a_batch_step_has_shorter_calls_only_while_its_workers_die_often(
     assert sizer.call_rows("things", step) is None
 
 
+def test_chunks_of_a_thousand_workers_are_ten_times_as_long() -> None:
+    def chunk_seconds(workers: int) -> float:
+        sizer, step = ChunkSizer(), step_of()
+        sizer.adapt_to(workers)
+        for _ in range(12):
+            rows = sizer.rows("things", step)
+            sizer.observe("things", step, rows, rows * 1e-3)
+            assert not sizer.is_long("things", step)
+        return sizer.rows("things", step) * 1e-3
+
+    assert chunk_seconds(1) == chunk_seconds(100) == pytest.approx(0.25, rel=0.1)
+    assert chunk_seconds(1_000) == pytest.approx(2.5, rel=0.1)
+
+
 def test_calls_that_take_long_whatever_they_hold_stay_whole() -> None:
     sizer, step = ChunkSizer(), step_of(batch=True)
     for rows in (1_000, 20_000, 5_000):
