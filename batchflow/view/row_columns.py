@@ -7,6 +7,7 @@ two list look-ups and nothing else.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
@@ -29,9 +30,13 @@ from batchflow.columns.value_reading import (
 from batchflow.columns.value_writing import MISSING, WrittenColumn, write_values
 from batchflow.definition.field_type import FieldType
 from batchflow.definition.fields import Field
+from batchflow.view.carried import Carried, CarriedColumn
 
 _BLOCK_ROWS = 256
 _OBJECT_ITSELF = -1
+# The references to a value of a nested column where `NestedColumn` counts them, if only the column
+# itself refers to it.
+_ONLY_OURS = 4
 
 
 class RowColumns:
@@ -48,9 +53,25 @@ class RowColumns:
     would otherwise stay until the garbage collector runs, which would visit each value.
     """
 
-    def __init__(self, rows: pa.Table, fields: Sequence[Field]) -> None:
+    def __init__(
+        self,
+        rows: pa.Table,
+        fields: Sequence[Field],
+        places: Sequence[int] = (),
+        carried: Carried | None = None,
+    ) -> None:
+        """Create the columns of a chunk.
+
+        Args:
+            rows: The columns as they are stored.
+            fields: The fields of the object.
+            places: The place of each run in the chunk that the worker was given.
+            carried: The nested values that go from step to step; None if no step comes next.
+        """
         self._rows = rows
         self._fields = fields
+        self._places = places
+        self._carried = carried
         self._lock = threading.Lock()
         self.touched: dict[int, set[int]] = {}
         self.nested: list[NestedColumn] = []
@@ -117,8 +138,11 @@ class RowColumns:
             return PartlyReadable([Unreadable(unread)] * self.num_rows)
         array = one_array(self._rows[field.name])
         if field.type.kind.nested:
-            self.nested.append(NestedColumn(array, field.type, place, self.touched))
-            return self.nested[-1]
+            nested = NestedColumn(array, field.type, place, self.touched)
+            if self._carried is not None:
+                nested.carry(self._carried.column(field), self._places)
+            self.nested.append(nested)
+            return nested
         values = read_values(array, field.type)
         if field.type.kind in MAY_BE_UNREADABLE and Unreadable in set(map(type, values)):
             return PartlyReadable(values)
@@ -183,13 +207,19 @@ class NestedColumn:
         self._fresh_blocks: dict[int, Values] = {}
         self._left = LeafColumns(field_type)
         self._unusual: dict[int, Any] = {}
+        self._carried: CarriedColumn | None = None
+        self._places: Sequence[int] = ()
 
     def __getitem__(self, row: int) -> Any:
         """Return the value at `row`, the same object each time."""
         value = self._objects.get(row, MISSING)
         if value is MISSING and row not in self._objects:
-            value = self._block(row, self._blocks)
-            self._given[row] = self._leaves(value)
+            carried = None if self._carried is None else self._carried.get(self._places[row])
+            if carried is None:
+                value = self._block(row, self._blocks)
+                self._given[row] = self._leaves(value)
+            else:
+                value, self._given[row] = carried
             self._objects[row] = value
         self._touch(row)
         return value
@@ -198,6 +228,10 @@ class NestedColumn:
         """Replace the value at `row`."""
         self.put(row, value)
         self._touch(row)
+
+    def carry(self, carried: CarriedColumn | None, places: Sequence[int]) -> None:
+        """Take values that steps before have left, and leave those of this one there."""
+        self._carried, self._places = carried, places
 
     @property
     def changed(self) -> bool:
@@ -217,7 +251,10 @@ class NestedColumn:
         """Copy the value at `row` if it differs from what is stored; return whether it does."""
         value = self._objects[row]
         left = self._leaves(value)
-        if self._is_kept(row, value, left):
+        kept = self._is_kept(row, value, left)
+        if self._carried is not None:
+            self._leave(self._carried, row, value, left)
+        if kept:
             return False
         if left is None:
             self._unusual[row] = snapshot(value, self._type)
@@ -243,6 +280,16 @@ class NestedColumn:
             int(rows[at]): problem for rows, part in parts for at, problem in part.problems.items()
         }
         return WrittenColumn(array, problems), places >= 0
+
+    def _leave(self, carried: CarriedColumn, row: int, value: Any, left: Leaves | None) -> None:
+        """Leave a value for the next step, if nothing but this column refers to it."""
+        carried.drop(self._places[row])
+        block = self._blocks.get(row // _BLOCK_ROWS)
+        if type(block) is list:
+            # The step has its own value now, so this reference isn't needed any more.
+            block[row % _BLOCK_ROWS] = None
+        if left is not None and sys.getrefcount(value) == _ONLY_OURS:
+            carried.keep(self._places[row], value, left)
 
     def _touch(self, row: int) -> None:
         touched = self._touched.get(row)

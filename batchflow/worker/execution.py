@@ -12,6 +12,7 @@ from batchflow.chunk.chunk import Chunk
 from batchflow.chunk.result import ChunkResult
 from batchflow.columns.size_limits import ColumnTooLargeError
 from batchflow.definition.workflow import Workflow
+from batchflow.view.carried import Carried
 from batchflow.view.context import ChunkContext
 from batchflow.worker.batches import BatchSession, BatchStep
 from batchflow.worker.control import Control
@@ -35,6 +36,7 @@ class _Leg:
     visited: Visited
     runs: VisitedRuns
     chunk: Chunk
+    carried: Carried
 
     @property
     def places(self) -> Sequence[int]:
@@ -80,11 +82,12 @@ class Execution:
         """
         route = self._route(chunk)
         visited = Visited()
+        carried = Carried()
         while (at := route.next(visited)) is not None:
             runs, visited = visited.take(at) if visited.first else (route.all_runs, visited)
             part = route.chunk_of(at, runs)
             try:
-                result = self._execute_step(_Leg(route, visited, runs, part))
+                result = self._execute_step(_Leg(route, visited, runs, part, carried))
                 self._under_way = None
                 visited = visited.after(runs, at, result, route.continues(at, result))
             except ColumnTooLargeError:
@@ -124,8 +127,12 @@ class Execution:
             if isinstance(prepared, BatchStep):
                 batches = BatchSession(prepared, context, self._control, places)
                 self._under_way = leg, batches
-                return batches.execute()
-            rows = RowSession(prepared, context, self._control, places)
+                result = batches.execute()
+                leg.carried.forget(result.changes)
+                return result
+            goes_on = leg.route.may_continue(leg.chunk.from_code)
+            carried = leg.carried if goes_on else None
+            rows = RowSession(prepared, context, self._control, places, carried)
             self._under_way = leg, rows
             return self._execute_rows(rows)
 

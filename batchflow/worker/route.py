@@ -71,6 +71,10 @@ class Route:
             return None
         return min((at for at, _ in visited.waiting), key=lambda at: int(self._workflow.rank[at]))
 
+    def may_continue(self, code: int) -> bool:
+        """Return whether runs may continue after the step of a status."""
+        return self._onward is not None and bool(self._onward[code].any())
+
     def continues(self, code: int, result: ChunkResult) -> Mask:
         """Return which runs continue after the step of a status was executed for them."""
         if self._onward is None:

@@ -13,6 +13,7 @@ from batchflow.definition.redefined import RUN_AGAIN, is_redefined
 from batchflow.definition.step import Step
 from batchflow.definition.workflow import Workflow
 from batchflow.errors import InvalidObject
+from batchflow.view.carried import Carried
 from batchflow.view.context import ChunkContext
 from batchflow.view.object_view import COLUMNS, ROW, attributes_of, view_type
 from batchflow.view.row_columns import RowColumns, SealedColumns
@@ -58,6 +59,7 @@ class RowSession:
         context: ChunkContext,
         control: Control,
         places: Sequence[int] | None = None,
+        carried: Carried | None = None,
     ) -> None:
         chunk = context.chunk
         self.places = range(chunk.num_rows) if places is None else places
@@ -65,7 +67,7 @@ class RowSession:
         self.context = context
         self.control = control
         self.slice = Slice(control, chunk.slice_seconds)
-        self.columns = RowColumns(chunk.rows, row_step.fields)
+        self.columns = RowColumns(chunk.rows, row_step.fields, self.places, carried)
         self.sealed = SealedColumns(self.columns)
         self.answers: list[Any] = [NOT_EXECUTED] * chunk.num_rows
         self._builder = ResultBuilder(row_step.step, row_step.recorder, row_step.log_values)

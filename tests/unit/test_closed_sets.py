@@ -26,6 +26,7 @@ SUBSETS = {
     "store.query.python_code._PLACEHOLDERS": "An enum and a dataclass are the user's own classes.",
     "store.runs.edit._ERASED": "The run states in which the object must not come back.",
     "definition.type_description._SCALARS": "Any other kind is described by a case of its own.",
+    "view.carried._SAME_AFTER_STORING": "Values of any other kind are never carried.",
     "definition.fields._DEFAULTS": "The default of any other kind has the field's own class.",
     "columns.value_reading.MAY_BE_UNREADABLE": "Only stored times can be outside Python's range.",
     "columns.value_reading._NULLS_READ": "The readers of other kinds leave null to read_values.",
