@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from batchflow.errors import DefinitionError as DefinitionError
     from batchflow.errors import DiskFullError as DiskFullError
     from batchflow.errors import EngineStateError as EngineStateError
+    from batchflow.errors import ExportError as ExportError
     from batchflow.errors import ForkedStoreError as ForkedStoreError
     from batchflow.errors import InvalidOptionError as InvalidOptionError
     from batchflow.errors import InvalidRowsError as InvalidRowsError
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from batchflow.executor import ProcessPool as ProcessPool
     from batchflow.executor import RayExecutor as RayExecutor
     from batchflow.operation import ControlReport as ControlReport
+    from batchflow.operation import ExportPart as ExportPart
+    from batchflow.operation import ExportReport as ExportReport
     from batchflow.operation import LoadReport as LoadReport
     from batchflow.operation import PruneReport as PruneReport
     from batchflow.shards import Stores as Stores
@@ -90,6 +93,7 @@ _HOMES = {
         "DefinitionError",
         "DiskFullError",
         "EngineStateError",
+        "ExportError",
         "ForkedStoreError",
         "InvalidOptionError",
         "InvalidRowsError",
@@ -120,7 +124,13 @@ _HOMES = {
         "RayExecutor",
     ),
     "batchflow.access": ("Listen", "StoreClient", "connect"),
-    "batchflow.operation": ("ControlReport", "LoadReport", "PruneReport"),
+    "batchflow.operation": (
+        "ControlReport",
+        "ExportPart",
+        "ExportReport",
+        "LoadReport",
+        "PruneReport",
+    ),
     "batchflow.shards": ("Stores", "shard_of"),
     "batchflow.store": (
         "CheckReport",
@@ -153,6 +163,9 @@ __all__ = [
     "Executor",
     "ExecutorContext",
     "ExecutorFactory",
+    "ExportError",
+    "ExportPart",
+    "ExportReport",
     "ForkedStoreError",
     "Inline",
     "InvalidOptionError",

@@ -21,6 +21,10 @@ CrashPoint: TypeAlias = Literal[
     "after_load",  # Runs are stored, and the coordinator hasn't noted them.
     "within_control",  # Runs are being changed by an operation, and nothing is committed.
     "within_prune",  # Transitions and errors of finished runs were removed; nothing is committed.
+    "within_export",  # The runs of an export were chosen, and nothing is committed.
+    "export_begun",  # The choice is stored, and no file is written.
+    "before_success",  # All files are written but the one that says so.
+    "export_written",  # All files are written, and the store doesn't have that yet.
     "at_checkpoint",  # The log is about to be merged into the file.
     "within_placing",  # The files of a set of shards are complete and not all in their places.
     "at_close",  # The file is about to be closed.

@@ -23,6 +23,7 @@
     ├── StepCodeError           a step's code can't be sent to a worker
     ├── ResourceError           a resource didn't open
     ├── EngineStateError        the call doesn't fit what the engine is doing
+    ├── ExportError             a file or a table of a database can't be written
     ├── PlotError               a plot can't be drawn, or not written as it was asked to
     └── StepError               becomes the failure of a run, and is seen in ``engine.errors()``
         ├── InvalidOutcome      a step answered with what it hadn't declared
@@ -290,6 +291,10 @@ class ResourceError(BatchflowError):
 
 class EngineStateError(BatchflowError):
     """The engine can't do that in its present state; start or stop it first."""
+
+
+class ExportError(BatchflowError):
+    """A file or a table of a database can't be written; see the message."""
 
 
 class PlotError(BatchflowError):

@@ -9,14 +9,14 @@ from batchflow.access.polling import Polling
 from batchflow.access.reaching import Reach, ReachedSource
 from batchflow.access.stored_catalog import StoredCatalog
 from batchflow.credentials import without_credentials
-from batchflow.operation import Operations, Request, ResultT
-from batchflow.store.query.questions import Questions
+from batchflow.export.exports import Exports
+from batchflow.operation import Request, ResultT
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
 
 
-class StoreClient(Operations, Questions):
+class StoreClient(Exports):
     """Every question and operation that needs no step code, wherever the store is open.
 
     Make one with `connect`. It holds nothing between calls, so there is nothing to close; a

@@ -13,25 +13,30 @@ _NAMES: Final = {
             "at",
             "bucket_seconds",
             "finished_before",
+            "format",
             "foreign_id",
             "limit",
             "on_conflict",
             "on_invalid",
             "once",
+            "partition_by",
             "reason",
             "shard",
+            "since",
+            "spreadsheet",
             "strict",
             "until",
             "where",
             "workflow",
         )
     },
+    "replace": "--force",
     "run_ids": "--run-id",
 }
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.
 _KNOWN: Final = "|".join(_NAMES)
 _GIVEN: Final = re.compile(rf'\b({_KNOWN})=(?:"([\w/]+)"|True\b|(?=[\s,.;:)]|$))')
-_FIRST: Final = re.compile(rf"^({_KNOWN})(?= is )")
+_FIRST: Final = re.compile(rf"^({_KNOWN})(?= (?:is|writes) )")
 
 
 def with_command_line_names(message: str) -> str:

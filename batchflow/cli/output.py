@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.column_casts import refuse_duplicate_names
 from batchflow.cli.encoding import encodable_json
 from batchflow.cli.streams import discard_output, discarding_when_closed
 from batchflow.credentials import without_credentials
+from batchflow.export.column_casts import refuse_duplicate_names
 
 if TYPE_CHECKING:
     from batchflow.store import Relation

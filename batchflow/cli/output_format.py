@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from batchflow.cli.earlier_export import is_parquet_export
 from batchflow.cli.options import json_option
+from batchflow.export.earlier_export import is_parquet_export
 
 _STDOUT = "-"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.atomic_write import atomic_path
 from batchflow.cli.output import note
 from batchflow.cli.workflow_choice import choose_workflow
+from batchflow.export.atomic_write import atomic_path
 
 if TYPE_CHECKING:
     from batchflow.cli.opening import OpenedStore

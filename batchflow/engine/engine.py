@@ -21,13 +21,13 @@ from batchflow.engine.rehearsing import RehearsalPlan, rehearse, require_declare
 from batchflow.engine.serving import Serving
 from batchflow.engine.telemetry import observe_engines
 from batchflow.executor import ExecutorContext, chosen_executor
-from batchflow.operation import Operations, Request, ResultT
+from batchflow.export.exports import Exports
+from batchflow.operation import Request, ResultT
 from batchflow.operation.options import workflow_name
 from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.shards.creating import path_of_shard
 from batchflow.store import Store
-from batchflow.store.query.questions import Questions
 from batchflow.store.schema.shard import ShardNumber
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from batchflow.store.runs.promote import Promoted
 
 
-class Engine(Operations, Questions):
+class Engine(Exports):
     """Runs workflows over one store: load, run, query, control.
 
     Open it in a ``with`` block, or call ``close``. Methods may be called from any thread.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from batchflow.operation.load_report import InvalidColumn, LoadReport
 from batchflow.operation.operations import Operations
-from batchflow.operation.reports import ControlReport, PruneReport
+from batchflow.operation.reports import ControlReport, ExportPart, ExportReport, PruneReport
 from batchflow.operation.request import Request, ResultT
 
 __all__ = [
     "ControlReport",
+    "ExportPart",
+    "ExportReport",
     "InvalidColumn",
     "LoadReport",
     "Operations",

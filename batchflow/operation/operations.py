@@ -16,17 +16,20 @@ from batchflow.operation.options import (
     foreign_id_text,
     reason_text,
     run_ids_of,
+    whole_number,
     workflow_name,
 )
 from batchflow.operation.parameters import Params, bound_values
 from batchflow.operation.public_methods import names_its_methods
-from batchflow.operation.reports import ControlReport, PruneReport
+from batchflow.operation.reports import ControlReport, ExportPart, PruneReport
 from batchflow.operation.request import Request, ResultT
 from batchflow.operation.requests import (
+    BeginExport,
     Cancel,
     ConflictChoice,
     ControlRuns,
     Edit,
+    EndExport,
     Pause,
     Prune,
     RequestStop,
@@ -320,6 +323,41 @@ class Operations(ABC):
             dry_run=dry_run,
         )
         return self.perform(request)
+
+    def begin_export(
+        self,
+        since: str,
+        where: str | None = None,
+        params: Params = None,
+        *,
+        to: str,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> ExportPart:
+        """Choose the finished runs that a hand-over has to write next, and store the choice.
+
+        These are the runs whose present version is in none of its parts. Until `end_export` is
+        called with the part's number, the same part is returned again.
+
+        Args:
+            since: The name of the hand-over, such as ``"nightly"``.
+            where: Of the finished runs, only those that a predicate chooses.
+            params: The values of the predicate's parameters.
+            to: Where the runs go. A part that isn't ended has to be repeated there.
+            workflow: The workflow; may be left out where there is only one.
+        """
+        return self.perform(
+            BeginExport(
+                since=since,
+                to=to,
+                where=where,
+                params=bound_values(params),
+                workflow=workflow_name(workflow),
+            )
+        )
+
+    def end_export(self, number: int) -> bool:
+        """Record that a part of a hand-over was written; return whether it wasn't recorded yet."""
+        return self.perform(EndExport(number=whole_number(number, "number")))
 
     def request_stop(self) -> bool:
         """Ask the drain that is running to stop, and return whether one is running.

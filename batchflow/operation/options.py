@@ -56,6 +56,12 @@ def require_column_name(name: object, option: str) -> None:
         raise InvalidOptionError(f"{option} is {name!r}; give a column's name.", option=option)
 
 
+def require_name(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is a text that isn't empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidOptionError(f"{option} is {value!r}; give a name.", option=option)
+
+
 def require_mapping(value: object, option: str) -> None:
     """Raise InvalidOptionError unless an option is a mapping by names, or None."""
     named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)

@@ -86,3 +86,47 @@ class PruneReport:
             for name in ("runs", "transitions", "errors", "rejected", "bytes_before", "bytes_after")
         ]
         return html_table(("removed", "number"), rows, numbers={1})
+
+
+@dataclass(frozen=True)
+class ExportPart:
+    """The finished runs that a hand-over has to write next.
+
+    Attributes:
+        workflow: The workflow.
+        number: The part's number; None if no run has finished since the last part.
+        first: How many runs the parts before it have.
+        last: The same, with its own.
+        query: The query for its runs.
+    """
+
+    workflow: str
+    number: int | None = None
+    first: int = 0
+    last: int = 0
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The result of an export.
+
+    Attributes:
+        table: What was exported.
+        rows: The number of rows that were written.
+        to: Where they are, without the passwords of a URL.
+        files: With ``since``: the files that were written, within ``to``.
+        first: With ``since``: how many runs were handed over before; None without.
+        last: With ``since``: the same, with these; None without.
+    """
+
+    table: str
+    rows: int
+    to: str
+    files: tuple[str, ...] = ()
+    first: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        # "runs", "transitions" and "errors" are plurals.
+        return f"{counted(self.rows, self.table.removesuffix('s'))} written to {self.to}."

@@ -14,7 +14,7 @@ from batchflow.operation import options
 from batchflow.operation.json_form import TRAVELS_APART
 from batchflow.operation.load_report import LoadReport
 from batchflow.operation.parameters import BoundValue
-from batchflow.operation.reports import ControlReport, PruneReport
+from batchflow.operation.reports import ControlReport, ExportPart, PruneReport
 from batchflow.operation.request import Request
 
 SkipOrError: TypeAlias = Literal["skip", "error"]
@@ -161,6 +161,30 @@ class Prune(Request[PruneReport], name="prune", result=PruneReport):
         options.require_predicate(self.where, self.params)
         options.require_flag(self.forget, "forget")
         options.require_flag(self.dry_run, "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeginExport(Request[ExportPart], name="begin_export", result=ExportPart):
+    """Choose the runs of the next part of a hand-over."""
+
+    since: str
+    to: str
+    where: str | None = None
+    params: tuple[BoundValue, ...] = ()
+    workflow: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        options.require_predicate(self.where, self.params)
+        options.require_name(self.since, "since")
+        options.require_name(self.to, "to")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndExport(Request[bool], name="end_export", result=bool):
+    """Record that a part of a hand-over was written."""
+
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True)

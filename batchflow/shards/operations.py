@@ -14,12 +14,14 @@ from uuid import UUID
 import pyarrow as pa
 
 from batchflow.access import StoreClient
-from batchflow.errors import EngineStateError, RunNotFoundError
+from batchflow.errors import EngineStateError, InvalidOptionError, RunNotFoundError
 from batchflow.operation import ControlReport, LoadReport, PruneReport, Request, ResultT
 from batchflow.operation.requests import (
+    BeginExport,
     Cancel,
     ControlRuns,
     Edit,
+    EndExport,
     Pause,
     Prune,
     RequestStop,
@@ -171,6 +173,13 @@ def _request_stop(clients: Clients, request: RequestStop) -> bool:
     return any(stopped)
 
 
+def _of_one_store(clients: Clients, request: BeginExport | EndExport) -> Any:  # noqa: ARG001
+    raise InvalidOptionError(
+        f"{request.name}() is about one store. Ask each shard, like "
+        f"stores.clients[0].{request.name}(…), or use export(since=…)."
+    )
+
+
 def with_workflow(clients: Clients, given: str | None) -> tuple[str, Clients]:
     """Return the name of a workflow, and the shards that have it, as engines have opened it there.
 
@@ -194,6 +203,8 @@ HOW: Final[Mapping[type[Request[Any]], How]] = {
     Edit: _control,
     RetryRuns: _control,
     Prune: _prune,
+    BeginExport: _of_one_store,
+    EndExport: _of_one_store,
     RequestStop: _request_stop,
 }
 """How each operation is carried out over all shards."""

@@ -19,7 +19,9 @@ from batchflow.clock import SystemClock
 from batchflow.credentials import without_credentials
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
-from batchflow.operation import Operations, Request, ResultT
+from batchflow.export.exports import Exports
+from batchflow.export.target import ExportTarget
+from batchflow.operation import ExportReport, Request, ResultT
 from batchflow.operation.options import foreign_id_text, moment_or_none, workflow_name
 from batchflow.operation.parameters import Params
 from batchflow.picture import html_table
@@ -87,7 +89,7 @@ def _question_of_one_shard(name: str) -> Callable[..., Any]:
 
 
 @_asks_shards
-class Stores(Operations, Questions):
+class Stores(Exports):
     """A set of shards: stores that share the runs of a workflow by their foreign ids.
 
     It has the questions and operations of a client of one store. Each shard is reached as `connect`
@@ -312,6 +314,33 @@ class Stores(Operations, Questions):
     def perform(self, request: Request[ResultT]) -> ResultT:
         """Carry out a request in the shards that it is about; see `Operations`."""
         return perform_in_all(self._clients, request)
+
+    def _name_of(self, workflow: AnyWorkflow | str | None) -> str:
+        return self._with_workflow(workflow)[0]
+
+    def _hand_over(
+        self,
+        target: ExportTarget,
+        since: str,
+        where: str | None,
+        params: Params,
+        workflow: str,
+    ) -> ExportReport:
+        """Hand over the runs of each shard to a folder of its own."""
+        reports = []
+        for number, client in enumerate(self._clients, 1):
+            own = target.within(f"shard-{number}")
+            reports.append(client._hand_over(own, since, where, params, workflow))
+        return ExportReport(
+            table="runs",
+            rows=sum(report.rows for report in reports),
+            to=target.shown,
+            files=tuple(
+                f"shard-{number}/{file}"
+                for number, report in enumerate(reports, 1)
+                for file in report.files
+            ),
+        )
 
     def reshard(self, shards: int) -> None:
         """Rewrite the set into another number of shards, with the log, run ids and foreign ids.

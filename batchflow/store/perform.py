@@ -10,11 +10,13 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from batchflow.errors import EngineStateError
-from batchflow.operation import ControlReport, LoadReport, PruneReport, Request, ResultT
+from batchflow.operation import ControlReport, ExportPart, LoadReport, PruneReport, Request, ResultT
 from batchflow.operation.requests import (
+    BeginExport,
     Cancel,
     ControlRuns,
     Edit,
+    EndExport,
     Pause,
     Prune,
     RequestStop,
@@ -42,6 +44,7 @@ from batchflow.store.runs.control import (
     resume_change,
 )
 from batchflow.store.runs.edit import edit_runs
+from batchflow.store.runs.exported import begin_export, end_export
 from batchflow.store.runs.prune import prune
 from batchflow.store.runs.retry import retry_runs
 from batchflow.store.schema.layout import Layout
@@ -93,7 +96,7 @@ def evaluates_sql(request: Request[Any]) -> bool:
     match request:
         case Edit():
             return True
-        case ControlRuns() | Prune():
+        case ControlRuns() | Prune() | BeginExport():
             return request.where is not None
         case TriggerMany():
             return is_sql(request.source)
@@ -173,6 +176,15 @@ def _prune(store: OpenStore, request: Prune, now: datetime) -> PruneReport:
     return report
 
 
+def _begin_export(store: OpenStore, request: BeginExport, now: datetime) -> ExportPart:
+    tables = store.tables[chosen_workflow(store.tables, request.workflow)]
+    return begin_export(store.connection, tables, request, now)
+
+
+def _end_export(store: OpenStore, request: EndExport, now: datetime) -> bool:
+    return end_export(store.connection, request, now)
+
+
 def _request_stop(store: OpenStore, request: RequestStop, now: datetime) -> bool:  # noqa: ARG001
     raise EngineStateError(
         "No engine has the store open, so there is no drain to stop; use status to see its runs."
@@ -190,5 +202,7 @@ _HOW: Final[Mapping[type[Request[Any]], _How]] = {
     Edit: _edit,
     RetryRuns: _retry,
     Prune: _prune,
+    BeginExport: _begin_export,
+    EndExport: _end_export,
     RequestStop: _request_stop,
 }

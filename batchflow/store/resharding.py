@@ -117,7 +117,7 @@ def write_shards(
 
     Raises:
         StoreFormatError: The stores differ in a workflow, or some have loaded a file that others
-            haven't.
+            haven't, or an export was interrupted.
         StoreError: The new stores can't be written.
     """
     if made[-1][1].slot >= most_slots():
@@ -130,6 +130,7 @@ def write_shards(
     with _reading(paths) as (root, olds):
         workflows = _workflows(root, olds)
         _require_same_loads(root, olds)
+        _require_ended_exports(root, olds)
         try:
             for path, shard in made:
                 attach(root, str(path), _NEW)
@@ -231,6 +232,18 @@ def _require_same_loads(root: Cursor, olds: Sequence[_Old]) -> None:
         )
 
 
+def _require_ended_exports(root: Cursor, olds: Sequence[_Old]) -> None:
+    """Refuse if a hand-over was interrupted, as its part has runs of several new stores."""
+    for old in olds:
+        found = root.execute(
+            f"SELECT name, destination FROM {old.catalog}.batchflow.exports WHERE ended_at IS NULL"
+        ).fetchall()
+        for name, destination in found:
+            raise StoreFormatError(
+                f"The export since {name!r} to {destination!r} was interrupted. Repeat it first."
+            )
+
+
 def _require_all_rows(root: Cursor, workflows: Sequence[_Workflow], paths: Sequence[Path]) -> None:
     """Raise StoreError unless the new stores have as many rows as the old ones."""
     root.execute("USE memory.main")
@@ -296,6 +309,7 @@ class _Writing:
             self._insert(
                 "pruned_ids", f"FROM {source}.pruned_ids WHERE {self._has_hash('foreign_id_hash')}"
             )
+            self._insert_exports(old, source)
         causes = " UNION ALL ".join(f"FROM {old.catalog}.batchflow.causes" for old in self._olds)
         self._insert("causes", f"SELECT DISTINCT ON (cause) * FROM ({causes}) ORDER BY first_seen")
 
@@ -351,3 +365,16 @@ class _Writing:
             f"SELECT * REPLACE ({load_id}) FROM {source}.rejected "
             f"WHERE {self._shard.has('foreign_id')}",
         )
+
+    def _insert_exports(self, old: _Old, source: str) -> None:
+        """Enter all parts of hand-overs, so that positions stay unique, with their runs here."""
+        export_id = f"export_id * {len(self._olds)} + {old.place} AS export_id"
+        self._insert("exports", f"SELECT * REPLACE ({export_id}) FROM {source}.exports")
+        for workflow in self._workflows:
+            self._insert(
+                "exported_runs",
+                f"SELECT * REPLACE ({export_id}) FROM {source}.exported_runs "
+                f"WHERE seq IN (SELECT seq FROM {workflow.layout.schema}.runs) "
+                f"AND export_id IN (SELECT export_id FROM {source}.exports "
+                f"WHERE workflow = {literal(workflow.layout.name)})",
+            )

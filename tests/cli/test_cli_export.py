@@ -105,7 +105,7 @@ def test_force_replaces_only_earlier_exports(
 
 def test_an_export_is_named_by_its_format(on_own_store: Command, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
-    for out in ("out.json", "out.csv.gz", "out.2030"):
+    for out in ("out.xml", "out.csv.gz", "out.2030"):
         outcome = on_own_store("export", "runs", out)
         assert outcome.returncode == 2
         assert "ends in .parquet or .csv, or a folder" in outcome.stderr

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.atomic_write import atomic_path
 from batchflow.cli.opening import opened_store
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output import note, write
 from batchflow.errors import BatchflowError
+from batchflow.export.atomic_write import atomic_path
 
 
 @click.command(

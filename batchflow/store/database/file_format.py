@@ -41,6 +41,11 @@ CREATE TABLE batchflow.rejected(
     load_id BIGINT, loaded_at TIMESTAMPTZ, workflow VARCHAR, source VARCHAR, source_row BIGINT,
     foreign_id VARCHAR, reason VARCHAR, detail VARCHAR, record VARCHAR
 );
+CREATE TABLE batchflow.exports(
+    export_id BIGINT, name VARCHAR, workflow VARCHAR, destination VARCHAR, first_position BIGINT,
+    last_position BIGINT, begun_at TIMESTAMPTZ, ended_at TIMESTAMPTZ
+);
+CREATE TABLE batchflow.exported_runs(export_id BIGINT, seq BIGINT, version INTEGER);
 CREATE TABLE batchflow.pruned_ids(workflow VARCHAR, foreign_id_hash UHUGEINT);
 CREATE TABLE batchflow.pruning(
     workflow VARCHAR, first_seq BIGINT, last_seq BIGINT, seqs BIGINT[],

@@ -193,6 +193,18 @@ def add_etags_of_loads(cursor: Cursor) -> None:
     cursor.execute("ALTER TABLE batchflow.loads ADD COLUMN etag VARCHAR")
 
 
+def add_exports(cursor: Cursor) -> None:
+    """Add the parts of hand-overs, and the runs that each has."""
+    cursor.execute(
+        "CREATE TABLE batchflow.exports(export_id BIGINT, name VARCHAR, workflow VARCHAR, "
+        "destination VARCHAR, first_position BIGINT, last_position BIGINT, begun_at TIMESTAMPTZ, "
+        "ended_at TIMESTAMPTZ)"
+    )
+    cursor.execute(
+        "CREATE TABLE batchflow.exported_runs(export_id BIGINT, seq BIGINT, version INTEGER)"
+    )
+
+
 def add_pruning(cursor: Cursor) -> None:
     """Add the table of the runs that a prune has chosen and not yet removed."""
     cursor.execute(
@@ -220,6 +232,7 @@ CHANGES: Final[dict[int, tuple[Callable[[Cursor], None], ...]]] = {
         add_seqs_of_loads,
         add_etags_of_loads,
         add_pruning,
+        add_exports,
         add_shard,
     ),
 }

@@ -18,6 +18,7 @@ from batchflow.access.file_store import FileStore
 from batchflow.access.reached import ReachedStore
 from batchflow.access.remote_store import RemoteStore
 from batchflow.errors import BatchflowError
+from batchflow.export.exports import Exports
 from batchflow.operation import Operations
 from batchflow.operation.request import request_types
 from batchflow.store.query.questions import Questions
@@ -34,7 +35,9 @@ def public_methods(interface: type) -> list[str]:
     ]
 
 
-METHODS = [(each, name) for each in (Operations, Questions) for name in public_methods(each)]
+METHODS = [
+    (each, name) for each in (Operations, Questions, Exports) for name in public_methods(each)
+]
 
 
 @contextmanager
@@ -81,6 +84,8 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
     "edit": lambda store: store.edit("number = 1", set={"doubled": "number * 2"}),
     "retry": lambda store: store.retry("run_state = 'CANCELLED'", at="NEW"),
     "prune": lambda store: store.prune(timedelta(0)),
+    "begin_export": lambda store: store.begin_export("nightly", to="lake"),
+    "end_export": lambda store: store.end_export(1),
     "request_stop": lambda store: store.request_stop(),
 }
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from shards_kit import Order, engine_of, in_each, orders, pattern_in
 
@@ -127,3 +128,28 @@ def test_shards_with_other_versions_of_a_workflow_are_named(tmp_path: Path) -> N
 def test_a_number_that_there_cannot_be_is_refused(shards: Any, tmp_path: Path) -> None:
     with pytest.raises(bf.InvalidOptionError, match="from 1 to 1000"):
         bf.Stores(pattern_in(tmp_path), shards=shards)
+
+
+def test_a_hand_over_goes_on_after_the_set_was_rewritten(tmp_path: Path) -> None:
+    out = tmp_path / "lake"
+    with made(tmp_path, 2) as stores:
+        stores.cancel("number < 10")
+        first = stores.export(out, since="nightly")
+        assert (first.rows, stores.export(out, since="nightly").rows) == (10, 0)
+        begun = stores.clients[1].begin_export("late", to="elsewhere")
+        with pytest.raises(bf.StoreFormatError, match=r"interrupted\. Repeat it"):
+            stores.reshard(3)
+        assert begun.number is not None
+        stores.clients[1].end_export(begun.number)
+        stores.reshard(3)
+        assert stores.export(out, since="nightly").rows == 0
+        stores.cancel("number >= 10")
+        second = stores.export(out, since="nightly")
+        with pytest.raises(bf.InvalidOptionError, match="is about one store"):
+            stores.begin_export("nightly", to="elsewhere")
+
+    assert second.rows == RUNS - 10
+    written = [
+        n for file in out.rglob("*.parquet") for n in pq.read_table(file)["number"].to_pylist()
+    ]
+    assert sorted(written) == list(range(RUNS))

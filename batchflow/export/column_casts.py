@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from batchflow.errors import QueryError
 
 if TYPE_CHECKING:
-    from batchflow.store import Relation
+    from batchflow.store.query.relation import Relation
 
 # All programs write these alike in CSV; the others are written as DuckDB's text.
 _WRITTEN_UNCHANGED: Final = {
@@ -25,7 +25,9 @@ _SYMBOLS: Final = {
     127: "\u2421",
     155: "\u241b",
 }
-_HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+# No field has this name.
+_LINE: Final = "#line"
+HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 # Names in quotes may contain these words.
 _NO_PARQUET_TYPE: Final = re.compile(
     r"""(?:ENUM\((?:'(?:[^']|'')*'(?:, )?)*\)|("(?:[^"]|"")*")|\bINTERVAL\b)"""
@@ -62,6 +64,18 @@ def cast_for_parquet(relation: Relation) -> Relation:
     return _cast_columns(relation, _parquet_expression)
 
 
+def json_lines(relation: Relation, *, beside: tuple[str, ...] = ()) -> Relation:
+    """Return each row as the text of a JSON object in the last column, behind some columns."""
+    from batchflow.store.query.json_value import json_object
+    from batchflow.store.schema.layout import quote
+
+    refuse_duplicate_names(relation, "JSON")
+    types = dict(zip(relation.columns, relation.types, strict=True))
+    written = {name: kind for name, kind in types.items() if name not in beside}
+    line = json_object({name: quote(name) for name in written}, written.values())
+    return relation.select(*map(quote, beside), f"{line} AS {quote(_LINE)}")
+
+
 def as_text(name: str) -> str:
     """Return the SQL that casts a quoted column to text."""
     return f"{name}::VARCHAR"
@@ -93,7 +107,7 @@ def _folder_expression(name: str, kind: str) -> str:
 
     text = f"CAST({_csv_expression(name, kind)} AS VARCHAR)"
     # PyArrow cuts the names of folders off at a NUL.
-    unnamed = f"contains({text}, chr(0)) OR {text} = '{_HIVE_NULL}'"
+    unnamed = f"contains({text}, chr(0)) OR {text} = '{HIVE_NULL}'"
     problem = f"column {name} has a text with a NUL, or Hive's name for no value, as no folder has"
     return f"CASE WHEN {unnamed} THEN error({literal(problem)}) ELSE {text} END"
 

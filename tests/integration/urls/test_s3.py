@@ -1,4 +1,4 @@
-"""Loads from a real S3 server, also when it misbehaves."""
+"""Loads from a real S3 server and exports to it, also when it misbehaves."""
 
 from __future__ import annotations
 
@@ -208,6 +208,39 @@ def test_the_store_itself_still_opens_no_url(s3: S3Server, engine: bf.Engine) ->
             engine.sql(f"FROM read_csv('{source}')").fetchall()
 
 
+def test_an_export_loads_again(s3: S3Server, load: Callable[..., bf.LoadReport]) -> None:
+    with bf.Engine(":memory:", things(), workers=0) as engine:
+        engine.trigger_many([{"number": n} for n in range(9)], foreign_id="number")
+        out = f"s3://{BUCKET}/out/"
+        report = engine.export(out, partition_by="number", storage_options=s3.options())
+        assert report.rows == 9
+        message = refused(engine.export, out, storage_options=s3.options())
+        assert "already exists" in message
+
+    assert load(f"{out}*/*.parquet", foreign_id="foreign_id").loaded == 9
+
+
+def test_a_hand_over_that_breaks_off_is_repeated(s3: S3Server) -> None:
+    out, target = f"s3://{BUCKET}/lake", r"PUT /bucket/lake/0+-0+9/number%3D5"
+    with bf.Engine(":memory:", things(), executor=bf.Inline()) as engine:
+        engine.trigger_many([{"number": n} for n in range(9)], foreign_id="number")
+        engine.run()
+        options: dict[str, Any] = {"since": "nightly", "partition_by": "number"}
+        with proxy(s3.port, target, cut_after=0) as cutting:
+            broken = {**options, "storage_options": s3.options(cutting.port)}
+            assert "can't be written" in refused(engine.export, out, **broken)
+        found = s3.filesystem().find(f"{BUCKET}/lake")
+        assert 0 < len(found) < 9
+
+        options["storage_options"] = s3.options()
+        report = engine.export(out, **options)
+
+        assert (report.rows, len(report.files)) == (9, 9)
+        [success, *files] = sorted(s3.filesystem().find(f"{BUCKET}/lake"))
+        assert (success.rpartition("/")[2], len(files)) == ("_SUCCESS", 9)
+        assert engine.export(out, **options).rows == 0
+
+
 # The last one, because the server keeps refusing.
 def test_a_wrong_key_is_one_sentence(
     engine: bf.Engine, s3: S3Server, load: Callable[..., bf.LoadReport]
@@ -219,4 +252,6 @@ def test_a_wrong_key_is_one_sentence(
         message = refused(load, source)
         assert "access is denied" in message
         assert len(message) < 300
+    for out in (f"s3://{BUCKET}/denied.csv", f"s3://{BUCKET}/denied/out/"):
+        assert "access is denied" in refused(engine.export, out, storage_options=s3.options())
     assert engine.runs().fetchall() == []

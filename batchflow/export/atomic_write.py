@@ -7,21 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
-import click
-
-from batchflow.cli.exit_code import ExitCode
-
-
-class WriteFailedError(click.ClickException):
-    """A file or folder can't be written."""
-
-    exit_code = ExitCode.FAILED
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Write the message, as for all other failures."""
-        click.echo(f"batchflow: {self.message}", file=file, err=file is None)
+from batchflow.errors import ExportError
 
 
 @contextlib.contextmanager
@@ -31,14 +18,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     After an error or an interruption, the temporary path is removed, and `path` is as before.
 
     Raises:
-        WriteFailedError: The operating system refuses to write.
+        ExportError: The operating system refuses to write.
     """
     temporary = _beside(path, "part")
     try:
         yield temporary
         _rename(temporary, path)
     except OSError as error:
-        raise WriteFailedError(
+        raise ExportError(
             f"{str(path)!r} can't be written: {error.strerror}. {_remedy(path)}"
         ) from error
     finally:

@@ -1,0 +1,1 @@
+"""Exports of runs, transitions and errors to files, to URLs and to databases."""

@@ -1,0 +1,183 @@
+"""The exports of a store, wherever it is open."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchflow.errors import InvalidOptionError
+from batchflow.export.atomic_write import atomic_path
+from batchflow.export.earlier_export import is_export
+from batchflow.export.files import write_export
+from batchflow.export.hand_over import write_part
+from batchflow.export.target import (
+    EXPORTED,
+    Exported,
+    ExportFormat,
+    ExportTarget,
+    export_target,
+)
+from batchflow.export.uploads import UrlFolder, success_text
+from batchflow.operation import ExportReport, Operations
+from batchflow.operation import options as checks
+from batchflow.operation.public_methods import names_its_methods
+from batchflow.operation.which_workflow import chosen_workflow
+from batchflow.store.query.questions import Questions
+
+if TYPE_CHECKING:
+    from batchflow.definition.workflow import AnyWorkflow
+    from batchflow.operation.parameters import Params
+    from batchflow.store.query.relation import Relation
+
+
+@names_its_methods
+class Exports(Operations, Questions, ABC):
+    """The operations and questions of a store, and the exports that are made of both."""
+
+    def export(  # noqa: PLR0913 - each is an option of its own, as on the command line
+        self,
+        to: str | os.PathLike[str],
+        what: Exported = "runs",
+        *,
+        where: str | None = None,
+        params: Params = None,
+        workflow: AnyWorkflow | str | None = None,
+        since: str | None = None,
+        format: ExportFormat | None = None,  # noqa: A002 - what users call it
+        partition_by: Sequence[str] | str = (),
+        spreadsheet: bool = False,
+        replace: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> ExportReport:
+        """Write the runs, transitions or errors of a workflow to a file, a folder or a URL.
+
+        The export has the table as it was at one moment. This process writes it, with its own
+        rights, also where another process has the store open.
+
+        With ``since``, only the finished runs are written that the hand-over of this name hasn't
+        written yet, as a new folder in ``to`` that is named by their positions in the hand-over. A
+        run that finishes again, or is edited, is written again, with its higher version. After a
+        kill, the same call writes the same folder again, unless it was complete.
+
+        Args:
+            to: The path or URL. A name that ends in ``.parquet``, ``.csv``, ``.json`` or ``.jsonl``
+                is a file, and any other one a folder.
+            what: The table: ``"runs"``, ``"transitions"`` or ``"errors"``.
+            where: An SQL predicate over the table's columns; only rows that satisfy it.
+            params: The values of its parameters.
+            workflow: The workflow; may be left out where there is only one.
+            since: The name of a hand-over, such as ``"nightly"``.
+            format: The format of the files in a folder: ``"parquet"`` (default), ``"csv"`` or
+                ``"json"``.
+            partition_by: Columns; there is a folder per combination of their values.
+            spreadsheet: Whether a spreadsheet may take no text of a CSV file for a formula.
+            replace: Whether an earlier export at ``to`` is replaced; any other file never is.
+            storage_options: What fsspec takes for a URL, such as credentials.
+
+        Raises:
+            InvalidOptionError: Something is there already, or a column doesn't exist.
+            QueryError: The predicate can't be executed, or the format has no type for a column.
+            ExportError: The files can't be written.
+        """
+        checks.require_choice(what, EXPORTED, "what")
+        target = export_target(
+            to,
+            format=format,
+            partition_by=partition_by,
+            spreadsheet=spreadsheet,
+            replace=replace,
+            storage_options=storage_options,
+            as_folder=since is not None,
+        )
+        name = self._name_of(workflow)
+        if since is not None:
+            if what != "runs" or replace:
+                raise InvalidOptionError(
+                    "since hands over the finished runs that are new, so it takes neither "
+                    "another table nor replace=True.",
+                    option="since",
+                )
+            return self._hand_over(target, since, where, params, name)
+        relation = self._exported(what, where, params, name)
+        _require_columns(target, what, relation)
+        return _written(target, what, relation)
+
+    def _name_of(self, workflow: AnyWorkflow | str | None) -> str:
+        return chosen_workflow(self._catalog.tables(None), checks.workflow_name(workflow))
+
+    def _exported(
+        self, what: Exported, where: str | None, params: Params, workflow: str
+    ) -> Relation:
+        from batchflow.store.schema.layout import quote
+
+        if what == "runs":
+            return self.runs(where, params, workflow=workflow)
+        rows = self.sql(f"SELECT * FROM {quote(workflow)}.{what}")
+        return rows if where is None else rows.filter(where, params)
+
+    def _hand_over(
+        self,
+        target: ExportTarget,
+        since: str,
+        where: str | None,
+        params: Params,
+        workflow: str,
+    ) -> ExportReport:
+        _require_columns(target, "runs", self.runs(workflow=workflow))
+        part = self.begin_export(since, where, params, to=target.shown, workflow=workflow)
+        if part.number is None:
+            return ExportReport("runs", 0, target.shown)
+        rows, files = write_part(target, part, since, self.sql(part.query))
+        self.end_export(part.number)
+        return ExportReport("runs", rows, target.shown, tuple(files), part.first, part.last)
+
+
+def _require_columns(target: ExportTarget, what: str, relation: Relation) -> None:
+    missing = [name for name in target.partition_by if name not in relation.columns]
+    if missing:
+        raise InvalidOptionError(
+            f"partition_by: {what} has no column {missing[0]!r}. Its columns are "
+            f"{', '.join(relation.columns)}.",
+            option="partition_by",
+        )
+
+
+def _written(target: ExportTarget, what: str, relation: Relation) -> ExportReport:
+    if target.is_url:
+        return _uploaded(target, what, relation)
+    path = Path(target.to)
+    if os.path.lexists(path):
+        _refuse_to_replace(target, path)
+    with atomic_path(path) as beside:
+        rows = write_export(beside, relation, target)
+    return ExportReport(what, rows, target.shown)
+
+
+def _refuse_to_replace(target: ExportTarget, path: Path) -> None:
+    exists = f"{target.shown!r} already exists"
+    if not target.replace:
+        raise InvalidOptionError(
+            f"{exists}. Give replace=True to replace it, or another name.", option="replace"
+        )
+    if not is_export(path, target.form, is_folder=target.is_folder):
+        raise InvalidOptionError(
+            f"{exists}, and isn't an earlier export. Give another name, or remove it.", option="to"
+        )
+
+
+def _uploaded(target: ExportTarget, what: str, relation: Relation) -> ExportReport:
+    folder = UrlFolder(target.to, target.storage_options)
+    folder.require_new(is_folder=target.is_folder, replace=target.replace)
+    with tempfile.TemporaryDirectory(prefix="batchflow-export-") as temporary:
+        written = Path(temporary) / f"export{'' if target.is_folder else target.form.value}"
+        rows = write_export(written, relation, target)
+        if target.is_folder:
+            folder.clear()
+        files = folder.upload(written)
+        if target.is_folder:
+            folder.succeed(success_text({"table": what, "rows": rows}, files))
+    return ExportReport(what, rows, target.shown)

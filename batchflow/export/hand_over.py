@@ -1,0 +1,98 @@
+"""Write one part of a hand-over: a folder that is complete, or isn't there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from batchflow import crash_point
+from batchflow.errors import ExportError
+from batchflow.export.files import SUCCESS, write_export
+from batchflow.export.uploads import UrlFolder, success_text
+
+if TYPE_CHECKING:
+    from batchflow.export.target import ExportTarget
+    from batchflow.operation import ExportPart
+    from batchflow.store.query.relation import Relation
+
+# Enough for the names to sort by their positions.
+_DIGITS: Final = 12
+
+
+def write_part(
+    target: ExportTarget, part: ExportPart, since: str, relation: Relation
+) -> tuple[int, list[str]]:
+    """Write a part, unless it is complete already; return its rows and its files within `to`.
+
+    Raises:
+        ExportError: It can't be written.
+    """
+    name = f"{part.first:0{_DIGITS}}-{part.last:0{_DIGITS}}"
+    facts = {"hand_over": since, "first": part.first, "last": part.last}
+    if target.is_url:
+        rows, files = _at_url(target, name, facts, relation)
+    else:
+        rows, files = _on_disk(target, name, facts, relation)
+    return rows, [f"{name}/{file}" for file in files]
+
+
+def _at_url(
+    target: ExportTarget, name: str, facts: dict[str, object], relation: Relation
+) -> tuple[int, list[str]]:
+    folder = UrlFolder(f"{target.to.rstrip('/')}/{name}", target.storage_options)
+    if folder.has(SUCCESS):
+        return 0, []
+    with tempfile.TemporaryDirectory(prefix="batchflow-export-") as temporary:
+        written = Path(temporary) / name
+        rows = write_export(written, relation, target)
+        folder.clear()
+        files = folder.upload(written)
+    crash_point.reached("before_success")
+    folder.succeed(success_text({**facts, "rows": rows}, files))
+    return rows, files
+
+
+def _on_disk(
+    target: ExportTarget, name: str, facts: dict[str, object], relation: Relation
+) -> tuple[int, list[str]]:
+    path = Path(target.to) / name
+    if (path / SUCCESS).exists():
+        return 0, []
+    beside = path.with_name(f".{name}.part")
+    try:
+        # A killed export may have left it.
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        rows = write_export(beside, relation, target)
+        files = sorted(each for each in beside.rglob("*") if each.is_file())
+        names = [each.relative_to(beside).as_posix() for each in files]
+        crash_point.reached("before_success")
+        (beside / SUCCESS).write_text(success_text({**facts, "rows": rows}, names))
+        _sync(beside)
+        os.rename(beside, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise ExportError(
+            f"{str(path)!r} can't be written: {error.strerror}. Make the folder writable and free "
+            "space in it, then export again."
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return rows, names
+
+
+def _sync(folder: Path) -> None:
+    """Write all files to the disk before the store records that they were handed over."""
+    for each in [*folder.rglob("*"), folder]:
+        _sync_folder(each)
+
+
+def _sync_folder(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
