@@ -14,6 +14,7 @@ from orders import Order, OrderStatus, OrderWorkflow
 from sample import Sample
 
 _STOPPED: Final = "run_state = 'PAUSED'"
+_SOME_STOPPED: Final = f"{_STOPPED} AND seq % 500 < 1"
 _HALF: Final = "hash(seq) % 2 = 0"
 
 
@@ -34,8 +35,8 @@ class Morning:
     cause: str
 
 
-def _rehearsed(morning: Morning) -> None:
-    with morning.engine.rehearse(_STOPPED, workflow=_orders(broken=False)) as shown:
+def _rehearse(morning: Morning, where: str) -> None:
+    with morning.engine.rehearse(where, workflow=_orders(broken=False)) as shown:
         assert not shown.failures
 
 
@@ -47,7 +48,8 @@ QUESTIONS: Final[Mapping[str, Callable[[Morning], object]]] = {
     "what do they share: explain()": lambda it: it.engine.explain(_STOPPED).fetchall(),
     "which worker: errors(by='worker')": lambda it: it.engine.errors(by="worker").fetchall(),
     "what changed: diff()": lambda it: it.engine.diff(it.began).fetchall(),
-    "would the fix work: rehearse()": _rehearsed,
+    "would the fix work, for some: rehearse()": lambda it: _rehearse(it, _SOME_STOPPED),
+    "would the fix work, for all: rehearse()": lambda it: _rehearse(it, _STOPPED),
     "put these back: retry()": lambda it: it.engine.retry(cause=it.cause, dry_run=True),
     "show me one: get()": lambda it: it.engine.get(it.failed),
     "what did it cost: costs()": lambda it: it.engine.costs().fetchall(),
