@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from batchflow import crash_point
+from batchflow.errors import StoreHeldError
 from batchflow.shards.pattern import Pattern
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.new_file import log_of
 from batchflow.store.database.sync import sync
 
 _ABOUT: Final = "shards.json"
+# A set of a thousand shards takes that long to create.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 @contextmanager
@@ -28,14 +32,24 @@ def set_locked(pattern: Pattern, now: datetime) -> Iterator[None]:
     """Keep all others from creating or replacing the files of a set, and finish what one began.
 
     Raises:
-        StoreHeldError: Another process has been doing so for five seconds.
+        StoreHeldError: Another process has been doing so for a minute.
     """
-    lock = StoreLock.acquire(Path(pattern.text), now, for_one_call=True)
+    lock = _locked(pattern, now)
     try:
         finish_placing(pattern)
         yield
     finally:
         lock.release()
+
+
+def _locked(pattern: Pattern, now: datetime) -> StoreLock:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return StoreLock.acquire(Path(pattern.text), now, for_one_call=True)
+        except StoreHeldError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def place(pattern: Pattern, shards: int, make: Callable[[Path], None]) -> None:

@@ -18,6 +18,10 @@ import pytest
 
 import batchflow
 from batchflow.definition import Kind, Outcome, RunState, StepKind
+from batchflow.operation.request import request_types
+from batchflow.shards.merging import MERGES
+from batchflow.shards.operations import HOW
+from batchflow.store.query.questions import Questions
 
 CLOSED_SETS = (Kind, StepKind, Outcome, RunState)
 
@@ -104,3 +108,9 @@ def test_a_table_covers_its_closed_set_or_gives_a_reason(name: str) -> None:
 
 def test_each_reason_is_for_a_table_that_exists() -> None:
     assert SUBSETS.keys() - TABLES.keys() == set()
+
+
+def test_each_question_and_each_operation_has_its_way_over_several_shards() -> None:
+    questions = {name for name, each in vars(Questions).items() if callable(each)}
+    assert set(MERGES) == {name for name in questions if not name.startswith("_")}
+    assert set(HOW) == set(request_types().values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,17 @@ def test_a_shard_runs_its_own_runs_to_the_end(tmp_path: Path) -> None:
     failed = len(range(0, ROWS, 7))
     assert sum(each["NEW", "PAUSED"] for each in counts) == failed
     assert sum(each["DONE", "COMPLETED"] for each in counts) == ROWS - failed
+
+
+def test_engines_that_start_at_the_same_time_create_one_set(tmp_path: Path) -> None:
+    def workflows(shard: int) -> tuple[str, ...]:
+        with engine_of(tmp_path, shard, 4) as engine:
+            return engine.workflows
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(workflows, range(1, 5))) == [("orders",)] * 4
+    assert bf.Stores(pattern_in(tmp_path)).shards == 4
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_the_number_of_shards_is_fixed_at_creation(tmp_path: Path) -> None:

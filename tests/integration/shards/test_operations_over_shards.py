@@ -12,18 +12,12 @@ import pytest
 from shards_kit import SHARDS, Order, in_each, orders, pattern_in
 
 import batchflow as bf
-from batchflow.operation.request import request_types
-from batchflow.shards.operations import HOW
 
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[bf.Stores]:
     with bf.Stores(pattern_in(tmp_path), orders(), shards=SHARDS) as opened:
         yield opened
-
-
-def test_each_operation_is_known_here() -> None:
-    assert set(HOW) == set(request_types().values())
 
 
 def test_operations_change_the_runs_of_all_shards(stores: bf.Stores, tmp_path: Path) -> None:

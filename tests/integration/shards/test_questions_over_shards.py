@@ -12,8 +12,6 @@ import pytest
 from shards_kit import engine_of, in_each, orders, pattern_in, play_a_night, write_source
 
 import batchflow as bf
-from batchflow.shards.merging import MERGES
-from batchflow.store.query.questions import Questions
 from batchflow.testing import FakeClock
 
 # Of failures at the same time, any can be the sample of a cause.
@@ -99,15 +97,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stores(folder: Path) -> Iterator[bf.Stores]:
     with bf.Stores(pattern_in(folder)) as opened:
         yield opened
-
-
-def test_each_question_has_a_way_to_be_merged() -> None:
-    methods = {
-        name
-        for name, method in vars(Questions).items()
-        if callable(method) and not name.startswith("_")
-    }
-    assert set(MERGES) == methods
 
 
 def test_all_questions_have_the_same_answers_in_any_number_of_shards(
