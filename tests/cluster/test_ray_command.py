@@ -66,7 +66,8 @@ def test_a_signal_ends_the_command_as_with_a_local_pool(
     await_true(lambda: not actors())
 
     again = command(tmp_path)
-    assert again.wait(timeout=90) == 0
+    errors = again.communicate(timeout=90)[1]
+    assert again.returncode == 0, errors
     with bf.connect(tmp_path / "things.duckdb") as store:
         files = dict(store.runs().aggregate("file, count(*)").fetchall())
     assert sum(files.values()) == RUNS

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from batchflow.executor.ray.driver_messages import FromDriver
+from batchflow.executor.ray.machine_requests import MachineRequests
 from batchflow.executor.ray.ray_node import RayNode
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Cluster:
         self._dropped: set[str] = set()
         self._pauses: dict[str, tuple[float, float]] = {}
         self._changed = asyncio.Event()
+        self._requests = MachineRequests()
 
     async def watch(self) -> None:
         """Look for nodes as long as more of them are wanted."""
@@ -89,7 +91,7 @@ class Cluster:
             if self._missing > 0:
                 await self._place()
             else:
-                self._withdraw_requests()
+                self._withdraw()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _LOOK_SECONDS)
             self._changed.clear()
@@ -105,10 +107,11 @@ class Cluster:
     def _joined(self) -> int:
         return sum(placed.joined for placed in self._placed.values())
 
-    def _withdraw_requests(self) -> None:
+    def _withdraw(self) -> None:
         """Stop waiting for further machines if enough nodes have joined."""
         if self._joined < self._wanted:
             return
+        self._requests.keep(0, 1)
         for placed in list(self._placed.values()):
             if not placed.joined:
                 del self._placed[placed.number]
@@ -144,7 +147,8 @@ class Cluster:
     async def _place(self) -> None:
         import ray
 
-        for machine in await asyncio.to_thread(ray.nodes):
+        machines = await asyncio.to_thread(ray.nodes)
+        for machine in machines:
             cores = int(machine["Resources"].get("CPU", 0))
             if (
                 self._missing > 0
@@ -153,6 +157,10 @@ class Cluster:
                 and self._may_use(machine["NodeID"])
             ):
                 self._start(machine, self._settings.workers or cores)
+
+        # No machine whose cores are taken by a node has room for as many again.
+        most_cores = max(int(machine["Resources"].get("CPU", 0)) for machine in machines)
+        self._requests.keep(self._missing, max(most_cores, self._settings.workers or 1))
 
     def _may_use(self, machine: str) -> bool:
         paused_until, _ = self._pauses.get(machine, (0.0, 0.0))
