@@ -117,7 +117,8 @@ class Backlog:
         first = _first_of_enough(waiting, self._claimed[code], least_rows)
         if first < 0:
             return None
-        end = self._first_claimed_after(code, first)
+        # A claim is a range of seqs, in which no gap between slots may be.
+        end = min(self._first_claimed_after(code, first), self._columns.end_of_slot(first))
         sums = np.cumsum(waiting[first:end])
         enough = int(np.searchsorted(sums, min(most_rows, int(sums[-1]))))
         # A bucket isn't split, so stop before the one that would exceed the limit.

@@ -71,6 +71,11 @@ class BucketColumns:
         within = column - int(self._starts[at])
         return (int(self._slots[at]) << _SLOT_BUCKET_BITS) + within
 
+    def end_of_slot(self, column: int) -> int:
+        """Return the first column after those of the slot that a column is in."""
+        at = int(np.searchsorted(self._starts, column, side="right")) - 1
+        return int(self._starts[at] + self._widths[at])
+
     def _widen(self, slot: int, bucket: int) -> list[NewColumns]:
         at = self._place_of(slot)
         wanted = bucket - (slot << _SLOT_BUCKET_BITS) + 1

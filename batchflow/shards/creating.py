@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -72,11 +71,7 @@ def create_set(
             for each in range(1, shards + 1):
                 number = ShardNumber(each, shards)
                 shard = Shard(number, shard_set, pattern.name, slot=each - 1)
-                path = folder / pattern.file(each)
-                Store.create_shard(path, shard, clock=clock)
-                if workflows:
-                    with closing(Store.open(path, workflows, clock=clock)):
-                        pass
+                Store.create_shard(folder / pattern.file(each), shard, workflows, clock=clock)
 
         place(pattern, shards, make)
 

@@ -176,10 +176,23 @@ class Store:
             return cls(opened, held, layouts, tables)
 
     @classmethod
-    def create_shard(cls, path: Path, shard: Shard, *, clock: Callable[[], datetime]) -> None:
-        """Create the file of a shard, without workflows, and close it."""
-        with closing(cls.open(path, (), clock=clock)) as store, store.connection.write() as cursor:
-            store_shard(cursor, shard)
+    def create_shard(
+        cls,
+        path: Path,
+        shard: Shard,
+        workflows: Sequence[AnyWorkflow] = (),
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Create the file of a shard, with the tables of workflows, and close it."""
+        for workflow in workflows:
+            workflow.check()
+        settings = Settings(schemas=frozenset(workflow.name.lower() for workflow in workflows))
+        with ExitStack() as held:
+            opened = _opened(str(path), settings, clock(), held)
+            with closing(opened), opened.write() as cursor:
+                store_shard(cursor, shard)
+                lay_out(cursor, workflows)
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""

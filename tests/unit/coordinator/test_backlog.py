@@ -158,4 +158,6 @@ def test_runs_in_distant_slots_take_little_memory() -> None:
     counted.add(1, np.array([7, far + 7]))
 
     assert counted.waiting.tolist() == [0, 10 + BUCKET + 1 + 2, 0]
+    # A claim has the runs of one slot, as it is a range of seqs.
+    assert counted.next_span(1, 100) == Span(1, 0, 2)
     assert counted._this_turn.shape[1] < 10
