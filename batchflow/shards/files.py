@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from batchflow.access import StoreClient, connect
+from batchflow.credentials import without_credentials
 from batchflow.errors import InvalidOptionError, QueryError, StoreFormatError
 from batchflow.shards.pattern import PLACEHOLDER, Pattern, is_pattern
 from batchflow.shards.placing import finish_placing, set_locked
@@ -23,41 +25,67 @@ def is_set(path: str | os.PathLike[str]) -> bool:
     return is_pattern(path) or _is_glob(path) or os.path.isdir(path)
 
 
-def clients_of(path: str | os.PathLike[str], shards: int | None = None) -> list[StoreClient]:
+@dataclass(frozen=True)
+class SetAddress:
+    """The place of the shards of a set, as the caller gave it.
+
+    Attributes:
+        given: A path with ``{shard}``, a glob or a folder; or the path or address of each shard.
+        token: The token that engines on a network demand.
+        certificate: The file with the certificates that theirs are checked against.
+    """
+
+    given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+    token: str | None = None
+    certificate: str | os.PathLike[str] | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The pattern, glob or folder; None where each shard is given."""
+        return os.fspath(self.given) if isinstance(self.given, str | os.PathLike) else None
+
+    def __str__(self) -> str:
+        if isinstance(self.given, str | os.PathLike):
+            return os.fspath(self.given)
+        return ", ".join(without_credentials(os.fspath(each)) for each in self.given)
+
+
+def clients_of(address: SetAddress, shards: int | None = None) -> list[StoreClient]:
     """Return a client of each shard of a set, in the order of their numbers.
 
     Args:
-        path: The path of the files with ``{shard}``, a glob that they match, or their folder.
+        address: Where they are.
         shards: How many there have to be; None for any number.
 
     Raises:
         StoreFormatError: There are none, some are missing, or they are no set.
         StoreHeldError: Another process has one of them open and doesn't listen.
     """
-    clients = [connect(each) for each in _paths(path)]
+    given = address.given
+    every = _paths(given) if isinstance(given, str | os.PathLike) else given
+    clients = [_connected(each, address) for each in every]
     if not clients:
         raise StoreFormatError(
-            f"There are no shards at {os.fspath(path)!r}. Give their pattern, like "
+            f"There are no shards at {str(address)!r}. Give their pattern, like "
             '"night-{shard}.duckdb", a glob or their folder; shards= creates a new set.'
         )
     found = {client.path: _shard_of(client) for client in clients}
-    _require_set(path, found, shards)
+    _require_set(str(address), found, shards)
     return sorted(clients, key=lambda client: found[client.path].number.shard)
 
 
-def stored_shards(clients: list[StoreClient]) -> list[Shard]:
-    """Return what each file states about its set."""
-    return [_shard_of(client) for client in clients]
+def _connected(each: str | os.PathLike[str], address: SetAddress) -> StoreClient:
+    return connect(each, token=address.token, certificate=address.certificate)
 
 
-def pattern_of(path: str | os.PathLike[str], clients: list[StoreClient]) -> Pattern:
+def pattern_of(address: SetAddress, clients: list[StoreClient]) -> Pattern:
     """Return the pattern of a set's files.
 
     Raises:
         InvalidOptionError: Their names have no common pattern.
     """
-    if is_pattern(path):
-        return Pattern.of(path)
+    if address.path is not None and is_pattern(address.path):
+        return Pattern.of(address.path)
     first = clients[0].path
     shard = _shard_of(clients[0])
     pattern = Pattern(os.path.join(os.path.dirname(first), shard.pattern))
@@ -65,8 +93,8 @@ def pattern_of(path: str | os.PathLike[str], clients: list[StoreClient]) -> Patt
         client.path for client in clients
     ]:
         raise InvalidOptionError(
-            f"The files at {os.fspath(path)!r} were renamed; give the path with {PLACEHOLDER} in "
-            "place of the number.",
+            f"The files at {str(address)!r} have no common name but for their number; give the "
+            f"path with {PLACEHOLDER} in its place.",
             option="path",
         )
     return pattern
@@ -109,9 +137,7 @@ def _shard_of(client: StoreClient) -> Shard:
     return shard_of_row(*rows[0])
 
 
-def _require_set(
-    path: str | os.PathLike[str], found: Mapping[str, Shard], shards: int | None
-) -> None:
+def _require_set(path: str, found: Mapping[str, Shard], shards: int | None) -> None:
     (first, of_first), *others = found.items()
     known: dict[ShardNumber, str] = {of_first.number: first}
     for other, shard in others:
@@ -130,11 +156,11 @@ def _require_set(
     missing = [str(n) for n in range(1, count + 1) if ShardNumber(n, count) not in known]
     if missing:
         raise StoreFormatError(
-            f"The set {os.fspath(path)!r} has {count} shards, and the files of these are missing: "
+            f"The set {path!r} has {count} shards, and the files of these are missing: "
             f"{', '.join(missing)}. Put them back."
         )
     if shards is not None and shards != count:
         raise StoreFormatError(
-            f"The set {os.fspath(path)!r} has {count} shards, not {shards}; the number is fixed at "
+            f"The set {path!r} has {count} shards, not {shards}; the number is fixed at "
             "creation. Rewrite the set with 'batchflow reshard'."
         )

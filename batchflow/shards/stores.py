@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from batchflow.access import StoreClient
-from batchflow.access.socket import is_served
 from batchflow.clock import SystemClock
-from batchflow.credentials import without_credentials
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
 from batchflow.export.exports import Exports
@@ -27,7 +25,7 @@ from batchflow.operation.parameters import Params
 from batchflow.picture import html_table
 from batchflow.shards.checking import check_of_all
 from batchflow.shards.creating import create_set
-from batchflow.shards.files import clients_of, is_set, pattern_of
+from batchflow.shards.files import SetAddress, clients_of, is_set, pattern_of
 from batchflow.shards.merging import MERGES, Merged, OfOneShard
 from batchflow.shards.operations import perform_in_all, with_workflow
 from batchflow.shards.pattern import Pattern, is_pattern
@@ -105,10 +103,13 @@ class Stores(Exports):
 
     Args:
         path: The path of the files with ``{shard}`` in place of the number, like
-            ``"night-{shard}.duckdb"``; a glob that only they match; or their folder.
+            ``"night-{shard}.duckdb"``; a glob that only they match; or their folder. Or a list with
+            the path of each, or the address of its engine, like ``"grpc+tls://host:8815"``.
         workflows: The workflows that a new set, or a shard that lacks them, can hold runs of. They
             are needed to load before an engine has opened every shard.
         shards: The number of shards. With it, the set is created if there is none.
+        token: The token that engines at such addresses demand.
+        certificate: A file with the certificates (PEM) that theirs are checked against.
 
     Raises:
         StoreFormatError: There are no such files, some are missing, they are of several sets, or
@@ -118,29 +119,32 @@ class Stores(Exports):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         *workflows: AnyWorkflow,
         shards: int | None = None,
+        token: str | None = None,
+        certificate: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.path = os.fspath(path)
-        clock = SystemClock().now
+        self._address = SetAddress(path, token, certificate)
+        self.path = str(self._address)
+        one, clock = self._address.path, SystemClock().now
         if shards is not None:
             require_shards(shards)
-            if not is_pattern(path):
+            if one is None or not is_pattern(one):
                 raise InvalidOptionError(
                     f"The path {self.path!r} has to have {{shard}} in place of the number, as "
                     "shards= is given.",
                     option="path",
                 )
-            pattern = Pattern.of(path)
+            pattern = Pattern.of(one)
             if not pattern.found():
                 create_set(pattern, shards, workflows, clock)
-        elif not is_set(path):
+        elif one is not None and not is_set(one):
             raise StoreFormatError(
                 f"{self.path!r} is one path; give the pattern of the files of a set, like "
                 '"night-{shard}.duckdb", a glob or their folder, or use connect().'
             )
-        self._clients = clients_of(path, shards)
+        self._clients = clients_of(self._address, shards)
         self.shards = len(self._clients)
         _lay_out(self._clients, workflows, clock)
 
@@ -156,7 +160,7 @@ class Stores(Exports):
         """Do nothing, as nothing is held."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {without_credentials(self.path)!r}: {self.shards} shards>"
+        return f"<{type(self).__name__} {self.path!r}: {self.shards} shards>"
 
     # Its shards.
 
@@ -356,9 +360,10 @@ class Stores(Exports):
                 a file that others haven't.
         """
         require_shards(shards)
-        pattern = pattern_of(self.path, self._clients)
+        pattern = pattern_of(self._address, self._clients)
         reshard(pattern, [Path(client.path) for client in self._clients], shards)
-        self._clients = clients_of(pattern.text, shards)
+        self._address = SetAddress(pattern.text)
+        self._clients = clients_of(self._address, shards)
         self.shards = shards
 
     # The parts that all of them use.
@@ -408,7 +413,7 @@ def _lay_out(
     """Create the tables of workflows in the shards that lack them and that no engine has open."""
     for client in clients if workflows else ():
         lacking = {each.name for each in workflows} - set(client.workflows)
-        if lacking and not is_served(client.path):
+        if lacking and not client.served:
             with closing(Store.open(client.path, workflows, clock=clock)):
                 pass
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from shards_kit import engine_of, in_each, orders, pattern_in, play_a_night, write_source
 
 import batchflow as bf
@@ -212,3 +213,26 @@ def test_a_query_of_all_shards_has_one_form(stores: bf.Stores) -> None:
         stores.explain("run_state = 'PAUSED'")
     with pytest.raises(bf.RunNotFoundError, match="'nothing'"):
         stores.get("nothing")
+
+
+def test_engines_on_a_network_are_shards_of_a_set(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+    authority.cert_pem.write_to_path(tmp_path / "root.pem")
+    token = "a token that is hard to guess"
+    listen = bf.Listen(
+        certificate=tmp_path / "certificate.pem", key=tmp_path / "key.pem", token=token
+    )
+    local = bf.Stores(pattern_in(tmp_path), orders(), shards=2)
+    local.trigger_many("SELECT range AS number FROM range(20)", foreign_id="number")
+    with engine_of(tmp_path, 1, 2, config=bf.EngineConfig(listen=listen)) as engine:
+        address = f"grpc+tls://localhost:{engine.ports[0]}"
+        given = [tmp_path / "night-2.duckdb", address]
+        stores = bf.Stores(given, token=token, certificate=tmp_path / "root.pem")
+        assert [client.served for client in stores.clients] == [True, False]
+        assert stores.counts().fetchall() == local.counts().fetchall()
+        assert stores.cancel("true").changed == 20
+        with pytest.raises(bf.InvalidOptionError, match="no common name"):
+            stores.reshard(3)
