@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from batchflow import sources as sources
     from batchflow.access import Listen as Listen
     from batchflow.access import StoreClient as StoreClient
     from batchflow.access import connect as connect
@@ -211,10 +212,13 @@ __all__ = [
     "engines",
     "repair",
     "shard_of",
+    "sources",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "sources":
+        return import_module("batchflow.sources")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'batchflow' has no attribute {name!r}")

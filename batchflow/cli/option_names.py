@@ -32,6 +32,7 @@ _NAMES: Final = {
     },
     "replace": "--force",
     "run_ids": "--run-id",
+    "table": "--into",
 }
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.
 _KNOWN: Final = "|".join(_NAMES)

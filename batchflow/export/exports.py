@@ -7,13 +7,15 @@ import tempfile
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError
 from batchflow.export.atomic_write import atomic_path
 from batchflow.export.earlier_export import is_export
 from batchflow.export.files import write_export
-from batchflow.export.hand_over import write_part
+from batchflow.export.hand_over import FolderParts, Parts
+from batchflow.export.tables import TableParts, insert_rows
 from batchflow.export.target import (
     EXPORTED,
     Exported,
@@ -27,11 +29,18 @@ from batchflow.operation import options as checks
 from batchflow.operation.public_methods import names_its_methods
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.query.questions import Questions
+from batchflow.store.schema.layout import literal
+from batchflow.store.urls.database import is_database
 
 if TYPE_CHECKING:
     from batchflow.definition.workflow import AnyWorkflow
     from batchflow.operation.parameters import Params
     from batchflow.store.query.relation import Relation
+
+
+_FINISHED: Final = (
+    f"run_state IN ({', '.join(literal(state.name) for state in RunState if state.finished)})"
+)
 
 
 @names_its_methods
@@ -47,13 +56,14 @@ class Exports(Operations, Questions, ABC):
         params: Params = None,
         workflow: AnyWorkflow | str | None = None,
         since: str | None = None,
+        table: str | None = None,
         format: ExportFormat | None = None,  # noqa: A002 - what users call it
         partition_by: Sequence[str] | str = (),
         spreadsheet: bool = False,
         replace: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> ExportReport:
-        """Write the runs, transitions or errors of a workflow to a file, a folder or a URL.
+        """Write the runs, transitions or errors of a workflow to files, a URL or a database.
 
         The export has the table as it was at one moment. This process writes it, with its own
         rights, also where another process has the store open.
@@ -64,13 +74,16 @@ class Exports(Operations, Questions, ABC):
         kill, the same call writes the same folder again, unless it was complete.
 
         Args:
-            to: The path or URL. A name that ends in ``.parquet``, ``.csv``, ``.json`` or ``.jsonl``
-                is a file, and any other one a folder.
+            to: The path or URL; ``postgresql://`` for a database, which gets the finished runs. A
+                name that ends in ``.parquet``, ``.csv``, ``.json`` or ``.jsonl`` is a file, and any
+                other one a folder.
             what: The table: ``"runs"``, ``"transitions"`` or ``"errors"``.
             where: An SQL predicate over the table's columns; only rows that satisfy it.
             params: The values of its parameters.
             workflow: The workflow; may be left out where there is only one.
             since: The name of a hand-over, such as ``"nightly"``.
+            table: The table of a database, which may have a schema before a dot. A run whose
+                ``run_id`` it has already is left out.
             format: The format of the files in a folder: ``"parquet"`` (default), ``"csv"`` or
                 ``"json"``.
             partition_by: Columns; there is a folder per combination of their values.
@@ -81,9 +94,19 @@ class Exports(Operations, Questions, ABC):
         Raises:
             InvalidOptionError: Something is there already, or a column doesn't exist.
             QueryError: The predicate can't be executed, or the format has no type for a column.
-            ExportError: The files can't be written.
+            ExportError: The files or the table can't be written.
         """
         checks.require_choice(what, EXPORTED, "what")
+        if is_database(to) or table is not None:
+            files = (
+                format,
+                storage_options,
+                partition_by or None,
+                spreadsheet or None,
+                replace or None,
+            )
+            parts = _table_of(to, table, what, any(each is not None for each in files))
+            return self._to_table(parts, since, where, params, self._name_of(workflow))
         target = export_target(
             to,
             format=format,
@@ -101,7 +124,8 @@ class Exports(Operations, Questions, ABC):
                     "another table nor replace=True.",
                     option="since",
                 )
-            return self._hand_over(target, since, where, params, name)
+            _require_columns(target, "runs", self.runs(workflow=name))
+            return self._hand_over(FolderParts(target), since, where, params, name)
         relation = self._exported(what, where, params, name)
         _require_columns(target, what, relation)
         return _written(target, what, relation)
@@ -119,21 +143,44 @@ class Exports(Operations, Questions, ABC):
         rows = self.sql(f"SELECT * FROM {quote(workflow)}.{what}")
         return rows if where is None else rows.filter(where, params)
 
-    def _hand_over(
+    def _to_table(
         self,
-        target: ExportTarget,
-        since: str,
+        parts: TableParts,
+        since: str | None,
         where: str | None,
         params: Params,
         workflow: str,
     ) -> ExportReport:
-        _require_columns(target, "runs", self.runs(workflow=workflow))
-        part = self.begin_export(since, where, params, to=target.shown, workflow=workflow)
+        if since is not None:
+            return self._hand_over(parts, since, where, params, workflow)
+        finished = self.runs(where, params, workflow=workflow).filter(_FINISHED)
+        return ExportReport("runs", insert_rows(parts.url, parts.table, finished), parts.shown)
+
+    def _hand_over(
+        self, parts: Parts, since: str, where: str | None, params: Params, workflow: str
+    ) -> ExportReport:
+        part = self.begin_export(since, where, params, to=parts.shown, workflow=workflow)
         if part.number is None:
-            return ExportReport("runs", 0, target.shown)
-        rows, files = write_part(target, part, since, self.sql(part.query))
+            return ExportReport("runs", 0, parts.shown)
+        rows, files = parts.write(part, since, self.sql(part.query))
         self.end_export(part.number)
-        return ExportReport("runs", rows, target.shown, tuple(files), part.first, part.last)
+        return ExportReport("runs", rows, parts.shown, tuple(files), part.first, part.last)
+
+
+def _table_of(to: object, table: object, what: str, for_files: bool) -> TableParts:
+    if not isinstance(to, str) or not is_database(to):
+        raise InvalidOptionError(
+            "table is for a database, and to isn't a URL that begins with postgresql://.",
+            option="table",
+        )
+    checks.require_name(table, "table")
+    if what != "runs" or for_files:
+        raise InvalidOptionError(
+            "A database gets the finished runs, so it takes no other table of the store and no "
+            "options of files.",
+            option="to",
+        )
+    return TableParts(to, str(table))
 
 
 def _require_columns(target: ExportTarget, what: str, relation: Relation) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from batchflow import crash_point
 from batchflow.errors import ExportError
@@ -20,6 +21,44 @@ if TYPE_CHECKING:
 
 # Enough for the names to sort by their positions.
 _DIGITS: Final = 12
+
+
+class Parts(Protocol):
+    """Writes the parts of a hand-over."""
+
+    @property
+    def shown(self) -> str:
+        """Their destination, without what is secret in it."""
+
+    def within(self, folder: str) -> Parts:
+        """Return the same for one of several stores."""
+
+    def write(self, part: ExportPart, since: str, relation: Relation) -> tuple[int, list[str]]:
+        """Write the runs of a part; return the number of rows and the files within `shown`."""
+
+
+@dataclass(frozen=True)
+class FolderParts:
+    """Parts that are folders.
+
+    Attributes:
+        target: The folder of all parts, and how they are written.
+    """
+
+    target: ExportTarget
+
+    @property
+    def shown(self) -> str:
+        """The folder of all parts."""
+        return self.target.shown
+
+    def within(self, folder: str) -> FolderParts:
+        """Return a folder in it."""
+        return FolderParts(self.target.within(folder))
+
+    def write(self, part: ExportPart, since: str, relation: Relation) -> tuple[int, list[str]]:
+        """Write a part, unless it is complete already; return its rows and its files."""
+        return write_part(self.target, part, since, relation)
 
 
 def write_part(

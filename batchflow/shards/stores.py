@@ -18,7 +18,7 @@ from batchflow.clock import SystemClock
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
 from batchflow.export.exports import Exports
-from batchflow.export.target import ExportTarget
+from batchflow.export.hand_over import Parts
 from batchflow.operation import ExportReport, Request, ResultT
 from batchflow.operation.options import foreign_id_text, moment_or_none, workflow_name
 from batchflow.operation.parameters import Params
@@ -323,22 +323,17 @@ class Stores(Exports):
         return self._with_workflow(workflow)[0]
 
     def _hand_over(
-        self,
-        target: ExportTarget,
-        since: str,
-        where: str | None,
-        params: Params,
-        workflow: str,
+        self, parts: Parts, since: str, where: str | None, params: Params, workflow: str
     ) -> ExportReport:
         """Hand over the runs of each shard to a folder of its own."""
         reports = []
         for number, client in enumerate(self._clients, 1):
-            own = target.within(f"shard-{number}")
+            own = parts.within(f"shard-{number}")
             reports.append(client._hand_over(own, since, where, params, workflow))
         return ExportReport(
             table="runs",
             rows=sum(report.rows for report in reports),
-            to=target.shown,
+            to=parts.shown,
             files=tuple(
                 f"shard-{number}/{file}"
                 for number, report in enumerate(reports, 1)

@@ -202,6 +202,8 @@ def load_and_run() -> None:
         assert_type(exported, bf.ExportReport)
         engine.export("errors/", "errors", format="json", partition_by=["step"])
         engine.export("s3://bucket/", since="nightly", storage_options={"anon": True})
+        engine.export("postgresql://host/name", table="orders_done", since="nightly")
+        engine.trigger_many(bf.sources.query("postgresql://host/name", "SELECT 1 AS order_id"))
         part = engine.begin_export("nightly", to="elsewhere")
         assert_type(part, bf.ExportPart)
         assert_type(engine.end_export(part.number or 0), bool)

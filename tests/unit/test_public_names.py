@@ -77,6 +77,7 @@ PUBLIC = [
     "engines",
     "repair",
     "shard_of",
+    "sources",
 ]
 
 

@@ -54,18 +54,24 @@ Examples:
     help="Only the finished runs that the hand-over of this name hasn't written yet, as a new "
     "folder in OUT.",
 )
+@click.option(
+    "--into",
+    "table_of_database",
+    metavar="TABLE",
+    help="The table of a database that OUT is the URL of; it gets the finished runs, each once.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier export of the same format.")
 @json_option
 def export(store: Path, *, as_json: bool, **options: Any) -> None:
     """Write the runs, transitions or errors of a workflow to files.
 
     The name of the output chooses its format: a Parquet, CSV or JSON file, or a folder of files.
-    It is a path, or a URL such as s3://bucket/folder/, for which this process has the credentials
-    in its environment. The export has the table as it was at one moment, even if an engine is
-    running. An earlier export is replaced with --force, any other file never. An interrupted export
-    leaves nothing behind. An export can be loaded again, and gives the same objects. With
-    --spreadsheet it can't: text that begins like a formula gets an apostrophe, and control
-    characters become symbols.
+    It is a path; a URL such as s3://bucket/folder/, for which this process has the credentials in
+    its environment; or the URL postgresql://… of a database, with --into. The export has the table
+    as it was at one moment, even if an engine is running. An earlier export is replaced with
+    --force, any other file never. An interrupted export leaves nothing behind. An export can be
+    loaded again, and gives the same objects. With --spreadsheet it can't: text that begins like a
+    formula gets an apostrophe, and control characters become symbols.
 
     With --since, each call hands over the runs that have finished since the last one. Repeat it
     after an interruption: no run is left out, and none is written twice.
@@ -79,7 +85,11 @@ def export(store: Path, *, as_json: bool, **options: Any) -> None:
     options["workflow"] = choose_workflow(client, options["workflow"])
     try:
         report = client.export(
-            options.pop("out"), options.pop("table"), replace=options.pop("force"), **options
+            options.pop("out"),
+            options.pop("table"),
+            replace=options.pop("force"),
+            table=options.pop("table_of_database"),
+            **options,
         )
     except InvalidOptionError as error:
         raise click.UsageError(with_command_line_names(str(error))) from None

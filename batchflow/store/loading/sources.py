@@ -311,12 +311,13 @@ def _checked(source: LoadSource) -> LoadSource:
 def _arrow_rows(cursor: Cursor, given: Any, wanted: Wanted) -> Iterator[LoadSource]:
     message = partial(message_of, values=wanted.log_values)
     label = f"The {type(given).__name__}"
+    failure = partial(getattr, given, "failure", None)
     with translated(label, message):
         arrow = arrow_of(given, wanted.fields)
     # Another process may have sent it.
     label_of_stream = label_of_checked(arrow.schema)
     label = label_of_stream or label
-    with _unregistered(cursor), translated(label, message):
+    with _unregistered(cursor), translated(label, message, failure):
         rows = loadable(label, arrow, wanted.names)
         described = _described(cursor, label, _register(cursor, rows))
         source = described if label_of_stream is None else _checked(described)
