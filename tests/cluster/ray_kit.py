@@ -15,6 +15,7 @@ from typing import Any
 import batchflow as bf
 from batchflow.executor.ray.nodes_executor import NodesExecutor
 
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
 HOST = Path(__file__).with_name("cluster_host.py")
 
 
