@@ -16,8 +16,8 @@ TARGET_SECONDS: Final = 0.25
 _LEAST_TARGET_SECONDS: Final = 0.03
 _SHRINKS_BY: Final = 8.0
 _GROWS_BY: Final = 1.1
-# Chunks last longer with more workers than take so many chunks a second together.
-_MOST_CHUNKS_PER_SECOND: Final = 400.0
+# A chunk costs the coordinator about 2 ms, so chunks last longer if workers take more of them.
+_MOST_CHUNKS_PER_SECOND: Final = 200.0
 _FIRST_ROWS: Final = 1_000
 _MOST_ROWS: Final = 65_536
 _MOST_GROWTH: Final = 16.0
@@ -76,7 +76,7 @@ class ChunkSizer:
         self._longer = 1.0
 
     def adapt_to(self, workers: int) -> None:
-        """Make chunks longer for more than a hundred workers, so that they aren't too many."""
+        """Make chunks longer for more than fifty workers, so that they aren't too many."""
         self._longer = max(1.0, workers / (TARGET_SECONDS * _MOST_CHUNKS_PER_SECOND))
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from batchflow.coordinator.claim import ClaimedChunk
     from batchflow.coordinator.drain_context import DrainContext
     from batchflow.coordinator.intake import Intake
+    from batchflow.definition import AnyWorkflow, Step
 
 # Suspects return earlier, because that much is executed again when their worker ends.
 _SUSPECTS_SLICE_SECONDS = 0.05
@@ -36,6 +38,9 @@ class ChunksInFlight:
         self._clock = context.clock
         self._intake = intake
         self._chunks: dict[int, ClaimedChunk] = {}
+        # Of the chunks of shared workers, how many there are of each step. A thousand workers have
+        # two thousand chunks, which aren't looked at one by one for each chunk that is submitted.
+        self._shared: Counter[tuple[AnyWorkflow, Step]] = Counter()
 
     def __len__(self) -> int:
         """Return how many chunks the executor has."""
@@ -43,34 +48,29 @@ class ChunksInFlight:
 
     def occupies(self, workers: int) -> bool:
         """Return whether each of so many shared workers has a chunk."""
-        return len(self._shared) >= max(1, workers)
+        return self._shared.total() >= max(1, workers)
 
     @property
     def has_suspects(self) -> bool:
         """Whether an isolated worker has a chunk."""
-        return len(self._shared) < len(self._chunks)
+        return self._shared.total() < len(self._chunks)
 
     @property
     def has_long(self) -> bool:
         """Whether a chunk of the shared workers may take so long that none should wait for it."""
-        return any(
-            self._sizer.is_long(chunk.claim.workflow.name, chunk.claim.step)
-            for chunk in self._shared
-        )
+        return any(self._sizer.is_long(flow.name, step) for flow, step in self._shared)
 
     @property
     def _idle_workers(self) -> int:
-        return max(0, self._executor.workers - len(self._shared))
-
-    @property
-    def _shared(self) -> list[ClaimedChunk]:
-        return [chunk for chunk in self._chunks.values() if not chunk.suspect]
+        return max(0, self._executor.workers - self._shared.total())
 
     def submit(self, chunk: ClaimedChunk) -> None:
         """Give a chunk to the executor, which has a slot for it."""
         chunk_id = next(self._ids)
         workflow, step = chunk.claim.workflow, chunk.claim.step
         self._chunks[chunk_id] = replace(chunk, submitted=time.monotonic())
+        if not chunk.suspect:
+            self._shared[workflow, step] += 1
         self._executor.submit(
             Chunk(
                 chunk_id=chunk_id,
@@ -95,7 +95,7 @@ class ChunksInFlight:
         cause: that one is yielded as failed.
         """
         for done in self._executor.completed(timeout_seconds):
-            chunk = self._chunks.pop(done.chunk_id)
+            chunk = self._taken(done.chunk_id)
             match done:
                 case ChunkResult():
                     yield chunk, done
@@ -128,9 +128,18 @@ class ChunksInFlight:
                 yield chunk, result if call is None else with_beginning(result, call)
         for under_way in self._executor.calls():
             if under_way.chunk_id in calls and self._can_fail(under_way):
-                chunk = self._chunks.pop(under_way.chunk_id)
+                chunk = self._taken(under_way.chunk_id)
                 result = result_of_call(under_way, chunk.rows.num_rows)
                 yield chunk, with_beginning(result, calls[under_way.chunk_id])
+
+    def _taken(self, chunk_id: int) -> ClaimedChunk:
+        chunk = self._chunks.pop(chunk_id)
+        if not chunk.suspect:
+            key = chunk.claim.workflow, chunk.claim.step
+            self._shared[key] -= 1
+            if not self._shared[key]:
+                del self._shared[key]
+        return chunk
 
     def _can_fail(self, call: CallUnderWay) -> bool:
         """Return whether the runs of a call are known for certain.
