@@ -7,7 +7,7 @@ no run, such as the log of operations, go to one new file each, so that sums sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,6 @@ from batchflow.store.store import Store
 _NEW: Final = "batchflow_new"
 _OF_RUNS: Final = ("transitions_without_reason", "transitions_with_reason", "errors")
 _COUNTED: Final = ("runs", *_OF_RUNS)
-_WITHOUT_RUN: Final = ("commits", "chunks", "slow_runs")
 
 
 @dataclass(frozen=True)
@@ -296,25 +295,61 @@ class _Writing:
             self._create(workflow)
             for old in workflow.olds:
                 self._copy_runs(workflow, old)
-        for old in self._olds:
-            source = f"{old.catalog}.batchflow"
-            for table in _WITHOUT_RUN:
-                if self._is_home_of(old):
-                    self._insert(table, f"FROM {source}.{table}")
-            self._insert(
-                "operations",
-                f"SELECT *{self._counted_once(old, 'changed', 'refused')} FROM {source}.operations",
-            )
-            self._insert_loads(old, source)
-            self._insert(
-                "pruned_ids", f"FROM {source}.pruned_ids WHERE {self._has_hash('foreign_id_hash')}"
-            )
-            self._insert_exports(old, source)
-        causes = " UNION ALL ".join(f"FROM {old.catalog}.batchflow.causes" for old in self._olds)
-        self._insert("causes", f"SELECT DISTINCT ON (cause) * FROM ({causes}) ORDER BY first_seen")
+        for table, query_of in REWRITTEN.items():
+            if query_of is not None:
+                for old in self._olds:
+                    self._insert(table, query_of(self, old, f"{old.catalog}.batchflow.{table}"))
+
+    def at_home(self, old: _Old, rows: str) -> str:
+        """Return the rows that belong to no run, which are all in one new store."""
+        return f"FROM {rows} WHERE {'true' if self._is_home_of(old) else 'false'}"
+
+    def operations(self, old: _Old, rows: str) -> str:
+        """Return the operations, by which the check of each store finds out what they changed."""
+        return f"SELECT *{self._counted_once(old, 'changed', 'refused')} FROM {rows}"
+
+    def loads(self, old: _Old, rows: str) -> str:
+        """Return the files, each of which is loaded here too."""
+        counts = self._counted_once(old, "rows", "inserted", "updated", "skipped", "rejected")
+        return (
+            f"SELECT * REPLACE ({self._id_of('load_id', old)}) FROM (SELECT *{counts} FROM {rows})"
+        )
+
+    def rejected(self, old: _Old, rows: str) -> str:
+        """Return the rejected rows that this shard would have kept."""
+        own = self._shard.has("foreign_id")
+        return f"SELECT * REPLACE ({self._id_of('load_id', old)}) FROM {rows} WHERE {own}"
+
+    def exports(self, old: _Old, rows: str) -> str:
+        """Return the parts of all hand-overs, so that positions stay unique."""
+        return f"SELECT * REPLACE ({self._id_of('export_id', old)}) FROM {rows}"
+
+    def exported_runs(self, old: _Old, rows: str) -> str:
+        """Return the runs of these parts that are in this shard."""
+        source = f"{old.catalog}.batchflow"
+        here = " OR ".join(
+            f"seq IN (SELECT seq FROM {workflow.layout.schema}.runs) AND export_id IN (SELECT "
+            f"export_id FROM {source}.exports WHERE workflow = {literal(workflow.layout.name)})"
+            for workflow in self._workflows
+        )
+        chosen = here or "false"
+        return f"SELECT * REPLACE ({self._id_of('export_id', old)}) FROM {rows} WHERE {chosen}"
+
+    def pruned_ids(self, old: _Old, rows: str) -> str:  # noqa: ARG002 - as of the other tables
+        """Return the hashes of this shard's foreign ids."""
+        number = self._shard.number
+        owner = sql_shard_of_hash("foreign_id_hash", number.shards)
+        return f"FROM {rows} WHERE {owner} = {number.shard}"
+
+    def causes(self, old: _Old, rows: str) -> str:  # noqa: ARG002 - as of the other tables
+        """Return the causes that aren't here yet."""
+        return f"FROM {rows} WHERE cause NOT IN (SELECT cause FROM batchflow.causes)"
+
+    def _id_of(self, column: str, old: _Old) -> str:
+        """Return the SQL of an id that no entry of another old store has."""
+        return f"{column} * {len(self._olds)} + {old.place} AS {column}"
 
     def _is_home_of(self, old: _Old) -> bool:
-        """Return whether the rows of an old store that belong to no run are in this one."""
         return old.place % self._shard.number.shards + 1 == self._shard.number.shard
 
     def _counted_once(self, old: _Old, *counts: str) -> str:
@@ -323,12 +358,8 @@ class _Writing:
             return ""
         return f" REPLACE ({', '.join(f'0 AS {name}' for name in counts)})"
 
-    def _has_hash(self, hashed: str) -> str:
-        number = self._shard.number
-        return f"{sql_shard_of_hash(hashed, number.shards)} = {number.shard}"
-
     def _insert(self, table: str, query: str) -> None:
-        self._root.execute(f"INSERT INTO batchflow.{table} {query}").fetchall()
+        self._root.execute(f"INSERT INTO batchflow.{table} BY NAME {query}").fetchall()
 
     def _create(self, workflow: _Workflow) -> None:
         layout = workflow.layout
@@ -354,27 +385,23 @@ class _Writing:
                     f"WHERE seq IN (SELECT seq FROM {schema}.runs)"
                 ).fetchall()
 
-    def _insert_loads(self, old: _Old, source: str) -> None:
-        """Enter all files, as each is loaded here too; their counts are in one ledger only."""
-        load_id = f"load_id * {len(self._olds)} + {old.place} AS load_id"
-        counts = self._counted_once(old, "rows", "inserted", "updated", "skipped", "rejected")
-        loads = f"(SELECT *{counts} FROM {source}.loads)"
-        self._insert("loads", f"SELECT * REPLACE ({load_id}) FROM {loads}")
-        self._insert(
-            "rejected",
-            f"SELECT * REPLACE ({load_id}) FROM {source}.rejected "
-            f"WHERE {self._shard.has('foreign_id')}",
-        )
 
-    def _insert_exports(self, old: _Old, source: str) -> None:
-        """Enter all parts of hand-overs, so that positions stay unique, with their runs here."""
-        export_id = f"export_id * {len(self._olds)} + {old.place} AS export_id"
-        self._insert("exports", f"SELECT * REPLACE ({export_id}) FROM {source}.exports")
-        for workflow in self._workflows:
-            self._insert(
-                "exported_runs",
-                f"SELECT * REPLACE ({export_id}) FROM {source}.exported_runs "
-                f"WHERE seq IN (SELECT seq FROM {workflow.layout.schema}.runs) "
-                f"AND export_id IN (SELECT export_id FROM {source}.exports "
-                f"WHERE workflow = {literal(workflow.layout.name)})",
-            )
+REWRITTEN: Final[Mapping[str, Callable[[_Writing, _Old, str], str] | None]] = {
+    # Each new store has its own, and a new one has no prune to finish.
+    "store": None,
+    "shard": None,
+    "pruning": None,
+    # Written with the tables of each workflow.
+    "workflows": None,
+    "operations": _Writing.operations,
+    "loads": _Writing.loads,
+    "rejected": _Writing.rejected,
+    "exports": _Writing.exports,
+    "exported_runs": _Writing.exported_runs,
+    "pruned_ids": _Writing.pruned_ids,
+    "commits": _Writing.at_home,
+    "chunks": _Writing.at_home,
+    "slow_runs": _Writing.at_home,
+    "causes": _Writing.causes,
+}
+"""The query for the rows of each table of the schema ``batchflow`` in a new store."""

@@ -21,7 +21,9 @@ from batchflow.definition import Kind, Outcome, RunState, StepKind
 from batchflow.operation.request import request_types
 from batchflow.shards.merging import MERGES
 from batchflow.shards.operations import HOW
+from batchflow.store.database.file_format import CREATE_CAUSES, CREATE_COSTS, CREATE_HEADER
 from batchflow.store.query.questions import Questions
+from batchflow.store.resharding import REWRITTEN
 
 CLOSED_SETS = (Kind, StepKind, Outcome, RunState)
 
@@ -114,3 +116,10 @@ def test_each_question_and_each_operation_has_its_way_over_several_shards() -> N
     questions = {name for name, each in vars(Questions).items() if callable(each)}
     assert set(MERGES) == {name for name in questions if not name.startswith("_")}
     assert set(HOW) == set(request_types().values())
+
+
+def test_each_table_of_a_store_is_rewritten_into_another_number_of_shards() -> None:
+    created = re.findall(
+        r"CREATE TABLE batchflow\.(\w+)\(", CREATE_HEADER + CREATE_COSTS + CREATE_CAUSES
+    )
+    assert set(REWRITTEN) == set(created)
