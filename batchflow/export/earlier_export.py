@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from batchflow.export.target import ExportForm
+from batchflow.export.form import ExportForm
 
 # Columns that each export of runs, transitions or errors has, in all versions.
 _MARKS: Final = (

@@ -18,7 +18,8 @@ from batchflow.export.column_casts import (
     folder_columns_as_text,
     json_lines,
 )
-from batchflow.export.target import ExportForm, ExportTarget
+from batchflow.export.form import ExportForm
+from batchflow.export.target import ExportTarget
 from batchflow.export.written_rows import csv_text, marked, record_batches, without_type
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,20 +10,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 from batchflow.credentials import without_credentials
 from batchflow.errors import InvalidOptionError
+from batchflow.export.form import ExportForm
 from batchflow.operation import options
 
 Exported: TypeAlias = Literal["runs", "transitions", "errors"]
 ExportFormat: TypeAlias = Literal["parquet", "csv", "json"]
 
 EXPORTED: Final = ("runs", "transitions", "errors")
-
-
-class ExportForm(enum.Enum):
-    """The form of a file; the value is the ending of the names in a folder."""
-
-    PARQUET = ".parquet"
-    CSV = ".csv"
-    JSON = ".jsonl"
 
 
 _FORMS: Final = {

@@ -69,3 +69,10 @@ def test_the_help_lists_each_command_once_by_purpose_with_its_first_line() -> No
         assert first_line.endswith(".")
         lines = [line.split(maxsplit=1) for line in printed.splitlines()]
         assert lines.count([name, first_line]) == 1, name
+
+
+def test_the_help_imports_nothing_heavy() -> None:
+    heavy = {"duckdb", "numpy", "pyarrow", "fsspec"}
+    code = f"import sys, batchflow.cli.group; sys.exit(bool({heavy!r} & set(sys.modules)))"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
