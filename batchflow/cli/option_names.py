@@ -37,7 +37,7 @@ _NAMES: Final = {
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.
 _KNOWN: Final = "|".join(_NAMES)
 _GIVEN: Final = re.compile(rf'\b({_KNOWN})=(?:"([\w/]+)"|True\b|(?=[\s,.;:)]|$))')
-_FIRST: Final = re.compile(rf"^({_KNOWN})(?= (?:is|writes) )")
+_FIRST: Final = re.compile(rf"^({_KNOWN})(?= (?:is|writes|hands) )")
 
 
 def with_command_line_names(message: str) -> str:

@@ -159,7 +159,7 @@ class Exports(Operations, Questions, ABC):
     def _hand_over(
         self, parts: Parts, since: str, where: str | None, params: Params, workflow: str
     ) -> ExportReport:
-        part = self.begin_export(since, where, params, to=parts.shown, workflow=workflow)
+        part = self.begin_export(since, where, params, to=parts.destination, workflow=workflow)
         if part.number is None:
             return ExportReport("runs", 0, parts.shown)
         rows, files = parts.write(part, since, self.sql(part.query))
@@ -173,14 +173,17 @@ def _table_of(to: object, table: object, what: str, for_files: bool) -> TablePar
             "table is for a database, and to isn't a URL that begins with postgresql://.",
             option="table",
         )
-    checks.require_name(table, "table")
+    if not isinstance(table, str) or not table.strip():
+        raise InvalidOptionError(
+            "A database gets the runs in one of its tables; name it with table=.", option="table"
+        )
     if what != "runs" or for_files:
         raise InvalidOptionError(
             "A database gets the finished runs, so it takes no other table of the store and no "
             "options of files.",
             option="to",
         )
-    return TableParts(to, str(table))
+    return TableParts(to, table)
 
 
 def _require_columns(target: ExportTarget, what: str, relation: Relation) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,6 +33,10 @@ class Parts(Protocol):
     def shown(self) -> str:
         """Their destination, without what is secret in it."""
 
+    @property
+    def destination(self) -> str:
+        """The same, from whatever folder it is given."""
+
     def within(self, folder: str) -> Parts:
         """Return the same for one of several stores."""
 
@@ -51,6 +58,11 @@ class FolderParts:
     def shown(self) -> str:
         """The folder of all parts."""
         return self.target.shown
+
+    @property
+    def destination(self) -> str:
+        """Its URL or its absolute path."""
+        return self.target.shown if self.target.is_url else os.path.abspath(self.target.to)
 
     def within(self, folder: str) -> FolderParts:
         """Return a folder in it."""
@@ -98,13 +110,47 @@ def _on_disk(
     target: ExportTarget, name: str, facts: dict[str, object], relation: Relation
 ) -> tuple[int, list[str]]:
     path = Path(target.to) / name
-    if (path / SUCCESS).exists():
-        return 0, []
-    beside = path.with_name(f".{name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            if (path / SUCCESS).exists():
+                return 0, []
+            return _written(target, path, facts, relation)
+    except OSError as error:
+        raise ExportError(
+            f"{str(path)!r} can't be written: {error.strerror}. Make the folder writable and free "
+            "space in it, then export again."
+        ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other process write a part into a folder at the same time.
+
+    Raises:
+        ExportError: One does.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExportError(
+                f"Another process is writing a part of a hand-over into {str(folder)!r}. Wait for "
+                "its end, then export again."
+            ) from None
+        yield
+    finally:
+        os.close(opened)
+
+
+def _written(
+    target: ExportTarget, path: Path, facts: dict[str, object], relation: Relation
+) -> tuple[int, list[str]]:
+    beside = path.with_name(f".{path.name}.part")
     try:
         # A killed export may have left it.
         shutil.rmtree(beside, ignore_errors=True)
-        beside.parent.mkdir(parents=True, exist_ok=True)
         rows = write_export(beside, relation, target)
         files = sorted(each for each in beside.rglob("*") if each.is_file())
         names = [each.relative_to(beside).as_posix() for each in files]
@@ -113,11 +159,6 @@ def _on_disk(
         _sync(beside)
         os.rename(beside, path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise ExportError(
-            f"{str(path)!r} can't be written: {error.strerror}. Make the folder writable and free "
-            "space in it, then export again."
-        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return rows, names

@@ -63,6 +63,11 @@ class TableParts:
         """The destination of the runs, without what is secret in it."""
         return f"{without_credentials(self.url)}, table {self.table}"
 
+    @property
+    def destination(self) -> str:
+        """The same."""
+        return self.shown
+
     def within(self, folder: str) -> TableParts:  # noqa: ARG002 - a table has no folders
         """Return the table: run ids differ between shards, so all of them share it."""
         return self

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+import duckdb
+
 from batchflow.credentials import HIDDEN, without_credentials
 from batchflow.errors import BatchflowError, SourceError
 from batchflow.store.urls.url import scheme_of
@@ -105,7 +107,7 @@ def _translated(
 ) -> Iterator[None]:
     try:
         yield
-    except (BatchflowError, ImportError):
+    except (BatchflowError, ImportError, duckdb.InterruptException):
         raise
     except Exception as error:
         # Of any class: each library has its own.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -151,6 +153,29 @@ def test_a_run_that_finishes_again_is_handed_over_in_its_new_version(
     assert engine.export(tmp_path / "out", since="nightly").rows == 0
 
     assert [*parts(tmp_path / "out").values()] == [[0, 1, 2, 3, 4], [100], [2]]
+
+
+def test_two_processes_do_not_write_into_one_folder_at_the_same_time(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    held = os.open(out, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(bf.ExportError, match="Another process is writing"):
+        engine.export(out, since="nightly")
+    os.close(held)
+
+    assert engine.export(out, since="nightly").rows == 5
+
+
+def test_an_interrupted_part_has_an_absolute_path(
+    engine: bf.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine.begin_export("nightly", to=str(tmp_path / "out"))
+
+    assert engine.export("out", since="nightly").rows == 5
 
 
 SCRIPT = """

@@ -213,7 +213,8 @@ def test_what_the_database_refuses_is_one_sentence_without_the_password(
             assert f"the table {table!r}" in message.lower()
             assert problem in message
         assert pg.execute("SELECT count(*) FROM strict_one") == [(0,)]
-        assert "has to" not in refused(engine.export, pg.url, table="")
+        for nameless in (None, "", 3):
+            assert "name it with table=" in refused(engine.export, pg.url, table=nameless)
         assert "options of files" in refused(engine.export, pg.url, table="t", format="csv")
         assert "begins with postgresql://" in refused(engine.export, "runs.csv", table="t")
         assert len(engine.runs()) == 2
