@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from copy import copy
@@ -13,6 +15,7 @@ import pyarrow as pa
 
 from batchflow.operation.parameters import Params
 from batchflow.store.database.fetching import fetch
+from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import Cursor, in_memory, interrupt
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.local_source import LocalRows, bound
@@ -30,6 +33,33 @@ UNION: Final = "shards"
 ALL: Final = f"FROM {UNION}"
 
 _STREAM: Final = "batchflow_stream"
+
+
+class _Memory:
+    """An instance of DuckDB in memory; opening one for each question would take longer than it."""
+
+    _current: _Memory | None = None
+    _opening = threading.Lock()
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._instance = in_memory()
+        leak_in_child(self)
+
+    @classmethod
+    def of_process(cls) -> _Memory:
+        with cls._opening:
+            if cls._current is None or cls._current._pid != os.getpid():
+                cls._current = cls()
+            return cls._current
+
+    def cursor(self) -> Cursor:
+        """Return a cursor of the caller's own, with its own table ``shards``."""
+        with self._opening:
+            return self._instance.cursor()
+
+
+os.register_at_fork(after_in_child=_Memory._opening._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class UnionSource:
@@ -63,13 +93,9 @@ class UnionSource:
 
     def describe(self, query: str, params: Params) -> Columns:
         """Return the columns of a query; see `Source`."""
-        with closing(self._instance.cursor()) as cursor:
+        with closing(_Memory.of_process().cursor()) as cursor:
             _create_view(cursor, [_empty(columns) for columns, _ in self._groups])
             return LocalRows(cursor, bound(cursor, query, params)).columns
-
-    @cached_property
-    def _instance(self) -> Cursor:
-        return in_memory()
 
     @cached_property
     def _groups(self) -> list[tuple[Columns, list[Relation]]]:
@@ -83,7 +109,7 @@ class UnionSource:
     def _united(self, query: str) -> Iterator[Cursor]:
         """Provide a cursor with the table, as a stream if the query allows that."""
         with ExitStack() as stack:
-            cursor = stack.enter_context(closing(self._instance.cursor()))
+            cursor = stack.enter_context(closing(_Memory.of_process().cursor()))
             if self._few or not _reads_once(query):
                 _create_view(cursor, _kept(cursor, self._parts))
             else:

@@ -37,14 +37,10 @@ def test_commands_are_about_all_shards_of_a_set(shards: Command, tmp_path: Path)
         shards("status", "--json", "--store", ".")
     )
     assert "the scale shows -1" in shards("errors").stdout
-    assert "p7" in shards("show", "p7").stdout
     each = "SELECT count(*) AS n FROM parcels.runs"
-    assert len(document(shards("sql", each, "--json"))) == 2
     [row] = document(shards("sql", each, "--then", "SELECT sum(n)::INT AS n FROM shards", "--json"))
     assert row == {"n": 30}
     assert document(shards("pause", "--where", "true", "--json"))["changed"] == 1
-    assert "30 runs written" in shards("export", "runs", "all.parquet").stdout
-    assert shards("check").returncode == 0
 
     again = shards("load", "parcels.csv", "parcels", "--foreign-id", "parcel_id", "--json")
     assert (document(again)["loaded"], len(document(again)["skipped_files"])) == (0, 1)
@@ -56,7 +52,6 @@ def test_commands_are_about_all_shards_of_a_set(shards: Command, tmp_path: Path)
 
     assert document(shards("reshard", 3, "--json")) == {"shards_before": 2, "shards": 3}
     assert sum(row["runs"] for row in document(shards("counts", "--json"))) == 33
-    assert document(shards("prune", "--finished-before", "0m", "--json"))["runs"] == 28
 
 
 def test_what_is_no_shard_or_no_set_is_a_usage_error(command: Command, tmp_path: Path) -> None:
