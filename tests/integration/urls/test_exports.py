@@ -51,8 +51,10 @@ def parts(folder: Path) -> dict[str, list[int]]:
     return {each.name: numbers_in(each.glob("*.parquet")) for each in sorted(folder.iterdir())}
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
-@pytest.mark.parametrize("where", ["disk", "memory://out"])
+@pytest.mark.parametrize(
+    ("where", "ending"),
+    [("disk", ".csv"), ("memory://out", ".parquet"), ("memory://out", ".jsonl")],
+)
 def test_an_export_loads_again(
     engine: bf.Engine, tmp_path: Path, memory: Any, ending: str, where: str
 ) -> None:
