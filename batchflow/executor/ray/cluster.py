@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LOOK_SECONDS: Final = 1.0
+_LONGEST_CAUSE: Final = 300
 # If a node hasn't joined after this time, because its cores are taken, another is tried as well.
 _PATIENCE_SECONDS: Final = 10.0
 # After an actor has ended by itself, its machine is left alone for a while; then twice as long.
@@ -203,7 +204,7 @@ class Cluster:
             raise
         except BaseException as error:
             # Ray has a dozen errors for an actor that is gone, and may report another one first.
-            self._left(placed, f"{type(error).__name__}: {error}")
+            self._left(placed, _first_line(error))
         finally:
             if idle is not None:
                 idle.cancel()
@@ -249,3 +250,9 @@ class Cluster:
         # It may have ended before, or be out of reach, where Ray ends it.
         with suppress(Exception):
             ray.kill(placed.actor)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return an error without the ids, addresses and remote tracebacks that Ray adds."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:_LONGEST_CAUSE]}"

@@ -8,7 +8,7 @@ from typing import Final
 
 log = logging.getLogger("batchflow")
 
-_FIRST_NOTICE_SECONDS: Final = 5.0
+_FIRST_NOTICE_SECONDS: Final = 10.0
 _NOTICE_SECONDS: Final = 60.0
 
 
