@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from batchflow.store.urls.url import path_within
 
 _BLOCK_BYTES: Final = 8 * 1024 * 1024
 _PARALLEL: Final = 8
+_LOOK_SECONDS: Final = 0.1
 _GLOB: Final = frozenset("*?[")
 _ETAGS: Final = ("ETag", "etag", "md5Hash", "content_md5")
 _TIMES: Final = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
@@ -101,22 +102,28 @@ class UrlListing:
         Args:
             wanted: The files.
             folder: The folder.
-            check: Called between two blocks; what it raises ends the copying.
+            check: Called again and again; what it raises ends the copying.
 
         Raises:
             SourceError: A file can't be read to its end, or has changed since it was listed.
         """
         together = _PARALLEL if getattr(self._opened.fs, "async_impl", False) else 1
-        with ThreadPoolExecutor(together, "batchflow-download") as pool:
+        pool = ThreadPoolExecutor(together, "batchflow-download")
+        try:
             copying = [
                 pool.submit(self._copy, file, folder / str(number), check)
                 for number, file in enumerate(wanted)
             ]
-            try:
-                copies = [each.result() for each in copying]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+            pending = set(copying)
+            while pending:
+                done, pending = wait(pending, _LOOK_SECONDS, FIRST_EXCEPTION)
+                for each in done:
+                    each.result()
+                check()
+        finally:
+            # A server that doesn't answer holds up a thread, but not what was interrupted.
+            pool.shutdown(wait=False, cancel_futures=True)
+        copies = [each.result() for each in copying]
         if wanted:
             self._require_unchanged(wanted)
         return copies

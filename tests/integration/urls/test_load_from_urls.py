@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from functools import partial
@@ -104,6 +105,49 @@ def test_a_signed_url_loads_and_is_kept_without_its_signature(
     missing = f"{site}/b.csv?sig={SECRET}"
     assert "There is no file at" in refused(engine.trigger_many, missing, foreign_id="number")
     assert "format" in refused(engine.trigger_many, f"{site}/?sig={SECRET}", foreign_id="number")
+
+
+class Stalled(Quiet):
+    """Answers each request but the one for the content, which it keeps until it is released."""
+
+    waiting = threading.Event()
+    released = threading.Event()
+
+    def do_GET(self) -> None:
+        self.waiting.set()
+        self.released.wait(60)
+
+
+def test_a_server_that_does_not_answer_does_not_keep_the_engine_open(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("number\n1\n")
+    failed: list[bf.BatchflowError] = []
+    handler = partial(Stalled, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        site = f"http://127.0.0.1:{server.server_port}/"
+        config = bf.EngineConfig(grace_seconds=0, allowed_urls=[site])
+        engine = bf.Engine(path, things(), workers=0, config=config)
+
+        def load() -> None:
+            with pytest.raises(bf.BatchflowError) as raised:
+                bf.connect(path).trigger_many(f"{site}a.csv", foreign_id="number")
+            failed.append(raised.value)
+
+        loading = threading.Thread(target=load)
+        loading.start()
+        assert Stalled.waiting.wait(20)
+        began = time.monotonic()
+        engine.close()
+        loading.join()
+        took = time.monotonic() - began
+        Stalled.released.set()
+        server.shutdown()
+
+    assert took < 8
+    assert len(failed) == 1
+    assert list(tmp_path.rglob("batchflow_download_*")) == []
 
 
 def test_options_for_no_url_are_refused(engine: bf.Engine, tmp_path: Path) -> None:
