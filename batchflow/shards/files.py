@@ -123,18 +123,24 @@ def _is_glob(path: str | os.PathLike[str]) -> bool:
     return glob.has_magic(os.fspath(path)) and not os.path.exists(path)
 
 
-def _shard_of(client: StoreClient) -> Shard:
+def shard_of_store(client: StoreClient) -> Shard | None:
+    """Return which shard a store is; None if it is a store by itself."""
     try:
         rows = client.sql(READ_SHARD).fetchall()
     except QueryError:
         # A file of an older format has no such table.
         rows = []
-    if not rows:
+    return shard_of_row(*rows[0]) if rows else None
+
+
+def _shard_of(client: StoreClient) -> Shard:
+    found = shard_of_store(client)
+    if found is None:
         raise StoreFormatError(
             f"{client.path!r} is a store by itself and no shard; give a path that only the files "
             "of one set match."
         )
-    return shard_of_row(*rows[0])
+    return found
 
 
 def _require_set(path: str, found: Mapping[str, Shard], shards: int | None) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
-from batchflow.access import StoreClient
+from batchflow.access import StoreClient, connect
 from batchflow.clock import SystemClock
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
@@ -25,12 +25,12 @@ from batchflow.operation.parameters import Params
 from batchflow.picture import html_table
 from batchflow.shards.checking import check_of_all
 from batchflow.shards.creating import create_set
-from batchflow.shards.files import SetAddress, clients_of, is_set, pattern_of
+from batchflow.shards.files import SetAddress, clients_of, is_set, pattern_of, shard_of_store
 from batchflow.shards.merging import MERGES, Merged, OfOneShard
 from batchflow.shards.operations import perform_in_all, with_workflow
 from batchflow.shards.pattern import Pattern, is_pattern
 from batchflow.shards.progress import progress_of_all
-from batchflow.shards.reshard import reshard
+from batchflow.shards.reshard import reshard, split
 from batchflow.shards.set_failures import SetFailures
 from batchflow.shards.union import ALL, UnionSource, united
 from batchflow.store import CheckReport, PlottableRelation, Relation, Store
@@ -340,6 +340,37 @@ class Stores(Exports):
                 for file in report.files
             ),
         )
+
+    @classmethod
+    def from_store(
+        cls,
+        store: str | os.PathLike[str],
+        path: str | os.PathLike[str],
+        *,
+        shards: int,
+    ) -> Stores:
+        """Write the runs of one store into a new set, with the log, run ids and foreign ids.
+
+        The store stays as it is, and no engine may have it open meanwhile.
+
+        Args:
+            store: The store's file.
+            path: The path of the new files, with ``{shard}`` in place of the number.
+            shards: The number of shards.
+
+        Raises:
+            StoreHeldError: Another process has the store open.
+            StoreFormatError: There is no such store, it is a shard, or the new files exist.
+        """
+        require_shards(shards)
+        pattern = Pattern.of(path)
+        client = connect(store)
+        if shard_of_store(client) is not None:
+            raise StoreFormatError(
+                f"{client.path!r} is a shard of a set, which Stores(…).reshard({shards}) rewrites."
+            )
+        split(Path(client.path), pattern, shards)
+        return cls(path)
 
     def reshard(self, shards: int) -> None:
         """Rewrite the set into another number of shards, with the log, run ids and foreign ids.

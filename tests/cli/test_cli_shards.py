@@ -68,6 +68,8 @@ def test_what_is_no_shard_or_no_set_is_a_usage_error(command: Command, tmp_path:
         outcome = command(*arguments)
         assert (outcome.returncode, message in outcome.stderr) == (2, True), outcome.stderr
     assert command(*run, "alone.duckdb").returncode == 0
+    made = command("reshard", 2, "--store", "alone.duckdb", "--into", PATTERN, "--json")
+    assert document(made) == {"shards_before": 1, "shards": 2}
     for arguments in (("reshard", 2), ("sql", "SELECT 1", "--then", "FROM shards")):
         outcome = command(*arguments, "--store", "alone.duckdb")
         assert outcome.returncode == 2, outcome.stderr

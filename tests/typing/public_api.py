@@ -330,6 +330,8 @@ def ask_how_runs_move(asked: bf.Engine | bf.StoreClient) -> None:
         assert_type(stores.counts(), bf.PlottableRelation)
         assert_type(stores.pause("true"), bf.ControlReport)
         stores.reshard(6)
+    made = bf.Stores.from_store("orders.duckdb", "night-{shard}.duckdb", shards=4)
+    assert_type(made, bf.Stores)
     assert_type(asked.runs("total > 1", as_of=morning), bf.Relation)
 
 

@@ -13,32 +13,45 @@ from batchflow.cli.output import write, write_document
 
 @click.command(
     epilog="""\b
-Example:
+Examples:
   batchflow reshard 6 --store 'night-{shard}.duckdb'
+  batchflow reshard 4 --store orders.duckdb --into 'night-{shard}.duckdb'
 """,
 )
 @click.argument("number", type=click.IntRange(min=1))
 @store_option
+@click.option(
+    "--into",
+    metavar="PATTERN",
+    help="Of one store: the path of the new files, with {shard} in place of the number.",
+)
 @json_option
-def reshard(number: int, store: Path, *, as_json: bool) -> None:
-    """Rewrite a set of shards into another number of shards.
+def reshard(number: int, store: Path, into: str | None, *, as_json: bool) -> None:
+    """Rewrite a set of shards, or one store, into another number of shards.
 
     Runs keep their run ids, foreign ids, objects and log. No engine may have a shard open. The new
     files are made beside the old ones, which stay until all are complete, so the disk needs room
-    for both. If the command is interrupted, the set has either the old files or the new ones.
+    for both. If the command is interrupted, the set has either the old files or the new ones. With
+    --into, the store stays as it is: remove it when you don't need it any more.
 
-    Prints the number of shards before and after. Exits with 75 if another process has a shard open.
+    Prints the number of shards before and after. Exits with 75 if another process has a store open.
     """
-    if is_one_file(store):
+    if is_one_file(store) != (into is not None):
         raise click.UsageError(
-            f"{str(store)!r} is one store. Give the shards of a set, like night-{{shard}}.duckdb."
+            "Give the shards of a set, like --store 'night-{shard}.duckdb'; or one store, and "
+            "--into 'night-{shard}.duckdb' for the new files."
         )
     from batchflow.shards import Stores
 
-    with Stores(store) as stores:
+    if into is not None:
+        before = 1
+        Stores.from_store(store, into, shards=number)
+    else:
+        stores = Stores(store)
         before = stores.shards
         stores.reshard(number)
     if as_json:
         write_document({"shards_before": before, "shards": number})
     else:
-        write(f"{before} shards were rewritten into {number}.\n")
+        what = "The store was" if into is not None else f"{before} shards were"
+        write(f"{what} rewritten into {number}.\n")

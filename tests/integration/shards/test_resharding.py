@@ -61,6 +61,24 @@ def test_a_kill_leaves_the_old_files_or_the_new_ones(
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
+def test_one_store_becomes_a_set(tmp_path: Path) -> None:
+    path = tmp_path / "orders.duckdb"
+    with bf.Engine(path, orders(), workers=0) as engine:
+        engine.trigger_many([Order(number) for number in range(RUNS)], foreign_id="number")
+        engine.run(progress=False)
+    alone = bf.connect(path)
+    expected = alone.runs().order("seq").fetchall(), alone.durations().fetchall()
+
+    stores = bf.Stores.from_store(path, pattern_in(tmp_path), shards=2)
+    assert (rows(stores), stores.durations().fetchall()) == expected
+    assert (stores.trigger("new", Order(1)).int >> 36) % 4096 > 0
+    assert alone.runs().order("seq").fetchall() == expected[0]
+    with pytest.raises(bf.StoreFormatError, match=r"night-1.duckdb, night-2.duckdb exist already"):
+        bf.Stores.from_store(path, pattern_in(tmp_path), shards=2)
+    with pytest.raises(bf.StoreFormatError, match="is a shard of a set"):
+        bf.Stores.from_store(stores.clients[0].path, tmp_path / "a-{shard}.duckdb", shards=2)
+
+
 def test_runs_that_are_loaded_later_have_ids_of_their_own(tmp_path: Path) -> None:
     stores = made(tmp_path, 2)
     before = {run_id for (run_id,) in stores.runs().select("run_id").fetchall()}
