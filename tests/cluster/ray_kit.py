@@ -89,7 +89,7 @@ class KillableNodes(NodesExecutor):
 def actors() -> list[int]:
     """Return the processes of the nodes' actors that this process's clusters have."""
     return sorted(
-        pid for pid in descendants(os.getpid()) if _command(pid).startswith("ray::RayNode")
+        pid for pid in descendants(os.getpid()) if command_of(pid).startswith("ray::RayNode")
     )
 
 
@@ -106,7 +106,8 @@ def descendants(pid: int) -> Iterator[int]:
             yield from descendants(child)
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):

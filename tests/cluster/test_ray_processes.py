@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from cluster_steps import take_a_while
-from ray_kit import RayCluster, actors, await_true, descendants, ending_of
+from ray_kit import RayCluster, actors, await_true, command_of, descendants, ending_of
 
 import batchflow as bf
 from kit.things import finish, load, things
@@ -49,6 +50,25 @@ def test_a_killed_coordinator_leaves_no_process_and_loses_nothing(
         ending = ending_of(engine)
     assert len(ending.runs) == RUNS
     assert {run[-1] for run in ending.runs.values()} == set(range(1_000, 1_000 + RUNS))
+
+
+def test_a_killed_driver_is_replaced_and_nothing_is_lost(
+    ray_cluster: RayCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bf.Engine(":memory:", things(take_a_while), executor=bf.RayExecutor(nodes=2)) as engine:
+        load(engine, RUNS)
+        engine.start()
+        await_true(lambda: len(engine.runs("status = 'DONE'")) > 0)
+        os.kill(driver(), signal.SIGKILL)
+        await_true(lambda: len(engine.runs("status = 'DONE'")) == RUNS)
+        engine.stop()
+        assert not engine.errors().fetchall()
+    assert "restart_ray_driver" in actions(caplog)
+
+
+def driver() -> int:
+    """Return the process of this one that talks to Ray."""
+    return next(pid for pid in descendants(os.getpid()) if "ray.driver" in command_of(pid))
 
 
 def test_a_drain_waits_for_nodes_that_start_late(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
@@ -30,12 +31,20 @@ def versions() -> dict[str, str]:
     return {"batchflow": batchflow.__version__, "Python": python, **libraries}
 
 
-def differences(theirs: Mapping[str, str]) -> str:
-    """Return in which versions another process differs from this one; empty if in none."""
+def differences(theirs: bytes) -> str:
+    """Return in which versions another process differs from this one; empty if in none.
+
+    Args:
+        theirs: The versions of the other process, as JSON; anything else is no known version.
+    """
+    try:
+        known = {name: str(version)[:50] for name, version in dict(json.loads(theirs)).items()}
+    except (ValueError, TypeError, RecursionError):
+        known = {}
     return " and ".join(
-        f"{name} {theirs.get(name, 'of no known version')}, and this process has {name} {version}"
+        f"{name} {known.get(name, 'of no known version')}, and this process has {name} {version}"
         for name, version in versions().items()
-        if theirs.get(name) != version
+        if known.get(name) != version
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import selectors
@@ -250,7 +249,7 @@ class NodesExecutor:
 
     def _join(self, number: int, name: str, workers: int, envelope: Envelope) -> None:
         node = RemoteNode(number, name, workers, self._context.workflows)
-        differing = differences(json.loads(envelope.body.to_pybytes()))
+        differing = differences(envelope.body.to_pybytes())
         if differing:
             self._refuse(node, f"has {differing}. Install the same versions on both")
             return

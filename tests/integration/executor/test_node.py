@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from batchflow.executor import ExecutorContext, LostChunk, ProcessPool
 from batchflow.executor.nodes.envelope import ToNode, head
 from batchflow.executor.nodes.node import Node
 from batchflow.executor.nodes.remote_node import NodeFailure, NodeMisfit, NodeRecord, RemoteNode
+from batchflow.executor.nodes.versions import differences, versions
 from batchflow.testing.contract.case import ExecutorCase
 from batchflow.testing.contract.probe import Act, probe_workflows
 
@@ -108,6 +110,14 @@ def test_a_node_with_other_code_does_not_load_it(line: Line) -> None:
     misfit = line.next()
 
     assert misfit == NodeMisfit(("batchflow.testing.contract.probe",))
+
+
+@pytest.mark.parametrize(
+    "hello", [b"", b"noise", b"[1]", b"{}", b"[" * 100_000, b'{"numpy": {"a": 1}}']
+)
+def test_a_node_without_versions_differs_in_all_of_them(hello: bytes) -> None:
+    assert differences(hello).count(", and this process has ") == len(versions())
+    assert differences(json.dumps(versions()).encode()) == ""
 
 
 def test_a_node_knows_how_long_it_has_had_nothing_to_do(line: Line) -> None:
