@@ -460,7 +460,15 @@ class ClusterExecutor:
 
 
 def executors() -> None:
-    factories: list[bf.ExecutorFactory] = [bf.Inline(), bf.ProcessPool(), Cluster()]
+    ray = bf.RayExecutor(
+        "10.0.0.1:6379",
+        nodes=(1, 8),
+        workers=4,
+        idle_seconds=60.0,
+        wait_seconds=600.0,
+        runtime_env={"working_dir": "."},
+    )
+    factories: list[bf.ExecutorFactory] = [bf.Inline(), bf.ProcessPool(), ray, Cluster()]
     for factory in factories:
         bf.Engine(":memory:", orders, executor=factory).close()
     changes = testing.WorkerChanges(
