@@ -124,8 +124,9 @@ class LoadReport:
         status: The name of the status where the runs begin.
         code: The code of that status.
         loaded: The number of runs that were started.
-        first_seq: The number of the first run; the others follow without a gap.
-        last_seq: The number of the last run; one less than `first_seq` if there is none.
+        first_seq: The number of the first run; the others follow without a gap. If several shards
+            have them, there is no such range, and this is 0.
+        last_seq: The number of the last run; one less than `first_seq` if there is no range.
         skipped_conflicts: The number of rows that were left out because of the run that their
             foreign id has, or because it occurs in an earlier row of the source.
         conflict_reasons: The numbers of these rows by reason: ``unfinished``, ``duplicate``,

@@ -11,15 +11,18 @@ from batchflow.operation import InvalidColumn, LoadReport
 from batchflow.operation.load_report import FileReport, FilledColumns, SkippedFile
 
 _SHOWN: Final = 5
+_NO_RANGE: Final = (0, -1)
 
 
 def loads_of_all(reports: Sequence[LoadReport]) -> LoadReport:
-    """Return one report, with the lowest and the highest number of a run that was started.
+    """Return one report; only if one shard has all new runs, their numbers are a range.
 
     A file that some shards had loaded before counts as loaded.
     """
     first = reports[0]
     started = [report for report in reports if report.loaded]
+    one = started[0] if len(started) == 1 else None
+    first_seq, last_seq = _NO_RANGE if one is None else (one.first_seq, one.last_seq)
     reasons: Counter[str] = Counter()
     for report in reports:
         reasons.update(report.conflict_reasons)
@@ -29,8 +32,8 @@ def loads_of_all(reports: Sequence[LoadReport]) -> LoadReport:
         status=first.status,
         code=first.code,
         loaded=sum(report.loaded for report in reports),
-        first_seq=min((r.first_seq for r in started), default=first.first_seq),
-        last_seq=max((r.last_seq for r in started), default=first.last_seq),
+        first_seq=first_seq,
+        last_seq=last_seq,
         skipped_conflicts=sum(report.skipped_conflicts for report in reports),
         conflict_sample=tuple(each for report in reports for each in report.conflict_sample)[
             :_SHOWN

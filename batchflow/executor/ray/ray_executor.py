@@ -53,6 +53,16 @@ class RayExecutor:
                 f"RayExecutor's workers is {self.workers!r}; give the number of processes of a "
                 "node, or None for one for each of its cores."
             )
+        if not _is_text(self.address):
+            raise DefinitionError(
+                f"RayExecutor's address is {self.address!r}; give a text: 'auto', 'local', or that "
+                "of the cluster's head, like '10.0.0.1:6379'."
+            )
+        if not _is_settings(self.runtime_env):
+            raise DefinitionError(
+                f"RayExecutor's runtime_env is {self.runtime_env!r}; give a dict, like "
+                "{'working_dir': '.'}."
+            )
         if self.address.startswith("ray://"):
             raise DefinitionError(
                 f"RayExecutor's address is {self.address!r}, which is the address of a Ray client; "
@@ -60,7 +70,8 @@ class RayExecutor:
             )
         for name in ("idle_seconds", "wait_seconds"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
+            is_optional = name == "wait_seconds"
+            if not (_is_seconds(value) or (is_optional and value is None)):
                 raise DefinitionError(
                     f"RayExecutor's {name} is {value!r}; give a number of seconds."
                 )
@@ -104,6 +115,18 @@ class RayExecutor:
                 "pip install 'batchflow-engine[ray]'"
             )
         return NodesExecutor(context, self)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_settings(value: object) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _is_count(number: object, least: int) -> bool:
