@@ -88,7 +88,9 @@ class Exports(Operations, Questions, ABC):
                 ``"json"``.
             partition_by: Columns; there is a folder per combination of their values.
             spreadsheet: Whether a spreadsheet may take no text of a CSV file for a formula.
-            replace: Whether an earlier export at ``to`` is replaced; any other file never is.
+            replace: Whether an earlier export at ``to`` is replaced; any other file never is. With
+                ``since``, whether an interrupted part is written to ``to`` although it was begun
+                for another destination.
             storage_options: What fsspec takes for a URL, such as credentials.
 
         Raises:
@@ -98,15 +100,13 @@ class Exports(Operations, Questions, ABC):
         """
         checks.require_choice(what, EXPORTED, "what")
         if is_database(to) or table is not None:
-            files = (
-                format,
-                storage_options,
-                partition_by or None,
-                spreadsheet or None,
-                replace or None,
-            )
-            parts = _table_of(to, table, what, any(each is not None for each in files))
-            return self._to_table(parts, since, where, params, self._name_of(workflow))
+            # Of a table, only an interrupted part can be replaced.
+            replaced = replace and since is None
+            files = format, storage_options, partition_by or None, spreadsheet or None
+            given = replaced or any(each is not None for each in files)
+            parts = _table_of(to, table, what, given)
+            name = self._name_of(workflow)
+            return self._to_table(parts, since, where, params, name, replace=replace)
         target = export_target(
             to,
             format=format,
@@ -118,14 +118,14 @@ class Exports(Operations, Questions, ABC):
         )
         name = self._name_of(workflow)
         if since is not None:
-            if what != "runs" or replace:
+            if what != "runs":
                 raise InvalidOptionError(
-                    "since hands over the finished runs that are new, so it takes neither "
-                    "another table nor replace=True.",
+                    "since hands over the finished runs that are new, so it takes no other table.",
                     option="since",
                 )
             _require_columns(target, "runs", self.runs(workflow=name))
-            return self._hand_over(FolderParts(target), since, where, params, name)
+            folder = FolderParts(target)
+            return self._hand_over(folder, since, where, params, name, replace=replace)
         relation = self._exported(what, where, params, name)
         _require_columns(target, what, relation)
         return _written(target, what, relation)
@@ -150,16 +150,27 @@ class Exports(Operations, Questions, ABC):
         where: str | None,
         params: Params,
         workflow: str,
+        *,
+        replace: bool,
     ) -> ExportReport:
         if since is not None:
-            return self._hand_over(parts, since, where, params, workflow)
+            return self._hand_over(parts, since, where, params, workflow, replace=replace)
         finished = self.runs(where, params, workflow=workflow).filter(_FINISHED)
         return ExportReport("runs", insert_rows(parts.url, parts.table, finished), parts.shown)
 
     def _hand_over(
-        self, parts: Parts, since: str, where: str | None, params: Params, workflow: str
+        self,
+        parts: Parts,
+        since: str,
+        where: str | None,
+        params: Params,
+        workflow: str,
+        *,
+        replace: bool,
     ) -> ExportReport:
-        part = self.begin_export(since, where, params, to=parts.destination, workflow=workflow)
+        part = self.begin_export(
+            since, where, params, to=parts.destination, replace=replace, workflow=workflow
+        )
         if part.number is None:
             return ExportReport("runs", 0, parts.shown)
         rows, files = parts.write(part, since, self.sql(part.query))

@@ -331,6 +331,7 @@ class Operations(ABC):
         params: Params = None,
         *,
         to: str,
+        replace: bool = False,
         workflow: AnyWorkflow | str | None = None,
     ) -> ExportPart:
         """Choose the finished runs that a hand-over has to write next, and store the choice.
@@ -343,12 +344,14 @@ class Operations(ABC):
             where: Of the finished runs, only those that a predicate chooses.
             params: The values of the predicate's parameters.
             to: Where the runs go. A part that isn't ended has to be repeated there.
+            replace: Whether a part that was begun for another destination goes to this one.
             workflow: The workflow; may be left out where there is only one.
         """
         return self.perform(
             BeginExport(
                 since=since,
                 to=to,
+                replace=replace,
                 where=where,
                 params=bound_values(params),
                 workflow=workflow_name(workflow),

@@ -172,12 +172,14 @@ class BeginExport(Request[ExportPart], name="begin_export", result=ExportPart):
     where: str | None = None
     params: tuple[BoundValue, ...] = ()
     workflow: str | None = None
+    replace: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
         options.require_predicate(self.where, self.params)
         options.require_name(self.since, "since")
         options.require_name(self.to, "to")
+        options.require_flag(self.replace, "replace")
 
 
 @dataclass(frozen=True, kw_only=True)

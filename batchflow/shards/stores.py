@@ -323,13 +323,20 @@ class Stores(Exports):
         return self._with_workflow(workflow)[0]
 
     def _hand_over(
-        self, parts: Parts, since: str, where: str | None, params: Params, workflow: str
+        self,
+        parts: Parts,
+        since: str,
+        where: str | None,
+        params: Params,
+        workflow: str,
+        *,
+        replace: bool,
     ) -> ExportReport:
         """Hand over the runs of each shard to a folder of its own."""
         reports = []
         for number, client in enumerate(self._clients, 1):
             own = parts.within(f"shard-{number}")
-            reports.append(client._hand_over(own, since, where, params, workflow))
+            reports.append(client._hand_over(own, since, where, params, workflow, replace=replace))
         return ExportReport(
             table="runs",
             rows=sum(report.rows for report in reports),

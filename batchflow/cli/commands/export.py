@@ -60,7 +60,12 @@ Examples:
     metavar="TABLE",
     help="The table of a database that OUT is the URL of; it gets the finished runs, each once.",
 )
-@click.option("--force", is_flag=True, help="Replace an earlier export of the same format.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace an earlier export of the same format. With --since, write an interrupted part "
+    "to OUT although it was begun for another one.",
+)
 @json_option
 def export(store: Path, *, as_json: bool, **options: Any) -> None:
     """Write the runs, transitions or errors of a workflow to files.

@@ -74,12 +74,17 @@ def _unended(cursor: Cursor, tables: Tables, request: BeginExport) -> ExportPart
     if not found:
         return None
     [(number, first, last, destination)] = found
-    if destination != request.to:
+    if destination != request.to and not request.replace:
         raise InvalidOptionError(
             f"The export since {request.since!r} to {destination!r} was interrupted. Repeat it "
-            "there first.",
+            "there first, or give replace=True to write the same runs here instead.",
             option="to",
         )
+    if destination != request.to:
+        cursor.execute(
+            "UPDATE batchflow.exports SET destination = ? WHERE export_id = ?",
+            [request.to, number],
+        ).fetchall()
     return ExportPart(tables.name, number, first, last, _query(tables, number))
 
 

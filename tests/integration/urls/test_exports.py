@@ -191,6 +191,19 @@ with bf.Engine(sys.argv[1], things(), workers=0) as engine:
 """
 
 
+def test_a_part_that_was_begun_for_a_wrong_destination_is_redirected(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(bf.ExportError, match="can't be written"):
+        engine.export(tmp_path / "file" / "lake", since="nightly")
+    with pytest.raises(bf.InvalidOptionError, match="or give replace=True to write the same runs"):
+        engine.export(tmp_path / "lake", since="nightly")
+    assert engine.export(tmp_path / "lake", since="nightly", replace=True).rows == 5
+    assert engine.export(tmp_path / "lake", since="nightly").rows == 0
+    assert [*parts(tmp_path / "lake").values()] == [[0, 1, 2, 3, 4]]
+
+
 @pytest.mark.parametrize("point", BEGUN)
 def test_a_killed_hand_over_is_repeated_and_nothing_is_lost_or_twice(
     path: Path, tmp_path: Path, point: str
