@@ -21,7 +21,7 @@ _SUFFIX: Final = ".duckdb"
 
 
 def is_set(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path stands for several stores: a pattern, a glob or a folder."""
+    """Return whether a path stands for several stores: a pattern, a folder, or a glob of files."""
     return is_pattern(path) or _is_glob(path) or os.path.isdir(path)
 
 
@@ -120,7 +120,9 @@ def _paths(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _is_glob(path: str | os.PathLike[str]) -> bool:
-    return glob.has_magic(os.fspath(path)) and not os.path.exists(path)
+    # A new store may have brackets in its name.
+    text = os.fspath(path)
+    return glob.has_magic(text) and not os.path.exists(text) and bool(glob.glob(text))
 
 
 def shard_of_store(client: StoreClient) -> Shard | None:

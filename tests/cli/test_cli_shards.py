@@ -62,12 +62,15 @@ def test_what_is_no_shard_or_no_set_is_a_usage_error(command: Command, tmp_path:
         ((*run, PATTERN, "--shard", "3/2"), "'3/2' is no shard"),
         ((*run, PATTERN), "such a path needs --shard"),
         ((*run, "night.duckdb", "--shard", "1/2"), "--shard 3/8 needs a path"),
-        (("counts", "--store", "night-*.duckdb"), "No file matches 'night-*.duckdb'"),
+        (("counts", "--store", "night-*.duckdb"), "'night-*.duckdb' does not exist"),
         (("counts", "--store", PATTERN), f"No file matches {PATTERN!r}"),
     ]:
         outcome = command(*arguments)
         assert (outcome.returncode, message in outcome.stderr) == (2, True), outcome.stderr
     assert command(*run, "alone.duckdb").returncode == 0
+    (tmp_path / "none.csv").write_text("parcel_id,weight\n")
+    new = ("load", "none.csv", "parcel_pipeline.py:parcels", "--store", "new[1].duckdb")
+    assert command(*new, "--foreign-id", "parcel_id").returncode == 0
     made = command("reshard", 2, "--store", "alone.duckdb", "--into", PATTERN, "--json")
     assert document(made) == {"shards_before": 1, "shards": 2}
     for arguments in (("reshard", 2), ("sql", "SELECT 1", "--then", "FROM shards")):
