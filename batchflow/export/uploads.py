@@ -41,12 +41,12 @@ class UrlFolder:
 
     def has(self, name: str) -> bool:
         """Return whether the folder has a file."""
-        with self._writing("can't be read"):
+        with self._writing("can't be written"):
             return bool(self._fs.exists(f"{self._path}/{name}"))
 
     def require_new(self, *, is_folder: bool, replace: bool) -> None:
         """Raise InvalidOptionError if something is there that may not be replaced."""
-        with self._writing("can't be read"):
+        with self._writing("can't be written"):
             found = self._fs.find(self._path) if is_folder else []
             exists = bool(found) if is_folder else self._fs.exists(self._path)
         if exists and not replace:

@@ -124,7 +124,7 @@ def _problem(error: Exception, secrets: frozenset[str]) -> str:
         case PermissionError():
             return f"access is denied ({text})" if text else "access is denied"
         case FileNotFoundError():
-            return "there is no such file"
+            return "there is no such file, folder or bucket"
         case TimeoutError() | ConnectionError():
             return f"the connection failed ({text or type(error).__name__})"
         case _:
@@ -140,7 +140,7 @@ def _secrets(url: str, options: StorageOptions) -> frozenset[str]:
     )
     try:
         parts = urlsplit(url)
-        of_url = [parts.password, *(value for _, value in parse_qsl(parts.query))]
+        of_url = [parts.username, parts.password, *(value for _, value in parse_qsl(parts.query))]
     except ValueError:
         of_url = []
     found.update(text for text in of_url if text and len(text) >= _SHORTEST_SECRET)

@@ -160,11 +160,21 @@ def test_the_secret_is_nowhere(
             f"s3://{SECRET}:{SECRET}@{BUCKET}/none.csv",
             storage_options=s3.options(),
         )
+        named = f"s3://KEYIDENTIFIER:{SECRET}@{BUCKET}/lake/"
+        assert "KEYIDENTIFIER" not in refused(engine.export, named, storage_options=s3.options())
 
     assert SECRET not in caplog.text
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or SECRET.encode() not in file.read_bytes()
     assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
+
+
+def test_an_export_to_a_bucket_that_is_missing_can_not_be_written(
+    s3: S3Server, engine: bf.Engine
+) -> None:
+    options = s3.options()
+    message = refused(engine.export, "s3://missing-bucket/lake/", storage_options=options)
+    assert message.endswith("can't be written: there is no such file, folder or bucket.")
 
 
 def test_an_engine_loads_only_allowed_urls_for_other_processes(
