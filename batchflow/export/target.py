@@ -147,6 +147,12 @@ def _form_of(path: str, shown: str, given: object, *, as_folder: bool) -> tuple[
     if not PurePosixPath(path).name and not as_folder:
         raise InvalidOptionError("Give the name of a file or folder to write to.", option="to")
     suffix = Path(path).suffix.lower()
+    if as_folder and suffix in _ENDINGS and not path.endswith("/"):
+        raise InvalidOptionError(
+            f"since writes a folder for each part, and {without_credentials(shown)!r} is the name "
+            "of a file; give a folder.",
+            option="to",
+        )
     if as_folder or not suffix or path.endswith("/"):
         return wanted or ExportForm.PARQUET, True
     form = _ENDINGS.get(suffix)

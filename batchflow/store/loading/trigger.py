@@ -84,7 +84,7 @@ class SingleTrigger:
             other = ShardNumber(shard_of(foreign_id, shards), shards)
             raise LoadError(
                 f"Shard {other} has the runs of the foreign id {foreign_id!r}, and this store is "
-                f"shard {shard.number}. Trigger it there, or through Stores({shard.pattern!r})."
+                f"shard {shard.number}. Trigger it there, or through bf.Stores of the set."
             )
 
     def _insert(self, cursor: Cursor, row: pa.Table, seq: int, engine: dict[str, str]) -> None:

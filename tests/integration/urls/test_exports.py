@@ -112,6 +112,7 @@ def test_options_that_do_not_fit_are_one_sentence(engine: bf.Engine, tmp_path: P
         ({"to": tmp_path / "a", "storage_options": {"key": "x"}}, "storage_options are for a URL"),
         ({"to": tmp_path / "a", "what": "steps"}, "what is 'steps'; give"),
         ({"to": tmp_path / "a", "since": "n", "what": "errors"}, "since hands over"),
+        ({"to": tmp_path / "a.csv", "since": "n"}, "since writes a folder for each part, and"),
         ({"to": tmp_path / "a", "since": ""}, "since is ''; give a name"),
         ({"to": 3}, "to is of type int"),
     ):
