@@ -56,6 +56,7 @@ EXPECTED = [
 REFUSED = [
     (["run", "gated_pipeline.py:guests"], 75, "gated_pipeline.py:guests"),
     (["repair"], 75, "gated_pipeline.py:guests"),
+    (["reshard", "2", "--into", "set-{shard}.duckdb"], 75, "gated_pipeline.py:guests"),
     (["repro", "gated_pipeline.py:guests", RUN_ID], 3, "hasn't failed"),
 ]
 # The demo has a store of its own.

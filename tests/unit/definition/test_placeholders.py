@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchflow.definition.cause import Place, Raised, cause_of, place_of
 from batchflow.definition.placeholders import with_placeholders, without_numbers
+from kit.effort import examples
 
 SAME = [
     ("payquick did not answer in 3.0 s", "payquick did not answer in 12.75 s"),
@@ -130,6 +131,7 @@ def message(words: list[str], values: list[str]) -> str:
     return " ".join([*between, words[-1]])
 
 
+@examples(100)
 @given(st.lists(WORDS, min_size=1, max_size=6), st.data())
 def test_other_values_never_change_a_message(words: list[str], data: st.DataObject) -> None:
     some = st.lists(VALUES, min_size=len(words), max_size=len(words))
@@ -137,12 +139,14 @@ def test_other_values_never_change_a_message(words: list[str], data: st.DataObje
     assert with_placeholders(one) == with_placeholders(other)
 
 
+@examples(100)
 @given(st.lists(WORDS, max_size=6), st.lists(WORDS, max_size=6), VALUES)
 def test_other_words_always_change_a_message(one: list[str], other: list[str], value: str) -> None:
     texts = (" ".join([*words, "code", value]) for words in (one, other))
     assert (len({with_placeholders(text) for text in texts}) == 1) is (one == other)
 
 
+@examples(100)
 @given(st.text(), st.text())
 def test_what_has_the_same_key_has_the_same_placeholders(one: str, other: str) -> None:
     assert with_placeholders(one) == with_placeholders(without_numbers(one))

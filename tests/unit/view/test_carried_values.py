@@ -51,7 +51,7 @@ class Steps:
 
     def __init__(self) -> None:
         self._fields = fields_of(Parcel)
-        self._carried = Carried()
+        self.carried = Carried()
         self.kept: list[Any] = []
 
     def step(self, name: str, change: Callable[[Any, list[Any]], object]) -> Any:
@@ -61,7 +61,7 @@ class Steps:
             each.name: write_values([getattr(given, each.name)], each.type).array
             for each in self._fields
         }
-        columns = RowColumns(pa.table(data), self._fields, [PLACE], self._carried)
+        columns = RowColumns(pa.table(data), self._fields, [PLACE], self.carried)
         place = [each.name for each in self._fields].index(name)
         value = columns.values[place][0]
         text = repr(value)
@@ -119,7 +119,7 @@ def test_a_value_that_somebody_has_or_that_storing_changes_is_read_again(case: s
 def test_what_a_batch_step_changed_is_read_again() -> None:
     steps = Steps()
     first = steps.step("scans", lambda scans, _: scans.pop())
-    steps._carried.forget(["scans"])
+    steps.carried.forget(["scans"])
     assert steps.step("scans", lambda *_: None) == first
 
 
