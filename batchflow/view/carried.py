@@ -21,7 +21,7 @@ from batchflow.definition.fields import Field
 _SAME_AFTER_STORING: Final = frozenset({Kind.BOOL, Kind.INT, Kind.FLOAT, Kind.STR})
 _FLOATS: Final = frozenset({float, type(None)})
 # What is carried stays in memory, and the garbage collector visits it.
-_MOST_LEAVES: Final = 500_000
+_MOST_LEAVES: Final = 100_000
 # The references to an item while `sys.getrefcount` is mapped over the list that has it.
 _ONLY_OF_ITS_LIST: Final = max(map(sys.getrefcount, [object()]))
 

@@ -28,6 +28,12 @@ from batchflow.worker.visited import Visited, VisitedRuns
 from batchflow.worker.worker_name import worker_name
 
 
+# The values of more runs don't stay in the processor's caches until the next step, and creating them
+# anew is faster: with 2,000 runs of each worker, a loop over lists of structs takes an eighth less
+# time if they are carried, and with 6,500 it would take an eighth more.
+_MOST_CARRIED_ROWS = 2_000
+
+
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Leg:
     """A step that is about to be executed for some runs of a chunk."""
@@ -131,7 +137,8 @@ class Execution:
                 leg.carried.forget(result.changes)
                 return result
             goes_on = leg.route.may_continue(leg.chunk.from_code)
-            carried = leg.carried if goes_on else None
+            carries = goes_on and leg.chunk.num_rows <= _MOST_CARRIED_ROWS
+            carried = leg.carried if carries else None
             rows = RowSession(prepared, context, self._control, places, carried)
             self._under_way = leg, rows
             return self._execute_rows(rows)
