@@ -27,7 +27,6 @@ from batchflow.worker.rows_threads import Threads, execute_in_threads
 from batchflow.worker.visited import Visited, VisitedRuns
 from batchflow.worker.worker_name import worker_name
 
-
 # The values of more runs don't stay in the processor's caches until the next step, and creating
 # them anew is faster: with 2,000 runs of each worker, a loop over lists of structs takes an eighth
 # less time if they are carried, and with 6,500 it would take an eighth more.
