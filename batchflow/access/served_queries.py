@@ -12,7 +12,7 @@ import pyarrow as pa
 from batchflow.access.memory_growth import MemoryGrowth
 from batchflow.access.query_watch import QueryWatch, WatchedQuery
 from batchflow.access.wire import SentQuery, unpacked_query, with_columns
-from batchflow.store.database.instance import Cursor, interrupt
+from batchflow.store.database.instance import Cursor, close, interrupt
 from batchflow.store.query.local_source import LocalRows
 from batchflow.store.query.relation import BATCH_ROWS, executing
 from batchflow.store.query.run_counts import only_counts_runs
@@ -119,7 +119,7 @@ class ServedQueries:
 
     def _bound(self, query: WatchedQuery, sent: SentQuery) -> LocalRows:
         def begun(cursor: Cursor) -> None:
-            query.holds(partial(interrupt, cursor), cursor.close)
+            query.holds(partial(interrupt, cursor), partial(close, cursor))
 
         return self._store.source.bind(sent.query, sent.params, begun)
 

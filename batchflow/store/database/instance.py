@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ DEFAULT_MEMORY_LIMIT: Final = "512MB"
 # The name of a store's catalog in DuckDB, and of the one that every instance begins with.
 CATALOG = "store"
 MEMORY_CATALOG: Final = "memory"
+_CLOSE_SECONDS: Final = 0.5
+_CLOSE_STEP_SECONDS: Final = 0.002
 
 NO_EXTENSIONS: Final[Mapping[str, str]] = {
     "arrow_lossless_conversion": "true",
@@ -84,6 +87,23 @@ def attach(root: Cursor, path: str, catalog: str, *, read_only: bool = False) ->
     file = "'" + path.replace("'", "''") + "'"
     mode = ", READ_ONLY" if read_only else ""
     root.execute(f"ATTACH {file} AS {catalog} (TYPE duckdb{mode})")
+
+
+def close(cursor: Cursor) -> None:
+    """Close a cursor, from any thread, once no other thread's call uses it any more.
+
+    DuckDB refuses to close it before. If a call takes longer than this waits, the cursor is closed
+    with the last reference to it.
+    """
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    while True:
+        try:
+            cursor.close()
+            return
+        except duckdb.ResourceInUseException:
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_CLOSE_STEP_SECONDS)
 
 
 def interrupt(cursor: Cursor) -> None:

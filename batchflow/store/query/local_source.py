@@ -13,7 +13,7 @@ from batchflow.errors import QueryError
 from batchflow.operation.parameters import Params
 from batchflow.store.database.connection import Connection
 from batchflow.store.database.duckdb_message import cause, message_of
-from batchflow.store.database.instance import Cursor, interrupt
+from batchflow.store.database.instance import Cursor, close, interrupt
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.parse_tree import ONLY_READS
 from batchflow.store.query.permission import require_reading
@@ -81,7 +81,7 @@ class LocalRows:
 
     def close(self) -> None:
         """Close the query's cursor; its rows can't be read any more."""
-        self._cursor.close()
+        close(self._cursor)
 
     @property
     def columns(self) -> Columns:
