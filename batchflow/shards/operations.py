@@ -34,6 +34,7 @@ from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.shards.load_reports import loads_of_all
 from batchflow.store.loading.sources import is_sql, paths_of
 from batchflow.store.query.relation import Relation
+from batchflow.store.schema.layout import SEQ_BITS
 from batchflow.store.schema.run_id import run_not_found
 from batchflow.store.schema.shard import shard_of
 
@@ -101,8 +102,8 @@ def _control(clients: Clients, request: ControlRuns) -> ControlReport:
     refusals: Counter[str] = Counter()
     for report in reports:
         refusals.update(report.refusals)
-    return ControlReport(
-        action=reports[0].action,
+    return replace(
+        reports[0],
         changed=sum(report.changed for report in reports),
         refused=sum(report.refused for report in reports),
         refusals=dict(refusals.most_common()),
@@ -134,7 +135,7 @@ def _having(client: StoreClient, run_ids: Sequence[UUID]) -> set[UUID]:
         return found
     query = f"SELECT run_id FROM {tables.runs} WHERE list_contains($seqs, seq)"
     seqs = [each.int - tables.run_id_base for each in run_ids]
-    of_workflow = [seq for seq in seqs if 0 <= seq < 1 << 48]
+    of_workflow = [seq for seq in seqs if 0 <= seq < 1 << SEQ_BITS]
     rows = Relation(client._source, query, {"seqs": of_workflow}).fetchall()
     return {run_id for (run_id,) in rows}
 

@@ -24,6 +24,7 @@ def test_operations_change_the_runs_of_all_shards(stores: bf.Stores, tmp_path: P
     report = stores.trigger_many((Order(number) for number in range(60)), foreign_id="number")
     assert (report.loaded, len(stores.runs())) == (60, 60)
     assert stores.pause("number < 10", dry_run=True).changed == 10
+    assert str(stores.pause("number < 10", dry_run=True)) == "10 runs would be paused"
     assert stores.pause("number < 10").changed == 10
     again = stores.pause("number < 20")
     assert (again.changed, again.refused, again.refusals) == (10, 10, {"PAUSED": 10})
