@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Final
 
 from batchflow.operation import InvalidColumn, LoadReport
@@ -19,33 +20,18 @@ def loads_of_all(reports: Sequence[LoadReport]) -> LoadReport:
 
     A file that some shards had loaded before counts as loaded.
     """
-    first = reports[0]
     started = [report for report in reports if report.loaded]
     one = started[0] if len(started) == 1 else None
     first_seq, last_seq = _NO_RANGE if one is None else (one.first_seq, one.last_seq)
-    reasons: Counter[str] = Counter()
-    for report in reports:
-        reasons.update(report.conflict_reasons)
     files = _files(reports)
-    return LoadReport(
-        workflow=first.workflow,
-        status=first.status,
-        code=first.code,
-        loaded=sum(report.loaded for report in reports),
+    return replace(
+        reduce(add, reports),
         first_seq=first_seq,
         last_seq=last_seq,
-        skipped_conflicts=sum(report.skipped_conflicts for report in reports),
-        conflict_sample=tuple(each for report in reports for each in report.conflict_sample)[
-            :_SHOWN
-        ],
-        skipped_invalid=sum(report.skipped_invalid for report in reports),
         invalid=_invalid(reports),
-        skipped_loaded=sum(report.skipped_loaded for report in reports),
-        updated=sum(report.updated for report in reports),
         files=tuple(files.values()),
         skipped_files=_skipped(reports, files),
         filled=_filled(reports),
-        conflict_reasons=dict(reasons),
     )
 
 

@@ -7,6 +7,7 @@ now, and nothing else refers to it or to its parts, so no code changes it betwee
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _SAME_AFTER_STORING: Final = frozenset({Kind.BOOL, Kind.INT, Kind.FLOAT, Kind.ST
 _FLOATS: Final = frozenset({float, type(None)})
 # What is carried stays in memory, and the garbage collector visits it.
 _MOST_LEAVES: Final = 100_000
+_CACHED_TYPES: Final = 64
 # The references to an item while `sys.getrefcount` is mapped over the list that has it.
 _ONLY_OF_ITS_LIST: Final = max(map(sys.getrefcount, [object()]))
 
@@ -91,6 +93,7 @@ class _CarriedShape:
         return all(_FLOATS.issuperset(map(type, leaves[at])) for at in self.floats)
 
 
+@functools.lru_cache(_CACHED_TYPES)
 def _shape_of(field_type: FieldType) -> _CarriedShape | None:
     kinds = list(_leaf_kinds(field_type))
     parts = _parts_of(field_type)
