@@ -14,7 +14,7 @@ from batchflow.errors import InvalidOptionError
 from batchflow.export.atomic_write import atomic_path
 from batchflow.export.earlier_export import is_export
 from batchflow.export.files import write_export
-from batchflow.export.hand_over import FolderParts, Parts
+from batchflow.export.hand_over import FolderParts, HandOver, Parts
 from batchflow.export.tables import TableParts, insert_rows
 from batchflow.export.target import (
     EXPORTED,
@@ -106,7 +106,11 @@ class Exports(Operations, Questions, ABC):
             given = replaced or any(each is not None for each in files)
             parts = _table_of(to, table, what, given)
             name = self._name_of(workflow)
-            return self._to_table(parts, since, where, params, name, replace=replace)
+            if since is not None:
+                return self._hand_over(parts, HandOver(since, where, params, name, replace))
+            finished = self.runs(where, params, workflow=name).filter(_FINISHED)
+            rows = insert_rows(parts.url, parts.table, finished)
+            return ExportReport("runs", rows, parts.shown)
         target = export_target(
             to,
             format=format,
@@ -125,7 +129,7 @@ class Exports(Operations, Questions, ABC):
                 )
             _require_columns(target, "runs", self.runs(workflow=name))
             folder = FolderParts(target)
-            return self._hand_over(folder, since, where, params, name, replace=replace)
+            return self._hand_over(folder, HandOver(since, where, params, name, replace))
         relation = self._exported(what, where, params, name)
         _require_columns(target, what, relation)
         return _written(target, what, relation)
@@ -143,37 +147,18 @@ class Exports(Operations, Questions, ABC):
         rows = self.sql(f"SELECT * FROM {quote(workflow)}.{what}")
         return rows if where is None else rows.filter(where, params)
 
-    def _to_table(
-        self,
-        parts: TableParts,
-        since: str | None,
-        where: str | None,
-        params: Params,
-        workflow: str,
-        *,
-        replace: bool,
-    ) -> ExportReport:
-        if since is not None:
-            return self._hand_over(parts, since, where, params, workflow, replace=replace)
-        finished = self.runs(where, params, workflow=workflow).filter(_FINISHED)
-        return ExportReport("runs", insert_rows(parts.url, parts.table, finished), parts.shown)
-
-    def _hand_over(
-        self,
-        parts: Parts,
-        since: str,
-        where: str | None,
-        params: Params,
-        workflow: str,
-        *,
-        replace: bool,
-    ) -> ExportReport:
+    def _hand_over(self, parts: Parts, given: HandOver) -> ExportReport:
         part = self.begin_export(
-            since, where, params, to=parts.destination, replace=replace, workflow=workflow
+            given.since,
+            given.where,
+            given.params,
+            to=parts.destination,
+            replace=given.replace,
+            workflow=given.workflow,
         )
         if part.number is None:
             return ExportReport("runs", 0, parts.shown)
-        rows, files = parts.write(part, since, self.sql(part.query))
+        rows, files = parts.write(part, given.since, self.sql(part.query))
         self.end_export(part.number)
         return ExportReport("runs", rows, parts.shown, tuple(files), part.first, part.last)
 

@@ -20,10 +20,30 @@ from batchflow.export.uploads import UrlFolder, success_text
 if TYPE_CHECKING:
     from batchflow.export.target import ExportTarget
     from batchflow.operation import ExportPart
+    from batchflow.operation.parameters import Params
     from batchflow.store.query.relation import Relation
 
 # Enough for the names to sort by their positions.
 _DIGITS: Final = 12
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Which runs are handed over.
+
+    Attributes:
+        since: The name of the hand-over.
+        where: The predicate that chooses among the finished runs; None for all of them.
+        params: The values of its parameters.
+        workflow: The name of their workflow.
+        replace: Whether a part that was begun for another destination goes to this one.
+    """
+
+    since: str
+    where: str | None
+    params: Params
+    workflow: str
+    replace: bool
 
 
 class Parts(Protocol):

@@ -18,7 +18,7 @@ from batchflow.clock import SystemClock
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
 from batchflow.export.exports import Exports
-from batchflow.export.hand_over import Parts
+from batchflow.export.hand_over import HandOver, Parts
 from batchflow.operation import ExportReport, Request, ResultT
 from batchflow.operation.options import foreign_id_text, moment_or_none, workflow_name
 from batchflow.operation.parameters import Params
@@ -322,21 +322,12 @@ class Stores(Exports):
     def _name_of(self, workflow: AnyWorkflow | str | None) -> str:
         return self._with_workflow(workflow)[0]
 
-    def _hand_over(
-        self,
-        parts: Parts,
-        since: str,
-        where: str | None,
-        params: Params,
-        workflow: str,
-        *,
-        replace: bool,
-    ) -> ExportReport:
+    def _hand_over(self, parts: Parts, given: HandOver) -> ExportReport:
         """Hand over the runs of each shard to a folder of its own."""
         reports = []
         for number, client in enumerate(self._clients, 1):
             own = parts.within(f"shard-{number}")
-            reports.append(client._hand_over(own, since, where, params, workflow, replace=replace))
+            reports.append(client._hand_over(own, given))
         return ExportReport(
             table="runs",
             rows=sum(report.rows for report in reports),
