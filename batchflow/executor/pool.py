@@ -22,7 +22,7 @@ from batchflow.chunk.result_check import InvalidResultError, checked_result
 from batchflow.errors import DiskFullError, EngineStateError, ResourceError, StepCodeError
 from batchflow.executor.ends import Ends
 from batchflow.executor.fork_server import ForkServer
-from batchflow.executor.step_code import SentCode, unloadable
+from batchflow.executor.step_code import SentCode, log_replaced, unloadable
 from batchflow.executor.worker_process import WorkerEnd, WorkerProcess
 from batchflow.worker.log_levels import LogLevels
 from batchflow.worker.transport import InvalidMessageError, Message, MessageKind
@@ -88,11 +88,7 @@ class WorkerPool:
         if redefined := self._code.redefined():
             self._code = SentCode(self._context.workflows)
             self.abandon()
-            log.info(
-                "Workers are started again, because this was redefined: %s.",
-                ", ".join(redefined),
-                extra={"action": "replace_code", "names": redefined},
-            )
+            log_replaced(redefined)
 
     @property
     def slots(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchflow.errors import StepCodeError
@@ -14,6 +15,8 @@ from batchflow.worker.transport import InvalidMessageError, MessageKind
 if TYPE_CHECKING:
     from batchflow.definition import AnyWorkflow
     from batchflow.executor.fork_server import ForkServer
+
+log = logging.getLogger("batchflow")
 
 _MOST_TRIES = 3
 
@@ -54,6 +57,15 @@ class SentCode:
         if any(id(each.value) in self._classes for each in redefined):
             return []
         return sorted({each.name for each in redefined})
+
+
+def log_replaced(names: Sequence[str]) -> None:
+    """Log that workers get the code anew, because these global variables have other values."""
+    log.info(
+        "Workers are started again, because this was redefined: %s.",
+        ", ".join(names),
+        extra={"action": "replace_code", "names": names},
+    )
 
 
 def pickled(workflows: Workflows) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 from batchflow.executor.fork_server import ForkServer
 from batchflow.executor.import_path import import_path
 from batchflow.executor.nodes.envelope import ToNode
 from batchflow.executor.nodes.versions import module_digests
-from batchflow.executor.step_code import SentCode, unloadable
+from batchflow.executor.step_code import SentCode, log_replaced, unloadable
 from batchflow.worker.log_levels import LogLevels
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from batchflow.executor.context import ExecutorContext
     from batchflow.executor.nodes.remote_node import RemoteNode
     from batchflow.executor.ray.driver_link import DriverLink
-
-log = logging.getLogger("batchflow")
 
 
 class NodeSetup:
@@ -61,11 +58,7 @@ class NodeSetup:
             self._code = SentCode(self._context.workflows)
             for node in nodes:
                 self.send(node, stop=stop)
-            log.info(
-                "Workers are started again, because this was redefined: %s.",
-                ", ".join(redefined),
-                extra={"action": "replace_code", "names": redefined},
-            )
+            log_replaced(redefined)
 
     def unloadable_here(self) -> str | None:
         """Name the step whose code can't be loaded on this machine either; None if it can be."""

@@ -1,4 +1,4 @@
-"""Nested values are carried to the next step only where nobody can tell."""
+"""Nested values are carried to the next step only where that makes no difference."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ NOT_CARRIED: dict[str, tuple[str, Callable[[Any, list[Any]], object]]] = {
 
 
 @pytest.mark.parametrize("case", CARRIED)
-def test_a_value_that_nobody_else_has_goes_to_the_next_step(case: str) -> None:
+def test_a_value_to_which_nothing_else_refers_goes_to_the_next_step(case: str) -> None:
     name, change = CARRIED[case]
     steps = Steps()
     first = steps.step(name, change)
@@ -109,7 +109,7 @@ def test_a_value_that_nobody_else_has_goes_to_the_next_step(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", NOT_CARRIED)
-def test_a_value_that_somebody_has_or_that_storing_changes_is_read_again(case: str) -> None:
+def test_a_value_that_is_kept_or_that_storing_changes_is_read_again(case: str) -> None:
     name, change = NOT_CARRIED[case]
     steps = Steps()
     first = steps.step(name, change)
