@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 import pyarrow as pa
 
 from batchflow.chunk.chunk import Chunk
+from batchflow.chunk.plain_stream import InvalidStreamError, read_plain_table
 from batchflow.chunk.result import Change, ChunkResult, Leg
 from batchflow.chunk.search import Search
 from batchflow.chunk.visit import Visit
@@ -24,6 +25,9 @@ _ROW = "#row"
 _OUTCOME = "#outcome"
 _TO = "#to"
 _WRITTEN = "#written:"
+# Parsed JSON takes twenty times its text. The largest part of it are the causes of failures.
+_HEADER_BYTES = 1024 * 1024
+_HEADER_BYTES_PER_ROW = 4096
 
 Sink: TypeAlias = "BinaryIO | pa.NativeFile"
 
@@ -74,10 +78,17 @@ def write_result(result: ChunkResult, sink: Sink) -> None:
 
 
 def read_result(buffer: pa.Buffer) -> ChunkResult:
-    """Read what `write_result` wrote; the columns are views into `buffer`."""
+    """Read what `write_result` wrote; the columns are views into `buffer`.
+
+    Whatever the buffer contains, this takes little more memory than the buffer itself.
+
+    Raises:
+        InvalidStreamError: It isn't what `write_result` writes.
+        Exception: Arrow, NumPy and JSON have errors of many classes for what they can't read.
+    """
     source = pa.BufferReader(buffer)
-    table, failures, reasons, legs = (_read_table(source) for _ in range(4))
-    header = _header(table)
+    table, failures, reasons, legs = (read_plain_table(source) for _ in range(4))
+    header = _small_header(table)
     return ChunkResult(
         chunk_id=header["chunk_id"],
         outcomes=one_array(table[_OUTCOME]).to_numpy(),
@@ -145,6 +156,8 @@ def _change(table: pa.Table, name: str) -> Change:
     mask = _WRITTEN + name
     written = None
     if mask in table.column_names:
+        if not pa.types.is_boolean(table[mask].type):
+            raise InvalidStreamError("a mask that isn't bool")
         written = one_array(table[mask]).to_numpy(zero_copy_only=False)
     return Change(one_array(table[name]), written)
 
@@ -159,6 +172,14 @@ def _write_table(table: pa.Table, sink: Sink, header: dict[str, Any]) -> None:
 def _read_table(source: pa.NativeFile) -> pa.Table:
     with pa.ipc.open_stream(source) as reader:
         return reader.read_all()
+
+
+def _small_header(table: pa.Table) -> dict[str, Any]:
+    # The outcomes have a byte for each row, so their number is that of rows that were sent.
+    most = _HEADER_BYTES + _HEADER_BYTES_PER_ROW * len(one_array(table[_OUTCOME]).to_numpy())
+    if len(table.schema.metadata[_HEADER]) > most:
+        raise InvalidStreamError("a header that is too long for its rows")
+    return _header(table)
 
 
 def _header(table: pa.Table) -> dict[str, Any]:
