@@ -43,6 +43,12 @@ async def give_pickle(self):
 async def give_noise(self):
     return os.urandom(1_000)
 
+async def give_a_number(self):
+    return 5
+
+async def give_much(self):
+    return bytes(20_000_000)
+
 async def raise_pickle(self):
     raise ValueError(Pickle())
 
@@ -61,7 +67,15 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"steps_of_{tmp_path.name}"
 
 
-@pytest.mark.parametrize("reply", ["give_pickle", "give_noise", "raise_pickle"])
+class ShortOfMemory(bf.RayExecutor):
+    """Takes replies of 8 MiB."""
+
+    transit_bytes = 16 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "reply", ["give_pickle", "give_noise", "give_a_number", "give_much", "raise_pickle"]
+)
 def test_a_node_that_sends_something_else_is_not_used_any_more(
     ray_cluster: RayCluster,
     tmp_path: Path,
@@ -71,7 +85,7 @@ def test_a_node_that_sends_something_else_is_not_used_any_more(
 ) -> None:
     (tmp_path / f"{module}.py").write_text(HOSTILE.format(folder=str(tmp_path), reply=reply))
     steps: Any = importlib.import_module(module)
-    executor = bf.RayExecutor(nodes=2, wait_seconds=60)
+    executor = ShortOfMemory(nodes=2, wait_seconds=60)
     with bf.Engine(":memory:", things(steps.finish), executor=executor) as engine:
         load(engine, RUNS)
         report = engine.run()
@@ -82,6 +96,9 @@ def test_a_node_that_sends_something_else_is_not_used_any_more(
         assert not engine.errors().fetchall()
     actions = {getattr(record, "action", "") for record in caplog.records}
     assert actions & {"drop_node", "lose_node"}
+    assert ("its reply has 20MB, and at most 8.39MB are taken" in caplog.text) == (
+        reply == "give_much"
+    )
 
 
 def test_a_node_with_other_code_ends_the_drain(

@@ -19,6 +19,8 @@ import pyarrow as pa
 _LENGTHS: Final = struct.Struct("<IQ")
 _ALIGNMENT: Final = 64
 _TO_THE_END: Final = 2**64 - 1
+# Parsed JSON takes twenty times its text.
+_MOST_TEXT_BYTES: Final = 16 * 1024 * 1024
 
 
 class ToNode(enum.Enum):
@@ -94,6 +96,8 @@ def _envelope_at(buffer: pa.Buffer, start: int) -> tuple[Envelope, int]:
     text, body = body, body + text_bytes
     if body_bytes == _TO_THE_END:
         body_bytes = max(0, buffer.size - body)
+    if text_bytes > _MOST_TEXT_BYTES:
+        raise InvalidEnvelopeError("a message with too long fields")
     if body + body_bytes > buffer.size:
         raise InvalidEnvelopeError("a message that is cut off")
     try:

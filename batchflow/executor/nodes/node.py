@@ -44,6 +44,9 @@ POOL_ERRORS: Final[Mapping[str, type[Exception]]] = {
 }
 """The errors of a pool that end the drain."""
 
+LONGEST_MESSAGE: Final = 100_000
+"""The most characters of an error that a node sends."""
+
 Post = Callable[[bytes], None]
 
 
@@ -209,7 +212,8 @@ class Node:
             self._pool.abandon()
 
     def _fail(self, error: str, text: str, *, loading: bool = False) -> None:
-        self._post(packed(FromNode.FAILED, error=error, text=text, loading=loading))
+        shown = text[:LONGEST_MESSAGE]
+        self._post(packed(FromNode.FAILED, error=error, text=shown, loading=loading))
 
 
 def _result(result: ChunkResult) -> bytes:

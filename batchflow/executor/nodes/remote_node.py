@@ -20,8 +20,9 @@ from batchflow.executor.nodes.envelope import (
     InvalidEnvelopeError,
     unpacked,
 )
-from batchflow.executor.nodes.node import POOL_ERRORS
+from batchflow.executor.nodes.node import LONGEST_MESSAGE, POOL_ERRORS
 from batchflow.executor.protocol import CallUnderWay, LostChunk
+from batchflow.worker.log_forwarding import MOST_FRAME_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 # As in a local pool: one chunk is under way, and one waits.
 _CHUNKS_PER_WORKER: Final = 2
 _LONGEST_TEXT: Final = 1_000
-_LONGEST_MESSAGE: Final = 100_000
 _LOST_FOR: Final = (WorkerDied.__name__, StepTimeout.__name__)
 
 
@@ -224,11 +224,13 @@ def _lost(fields: Mapping[str, Any], chunk: Chunk, workflow: AnyWorkflow) -> Los
 def _failure(fields: Mapping[str, Any]) -> NodeFailure:
     error, loading = fields["error"], _flag(fields["loading"])
     if error not in POOL_ERRORS:
-        raise InvalidNewsError(f"an error of its own: {_text(fields['text'], _LONGEST_MESSAGE)}")
-    return NodeFailure(error, _text(fields["text"], _LONGEST_MESSAGE), loading)
+        raise InvalidNewsError(f"an error of its own: {_text(fields['text'], LONGEST_MESSAGE)}")
+    return NodeFailure(error, _text(fields["text"], LONGEST_MESSAGE), loading)
 
 
 def _record(body: pa.Buffer) -> Mapping[str, Any]:
+    if body.size > MOST_FRAME_BYTES:
+        raise InvalidNewsError("a log record that is too long")
     attributes = json.loads(body.to_pybytes())
     if not isinstance(attributes, dict):
         raise InvalidNewsError("a log record without attributes")

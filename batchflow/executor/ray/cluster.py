@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from batchflow.executor.ray.driver_messages import FromDriver
 from batchflow.executor.ray.machine_requests import MachineRequests
 from batchflow.executor.ray.ray_node import RayNode
+from batchflow.executor.ray.replies import InvalidReplyError, Replies, take_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +35,14 @@ class NodeSettings:
         most: The most nodes.
         workers: The number of worker processes of a node; None is one for each of its cores.
         idle_seconds: How long a node has nothing to do before it is released.
+        transit_bytes: The most bytes on their way from nodes to the coordinator.
     """
 
     least: int
     most: int
     workers: int | None
     idle_seconds: float
+    transit_bytes: int
 
 
 @dataclass(eq=False)
@@ -85,6 +88,7 @@ class Cluster:
         self._pauses: dict[str, tuple[float, float]] = {}
         self._changed = asyncio.Event()
         self._requests = MachineRequests()
+        self._replies = Replies(settings.transit_bytes)
 
     async def watch(self) -> None:
         """Look for nodes as long as more of them are wanted."""
@@ -128,6 +132,10 @@ class Cluster:
         placed = self._placed.get(number)
         if placed is not None:
             placed.actor.give.remote(next(placed.numbers), message)
+
+    def free(self, size: int) -> None:
+        """Record that the coordinator has taken news of this size."""
+        self._replies.free(size)
 
     def drop(self, number: int, *, exclude: bool) -> None:
         """End a node's actor; with `exclude`, don't use the machine again."""
@@ -186,7 +194,7 @@ class Cluster:
         """Pass on what the node sends, until it ends."""
         idle: asyncio.Task[None] | None = None
         try:
-            hello = await placed.actor.hello.remote()
+            hello = await take_small(placed.actor.hello.remote())
             placed.joined = True
             self._changed.set()
             self._send(
@@ -198,10 +206,12 @@ class Cluster:
             )
             idle = asyncio.create_task(self._release_when_idle(placed))
             while True:
-                news = await placed.actor.news.remote()
-                self._send(FromDriver.NEWS, news, node=placed.number)
+                news, size = await self._replies.take(placed.actor.news.remote())
+                self._send(FromDriver.NEWS, news, node=placed.number, size=size)
         except asyncio.CancelledError:
             raise
+        except InvalidReplyError as error:
+            self._left(placed, str(error))
         except BaseException as error:
             # Ray has a dozen errors for an actor that is gone, and may report another one first.
             self._left(placed, _first_line(error))
@@ -211,7 +221,7 @@ class Cluster:
 
     async def _release_when_idle(self, placed: _Placed) -> None:
         while True:
-            await placed.actor.until_idle.remote(self._settings.idle_seconds)
+            await take_small(placed.actor.until_idle.remote(self._settings.idle_seconds))
             if self._joined > self._settings.least:
                 break
             await asyncio.sleep(self._settings.idle_seconds)
@@ -222,8 +232,8 @@ class Cluster:
     async def _ended(self, placed: _Placed) -> None:
         import ray
 
-        with suppress(ray.exceptions.RayError):
-            await placed.actor.end.remote()
+        with suppress(ray.exceptions.RayError, InvalidReplyError):
+            await take_small(placed.actor.end.remote())
 
     def _left(self, placed: _Placed, cause: str) -> None:
         if self._placed.pop(placed.number, None) is None:

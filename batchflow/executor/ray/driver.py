@@ -139,6 +139,8 @@ def _handle(cluster: Cluster, closing: asyncio.Event, envelope: Envelope) -> Non
             cluster.grow(fields["nodes"])
         case ToDriver.FORWARD:
             cluster.forward(fields["node"], envelope.body.to_pybytes())
+        case ToDriver.FREE:
+            cluster.free(fields["size"])
         case ToDriver.DROP:
             cluster.drop(fields["node"], exclude=fields["exclude"])
         case ToDriver.CLOSE:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("batchflow")
 
 _MOST_STARTS: Final = 3
+# One reply may have half of the bytes, so the rest has to be enough for that.
+_FREED_AT_ONCE: Final = 1 / 8
 
 
 class DriverEndedError(Exception):
@@ -36,6 +38,7 @@ class DriverLink:
         self._launcher = Launcher()
         self._process: DriverProcess | None = None
         self._starts = 0
+        self._taken_bytes = 0
 
     @property
     def started(self) -> bool:
@@ -62,6 +65,7 @@ class DriverLink:
                 '"ray status", then run again. Nothing was lost.'
             )
         self._starts += 1
+        self._taken_bytes = 0
         self._process = DriverProcess(self._launcher)
         self._process.send(ToDriver.CONNECT, **self._settings.connection())
 
@@ -87,6 +91,13 @@ class DriverLink:
     def grow_to(self, nodes: int) -> None:
         """Use at least so many nodes from now on."""
         self._send(ToDriver.GROW, nodes=nodes)
+
+    def note_news(self, size: int) -> None:
+        """Record that news is taken; a message to the process counts many."""
+        self._taken_bytes += size
+        if self._taken_bytes >= self._settings.transit_bytes * _FREED_AT_ONCE:
+            self._send(ToDriver.FREE, size=self._taken_bytes)
+            self._taken_bytes = 0
 
     def drop(self, node: RemoteNode, *, exclude: bool) -> None:
         """End a node's actor; with `exclude`, its machine isn't used again."""

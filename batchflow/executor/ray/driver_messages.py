@@ -11,6 +11,7 @@ class ToDriver(enum.Enum):
     CONNECT = "connect to a cluster, with these settings"
     GROW = "get so many nodes"
     FORWARD = "pass the body on to a node"
+    FREE = "news of so many bytes is taken"
     DROP = "end a node's actor"
     CLOSE = "end all actors, then the process"
 

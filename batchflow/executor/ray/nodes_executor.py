@@ -239,6 +239,7 @@ class NodesExecutor:
             case FromDriver.JOINED:
                 self._join(fields["node"], fields["name"], fields["workers"], envelope)
             case FromDriver.NEWS:
+                self._link.note_news(fields["size"])
                 node = self._nodes.get(fields["node"])
                 if node is not None:
                     self._take_news(node, envelope, done)

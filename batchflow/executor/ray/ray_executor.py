@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchflow.errors import DefinitionError
 from batchflow.executor.choice import ProcessPool
+from batchflow.executor.memory_share import machine_bytes
 from batchflow.executor.protocol import Capability
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class RayExecutor:
         """The least number of nodes, and the most."""
         return self.nodes if isinstance(self.nodes, tuple) else (self.nodes, self.nodes)
 
+    @property
+    def transit_bytes(self) -> int:
+        """The most bytes on their way from nodes to the engine: a quarter of the memory here."""
+        return machine_bytes() // 4
+
     def connection(self) -> dict[str, Any]:
         """Return the settings for the process that talks to Ray."""
         least, most = self.least_and_most
@@ -97,6 +103,7 @@ class RayExecutor:
                 "most": most,
                 "workers": self.workers,
                 "idle_seconds": self.idle_seconds,
+                "transit_bytes": self.transit_bytes,
             },
         }
 

@@ -60,6 +60,8 @@ HOSTILE = {
     "lengths beyond all sizes": b"\xff" * 64,
     "fields that aren't an object": packed(FromNode.LOST).replace(b"{}", b"[]"),
     "JSON that is too deep": b"\x40\x0d\x03\x00" + b"\x00" * 8 + b"[" * 200_000,
+    "fields that are too long": packed(FromNode.LOST, **{**LOST, "cause": " " * 2**24}),
+    "a record that is too long": packed(FromNode.LOG, b" " * 2**20 + b"{}"),
     "an unknown kind": packed(FromNode.LOG).replace(b"LOG", b"EVE"),
     "a kind of the coordinator": packed(FromNode.LOG).replace(b'"LOG"', b'"STOP"'),
     "a result that can't be read": packed(FromNode.RESULT, b"noise", chunk_id=7),
