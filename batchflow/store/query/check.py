@@ -222,13 +222,21 @@ class _Check:
 
     def _unreadable(self) -> Iterator[Problem]:
         names = ("runs", "transitions", "errors") if self._recorded else ("runs", "errors")
-        for name in names:
-            # It reads each block, whose checksum DuckDB compares then.
-            query = f"SELECT count(hash(t)) FROM {getattr(self._tables, name)} AS t"
-            try:
-                Relation(self._source, query).fetchall()
-            except QueryError as error:
-                yield self._problem(f"the table of {name} can't be read: {error.found}", 0)
+        # They read each block, whose checksum DuckDB compares then.
+        reads = {n: f"SELECT count(hash(t)) FROM {getattr(self._tables, n)} AS t" for n in names}
+        if self._damage(" UNION ALL ".join(reads.values())) is None:
+            return
+        for name, query in reads.items():
+            damage = self._damage(query)
+            if damage is not None:
+                yield self._problem(f"the table of {name} can't be read: {damage}", 0)
+
+    def _damage(self, query: str) -> str | None:
+        try:
+            Relation(self._source, query).fetchall()
+        except QueryError as error:
+            return error.found
+        return None
 
     def _compared(self, workflow: AnyWorkflow | None) -> Iterator[Problem]:
         checks = dict(_OF_TABLE)
@@ -326,17 +334,15 @@ def _sizes(source: Source) -> Iterator[TableSize]:
         "SELECT schema_name, table_name FROM duckdb_tables() "
         "WHERE database_name = current_database() ORDER BY ALL",
     ).fetchall()
-    [(block_bytes,)] = Relation(source, f"SELECT block_size {_OF_DATABASE}").fetchall()
-    for schema, name in tables:
-        table = f"{quote(schema)}.{quote(name)}"
-        # DuckDB's own estimate includes rows that were deleted or replaced.
-        [(rows,)] = Relation(source, f"SELECT count(*) FROM {table}").fetchall()
-        [(blocks,)] = Relation(
-            source,
-            f"SELECT count(DISTINCT block_id) FROM pragma_storage_info({literal(table)}) "
-            "WHERE block_id >= 0",
-        ).fetchall()
-        yield TableSize(f"{schema}.{name}", int(rows), int(blocks) * int(block_bytes))
+    # One query of all tables, as each query of a closed store opens its file.
+    sizes = " UNION ALL ".join(
+        f"SELECT {number}, (SELECT count(*) FROM {table}), "
+        f"(SELECT count(DISTINCT block_id) FROM pragma_storage_info({literal(table)}) "
+        f"WHERE block_id >= 0) * block_size {_OF_DATABASE}"
+        for number, table in enumerate(f"{quote(schema)}.{quote(name)}" for schema, name in tables)
+    )
+    for number, rows, bytes_ in Relation(source, f"{sizes} ORDER BY ALL").fetchall():
+        yield TableSize(".".join(tables[number]), int(rows), int(bytes_))
 
 
 _OF_DATABASE: Final = "FROM pragma_database_size() WHERE database_name = current_database()"
