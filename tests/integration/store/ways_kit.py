@@ -45,6 +45,10 @@ class CannotExpressError(Exception):
     """A way has no such value."""
 
 
+# The library may have no such column, and the format no such value.
+INEXPRESSIBLE: Final = (CannotExpressError, TypeError, OverflowError, ValueError)
+
+
 class Ways:
     """Give values to the field ``value`` of a workflow's runs.
 
@@ -78,8 +82,7 @@ class Ways:
         """Return what is stored of each value that is given by a way."""
         given: dict[str, dict[str, Any]] = {}
         for number, (way, value) in enumerate(attempts):
-            # The library may have no such column, and the format no such value.
-            with suppress(CannotExpressError, TypeError, OverflowError, ValueError):
+            with suppress(*INEXPRESSIBLE):
                 given.setdefault(way, {})[f"k{number}"] = EXPRESS[way](value, self._in_map)
         for way, values in given.items():
             self._give(way, values)
@@ -132,6 +135,14 @@ class Ways:
 
     def _load(self, source: Any, at: Stage = Stage.LOADED, **options: Any) -> None:
         self._engine.trigger_many(source, foreign_id="key", at=at, **options)
+
+
+def can_express(way: str, value: Any, in_map: bool) -> bool:
+    """Return whether a way has such a value."""
+    with suppress(*INEXPRESSIBLE):
+        EXPRESS[way](value, in_map)
+        return True
+    return False
 
 
 @contextmanager
