@@ -339,9 +339,10 @@ class Questions(ABC):
         chosen as rarely as those outside: the attributable fraction). Slices that say where and
         when runs were executed (the worker, ``attempt``, ``updated_at``) come last.
 
-        The slices are searched now, in a sample of 200,000 runs of either side where there are
-        more. Whenever rows are fetched, they are counted over all runs. Columns that the predicate
-        names aren't compared, nor fields that the steps fill.
+        The slices are searched now, in a sample of about 200,000 runs of either side where there
+        are more; it has the same runs each time, and the test of chance takes it into account.
+        Whenever rows are fetched, they are counted over all runs. Columns that the predicate names
+        aren't compared, nor fields that the steps fill.
 
         Args:
             where: The predicate over the columns of ``runs``, such as ``"run_state = 'PAUSED'"``.

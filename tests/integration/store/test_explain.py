@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchflow as bf
+from batchflow.store.query.slices import compared
 from batchflow.testing import inline_engine
 from kit.slices import at_random, failed, orders, planted, random_orders
 
@@ -62,6 +63,45 @@ def test_a_planted_cause_of_two_columns_is_the_only_line(engine: bf.Engine, seed
 @pytest.mark.parametrize("seed", range(3))
 def test_a_random_selection_has_no_line(engine: bf.Engine, seed: int) -> None:
     assert slices(engine, at_random(RUNS, np.random.default_rng(seed))) == []
+
+
+@pytest.fixture
+def few_sampled(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Lower the number of runs of either side among which slices are searched."""
+    monkeypatch.setattr(compared, "MOST_RUNS", 1_000)
+    return compared.MOST_RUNS
+
+
+@pytest.mark.parametrize("rarely", [1, 40])
+def test_a_cause_is_found_in_a_sample_and_counted_over_all_runs(
+    engine: bf.Engine, few_sampled: int, rarely: int
+) -> None:
+    """With 40, most of the chosen runs are elsewhere, and there are more of them than sampled."""
+    cause = "country = 'BR' AND method = 'card'"
+    where = (
+        "seq IN (SELECT seq FROM orders.runs "
+        f"WHERE hash(seq) % 100 < CASE WHEN {cause} THEN 95 ELSE {rarely} END)"
+    )
+    assert (len(engine.runs(where)) > few_sampled) == (rarely == 40)
+
+    [line, *_] = engine.explain(where).arrow().to_pylist()
+
+    assert line["slice"] == cause
+    assert line["runs"] == len(engine.runs(f"{cause} AND {where}"))
+    assert line["runs"] + line["rest"] == len(engine.runs(cause))
+
+
+def test_few_chosen_runs_are_all_searched(engine: bf.Engine, few_sampled: int) -> None:
+    cause = "method = 'cash' AND city = 'city 7'"
+    assert 3 <= len(engine.runs(cause)) < RUNS / few_sampled * 4
+
+    assert slices(engine, f"seq IN (SELECT seq FROM orders.runs WHERE {cause})") == [cause]
+
+
+@pytest.mark.usefixtures("few_sampled")
+@pytest.mark.parametrize("chosen", ["seq % 2 = 0", "hash(seq) < 2 ** 63", "hash(seq) % 7 = 0"])
+def test_a_random_selection_has_no_line_in_a_sample(engine: bf.Engine, chosen: str) -> None:
+    assert slices(engine, chosen) == []
 
 
 def test_a_line_counts_the_runs_that_its_slice_chooses(engine: bf.Engine) -> None:

@@ -12,6 +12,8 @@ ideas are those of:
 - Wassily Hoeffding, "Probability Inequalities for Sums of Bounded Random Variables" (1963), and
   Václav Chvátal, "The tail of the hypergeometric distribution" (1979): the bound of the
   probability that a random selection lies in a slice that often.
+- Ronald A. Fisher, "The Logic of Inductive Inference" (1935): the exact test of whether the runs
+  that were sampled are in a slice by chance.
 - Johannes Fürnkranz, "Separate-and-Conquer Rule Learning" (1999): the runs of a slice that was
   found are set aside before the next one is searched, so that no line repeats another.
 - Morton L. Levin, "The occurrence of lung cancer in man" (1953): the attributable fraction.

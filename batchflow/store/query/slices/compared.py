@@ -19,6 +19,8 @@ CHOSEN: Final = "_batchflow_chosen"
 # Of either side, a sample of so many shows what separates them; the lines count all runs.
 MOST_RUNS: Final = 200_000
 _HASHES: Final = 2**64
+# A predicate that chooses by hash(seq) chooses independently of the sample.
+_HASH: Final = f"hash(xor(seq, {0x5DEECE66D}))"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Compared:
         period: Only runs that changed in it are compared.
         sources: Whether the runs of loaded files are known.
         step: The step whose workers are compared; None if they aren't known.
+        sample: The condition that chooses the runs among which slices are searched.
     """
 
     source: Source
@@ -44,24 +47,38 @@ class Compared:
     period: Period = ALWAYS
     sources: bool = False
     step: str | None = None
+    sample: str = "true"
 
     @property
     def runs(self) -> str:
-        """Return the query of all runs that are compared, with `CHOSEN`, source and worker."""
-        columns, table = f"coalesce({self.where}, false) AS {CHOSEN}", self.tables.runs
+        """The query of all runs that are compared, with `CHOSEN`."""
+        return (
+            f"SELECT runs.*, coalesce({self.where}, false) AS {CHOSEN} FROM {self.tables.runs} "
+            f"WHERE {self.period.has('updated_at')}"
+        )
+
+    @property
+    def sampled(self) -> str:
+        """The query of the runs of the sample, with `CHOSEN`."""
+        return f"SELECT * FROM (\n{self.runs}\n) WHERE {self.sample}"
+
+    @property
+    def located(self) -> str:
+        """The query of the runs of the sample, with `CHOSEN`, `SOURCE` and `WORKER`."""
+        columns, table = "runs.*", f"(\n{self.sampled}\n) AS runs"
         if self.sources:
             columns += f", {_value(SOURCE)}"
             table += _ranges(SOURCE, files_of(self.tables), "path")
         if self.step is not None:
             columns += f", {_value(WORKER)}"
             table += _ranges(WORKER, chunks_of(self.tables, self.step), "worker")
-        return f"SELECT runs.*, {columns} FROM {table} WHERE {self.period.has('updated_at')}"
+        return f"SELECT {columns} FROM {table}"
 
-    def query(self, expressions: Sequence[str], after: str = "", where: str = "true") -> Relation:
-        """Return expressions over the compared runs that a condition chooses."""
-        text = (
-            f"SELECT {', '.join(expressions)} FROM (\n{self.runs}\n) AS runs WHERE {where} {after}"
-        )
+    def query(
+        self, runs: str, expressions: Sequence[str], after: str = "", where: str = "true"
+    ) -> Relation:
+        """Return expressions over those of `runs`, `sampled` or `located` with a condition."""
+        text = f"SELECT {', '.join(expressions)} FROM (\n{runs}\n) AS runs WHERE {where} {after}"
         return self.whole(text)
 
     def whole(self, text: str) -> Relation:
@@ -86,9 +103,11 @@ class Sizes:
         """Return the condition that chooses a sample of either side, always the same runs."""
         if max(self.chosen, self.rest) <= MOST_RUNS:
             return "true"
+        chosen, rest = (_limit(runs) for runs in (self.chosen, self.rest))
+        # DuckDB evaluates the first comparison before the predicate.
         return (
-            f"hash(seq) <= CASE WHEN {CHOSEN} THEN {_limit(self.chosen)} "
-            f"ELSE {_limit(self.rest)} END"
+            f"{_HASH} <= {max(chosen, rest)}::UBIGINT "
+            f"AND {_HASH} <= CASE WHEN {CHOSEN} THEN {chosen} ELSE {rest} END::UBIGINT"
         )
 
     def require_both(self, workflow: str) -> None:
@@ -120,5 +139,5 @@ def _value(name: str) -> str:
     return f"CASE WHEN seq <= {name}_last THEN {name}_value END AS {name}"
 
 
-def _limit(runs: int) -> str:
-    return f"{min(_HASHES - 1, _HASHES * MOST_RUNS // runs)}::UBIGINT"
+def _limit(runs: int) -> int:
+    return min(_HASHES - 1, _HASHES * MOST_RUNS // runs)

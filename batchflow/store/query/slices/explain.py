@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -72,14 +72,15 @@ def explain(
 ) -> PlottableRelation:
     """Return the slices in which runs are chosen more often than elsewhere; see `Questions`."""
     compared = _compared(source, tables, where, params, period)
-    sizes, filled = _survey(compared, fields)
+    sizes = _sizes(compared)
     sizes.require_both(tables.name)
+    compared = replace(compared, sample=sizes.sample)
     compared = replace(compared, step=_failing_step(compared))
-    left_out = columns_of_predicate(where) | filled
+    left_out = columns_of_predicate(where) | _filled(compared, sizes, fields)
     features = features_of(tables, left_out, sources=compared.sources, step=compared.step)
-    divided = divide(compared, sizes, features)
+    divided = divide(compared, features)
     codes = read_codes(compared, sizes, divided)
-    refining = Refining(compared, sizes, divided)
+    refining = Refining(compared, divided)
     given = [at for at, each in enumerate(divided) if each.feature.given]
     others = [at for at, each in enumerate(divided) if not each.feature.given]
     found, left = _slices(divided, codes, given, refining)
@@ -118,29 +119,48 @@ def _failing_step(compared: Compared) -> str | None:
     """Return the step at which most of the chosen runs failed, if its chunks are known."""
     if not has_table(compared.source, "chunks"):
         return None
-    query = _FAILING_STEP.format(errors=compared.tables.errors, runs=compared.runs, chosen=CHOSEN)
+    query = _FAILING_STEP.format(
+        errors=compared.tables.errors, runs=compared.sampled, chosen=CHOSEN
+    )
     found = compared.whole(query).fetchall()
     return str(found[0][0]) if found else None
 
 
-def _survey(compared: Compared, fields: Sequence[Field]) -> tuple[Sizes, set[str]]:
-    """Return the numbers of runs, and the columns that steps fill, in lower case."""
+def _sizes(compared: Compared) -> Sizes:
+    counts = [f"count(*) FILTER ({CHOSEN})", "count(*)"]
+    [(chosen, runs)] = compared.query(compared.runs, counts).fetchall()
+    return Sizes(chosen, runs - chosen)
+
+
+def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> set[str]:
+    """Return the columns that steps fill, in lower case."""
     with_default = traces.fields_with_default(fields)
+    if not with_default:
+        return set()
     counts = [text for _, condition in with_default for text in traces.counts_of(condition)]
     rows = compared.query(
-        [f"count(*) FILTER ({CHOSEN})", "count(*)", traces.count_of_untouched(), *counts],
-        "GROUP BY status",
+        compared.sampled,
+        ["status::VARCHAR", CHOSEN, "count(*)", traces.count_of_untouched(), *counts],
+        "GROUP BY ALL",
     ).fetchall()
-    chosen, runs, untouched, *by_field = (
-        np.asarray(rows, dtype=float).reshape(-1, 3 + len(counts)).T
-    )
-    sizes = Sizes(int(chosen.sum()), int((runs - chosen).sum()))
-    filled = {
+    runs, untouched, *by_field = _by_status(rows, sizes)
+    return {
         field.column.casefold()
         for at, (field, _) in enumerate(with_default)
-        if len(runs) and traces.is_trace(runs, untouched, *by_field[2 * at : 2 * at + 2])
+        if traces.is_trace(runs, untouched, *by_field[2 * at : 2 * at + 2])
     }
-    return sizes, filled
+
+
+def _by_status(rows: Sequence[tuple[Any, ...]], sizes: Sizes) -> np.ndarray:
+    """Return estimated counts of all runs at each status, from those of either side's sample."""
+    statuses = {status: at for at, status in enumerate(dict.fromkeys(row[0] for row in rows))}
+    counts = np.zeros((2, len(statuses), len(rows[0]) - 2))
+    for status, chosen, *counted in rows:
+        counts[int(chosen), statuses[status]] = counted
+    sampled = counts[:, :, 0].sum(axis=1)
+    weights = np.array([sizes.rest, sizes.chosen]) / np.maximum(sampled, 1)
+    estimated: np.ndarray = np.tensordot(weights, counts, axes=1).T
+    return estimated
 
 
 def _slices(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
+from batchflow.store.query.slices.compared import CHOSEN, Compared
 from batchflow.store.query.slices.conditions import has_nan, value_literal, within
 from batchflow.store.query.slices.divided import FIRST, OTHER, Divided, Part
 from batchflow.store.query.slices.round_ends import round_end
@@ -42,13 +42,11 @@ class Refining:
 
     Args:
         compared: The compared runs.
-        sizes: How many they are.
         features: The features.
     """
 
-    def __init__(self, compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> None:
+    def __init__(self, compared: Compared, features: Sequence[Divided]) -> None:
         self._compared = compared
-        self._sizes = sizes
         self._features = features
 
     def refined(
@@ -71,9 +69,10 @@ class Refining:
         return RefinedSlice(" AND ".join(texts), replace(found, parts=tuple(parts)))
 
     def _values(self, ends: _Ends, among: Sequence[str]) -> _Values:
-        where = " AND ".join([self._sizes.sample, ends.neighbourhood, *among])
+        where = " AND ".join([ends.neighbourhood, *among])
         counted = (f"count(*) FILTER ({CHOSEN}) AS chosen", "count(*) AS runs")
         inner = self._compared.query(
+            self._compared.sampled,
             [f"{ends.value} AS value", f"{ends.code} AS code", *counted],
             "GROUP BY ALL ORDER BY value",
             where,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -61,6 +62,41 @@ def divergence(chosen: np.ndarray, of: np.ndarray | float, share: np.ndarray) ->
         outside = np.where(part < 1, (1 - part) * np.log((1 - part) / (1 - share)), 0.0)
         found = of * (inside + outside)
     return np.where((part > share) & np.isfinite(found), found, 0.0)
+
+
+def significance(
+    inside: np.ndarray, runs: np.ndarray, of_chosen: np.ndarray | int, of_runs: np.ndarray | int
+) -> np.ndarray:
+    """Return the negative logarithm of the probability that chance alone has so many inside.
+
+    Of `of_runs` runs that were sampled, `runs` are in a slice. If those that are chosen were so at
+    random, they are a random selection of `of_chosen` of all that were sampled, however often
+    either side was. So this is Fisher's exact test, and neither the sample nor its weights make a
+    slice seem less likely than it is. The tail is that of a geometric series, which is never less.
+
+    Args:
+        inside: The chosen runs in each slice.
+        runs: All sampled runs in each slice.
+        of_chosen: The chosen runs among which slices are searched.
+        of_runs: All sampled runs among which they are.
+    """
+    logs = _log_factorials(int(np.max(of_runs, initial=0)).bit_length())
+
+    def ways(of: np.ndarray | int, some: np.ndarray | int) -> np.ndarray:
+        found: np.ndarray = logs[of] - logs[some] - logs[of - some]
+        return found
+
+    outside = of_chosen - inside
+    single = ways(runs, inside) + ways(of_runs - runs, outside) - ways(of_runs, of_chosen)
+    ratio = (runs - inside) * outside / ((inside + 1) * (of_runs - runs - outside + 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(ratio < 1, np.log1p(-ratio) - single, 0.0)
+    return np.maximum(found, 0.0)
+
+
+@lru_cache(maxsize=1)
+def _log_factorials(bits: int) -> np.ndarray:
+    return np.concatenate([[0.0], np.log(np.arange(1, 2**bits)).cumsum()])
 
 
 def threshold(slices: float) -> float:

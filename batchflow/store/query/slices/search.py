@@ -11,7 +11,12 @@ import numpy as np
 
 from batchflow.store.query.slices.divided import Divided, Part
 from batchflow.store.query.slices.features import Shape
-from batchflow.store.query.slices.score import LEAST_RISK_RATIO, Totals, divergence, threshold
+from batchflow.store.query.slices.score import (
+    LEAST_RISK_RATIO,
+    Totals,
+    significance,
+    threshold,
+)
 from batchflow.store.query.slices.survey import Codes
 
 
@@ -30,10 +35,21 @@ class FoundSlice:
 
 @dataclass(frozen=True)
 class _SliceCounts:
-    """The chosen runs and all runs of each condition or pair of conditions."""
+    """The runs of each condition or pair of conditions.
+
+    Attributes:
+        chosen: The chosen runs that were sampled.
+        sampled: All runs that were sampled.
+        runs: All runs, if they were sampled as the chosen ones.
+    """
 
     chosen: np.ndarray
+    sampled: np.ndarray
     runs: np.ndarray
+
+    def at(self, places: np.ndarray) -> _SliceCounts:
+        """Return the counts of some of them."""
+        return _SliceCounts(self.chosen[places], self.sampled[places], self.runs[places])
 
 
 class SliceSearch:
@@ -50,9 +66,9 @@ class SliceSearch:
         self._codes = codes
         self._places = places
         self._chosen_columns = [each[codes.chosen] for each in codes.columns]
-        chosen = float(codes.chosen.sum())
-        rest = float(len(codes.chosen)) - chosen
-        self._totals = Totals(chosen, chosen + codes.weight * rest)
+        self._chosen, self._sampled = int(codes.chosen.sum()), len(codes.chosen)
+        rest = self._sampled - self._chosen
+        self._totals = Totals(self._chosen, self._chosen + codes.weight * rest)
 
     def best(self, *, pairs: bool = True) -> FoundSlice | None:
         """Return the slice with the highest score, or None if chance alone explains all of them."""
@@ -68,7 +84,8 @@ class SliceSearch:
 
     def _best_single(self, place: int) -> FoundSlice | None:
         counts = self._singles[place]
-        scores = np.where(self._is_candidate(counts), self._scores(counts), 0.0)
+        is_candidate = self._is_candidate(counts, self._least_single)
+        scores = np.where(is_candidate, self._scores(counts), 0.0)
         at = int(scores.argmax())
         if scores[at] < self._least_single:
             return None
@@ -106,7 +123,8 @@ class SliceSearch:
         chosen, rows, columns = chosen[at_row, at_column], rows[at_row], columns[at_column]
         runs = self._together(self._codes.columns, first, second)[rows, columns]
         counts = self._weighted(chosen, runs)
-        scores = np.where(self._is_candidate(counts), self._scores(counts), 0.0)
+        is_candidate = self._is_candidate(counts, self._least_pair)
+        scores = np.where(is_candidate, self._scores(counts), 0.0)
         scores[scores <= least] = 0.0
         scores = self._of_conditions_that_add(scores, counts, (first, rows), (second, columns))
         at = int(scores.argmax())
@@ -132,13 +150,11 @@ class SliceSearch:
     ) -> np.ndarray:
         """Set scores to 0 where one of the two conditions alone does as well."""
         for place, rows in conditions:
-            alone = _SliceCounts(self._singles[place].chosen[rows], self._singles[place].runs[rows])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                share = np.minimum(counts.runs / alone.runs, 1.0)
-            adds = divergence(counts.chosen, alone.chosen, share) >= self._least_single
+            alone = self._singles[place].at(rows)
+            found = significance(counts.chosen, counts.sampled, alone.chosen, alone.sampled)
             chosen_out, runs_out = alone.chosen - counts.chosen, alone.runs - counts.runs
             risky = counts.chosen * runs_out >= LEAST_RISK_RATIO * chosen_out * counts.runs
-            scores = np.where(adds & risky, scores, 0.0)
+            scores = np.where((found >= self._least_single) & risky, scores, 0.0)
         return scores
 
     def covered(self, found: FoundSlice) -> np.ndarray:
@@ -183,7 +199,7 @@ class SliceSearch:
         }
 
     def _weighted(self, chosen: np.ndarray, runs: np.ndarray) -> _SliceCounts:
-        return _SliceCounts(chosen, chosen + self._codes.weight * (runs - chosen))
+        return _SliceCounts(chosen, runs, chosen + self._codes.weight * (runs - chosen))
 
     def _together(self, columns: Sequence[np.ndarray], first: int, second: int) -> np.ndarray:
         """Return how many runs have each pair of conditions."""
@@ -198,9 +214,11 @@ class SliceSearch:
     def _scores(self, counts: _SliceCounts) -> np.ndarray:
         return self._totals.scores(counts.chosen, counts.runs)
 
-    def _is_candidate(self, counts: _SliceCounts) -> np.ndarray:
+    def _is_candidate(self, counts: _SliceCounts, least: float) -> np.ndarray:
         enough = counts.chosen >= self._totals.least_chosen
-        candidates: np.ndarray = enough & self._totals.is_risky(counts.chosen, counts.runs)
+        risky = self._totals.is_risky(counts.chosen, counts.runs)
+        found = significance(counts.chosen, counts.sampled, self._chosen, self._sampled)
+        candidates: np.ndarray = enough & risky & (found >= least)
         return candidates
 
     # How many slices are compared.
@@ -217,7 +235,7 @@ class SliceSearch:
     @cached_property
     def _tested(self) -> list[float]:
         """How many conditions each feature might have had, whichever runs were chosen."""
-        frequent = self._totals.runs / self._totals.least_chosen
+        frequent = self._sampled / self._totals.least_chosen
         return [
             frequent
             if self._features[place].feature.shape is Shape.VALUES

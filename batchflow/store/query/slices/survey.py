@@ -36,15 +36,15 @@ _FEATURES_PER_QUERY: Final = 300
 _JOINS_PER_QUERY: Final = 40
 
 
-def divide(compared: Compared, sizes: Sizes, features: Sequence[Feature]) -> list[Divided]:
+def divide(compared: Compared, features: Sequence[Feature]) -> list[Divided]:
     """Return the features with their frequent values or their ranges."""
     ends: dict[Feature, list[str] | None] = {}
-    for shape, where in (
-        (Shape.VALUES, f"{CHOSEN} AND {sizes.sample}"),
-        (Shape.RANGES, sizes.sample),
+    for shape, runs, where in (
+        (Shape.VALUES, compared.located, CHOSEN),
+        (Shape.RANGES, compared.sampled, "true"),
     ):
         for some in _in_batches([each for each in features if each.shape is shape]):
-            [row] = compared.query([_ends_of(each) for each in some], where=where).fetchall()
+            [row] = compared.query(runs, [_ends_of(each) for each in some], where=where).fetchall()
             ends.update(zip(some, row, strict=True))
     return [Divided(each, _distinct(each, ends[each] or ())) for each in features]
 
@@ -97,7 +97,7 @@ class Codes:
 def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> Codes:
     """Return the codes of all features."""
     tables = [
-        _codes_of(compared, sizes, features[start : start + _JOINS_PER_QUERY])
+        _codes_of(compared, features[start : start + _JOINS_PER_QUERY])
         for start in range(0, len(features), _JOINS_PER_QUERY)
     ]
     columns = _aligned(tables) if len(tables) > 1 else _arrays(tables[0])
@@ -106,15 +106,12 @@ def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) ->
     return Codes(chosen, codes, _weight(sizes, chosen))
 
 
-def _codes_of(compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> pa.Table:
+def _codes_of(compared: Compared, features: Sequence[Divided]) -> pa.Table:
     """Return ``seq``, whether it is chosen, and its codes."""
     expressions = ["runs.seq", f"{CHOSEN} AS chosen"]
     expressions += [f"{each.code(at)} AS code_{at}" for at, each in enumerate(features)]
     joins = "".join(each.join(at) for at, each in enumerate(features))
-    text = (
-        f"SELECT {', '.join(expressions)} FROM (\nSELECT * FROM (\n{compared.runs}\n) "
-        f"WHERE {sizes.sample}\n) AS runs{joins}"
-    )
+    text = f"SELECT {', '.join(expressions)} FROM (\n{compared.located}\n) AS runs{joins}"
     return compared.whole(text).to_arrow_table()
 
 
