@@ -14,6 +14,7 @@ from batchflow.operation import Request, ResultT
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
+    from batchflow.store import CheckReport
 
 
 class StoreClient(Exports):
@@ -71,6 +72,12 @@ class StoreClient(Exports):
         It doesn't query the store.
         """
         return self._reach.call(lambda store: store.progress())
+
+    def check(self) -> CheckReport:
+        """Check whether the store is sane; see `Questions`."""
+        # Of one moment, and opened once rather than for each of the queries.
+        with self._reach.kept_open():
+            return super().check()
 
     def perform(self, request: Request[ResultT]) -> ResultT:
         """Carry out a request and return its result; see `Operations`."""

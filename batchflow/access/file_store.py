@@ -30,6 +30,12 @@ class FileStore:
         self._clock = SystemClock()
 
     @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all queries in the block; it can't be changed meanwhile."""
+        with SharedFile.at(self._path).reading():
+            yield
+
+    @contextmanager
     def rows(self, query: str, params: Params) -> Iterator[Rows]:
         """Execute a query; see `Source`."""
         with SharedFile.at(self._path).reading() as store, store.source.rows(query, params) as rows:

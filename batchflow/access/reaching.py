@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -32,6 +32,10 @@ class Reach(Protocol):
     def served(self) -> bool:
         """Whether an engine has the store open and answers."""
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all queries in the block, unless an engine has it open."""
+
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
         """Reach the store and carry out one call.
 
@@ -55,6 +59,16 @@ class ReachFile:
     def served(self) -> bool:
         """Whether an engine has the store open and answers."""
         return is_served(self._path)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all queries in the block, unless an engine has it open."""
+        with ExitStack() as stack:
+            if not self.served:
+                # An engine that is opening it answers the calls soon.
+                with suppress(StoreHeldError):
+                    stack.enter_context(self._file.kept_open())
+            yield
 
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
         """Reach the store and carry out one call; see `Reach`."""
@@ -108,6 +122,11 @@ class ReachAddress:
 
     def __init__(self, remote: RemoteStore) -> None:
         self._remote = remote
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Do nothing, as the engine has the file open."""
+        yield
 
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:  # noqa: ARG002
         """Reach the store and carry out one call; see `Reach`."""

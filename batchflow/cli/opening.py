@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,6 +27,18 @@ def opened_store(path: Path) -> OpenedStore:
     from batchflow.shards import Stores
 
     return Stores(path)
+
+
+@contextmanager
+def asked_store(path: Path) -> Iterator[OpenedStore]:
+    """Yield the same for a command that only asks: a file is opened once for all its queries."""
+    with ExitStack() as stack:
+        if is_one_file(path):
+            from batchflow.access.reaching import ReachFile
+
+            stack.enter_context(ReachFile(os.path.realpath(path)).kept_open())
+        with opened_store(path) as store:
+            yield store
 
 
 def is_one_file(path: str | os.PathLike[str]) -> bool:

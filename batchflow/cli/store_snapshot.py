@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from batchflow.cli.opening import opened_store
+from batchflow.cli.opening import asked_store
 from batchflow.errors import StoreHeldError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def take_snapshot(store: Path, workflow: str | None) -> StoreSnapshot:
 
     now = datetime.now(UTC)
     try:
-        with opened_store(store) as reader:
+        with asked_store(store) as reader:
             names = reader.workflows if workflow is None else (workflow,)
             counts: dict[str, dict[str, dict[str, int]]] = {}
             for name in names:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.opening import opened_store, question
+from batchflow.cli.opening import asked_store, question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
@@ -42,6 +42,6 @@ def costs(
     seconds in the step's code, in queues and in commits, the estimated bytes of its transitions and
     errors on disk, and the slowest runs, if they took a millisecond or longer.
     """
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         query = question("costs", since=since, until=until)
         write_results(query_each_workflow(reader, query, workflow), form)

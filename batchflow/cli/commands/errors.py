@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.opening import opened_store
+from batchflow.cli.opening import asked_store
 from batchflow.cli.options import store_option, traceback_option, where_option, workflow_option
 from batchflow.cli.output import rows_of, write
 from batchflow.cli.output_format import OutputFormat, format_option
@@ -72,7 +72,7 @@ def errors(
         raise click.UsageError("Give only one of --runs and --all.")
     if affected and not show_runs:
         raise click.UsageError("--affected needs --runs.")
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         query = _query(cause, options, show_runs=show_runs, affected=affected, show_all=show_all)
         found = query_each_workflow(reader, query, workflow)
         if form != OutputFormat() or show_runs or show_all:

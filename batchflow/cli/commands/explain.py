@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from batchflow.cli.commands.questions import write_or_plot
-from batchflow.cli.opening import opened_store, question
+from batchflow.cli.opening import asked_store, question
 from batchflow.cli.options import one_workflow_option, store_option
 from batchflow.cli.output import write
 from batchflow.cli.output_format import OutputFormat, format_option
@@ -61,7 +61,7 @@ def explain(
     if plot is not None:
         write_or_plot(query, store, workflow, plot, form)
         return
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         found = query(reader, workflow=choose_workflow(reader, workflow))
         if form == OutputFormat() and not len(found):
             write("Nothing separates these runs from the rest.\n")

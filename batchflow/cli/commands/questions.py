@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchflow.cli.opening import opened_store, question
+from batchflow.cli.opening import asked_store, question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.plot_option import plot_option, write_plot
@@ -32,7 +32,7 @@ def write_or_plot(
     if plot is not None and form != OutputFormat():
         raise click.UsageError("Give only one of --plot, --json, --csv and --parquet.")
 
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         if plot is None:
             write_results(query_each_workflow(reader, query, workflow), form)
         else:
@@ -189,6 +189,6 @@ def diff(
     if since is None:
         raise click.UsageError("Give the first moment with --since, like --since 24h.")
 
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         query = question("diff", since=since, until=until)
         write_results(query_each_workflow(reader, query, workflow), form)

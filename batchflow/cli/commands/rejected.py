@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.opening import opened_store, question
+from batchflow.cli.opening import asked_store, question
 from batchflow.cli.options import store_option, workflow_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
@@ -32,5 +32,5 @@ def rejected(store: Path, workflow: str | None, *, form: OutputFormat) -> None:
     Prints one row per rejected row, the latest load first, with its source, its number in the
     source, its foreign id, the reason, and the row as JSON (record).
     """
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         write_results(query_each_workflow(reader, question("rejected"), workflow), form)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.opening import opened_store
+from batchflow.cli.opening import asked_store
 from batchflow.cli.options import one_workflow_option, store_option, where_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
@@ -50,6 +50,6 @@ def runs(
     "batchflow sql" sorts and aggregates, and "batchflow export" writes all of them. With --as-of,
     status and run state are those at that moment, and the fields have their present values.
     """
-    with opened_store(store) as reader:
+    with asked_store(store) as reader:
         chosen = choose_workflow(reader, workflow)
         write_results([reader.runs(where, workflow=chosen, as_of=as_of).limit(limit)], form)

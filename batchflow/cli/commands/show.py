@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from batchflow.cli.opening import opened_store
+from batchflow.cli.opening import asked_store
 from batchflow.cli.options import json_option, store_option, traceback_option
 from batchflow.cli.output import json_rows, rows_of, write, write_members
 from batchflow.cli.wrapped_text import wrapped
@@ -34,7 +34,7 @@ def show(run: str, store: Path, *, tracebacks: bool, as_json: bool) -> None:
     Prints the columns of the run, then its transitions, the oldest first, with the error of each
     that failed. Exits with 3 if there is no such run.
     """
-    with opened_store(store) as client:
+    with asked_store(store) as client:
         found = client.find(run)
         history = client.history(found.run_id, tracebacks=tracebacks)
         shown = client.runs(f"run_id = '{found.run_id}'", workflow=found.workflow)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.opening import is_one_file, opened_store
+from batchflow.cli.opening import asked_store, is_one_file
 from batchflow.cli.options import store_option
 from batchflow.cli.output_format import OutputFormat, format_option
 from batchflow.cli.results import write_results
@@ -39,7 +39,7 @@ def sql(query: str, store: Path, then: str | None, *, form: OutputFormat) -> Non
     Prints the rows. Exits with 3 if the query is invalid or fails.
     """
     if then is None:
-        with opened_store(store) as reader:
+        with asked_store(store) as reader:
             write_results([reader.sql(query)], form)
         return
     if is_one_file(store):

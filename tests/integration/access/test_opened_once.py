@@ -1,0 +1,49 @@
+"""A closed file is opened once for all queries of a check, and of a command that asks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import batchflow as bf
+from batchflow.access import shared_file
+from batchflow.cli import main
+from batchflow.store.read_only_store import ReadOnlyStore
+from kit.things import load, things
+
+
+class Counted(ReadOnlyStore):
+    """Counts how often a file is opened."""
+
+    opened = 0
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        type(self).opened += 1
+        super().__init__(path)
+
+
+@pytest.fixture
+def counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
+    with bf.Engine(path, things(), workers=0) as engine:
+        load(engine, 3)
+        engine.run()
+    monkeypatch.setattr(Counted, "opened", 0)
+    monkeypatch.setattr(shared_file, "ReadOnlyStore", Counted)
+    return Counted
+
+
+def test_a_check_opens_the_file_once(path: Path, counted: type[Counted]) -> None:
+    client = bf.connect(path)
+    before = counted.opened
+    assert client.check().ok
+    assert counted.opened == before + 1
+
+
+@pytest.mark.parametrize("words", [["counts"], ["status"], ["runs", "--json"], ["errors"]])
+def test_a_command_opens_the_file_once(
+    path: Path, counted: type[Counted], words: list[str]
+) -> None:
+    assert main([*words, "--store", str(path)]) == 0
+    assert counted.opened == 1
