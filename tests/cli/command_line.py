@@ -113,7 +113,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def environment() -> dict[str, str]:
     known = {name: value for name, value in os.environ.items() if name != "BATCHFLOW_STORE"}
     package = str(Path(batchflow.__file__).parents[1])
-    return {**known, "PYTHONPATH": package, "COLUMNS": "100"}
+    # The other path keeps pandas out.
+    path = os.pathsep.join([os.environ["PYTHONPATH"], package])
+    return {**known, "PYTHONPATH": path, "COLUMNS": "100"}
 
 
 def call(folder: Path, *arguments: object, **variables: str) -> Outcome:
