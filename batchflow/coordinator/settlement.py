@@ -54,6 +54,29 @@ _IS_UNMOVED = RECORDED & ~KEEPS_CHANGES
 _IS_MOVED = RECORDED & KEEPS_CHANGES
 _STATES = np.array([_state_after(outcome) for outcome in Outcome], np.uint8)
 _FAILURE_TEXTS = ("type", "message", "traceback", "fingerprint", "cause")
+# Mostly, no run of a chunk fails, and making its empty tables would take as long as the rest.
+_NO_RUNS = pa.schema(
+    {"#seq": pa.int64(), "#version": pa.int32(), "#attempt": pa.int32()}
+).empty_table()
+_NONE_UNMOVED = pa.schema(
+    [
+        *_NO_RUNS.schema,
+        ("#next_attempt", pa.int32()),
+        ("#outcome", pa.uint8()),
+        ("#run_state", pa.uint8()),
+        ("#next_attempt_at", _TIMESTAMP),
+        ("#reason", pa.string()),
+    ]
+).empty_table()
+_NO_ERRORS = pa.schema(
+    [
+        ("#seq", pa.int64()),
+        ("#attempt", pa.int32()),
+        *((name, pa.string()) for name in (*_FAILURE_TEXTS, "worker")),
+        ("chunk", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+).empty_table()
 
 
 @dataclass(frozen=True)
@@ -288,6 +311,8 @@ def _transitions(
 
 def _rows_of(chunk: ClaimedChunk, executed: Executions) -> pa.Table:
     """Return ``#seq``, ``#version`` and ``#attempt`` of the runs as their step received them."""
+    if not len(executed.rows):
+        return _NO_RUNS
     columns = {
         name: one_array(chunk.rows[name]).to_numpy()[executed.rows]
         for name in ("#seq", "#version", "#attempt")
@@ -305,6 +330,8 @@ def _unmoved(
     now: datetime,
     random: np.random.Generator,
 ) -> pa.Table:
+    if not len(stopped.rows):
+        return _NONE_UNMOVED
     unmoved = _rows_of(chunk, stopped)
     failed = stopped.outcomes == Outcome.FAILED
     attempts = unmoved["#attempt"].to_numpy()
@@ -358,8 +385,8 @@ def _given_reasons(result: ChunkResult) -> np.ndarray:
 
 def _errors(chunk: ClaimedChunk, result: ChunkResult, step: Step, executed: Executions) -> pa.Table:
     """Return the errors of the runs whose last step was one of these executions."""
-    if not result.failures.num_rows:
-        executed = executed.none
+    if not result.failures.num_rows or not len(executed.rows):
+        return _NO_ERRORS
     last = np.full(chunk.rows.num_rows, -1)
     places = np.arange(len(executed.rows))
     last[executed.rows] = np.where(KEEPS_CHANGES[executed.outcomes], -1, places)

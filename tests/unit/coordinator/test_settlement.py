@@ -142,3 +142,14 @@ def test_a_chunk_is_divided_where_its_claim_has_other_runs_in_between() -> None:
     ]
     [step] = costs.steps
     assert (step.runs, step.chunks, step.commit_seconds) == (8, 2, 0.5)
+
+
+def test_the_tables_of_a_chunk_without_failures_have_the_columns_of_the_others() -> None:
+    moved, failed = settled(Outcome.ADVANCED), settled(Outcome.FAILED, failures=[failure(0)])
+
+    assert moved.first.commit is not None
+    assert failed.first.commit is not None
+    assert moved.first.commit.unmoved.schema == failed.first.commit.unmoved.schema
+    assert moved.first.commit.errors.schema == failed.first.commit.errors.schema
+    skipped = settled(Outcome.SKIPPED).first.skipped
+    assert moved.first.skipped.schema == skipped.schema
