@@ -68,10 +68,13 @@ def create_set(
 
         def make(folder: Path) -> None:
             shard_set = uuid4()
-            for each in range(1, shards + 1):
-                number = ShardNumber(each, shards)
-                shard = Shard(number, shard_set, pattern.name, slot=each - 1)
-                Store.create_shard(folder / pattern.file(each), shard, workflows, clock=clock)
+            made = {
+                folder / pattern.file(each): Shard(
+                    ShardNumber(each, shards), shard_set, pattern.name, slot=each - 1
+                )
+                for each in range(1, shards + 1)
+            }
+            Store.create_shards(made, workflows, clock=clock)
 
         place(pattern, shards, make)
 

@@ -124,8 +124,7 @@ def write_shards(
             "The set was rewritten so often that no numbers are left for new runs; load the runs "
             "into a new set."
         )
-    for path, shard in made:
-        Store.create_shard(path, shard, clock=clock)
+    Store.create_shards(dict(made), clock=clock)
     with _reading(paths) as (root, olds):
         workflows = _workflows(root, olds)
         _require_same_loads(root, olds)

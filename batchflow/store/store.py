@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,13 +19,13 @@ from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.changes import RunsChanged, RunsPutBack, StoreChange
 from batchflow.store.database import file as database
 from batchflow.store.database.connection import Connection
-from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Settings
+from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT, MEMORY, Cursor, Settings
 from batchflow.store.database.lock import StoreLock
 from batchflow.store.database.spill import SpillFolder
 from batchflow.store.database.thread_work import ThreadWork
 from batchflow.store.loading.trigger import SingleTrigger
 from batchflow.store.perform import OpenStore, perform
-from batchflow.store.query.described_workflows import described_workflows
+from batchflow.store.query.described_workflows import workflows_described_in
 from batchflow.store.query.local_source import LocalSource
 from batchflow.store.runs.backlog_counts import (
     BacklogCounts,
@@ -168,31 +168,34 @@ class Store:
             with _closed_after_error(opened):
                 with opened.write() as cursor:
                     layouts = layouts_as_stored(cursor)
+                    stored = workflows_described_in(cursor)
                     require_shard(cursor, opened.path)
                 opened.begin_log()
                 finish_prunes(opened)
-                stored = described_workflows(LocalSource(opened))
             tables = {each: found.tables for each, found in stored.items()}
             return cls(opened, held, layouts, tables)
 
     @classmethod
-    def create_shard(
+    def create_shards(
         cls,
-        path: Path,
-        shard: Shard,
+        shards: Mapping[Path, Shard],
         workflows: Sequence[AnyWorkflow] = (),
         *,
         clock: Callable[[], datetime],
     ) -> None:
-        """Create the file of a shard, with the tables of workflows, and close it."""
+        """Create the files of shards, with the tables of workflows, and close them."""
         for workflow in workflows:
             workflow.check()
-        settings = Settings(schemas=frozenset(workflow.name.lower() for workflow in workflows))
-        with ExitStack() as held:
-            opened = _opened(str(path), settings, clock(), held)
-            with closing(opened), opened.write() as cursor:
-                store_shard(cursor, shard)
-                lay_out(cursor, workflows)
+
+        def write(cursor: Cursor, shard: Shard) -> None:
+            store_shard(cursor, shard)
+            lay_out(cursor, workflows)
+
+        database.create_files(
+            {path: partial(write, shard=shard) for path, shard in shards.items()},
+            clock(),
+            {workflow.name.lower() for workflow in workflows},
+        )
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,7 +17,7 @@ import duckdb
 from batchflow.errors import StoreError, StoreFormatError, StoreHeldError
 from batchflow.store.database.checkpoint import journal_of, repair
 from batchflow.store.database.file_format import check_header, create_header, not_a_store
-from batchflow.store.database.instance import Cursor, Settings, connect
+from batchflow.store.database.instance import Cursor, Settings, connect, open_instance
 from batchflow.store.database.lock import held_error, holder_by_duckdb, noted_log
 from batchflow.store.database.log_mark import refuse_lost_log
 from batchflow.store.database.log_size import beginning_of, refuse_cut_log
@@ -38,7 +40,7 @@ _SIZE_BYTES: Final = 8
 def open_memory(now: datetime, settings: Settings) -> Cursor:
     """Open a store that exists only in this process's memory."""
     root = connect(":memory:", settings)
-    create_header(root, now)
+    _write_first(root, now)
     return root
 
 
@@ -58,6 +60,28 @@ def open_file(path: Path, now: datetime, settings: Settings) -> Cursor:
     repair(path)
     _check_log(path)
     return _checked(_after_readers(lambda: _connect(path, settings)), path)
+
+
+def create_files(
+    files: Mapping[Path, Callable[[Cursor], None]], now: datetime, schemas: Container[str]
+) -> None:
+    """Create the files of several stores, complete and closed.
+
+    One instance of DuckDB creates all of them, as it takes longer to open than a file to create.
+
+    Args:
+        files: For each path what to write after the header, within the same transaction.
+        now: When they are created.
+        schemas: The names of the schemas that this creates.
+    """
+    root = open_instance(Settings())
+    try:
+        for path, write in files.items():
+            first = partial(_write_first, now=now, write=write)
+            with _creating(path):
+                create_file(path, root, first, schemas)
+    finally:
+        root.close()
 
 
 def reopen_file(path: Path, settings: Settings) -> Cursor:
@@ -118,11 +142,29 @@ def _has_log(path: Path) -> bool:
 
 
 def _created(path: Path, now: datetime, settings: Settings) -> Cursor:
-    def create(instance: Cursor) -> None:
-        create_file(path, instance, lambda root: create_header(root, now))
+    def create(root: Cursor) -> None:
+        create_file(path, root, partial(_write_first, now=now))
 
-    try:
+    with _creating(path):
         return connect(str(path), settings, first=create)
+
+
+def _write_first(
+    root: Cursor, now: datetime, write: Callable[[Cursor], None] | None = None
+) -> None:
+    """Write the header of a store, and more, in one transaction."""
+    root.begin()
+    create_header(root, now)
+    if write is not None:
+        write(root)
+    root.commit()
+
+
+@contextmanager
+def _creating(path: Path) -> Iterator[None]:
+    """Raise a StoreError that names the path for an error of DuckDB within the block."""
+    try:
+        yield
     except duckdb.Error as error:
         raise store_error_of(error) or StoreError(
             f"The store {str(path)!r} can't be created: {clause_of(error)}."

@@ -79,12 +79,10 @@ CREATE TABLE batchflow.causes(
 
 
 def create_header(root: Cursor, now: datetime) -> None:
-    """Write the header of a new store."""
-    root.begin()
+    """Write the header of a new store; within the transaction of the caller."""
     root.execute(CREATE_HEADER + CREATE_COSTS + CREATE_CAUSES)
     header = [FORMAT_VERSION, __version__, now]
     root.execute("INSERT INTO batchflow.store VALUES (?, ?, ?, NULL)", header)
-    root.commit()
 
 
 def check_header(root: Cursor, path: Path) -> None:

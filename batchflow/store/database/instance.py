@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -62,13 +62,8 @@ def connect(
     Raises:
         DefinitionError: The memory limit is not an amount of memory.
     """
-    root = _instance(settings)
+    root = open_instance(settings)
     try:
-        in_utc(root)
-        # By default the limit is 90% of the disk space that is free at first use, and stays there
-        # when space is freed later.
-        root.execute("SET GLOBAL max_temp_directory_size = '1000TB'")
-        root.execute("PRAGMA disable_checkpoint_on_shutdown")
         if first is not None:
             first(root)
         _attach(root, path, settings)
@@ -80,6 +75,32 @@ def connect(
         root.close()
         raise
     return root
+
+
+def open_instance(settings: Settings) -> Cursor:
+    """Open an instance without a file, which may attach and write any; close it after that.
+
+    Raises:
+        DefinitionError: The memory limit is not an amount of memory.
+    """
+    root = _instance(settings)
+    try:
+        in_utc(root)
+        # By default the limit is 90% of the disk space that is free at first use, and stays there
+        # when space is freed later.
+        root.execute("SET GLOBAL max_temp_directory_size = '1000TB'")
+        root.execute("PRAGMA disable_checkpoint_on_shutdown")
+    except BaseException:
+        root.close()
+        raise
+    return root
+
+
+def free_catalog(name: str, schemas: Container[str]) -> str:
+    """Return a name for a catalog, like this one, that none of the schemas has."""
+    while name in schemas:
+        name += "_"
+    return name
 
 
 def attach(root: Cursor, path: str, catalog: str, *, read_only: bool = False) -> None:

@@ -6,36 +6,43 @@ file is written in a folder beside its path, and moved to its path when it is co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
 from batchflow.errors import StoreFormatError
-from batchflow.store.database.instance import MEMORY_CATALOG, Cursor, attach
+from batchflow.store.database.instance import MEMORY_CATALOG, Cursor, attach, free_catalog
 from batchflow.store.database.sync import sync
 
 _UNFINISHED: Final = "unfinished"
 
 
-def create_file(path: Path, instance: Cursor, write_header: Callable[[Cursor], None]) -> None:
+def create_file(
+    path: Path,
+    instance: Cursor,
+    write: Callable[[Cursor], None],
+    schemas: Container[str] = frozenset(),
+) -> None:
     """Create the file at `path`.
 
     Args:
         path: Where the file will be; no file exists there.
         instance: An instance of DuckDB that may access files; the file isn't open in it afterwards.
-        write_header: Writes the header into the current catalog of the instance.
+        write: Writes the first content into the current catalog of the instance, and commits it.
+        schemas: The names of the schemas in it.
     """
+    catalog = free_catalog(_UNFINISHED, schemas)
     _refuse_orphaned_log(path)
     folder = _creation_folder(path)
     folder.mkdir(0o700)
     unfinished = folder / path.name
     try:
-        attach(instance, str(unfinished), _UNFINISHED)
-        instance.execute(f"USE {_UNFINISHED}.main")
-        write_header(instance)
+        attach(instance, str(unfinished), catalog)
+        instance.execute(f"USE {catalog}.main")
+        write(instance)
         instance.execute("CHECKPOINT")
         instance.execute(f"USE {MEMORY_CATALOG}.main")
-        instance.execute(f"DETACH {_UNFINISHED}")
+        instance.execute(f"DETACH {catalog}")
         unfinished.rename(path)
     finally:
         remove_unfinished(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from batchflow.store.database.instance import Cursor
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import StoredTables
@@ -36,11 +38,18 @@ class DescribedWorkflow:
 
 def described_workflows(source: Source) -> dict[str, DescribedWorkflow]:
     """Return every workflow in a store, by name."""
+    return _by_name(Relation(source, DESCRIBED_WORKFLOWS).fetchall())
+
+
+def workflows_described_in(cursor: Cursor) -> dict[str, DescribedWorkflow]:
+    """Return every workflow in a store that is open here, by name."""
+    return _by_name(cursor.execute(DESCRIBED_WORKFLOWS).fetchall())
+
+
+def _by_name(rows: Iterable[tuple[Any, ...]]) -> dict[str, DescribedWorkflow]:
     return {
         name: DescribedWorkflow(
             StoredTables(name, int(base), tuple(columns), tuple(types)), definition
         )
-        for name, base, columns, types, definition in Relation(
-            source, DESCRIBED_WORKFLOWS
-        ).fetchall()
+        for name, base, columns, types, definition in rows
     }

@@ -15,6 +15,7 @@ import pytest
 from shards_kit import SHARDS, Order, engine_of, in_each, orders, pattern_in
 
 import batchflow as bf
+from kit.things import Thing, things
 
 ROWS = 1_000
 NUMBERS = [str(each) for each in range(ROWS)]
@@ -213,3 +214,10 @@ def test_a_pattern_and_a_number_need_each_other(tmp_path: Path) -> None:
         bf.Engine(pattern_in(tmp_path), orders(), workers=0)
     with pytest.raises(bf.InvalidOptionError, match="in the name of the file"):
         bf.Engine(tmp_path / "night.duckdb", orders(), workers=0, shard="1/4")
+
+
+def test_a_workflow_may_have_the_name_that_a_new_file_has_in_duckdb(tmp_path: Path) -> None:
+    workflow = things(name="unfinished")
+    stores = bf.Stores(tmp_path / "night-{shard}.duckdb", workflow, shards=2)
+    stores.trigger_many([Thing(1)], foreign_id="number")
+    assert stores.counts().fetchall() == [("NEW", "INITIATED", 1)]
