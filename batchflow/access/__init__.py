@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchflow.access.client import StoreClient
-from batchflow.access.connecting import connect
+from batchflow.access.connecting import connect, open_once
 from batchflow.access.listening import Listen
 
-__all__ = ["Listen", "StoreClient", "connect"]
+__all__ = ["Listen", "StoreClient", "connect", "open_once"]

@@ -31,7 +31,7 @@ class StoreClient(Exports):
         self.path = path
         self._reach = reach
         self._source = ReachedSource(reach)
-        self._catalog: StoredCatalog = StoredCatalog(self._source, path)
+        self._catalog: StoredCatalog = StoredCatalog(self._source, path, reach.mark)
         self._news = Polling(lambda: reach.served)
         # A wrong path is an error at once.
         self._catalog.refresh()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -48,3 +49,13 @@ def connect(
         name = os.path.realpath(name)
         reach = ReachFile(name)
     return StoreClient(name, reach)
+
+
+@contextmanager
+def open_once(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Have all that only read a store within the block open its file once, if it is closed."""
+    if not os.path.isfile(path):
+        yield
+        return
+    with ReachFile(os.path.realpath(path)).kept_open():
+        yield

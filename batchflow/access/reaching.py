@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from batchflow.access.socket import is_served, reachable, socket_of
 from batchflow.errors import EngineGoneError, StoreError, StoreHeldError
 from batchflow.operation.parameters import Params
+from batchflow.store.database.file_mark import FileMark, file_mark
 from batchflow.store.query.source import Columns, ResultT, Rows
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class Reach(Protocol):
     @contextmanager
     def kept_open(self) -> Iterator[None]:
         """Open the file once for all queries in the block, unless an engine has it open."""
+
+    def mark(self) -> FileMark | None:
+        """Return what stays the same until the store is changed; None if that isn't known."""
 
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
         """Reach the store and carry out one call.
@@ -69,6 +74,10 @@ class ReachFile:
                 with suppress(StoreHeldError):
                     stack.enter_context(self._file.kept_open())
             yield
+
+    def mark(self) -> FileMark | None:
+        """Return what stays the same until the file is changed; None while a process has it."""
+        return file_mark(Path(self._path))
 
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:
         """Reach the store and carry out one call; see `Reach`."""
@@ -127,6 +136,9 @@ class ReachAddress:
     def kept_open(self) -> Iterator[None]:
         """Do nothing, as the engine has the file open."""
         yield
+
+    def mark(self) -> None:
+        """Return None, as the file is elsewhere."""
 
     def call(self, action: Callable[[ReachedStore], CallT], *, repeatable: bool = True) -> CallT:  # noqa: ARG002
         """Reach the store and carry out one call; see `Reach`."""

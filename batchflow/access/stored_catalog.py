@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow
@@ -22,11 +21,14 @@ class StoredCatalog:
     Args:
         source: The store.
         path: Its file, for messages.
+        mark: Returns what stays the same until the store is changed; None if that isn't known.
     """
 
-    def __init__(self, source: Source, path: str) -> None:
+    def __init__(self, source: Source, path: str, mark: Callable[[], object]) -> None:
         self._source = source
         self._path = path
+        self._mark = mark
+        self._read_at: object = None
         self._known: dict[str, DescribedWorkflow] = {}
 
     def tables(self, name: str | None) -> Mapping[str, Tables]:
@@ -51,10 +53,13 @@ class StoredCatalog:
                 f"The store {self._path!r} doesn't have the definition of workflow {name!r}, as an "
                 "older batchflow wrote it; open the store once with Engine(path, workflow)."
             )
-        return _restored(name, described)
+        return restored(name, described)
 
     def refresh(self) -> bool:
-        """Read the workflows again; return whether they have changed."""
+        """Read the workflows again, unless the file is unchanged; return whether they differ."""
+        mark = self._mark()
+        if mark is not None and mark == self._read_at:
+            return False
         before = self._known
         try:
             self._known = described_workflows(self._source)
@@ -62,9 +67,5 @@ class StoredCatalog:
             if is_damage(error.found):
                 raise damaged_file(self._path, error.found) from error
             raise
+        self._read_at = mark
         return self._known != before
-
-
-@cache
-def _restored(name: str, described: str) -> AnyWorkflow:
-    return restored(name, described)

@@ -34,9 +34,9 @@ def asked_store(path: Path) -> Iterator[OpenedStore]:
     """Yield the same for a command that only asks: a file is opened once for all its queries."""
     with ExitStack() as stack:
         if is_one_file(path):
-            from batchflow.access.reaching import ReachFile
+            from batchflow.access import open_once
 
-            stack.enter_context(ReachFile(os.path.realpath(path)).kept_open())
+            stack.enter_context(open_once(path))
         with opened_store(path) as store:
             yield store
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from batchflow.access import StoreClient, connect
+from batchflow.access import StoreClient, connect, open_once
 from batchflow.credentials import without_credentials
 from batchflow.errors import InvalidOptionError, QueryError, StoreFormatError
 from batchflow.shards.pattern import PLACEHOLDER, Pattern, is_pattern
@@ -63,19 +63,18 @@ def clients_of(address: SetAddress, shards: int | None = None) -> list[StoreClie
     """
     given = address.given
     every = _paths(given) if isinstance(given, str | os.PathLike) else given
-    clients = [_connected(each, address) for each in every]
-    if not clients:
+    found: dict[StoreClient, Shard] = {}
+    for each in every:
+        with open_once(each):
+            client = connect(each, token=address.token, certificate=address.certificate)
+            found[client] = _shard_of(client)
+    if not found:
         raise StoreFormatError(
             f"There are no shards at {str(address)!r}. Give their pattern, like "
             '"night-{shard}.duckdb", a glob or their folder; shards= creates a new set.'
         )
-    found = {client.path: _shard_of(client) for client in clients}
-    _require_set(str(address), found, shards)
-    return sorted(clients, key=lambda client: found[client.path].number.shard)
-
-
-def _connected(each: str | os.PathLike[str], address: SetAddress) -> StoreClient:
-    return connect(each, token=address.token, certificate=address.certificate)
+    _require_set(str(address), {client.path: shard for client, shard in found.items()}, shards)
+    return sorted(found, key=lambda client: found[client].number.shard)
 
 
 def pattern_of(address: SetAddress, clients: list[StoreClient]) -> Pattern:

@@ -436,7 +436,7 @@ def _lay_out(
 ) -> None:
     """Create the tables of workflows in the shards that lack them and that no engine has open."""
     for client in clients if workflows else ():
-        lacking = {each.name for each in workflows} - set(client.workflows)
+        lacking = {each.name for each in workflows} - set(client._catalog.tables(None))
         if lacking and not client.served:
             with closing(Store.open(client.path, workflows, clock=clock)):
                 pass

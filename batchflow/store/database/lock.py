@@ -39,7 +39,7 @@ class StoreLock:
     """The lock on ``<path>.lock``, until ``release`` or the end of the process."""
 
     def __init__(self, store_path: Path, descriptor: int) -> None:
-        self._path = _path_of(store_path)
+        self._path = lock_of(store_path)
         self._log = log_of(store_path)
         self._descriptor = descriptor
 
@@ -53,7 +53,7 @@ class StoreLock:
             StoreHeldError: Another process has it, or this one.
             DiskFullError, StoreError: The lock file can't be written.
         """
-        path = _path_of(store_path)
+        path = lock_of(store_path)
         began = time.monotonic()
         while True:
             try:
@@ -127,7 +127,8 @@ def _is_running(holder: Mapping[str, Any]) -> bool:
     return True
 
 
-def _path_of(store_path: Path) -> Path:
+def lock_of(store_path: Path) -> Path:
+    """Return the path of a store's lock file, which exists while a process holds the lock."""
     return store_path.with_name(store_path.name + ".lock")
 
 
@@ -210,7 +211,7 @@ def _read_holder(descriptor: int) -> dict[str, Any]:
 def noted_log(store_path: Path) -> bytes:
     """Return the note of a store's log, whether a process has the lock or not."""
     try:
-        descriptor = os.open(_path_of(store_path), _OPEN_ALONE | os.O_RDONLY)
+        descriptor = os.open(lock_of(store_path), _OPEN_ALONE | os.O_RDONLY)
     except OSError:
         return NO_NOTE
     try:
@@ -231,7 +232,7 @@ def holder_by_duckdb(store_path: Path, message: str) -> dict[str, Any]:
     """Return what is known about the process that DuckDB names when it refuses its lock."""
     named = re.search(r"\(PID (\d+)\)", message)
     with contextlib.suppress(OSError):
-        written = _read_holder(os.open(_path_of(store_path), _OPEN_ALONE | os.O_RDONLY))
+        written = _read_holder(os.open(lock_of(store_path), _OPEN_ALONE | os.O_RDONLY))
         # A killed process leaves its file behind, which describes no other process.
         if named is None or written.get("pid") == int(named[1]):
             return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from batchflow.definition.description import RestoredWorkflow, describe, restore
 from batchflow.definition.workflow import AnyWorkflow
@@ -36,8 +37,9 @@ def stored_workflows(cursor: Cursor) -> dict[str, RestoredWorkflow | None]:
     return {name: None if text is None else restored(name, text) for name, text in rows}
 
 
+@lru_cache(maxsize=256)
 def restored(name: str, text: str) -> RestoredWorkflow:
-    """Return the workflow that a stored definition describes.
+    """Return the workflow that a stored definition describes; the same one for the same text.
 
     Raises:
         StoreFormatError: It was changed by something other than batchflow.

@@ -47,3 +47,26 @@ def test_a_command_opens_the_file_once(
 ) -> None:
     assert main([*words, "--store", str(path)]) == 0
     assert counted.opened == 1
+
+
+def test_a_set_of_shards_is_opened_and_changed_with_one_look_at_each_file(
+    tmp_path: Path, counted: type[Counted]
+) -> None:
+    path = tmp_path / "night-{shard}.duckdb"
+    counted.opened = 0
+    stores = bf.Stores(path, things(), shards=3)
+    assert counted.opened == 3
+
+    load(stores, 3)
+    assert counted.opened == 3
+
+
+def test_a_workflow_that_an_engine_adds_is_found_after_the_file_was_read(path: Path) -> None:
+    with bf.Engine(path, things(), workers=0):
+        pass
+    client = bf.connect(path)
+    assert client.workflows == ("things",)
+
+    with bf.Engine(path, things(), things(name="others"), workers=0):
+        pass
+    assert client.workflows == ("others", "things")
