@@ -69,3 +69,31 @@ quiet_option = click.option(
     "--quiet", "-q", is_flag=True, help="Don't show progress; log warnings and errors only."
 )
 verbose_option = click.option("--verbose", "-v", is_flag=True, help="Log each commit.")
+
+
+def _require_folder_urls(
+    context: click.Context, option: click.Parameter, urls: tuple[str, ...]
+) -> tuple[str, ...]:
+    if urls:
+        # Imported here, as it takes as long as DuckDB.
+        from batchflow.store.urls.url import is_folder
+
+        for url in urls:
+            if not is_folder(url):
+                raise click.BadParameter(
+                    f"{url!r} isn't the URL of a folder. Give one that ends in a slash, like "
+                    "s3://bucket/folder/.",
+                    context,
+                    option,
+                )
+    return urls
+
+
+allow_url_option = click.option(
+    "--allow-url",
+    "allowed_urls",
+    metavar="URL",
+    multiple=True,
+    callback=_require_folder_urls,
+    help="Let other processes load from this folder of URLs meanwhile; repeatable.",
+)

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from command_line import (
+    GATED,
     PARCELS,
     Command,
+    Start,
+    await_line,
     call,
     call_process,
     document,
@@ -86,3 +94,42 @@ def test_warnings_of_a_changed_file_and_of_rows_left_out_are_never_hidden(tmp_pa
     assert "left out: 1 row, because the foreign id has an unfinished run" in loaded.stderr
     assert document(loaded)["conflict_reasons"] == {"unfinished": 1}
     assert "Warning: parcels: left out: 1 row of column 'weight'" in run.stderr
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a web server with the files of a folder."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "more.csv").write_text("name\nlate guest\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_run_loads_for_other_commands_from_the_urls_that_it_allows(
+    tmp_path: Path, site: str, start: Start
+) -> None:
+    (tmp_path / "gated_pipeline.py").write_text(GATED)
+    (tmp_path / "guests.csv").write_text("name\nguest\n")
+    store = ("--store", "guests.duckdb", "--foreign-id", "name")
+    process = start(
+        "run", "gated_pipeline.py:guests", *store, "--load", "guests.csv", "--workers", 0,
+        "--allow-url", "s3://bucket/night/", "--allow-url", site,
+    )  # fmt: skip
+    await_line(process, "at the gate")
+
+    allowed = call(tmp_path, "load", f"{site}more.csv", "guests", *store)
+    refused = call(tmp_path, "load", "s3://bucket/other/more.csv", "guests", *store)
+
+    assert "1 run loaded" in allowed.stdout, allowed.stderr
+    assert (refused.returncode, "batchflow run --allow-url" in refused.stderr) == (3, True)
+
+
+def test_only_folders_of_urls_can_be_allowed(tmp_path: Path) -> None:
+    refused = run_parcels(tmp_path, "--allow-url", "s3://bucket/a.csv")
+
+    assert refused.returncode == 2
+    assert "'s3://bucket/a.csv' isn't the URL of a folder." in refused.stderr

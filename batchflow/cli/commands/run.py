@@ -22,6 +22,7 @@ from batchflow.cli.load_options import (
 )
 from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import (
+    allow_url_option,
     json_option,
     new_store_option,
     quiet_option,
@@ -74,6 +75,7 @@ class RunOptions:
     canary: float | None
     canary_failures: float
     rerun_share: float | None
+    allowed_urls: tuple[str, ...]
     as_json: bool
     quiet: bool
     verbose: bool
@@ -166,6 +168,7 @@ Example:
     type=click.FloatRange(min=0, max=1, min_open=True),
     help="Let runs that were put back take at most this share of the workers from others.",
 )
+@allow_url_option
 @json_option
 @quiet_option
 @verbose_option
@@ -223,7 +226,7 @@ def _execute(
 ) -> None:
     from batchflow.engine import Engine, EngineConfig
 
-    config = EngineConfig(log_values=options.log_values)
+    config = EngineConfig(log_values=options.log_values, allowed_urls=options.allowed_urls)
     executor = options.executor.factory()
     with Engine(
         options.store, *workflows, executor=executor, config=config, shard=options.shard

@@ -47,8 +47,8 @@ def require_allowed(request: TriggerMany, folders: Sequence[str]) -> None:
         if not is_allowed(url, folders):
             raise SourceError(
                 f"The engine may not load {without_credentials(url)!r} for other processes. Open "
-                "it with EngineConfig(allowed_urls=[…]) and the URL of a folder around it, or load "
-                "it in the engine's own process."
+                "it with EngineConfig(allowed_urls=[…]), or 'batchflow run --allow-url …', and the "
+                "URL of a folder around it, or load it in the engine's own process."
             )
 
 

@@ -52,11 +52,16 @@ def require_folders(urls: object) -> None:
             '["s3://bucket/folder/"].'
         )
     for url in urls:
-        if not (is_url(url) and url.endswith("/") and url.partition("://")[2].strip("/")):
+        if not is_folder(url):
             raise DefinitionError(
                 f"allowed_urls has {url!r}. Give the URL of a folder that ends in a slash, like "
                 '"s3://bucket/folder/".'
             )
+
+
+def is_folder(url: object) -> bool:
+    """Return whether something is the URL of a folder, with a slash at its end."""
+    return is_url(url) and str(url).endswith("/") and str(url).partition("://")[2].strip("/") != ""
 
 
 def is_allowed(url: str, prefixes: Sequence[str]) -> bool:
