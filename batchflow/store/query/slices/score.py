@@ -94,8 +94,9 @@ def significance(
     return np.maximum(found, 0.0)
 
 
-@lru_cache(maxsize=1)
+@lru_cache
 def _log_factorials(bits: int) -> np.ndarray:
+    """Return the logarithms of the factorials of all numbers with so many bits."""
     return np.concatenate([[0.0], np.log(np.arange(1, 2**bits)).cumsum()])
 
 

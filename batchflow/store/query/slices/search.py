@@ -84,8 +84,8 @@ class SliceSearch:
 
     def _best_single(self, place: int) -> FoundSlice | None:
         counts = self._singles[place]
-        is_candidate = self._is_candidate(counts, self._least_single)
-        scores = np.where(is_candidate, self._scores(counts), 0.0)
+        likely = self._is_candidate(counts) & self._is_significant(counts, self._least_single)
+        scores = np.where(likely, self._scores(counts), 0.0)
         at = int(scores.argmax())
         if scores[at] < self._least_single:
             return None
@@ -123,10 +123,18 @@ class SliceSearch:
         chosen, rows, columns = chosen[at_row, at_column], rows[at_row], columns[at_column]
         runs = self._together(self._codes.columns, first, second)[rows, columns]
         counts = self._weighted(chosen, runs)
-        is_candidate = self._is_candidate(counts, self._least_pair)
-        scores = np.where(is_candidate, self._scores(counts), 0.0)
-        scores[scores <= least] = 0.0
-        scores = self._of_conditions_that_add(scores, counts, (first, rows), (second, columns))
+        scores = np.where(self._is_candidate(counts), self._scores(counts), 0.0)
+        better = np.flatnonzero(scores > least)
+        if not len(better):
+            return None
+        scores, counts, rows, columns = (
+            scores[better],
+            counts.at(better),
+            rows[better],
+            columns[better],
+        )
+        adds = self._adds_to(counts, first, rows) & self._adds_to(counts, second, columns)
+        scores[~(adds & self._is_significant(counts, self._least_pair))] = 0.0
         at = int(scores.argmax())
         if scores[at] <= 0.0:
             return None
@@ -142,20 +150,14 @@ class SliceSearch:
         likely: np.ndarray = may & (chosen >= self._totals.least_chosen)
         return likely
 
-    def _of_conditions_that_add(
-        self,
-        scores: np.ndarray,
-        counts: _SliceCounts,
-        *conditions: tuple[int, np.ndarray],
-    ) -> np.ndarray:
-        """Set scores to 0 where one of the two conditions alone does as well."""
-        for place, rows in conditions:
-            alone = self._singles[place].at(rows)
-            found = significance(counts.chosen, counts.sampled, alone.chosen, alone.sampled)
-            chosen_out, runs_out = alone.chosen - counts.chosen, alone.runs - counts.runs
-            risky = counts.chosen * runs_out >= LEAST_RISK_RATIO * chosen_out * counts.runs
-            scores = np.where((found >= self._least_single) & risky, scores, 0.0)
-        return scores
+    def _adds_to(self, counts: _SliceCounts, place: int, rows: np.ndarray) -> np.ndarray:
+        """Return whether slices of two conditions do better than one of them alone."""
+        alone = self._singles[place].at(rows)
+        found = significance(counts.chosen, counts.sampled, alone.chosen, alone.sampled)
+        chosen_out, runs_out = alone.chosen - counts.chosen, alone.runs - counts.runs
+        risky = counts.chosen * runs_out >= LEAST_RISK_RATIO * chosen_out * counts.runs
+        adds: np.ndarray = risky & (found >= self._least_single)
+        return adds
 
     def covered(self, found: FoundSlice) -> np.ndarray:
         """Return which runs a slice has; bool."""
@@ -214,12 +216,15 @@ class SliceSearch:
     def _scores(self, counts: _SliceCounts) -> np.ndarray:
         return self._totals.scores(counts.chosen, counts.runs)
 
-    def _is_candidate(self, counts: _SliceCounts, least: float) -> np.ndarray:
+    def _is_candidate(self, counts: _SliceCounts) -> np.ndarray:
         enough = counts.chosen >= self._totals.least_chosen
-        risky = self._totals.is_risky(counts.chosen, counts.runs)
-        found = significance(counts.chosen, counts.sampled, self._chosen, self._sampled)
-        candidates: np.ndarray = enough & risky & (found >= least)
+        candidates: np.ndarray = enough & self._totals.is_risky(counts.chosen, counts.runs)
         return candidates
+
+    def _is_significant(self, counts: _SliceCounts, least: float) -> np.ndarray:
+        found = significance(counts.chosen, counts.sampled, self._chosen, self._sampled)
+        significant: np.ndarray = found >= least
+        return significant
 
     # How many slices are compared.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -118,7 +118,8 @@ def _codes_of(compared: Compared, features: Sequence[Divided]) -> pa.Table:
 def _aligned(tables: Sequence[pa.Table]) -> list[np.ndarray]:
     """Return the columns of several tables, of the runs that all of them have."""
     read = [_arrays(table) for table in tables]
-    seqs = reduce(np.intersect1d, (seq for seq, *_ in read))
+    both = partial(np.intersect1d, assume_unique=True)
+    seqs = reduce(both, (seq for seq, *_ in read))
     columns = [seqs]
     for at, (seq, chosen, *codes) in enumerate(read):
         order = seq.argsort()
