@@ -118,8 +118,8 @@ class RayExecutor:
 
         if importlib.util.find_spec("ray") is None:
             raise DefinitionError(
-                "RayExecutor needs the package ray, which isn't installed. Install it with: "
-                "pip install 'batchflow-engine[ray]'"
+                "RayExecutor needs the package ray, which isn't installed. Install it: "
+                "pip install 'batchflow-engine[ray]'."
             )
         return NodesExecutor(context, self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -31,6 +32,14 @@ _EXACT_IN_LISTS: Final = re.compile(r"DECIMAL\(|HUGEINT|TIMESTAMP WITH TIME ZONE
 _LIST: Final = re.compile(r".*\[\d*\]", re.DOTALL)
 # Polars has no UUIDs. A name may contain the word, and is quoted then.
 _UUID_TYPE: Final = re.compile(r"(\"[^\"]*\"|'[^']*')|\bUUID\b")
+
+
+def require_library(name: str, method: str) -> None:
+    """Raise ImportError unless the library of a frame is installed."""
+    if importlib.util.find_spec(name) is None:
+        raise ImportError(
+            f"{method} needs {name}, which isn't installed. Install it with: pip install {name}"
+        )
 
 
 def pandas_frame(rows: Rows) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from batchflow.operation.parameters import Params, has_members, plain_params
 from batchflow.picture import escaped, html_table
 from batchflow.store.database.duckdb_message import cause, is_of_duckdb, message_of
 from batchflow.store.database.fetching import fetch, plain_batches
-from batchflow.store.query.frames import pandas_frame, polars_frame
+from batchflow.store.query.frames import pandas_frame, polars_frame, require_library
 from batchflow.store.query.interruption import interruptible
 from batchflow.store.query.known_names import Members, sentence, unknown_in
 from batchflow.store.query.permission import require_text
@@ -173,11 +173,21 @@ class Relation:
         return self._read(lambda rows: rows.tuples())
 
     def df(self) -> pd.DataFrame:
-        """Return all rows as a pandas frame; docs/queries.md lists the dtypes."""
+        """Return all rows as a pandas frame; docs/queries.md lists the dtypes.
+
+        Raises:
+            ImportError: pandas isn't installed.
+        """
+        require_library("pandas", "df()")
         return self._read(pandas_frame)
 
     def pl(self) -> pl.DataFrame:
-        """Return all rows as a Polars frame; UUIDs are text, as Polars has no type for them."""
+        """Return all rows as a Polars frame; UUIDs are text, as Polars has no type for them.
+
+        Raises:
+            ImportError: Polars isn't installed.
+        """
+        require_library("polars", "pl()")
         return self._read(polars_frame)
 
     def arrow(self) -> pa.Table:

@@ -23,6 +23,8 @@ _EXTRAS: Final = {
     **dict.fromkeys(("gs", "gcs"), ("gcsfs", "gcs")),
     **dict.fromkeys(("abfs", "abfss", "az", "adl"), ("adlfs", "azure")),
 }
+# Other extras of fsspec have the name of their scheme.
+_FSSPEC: Final = {"https": "http"}
 _MOST_CHARACTERS: Final = 300
 # Options that say where the files are. All others may be secrets.
 _PLACES: Final = frozenset({"endpoint_url", "region_name", "region", "project"})
@@ -94,7 +96,10 @@ def _behind(url: str) -> str:
 
 def _missing(url: str, error_type: type[BatchflowError]) -> BatchflowError:
     package, extra = _EXTRAS.get(scheme_of(url), (None, None))
-    install = f"'batchflow-engine[{extra}]'" if extra else f"'fsspec[{scheme_of(url)}]'"
+    scheme = scheme_of(url)
+    install = (
+        f"'batchflow-engine[{extra}]'" if extra else f"'fsspec[{_FSSPEC.get(scheme, scheme)}]'"
+    )
     needs = f"the package {package}" if package else "a package that isn't installed"
     return error_type(
         f"{without_credentials(url)!r} needs {needs}. Install it: pip install {install}."
