@@ -120,6 +120,14 @@ def run_id_of(given: object) -> UUID:
         ) from None
 
 
+def run_id_or_none(given: object) -> UUID | None:
+    """Return a run id as `run_id_of` does; None for anything else, such as a foreign id."""
+    try:
+        return run_id_of(given)
+    except RunNotFoundError:
+        return None
+
+
 def require_one_choice_of_runs(where: object, run_ids: object) -> None:
     """Raise InvalidOptionError unless runs are chosen in exactly one way."""
     if (where is None) == (run_ids is None):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from batchflow.access import StoreClient
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, StoreFormatError
 from batchflow.shards.pattern import PLACEHOLDER, Pattern, is_pattern
@@ -77,6 +79,19 @@ def create_set(
             Store.create_shards(made, workflows, clock=clock)
 
         place(pattern, shards, make)
+
+
+def lay_out_in(
+    clients: Sequence[StoreClient],
+    workflows: Sequence[AnyWorkflow],
+    clock: Clock,
+) -> None:
+    """Create the tables of workflows in the shards that lack them and that no engine has open."""
+    for client in clients if workflows else ():
+        lacking = {each.name for each in workflows} - set(client._catalog.tables(None))
+        if lacking and not client.served:
+            with closing(Store.open(client.path, workflows, clock=clock)):
+                pass
 
 
 def _incomplete(pattern: Pattern, missing: list[str], found: list[Path]) -> StoreFormatError:

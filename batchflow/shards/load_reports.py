@@ -10,6 +10,7 @@ from typing import Final
 
 from batchflow.operation import InvalidColumn, LoadReport
 from batchflow.operation.load_report import FileReport, FilledColumns, SkippedFile
+from batchflow.shards.by_key import merged_by_key
 
 _SHOWN: Final = 5
 _NO_RANGE: Final = (0, -1)
@@ -23,27 +24,31 @@ def loads_of_all(reports: Sequence[LoadReport]) -> LoadReport:
     started = [report for report in reports if report.loaded]
     one = started[0] if len(started) == 1 else None
     first_seq, last_seq = _NO_RANGE if one is None else (one.first_seq, one.last_seq)
-    files = _files(reports)
+    files = merged_by_key(
+        (each for report in reports for each in report.files), lambda each: each.path, _one_file
+    )
+    invalid = merged_by_key(
+        (each for report in reports for each in report.invalid),
+        lambda each: (each.file, each.column),
+        _one_column,
+    )
+    filled = merged_by_key(
+        (each for report in reports for each in report.filled),
+        lambda each: each.path,
+        _filled_in_one_file,
+    )
     return replace(
         reduce(add, reports),
         first_seq=first_seq,
         last_seq=last_seq,
-        invalid=_invalid(reports),
+        invalid=tuple(invalid.values()),
         files=tuple(files.values()),
         skipped_files=_skipped(reports, files),
-        filled=_filled(reports),
+        filled=tuple(filled.values()),
     )
 
 
-def _files(reports: Sequence[LoadReport]) -> dict[str, FileReport]:
-    files: dict[str, FileReport] = {}
-    for report in reports:
-        for each in report.files:
-            files[each.path] = _together(files[each.path], each) if each.path in files else each
-    return files
-
-
-def _together(first: FileReport, second: FileReport) -> FileReport:
+def _one_file(first: FileReport, second: FileReport) -> FileReport:
     return replace(
         first,
         rows=first.rows + second.rows,
@@ -62,26 +67,13 @@ def _skipped(
     return tuple(each for path, each in skipped.items() if path not in loaded)
 
 
-def _filled(reports: Sequence[LoadReport]) -> tuple[FilledColumns, ...]:
-    columns: dict[str, dict[str, None]] = {}
-    for report in reports:
-        for each in report.filled:
-            columns.setdefault(each.path, {}).update(dict.fromkeys(each.columns))
-    return tuple(FilledColumns(path, tuple(names)) for path, names in columns.items())
+def _one_column(first: InvalidColumn, second: InvalidColumn) -> InvalidColumn:
+    return replace(
+        first,
+        count=first.count + second.count,
+        sample=(*first.sample, *second.sample)[:_SHOWN],
+    )
 
 
-def _invalid(reports: Sequence[LoadReport]) -> tuple[InvalidColumn, ...]:
-    found: dict[tuple[str | None, str], InvalidColumn] = {}
-    for report in reports:
-        for each in report.invalid:
-            known = found.get((each.file, each.column))
-            found[each.file, each.column] = (
-                each
-                if known is None
-                else replace(
-                    known,
-                    count=known.count + each.count,
-                    sample=(*known.sample, *each.sample)[:_SHOWN],
-                )
-            )
-    return tuple(found.values())
+def _filled_in_one_file(first: FilledColumns, second: FilledColumns) -> FilledColumns:
+    return replace(first, columns=tuple(dict.fromkeys((*first.columns, *second.columns))))

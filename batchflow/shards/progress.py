@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from batchflow.coordinator.progress import Progress, StepProgress
+from batchflow.shards.by_key import merged_by_key
 
 
 def progress_of_all(found: Sequence[Progress]) -> Progress | None:
@@ -58,11 +59,11 @@ def _counts(found: Sequence[Progress]) -> dict[str, dict[str, int]]:
 
 
 def _steps(found: Sequence[Progress]) -> tuple[StepProgress, ...]:
-    steps: dict[tuple[str, str, str], StepProgress] = {}
-    for each in found:
-        for step in each.steps:
-            key = (step.workflow, step.step, step.from_status)
-            steps[key] = _together(steps[key], step) if key in steps else step
+    steps = merged_by_key(
+        (step for each in found for step in each.steps),
+        lambda step: (step.workflow, step.step, step.from_status),
+        _together,
+    )
     return tuple(steps.values())
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from batchflow.access import StoreClient
 from batchflow.shards.union import ALL, UnionSource
 from batchflow.store.query.causes import Failures
 from batchflow.store.query.relation import Relation
@@ -84,6 +86,33 @@ class SetFailures(Failures):
         )
         chosen = " OR ".join(f"({each})" for each in conditions) or "false"
         return [part.filter(chosen) for part in self._parts]
+
+
+def failures_of_all(
+    clients: Sequence[StoreClient], cause: str | None, options: Mapping[str, Any]
+) -> SetFailures:
+    """Return the failures of steps by cause, over all shards; see `Questions.errors`.
+
+    Args:
+        clients: The shards that have the workflow.
+        cause: The only cause to return; None for all.
+        options: The other options of the question.
+    """
+    having = clients if cause is None else _having_cause(clients, cause, options["workflow"])
+    parts = [client.errors(cause, **options) for client in having]
+    return SetFailures.over(parts, tracebacks=options["tracebacks"])
+
+
+def _having_cause(
+    clients: Sequence[StoreClient], cause: str, workflow: str
+) -> Sequence[StoreClient]:
+    """Return the shards with a failure of a cause; the first one, which refuses it, if none has."""
+    having = []
+    for client in clients:
+        known = client.errors(workflow=workflow).filter("cause = $cause", {"cause": cause})
+        if known.limit(1).fetchall():
+            having.append(client)
+    return having or clients[:1]
 
 
 def _literal(value: str | None) -> str:

@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -20,21 +19,26 @@ from batchflow.errors import InvalidOptionError, StoreFormatError
 from batchflow.export.exports import Exports
 from batchflow.export.hand_over import HandOver, Parts
 from batchflow.operation import ExportReport, Request, ResultT
-from batchflow.operation.options import foreign_id_text, moment_or_none, workflow_name
+from batchflow.operation.options import (
+    foreign_id_text,
+    moment_or_none,
+    run_id_or_none,
+    workflow_name,
+)
 from batchflow.operation.parameters import Params
 from batchflow.picture import html_table
 from batchflow.shards.checking import check_of_all
-from batchflow.shards.creating import create_set
+from batchflow.shards.creating import create_set, lay_out_in
 from batchflow.shards.files import SetAddress, clients_of, is_set, pattern_of, shard_of_store
 from batchflow.shards.merging import MERGES, Merged, OfOneShard
 from batchflow.shards.operations import perform_in_all, with_workflow
 from batchflow.shards.pattern import Pattern, is_pattern
 from batchflow.shards.progress import progress_of_all
 from batchflow.shards.reshard import reshard, split
-from batchflow.shards.set_failures import SetFailures
+from batchflow.shards.set_failures import failures_of_all
+from batchflow.shards.throughput import throughput_of_all
 from batchflow.shards.union import ALL, UnionSource, united
-from batchflow.store import CheckReport, PlottableRelation, Relation, Store
-from batchflow.store.query import analysis
+from batchflow.store import CheckReport, PlottableRelation, Relation
 from batchflow.store.query.causes import Failures
 from batchflow.store.query.metrics import METRICS, Sample
 from batchflow.store.query.moments import Period
@@ -146,7 +150,7 @@ class Stores(Exports):
             )
         self._clients = clients_of(self._address, shards)
         self.shards = len(self._clients)
-        _lay_out(self._clients, workflows, clock)
+        lay_out_in(self._clients, workflows, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +179,7 @@ class Stores(Exports):
         Raises:
             RunNotFoundError: No shard has a run with this run id.
         """
-        run_id = _as_run_id(run)
+        run_id = run_id_or_none(run)
         known = False
         for client in self._clients if run_id is not None else ():
             assert run_id is not None
@@ -259,9 +263,7 @@ class Stores(Exports):
             "workflow": name,
             "tracebacks": tracebacks,
         }
-        having = clients if cause is None else _having_cause(clients, cause, name)
-        parts = [client.errors(cause, **options) for client in having]
-        return SetFailures.over(parts, tracebacks=tracebacks)
+        return failures_of_all(clients, cause, options)
 
     def throughput(
         self,
@@ -273,18 +275,7 @@ class Stores(Exports):
     ) -> PlottableRelation:
         """Return the transitions per second, over all shards; see `Questions.throughput`."""
         name, clients = self._with_workflow(workflow)
-        period = Period.of(since, until)
-        seconds = _fitting(clients, name, period) if bucket_seconds is None else bucket_seconds
-        parts = [
-            client.throughput(seconds, since=period.since, until=period.until, workflow=name)
-            for client in clients
-        ]
-        return united(
-            parts,
-            "SELECT bucket, status, sum(runs)::BIGINT AS runs, sum(failed)::BIGINT AS failed, "
-            f"sum(runs) / {float(seconds)!r} AS runs_per_second FROM shards "
-            "GROUP BY bucket, status ORDER BY bucket, status",
-        )
+        return throughput_of_all(clients, name, bucket_seconds, Period.of(since, until))
 
     def explain(
         self,
@@ -427,51 +418,3 @@ class Stores(Exports):
             for number, client in enumerate(self._clients, 1)
         ]
         return html_table(("shard", "store", "reached through"), rows)
-
-
-def _lay_out(
-    clients: Sequence[StoreClient],
-    workflows: Sequence[AnyWorkflow],
-    clock: Callable[[], datetime],
-) -> None:
-    """Create the tables of workflows in the shards that lack them and that no engine has open."""
-    for client in clients if workflows else ():
-        lacking = {each.name for each in workflows} - set(client._catalog.tables(None))
-        if lacking and not client.served:
-            with closing(Store.open(client.path, workflows, clock=clock)):
-                pass
-
-
-def _as_run_id(run: object) -> UUID | None:
-    if isinstance(run, UUID):
-        return run
-    try:
-        return UUID(run) if isinstance(run, str) else None
-    except ValueError:
-        return None
-
-
-def _having_cause(
-    clients: Sequence[StoreClient], cause: str, workflow: str
-) -> Sequence[StoreClient]:
-    """Return the shards with a failure of a cause; the first one, which refuses it, if none has."""
-    having = []
-    for client in clients:
-        known = client.errors(workflow=workflow).filter("cause = $cause", {"cause": cause})
-        if known.limit(1).fetchall():
-            having.append(client)
-    return having or clients[:1]
-
-
-def _fitting(clients: Sequence[StoreClient], workflow: str, period: Period) -> int:
-    """Return the length of buckets, in seconds, that fits the transitions of all shards."""
-    tables = {client: client._tables(workflow) for client in clients}
-    spans = [analysis.transition_span(c._source, tables[c], period) for c in clients]
-    whole = united(spans, "SELECT min(first), max(last) FROM shards")
-    [(first, last)] = whole.fetchall()
-    if first is None:
-        return analysis.fitting_seconds(0, 0)
-    length = analysis.span_length(first, last)
-    parts = [analysis.filled_parts(c._source, tables[c], period, first, length) for c in clients]
-    [(filled,)] = united(parts, "SELECT count(DISTINCT part) FROM shards").fetchall()
-    return analysis.fitting_seconds(filled, length)

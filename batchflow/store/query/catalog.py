@@ -10,7 +10,7 @@ from uuid import UUID
 from batchflow.definition.fields import Field
 from batchflow.definition.workflow import AnyWorkflow
 from batchflow.errors import InvalidOptionError, RunNotFoundError, StoreFormatError
-from batchflow.operation.options import foreign_id_text, run_id_of
+from batchflow.operation.options import foreign_id_text, run_id_or_none
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.store.query.relation import Relation
 from batchflow.store.query.source import Source
@@ -91,7 +91,7 @@ def find_run(
         RunNotFoundError: There is no such run.
         InvalidOptionError: Several workflows have a run with this foreign id.
     """
-    run_id = _as_run_id(run)
+    run_id = run_id_or_none(run)
     tables = None if run_id is None else catalog.tables_of_run(run_id)
     if run_id is not None and tables is not None:
         return FoundRun(tables, run_id.int - tables.run_id_base)
@@ -99,13 +99,6 @@ def find_run(
     if not isinstance(foreign_id, str):
         raise run_not_found(foreign_id)
     return _find_foreign_id(source, catalog, foreign_id, workflow)
-
-
-def _as_run_id(run: object) -> UUID | None:
-    try:
-        return run_id_of(run)
-    except RunNotFoundError:
-        return None
 
 
 def _find_foreign_id(
