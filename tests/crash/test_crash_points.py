@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -13,6 +11,7 @@ import pytest
 from batchflow.crash_point import CRASH_POINTS
 from batchflow.errors import EngineStateError
 from batchflow.testing import arm_crash
+from kit.forked import execute
 
 RUNS = 10
 
@@ -82,9 +81,8 @@ def left_behind(
 ) -> dict[str, int]:
     """Return the status counts after the process was killed."""
     store = folder / "store.duckdb"
-    given = [str(number) for number in (nth, delay, pause)]
-    died = subprocess.run([sys.executable, "-c", SCRIPT, store, point, *given], check=False)
-    assert died.returncode == -signal.SIGKILL
+    died = execute(SCRIPT, store, point, nth, delay, pause)
+    assert died.code == -signal.SIGKILL, died.output
     with duckdb.connect(store) as connection:
         counts = "SELECT status::VARCHAR, count(*) FROM things.runs GROUP BY ALL"
         return dict(connection.sql(counts).fetchall())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+
+from kit.forked import execute
 
 SCRIPT = """
 import enum, os, signal, sys
@@ -55,8 +55,8 @@ def test_a_promotion_that_is_killed_has_stored_all_or_nothing(
     tmp_path: Path, point: str, left: tuple[str, int]
 ) -> None:
     store = tmp_path / "store.duckdb"
-    died = subprocess.run([sys.executable, "-c", SCRIPT, store, point], check=False)
-    assert died.returncode == -signal.SIGKILL
+    died = execute(SCRIPT, store, point)
+    assert died.code == -signal.SIGKILL, died.output
     with duckdb.connect(store) as connection:
         states = "SELECT status::VARCHAR, sum(number)::BIGINT FROM things.runs GROUP BY ALL"
         assert connection.sql(states).fetchall() == [left]

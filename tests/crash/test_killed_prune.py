@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import enum
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
 import batchflow as bf
+from batchflow.testing import arm_crash
+from kit.forked import call
 
 RUNS = 10
 # The chosen runs are the even ones. Each is in a part of its own.
@@ -21,19 +22,6 @@ UPDATE things.runs SET seq = seq << 18, status = 'DONE', run_state = 'COMPLETED'
     updated_at = TIMESTAMPTZ '2026-01-01';
 INSERT INTO things.transitions_without_reason (seq, from_status, to_status, outcome, version)
     SELECT range << 18, 'NEW', 'DONE', 'advanced', 2 FROM range({RUNS});
-"""
-PRUNE = """
-import sys
-from datetime import timedelta
-sys.path.insert(0, sys.argv[1])
-from test_killed_prune import things
-
-import batchflow as bf
-from batchflow.testing import arm_crash
-
-with bf.Engine(sys.argv[2], things(), workers=0) as engine:
-    arm_crash("within_prune", nth=int(sys.argv[3]))
-    engine.prune(timedelta(0), "number % 2 = 0")
 """
 
 
@@ -53,6 +41,12 @@ def things() -> bf.Workflow[Thing, Stage]:
     return workflow
 
 
+def prune_and_die(store: Path) -> None:
+    with bf.Engine(store, things(), workers=0) as engine:
+        arm_crash("within_prune", nth=3)
+        engine.prune(timedelta(0), "number % 2 = 0")
+
+
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
     """A store whose prune was killed in its third part."""
@@ -61,10 +55,8 @@ def killed(tmp_path: Path) -> Path:
         engine.trigger_many([Thing(number) for number in range(RUNS)], foreign_id="number")
     with duckdb.connect(store) as connection:
         connection.execute(FINISH)
-    died = subprocess.run(
-        [sys.executable, "-c", PRUNE, str(Path(__file__).parent), store, "3"], check=False
-    )
-    assert died.returncode == -signal.SIGKILL
+    died = call(prune_and_die, store)
+    assert died.code == -signal.SIGKILL, died.output
     return store
 
 

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import enum
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import batchflow as bf
+from batchflow.testing import arm_crash
+from kit.forked import Ended, call
 
 RUNS = 300
-ENGINE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from test_killed_shard import orders, source
-
-import batchflow as bf
-from batchflow.testing import arm_crash
-
-with bf.Engine(sys.argv[2], orders(), workers=0, shard=sys.argv[3] or None) as engine:
-    engine.trigger_many(source(), foreign_id="number", once=True)
-    if sys.argv[4]:
-        arm_crash("within_commit", nth=int(sys.argv[4]))
-    engine.run(progress=False)
-"""
 LOG = """
     SELECT foreign_id, from_status::VARCHAR, to_status::VARCHAR, outcome::VARCHAR, t.version
     FROM orders.transitions AS t JOIN orders.runs USING (seq)"""
@@ -61,17 +47,22 @@ def source() -> str:
     return f"SELECT range AS number FROM range({RUNS})"
 
 
-def started(store: Path, shard: str = "", kill_at: str = "") -> subprocess.Popen[bytes]:
-    folder = str(Path(__file__).parent)
-    return subprocess.Popen([sys.executable, "-c", ENGINE, folder, str(store), shard, kill_at])
+def run(store: Path, shard: str | None, kill_at: int | None) -> None:
+    with bf.Engine(store, orders(), workers=0, shard=shard) as engine:
+        engine.trigger_many(source(), foreign_id="number", once=True)
+        if kill_at is not None:
+            arm_crash("within_commit", nth=kill_at)
+        engine.run(progress=False)
+
+
+def ended(store: Path, shard: str | None = None, kill_at: int | None = None) -> Ended:
+    return call(run, store, shard, kill_at)
 
 
 def test_all_shards_end_as_one_store_although_one_engine_was_killed(tmp_path: Path) -> None:
     pattern, alone = tmp_path / "night-{shard}.duckdb", tmp_path / "alone.duckdb"
-    first = started(pattern, "1/2", kill_at="2")
-    others = [started(pattern, "2/2"), started(alone)]
-    assert first.wait(60) == -signal.SIGKILL
-    assert [other.wait(60) for other in others] == [0, 0]
+    assert ended(pattern, "1/2", kill_at=2).code == -signal.SIGKILL
+    assert ended(pattern, "2/2") == ended(alone) == Ended(0, "")
 
     stores, one = bf.Stores(pattern), bf.connect(alone)
     left: dict[Any, int] = {row[0]: row[2] for row in stores.counts().fetchall()}
@@ -79,7 +70,7 @@ def test_all_shards_end_as_one_store_although_one_engine_was_killed(tmp_path: Pa
     assert sum(left.values()) == RUNS
     assert 0 < left["PAID"] < RUNS / 2 < left["PAID"] + left["DONE"]
 
-    assert started(pattern, "1/2").wait(60) == 0
+    assert ended(pattern, "1/2") == Ended(0, "")
     assert stores.counts().fetchall() == one.counts().fetchall()
     expected = sorted(one.sql(LOG).fetchall())
     assert sorted(stores.sql(each=LOG).fetchall()) == expected

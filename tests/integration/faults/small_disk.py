@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from own_process import in_own_process
 
-_UNSHARE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x0002_0000, 0x1000_0000
+_PRIVATE = 0x0004_4000  # MS_REC and MS_PRIVATE
 
 
 class Ballast:
@@ -39,16 +41,32 @@ def mounted(scenario: Callable[[Path], None], folder: Path, mount: str, *argumen
 
     `mount` is a line of shell, in which ``$1`` is `folder` and ``$2`` the first of `arguments`.
     """
-    probe = [*_UNSHARE, 'mount -t tmpfs tmpfs "$1"', "sh", str(folder)]
+    probe = ["unshare", "--user", "--map-root-user", "--mount", "true"]
     try:
         allowed = subprocess.run(probe, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("there is no unshare(1) here, to mount a disk where only one child sees it")
+        pytest.skip("there is no unshare(1) here, to find out whether a child may mount a disk")
     if allowed.returncode != 0:
         pytest.skip(f"nothing can be mounted here: {allowed.stderr.strip()}")
-    given = [str(folder), *map(str, arguments)]
-    line = f'{mount} && shift {len(given)} && exec "$@"'
-    in_own_process(scenario, folder, [*_UNSHARE, line, "sh", *given])
+    in_own_process(_after_mount, folder, scenario, mount, [*map(str, arguments)])
+
+
+def _after_mount(
+    folder: Path, scenario: Callable[[Path], None], mount: str, arguments: list[str]
+) -> None:
+    _see_own_mounts()
+    subprocess.run(["sh", "-c", mount, "sh", str(folder), *arguments], check=True)
+    scenario(folder)
+
+
+def _see_own_mounts() -> None:
+    """Do for this process what unshare(1) does before it starts another one."""
+    user, group, c = os.getuid(), os.getgid(), ctypes.CDLL(None, use_errno=True)
+    if c.unshare(_CLONE_NEWUSER | _CLONE_NEWNS) or c.mount(b"none", b"/", None, _PRIVATE, None):
+        raise OSError(ctypes.get_errno(), "This process can't have mounts of its own.")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
 
 
 def on_small_disk(scenario: Callable[[Path], None], folder: Path, kibibytes: int = 65_536) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from orders_kit import Order, is_clean, load, orders, outcome
 
 import batchflow as bf
+from kit.forked import start
 
 ROWS = 60_000
 FIRST = 500
@@ -144,39 +145,17 @@ def test_a_file_that_shrinks_while_it_is_read_loads_nothing(
     assert_loads_nothing_then_all(engine, read(), whole)
 
 
-LOADER = """
-import sys
-from pathlib import Path
-
-import batchflow as bf
-from orders_kit import Order, orders
-
-with bf.Engine(sys.argv[1], orders(), workers=0) as engine:
-    rows = int(sys.argv[3])
-    source = {
-        "objects": lambda: (Order(number) for number in range(rows)),
-        "parquet": lambda: Path(sys.argv[2]),
-        "sql": lambda: f"SELECT range AS number FROM range({rows})",
-    }[sys.argv[4]]()
-    print("loading", flush=True)
-    engine.trigger_many(source, foreign_id="number", at="NEW")
-    print("loaded", flush=True)
-    sys.stdin.read()
-"""
-
-
-def start_loading(store: Path, file: Path, kind: str) -> subprocess.Popen[str]:
-    paths = [str(Path(__file__).parent), *filter(None, sys.path)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOADER, str(store), str(file), str(ROWS), kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "loading\n"
-    return process
+def load_and_wait(store: Path, file: Path, kind: str, reports: Connection) -> None:
+    with bf.Engine(store, orders(), workers=0) as engine:
+        source: Any = {
+            "objects": lambda: (Order(number) for number in range(ROWS)),
+            "parquet": lambda: file,
+            "sql": lambda: f"SELECT range AS number FROM range({ROWS})",
+        }[kind]()
+        reports.send("loading")
+        engine.trigger_many(source, foreign_id="number", at="NEW")
+        reports.send("loaded")
+        signal.pause()
 
 
 @pytest.mark.parametrize("kind", ["objects", "parquet", "sql"])
@@ -186,15 +165,16 @@ def test_a_killed_load_stored_all_or_nothing(tmp_path: Path, kind: str) -> None:
     for kill in range(KILLS):
         store = tmp_path / str(kill) / "orders.duckdb"
         store.parent.mkdir()
-        process = start_loading(store, file, kind)
+        reports, reporting = Pipe()
+        process = start(load_and_wait, store, file, kind, reporting)
+        assert reports.recv() == "loading"
         if kill == 0:
             # The first process has loaded everything, and is killed before it closes the store.
-            assert process.stdout is not None
-            assert process.stdout.readline() == "loaded\n"
+            assert reports.recv() == "loaded"
         else:
             time.sleep(chance.uniform(0, LONGEST_LOAD_SECONDS))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
         with bf.Engine(store, orders(), workers=0) as engine:
             count = engine.runs().aggregate("count(*)").fetchall()[0][0]
             assert count in ((ROWS,) if kill == 0 else (0, ROWS))

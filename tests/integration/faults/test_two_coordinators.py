@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,36 @@ from orders_kit import Order, load, orders, outcome, undisturbed
 from small_disk import mounted
 
 import batchflow as bf
+from kit.forked import start
 
 ROWS = 1_000
-HOLDER = """
-import sys
-import batchflow as bf
-from orders_kit import load, orders
 
-engine = bf.Engine(sys.argv[1], orders(), workers=0)
-load(engine, int(sys.argv[2]))
-print("open", flush=True)
-sys.stdin.read()
-engine.close()
-"""
+
+class Holder:
+    """Another process with the store open, and with runs in its log."""
+
+    def __init__(self, store: Path) -> None:
+        self._orders, theirs = Pipe()
+        self.process = start(hold, store, theirs)
+        assert self._orders.recv() == "open"
+        assert self.process.pid is not None
+        self.pid = self.process.pid
+
+    def close(self) -> None:
+        self._orders.send("close")
+        self.process.join()
+        assert self.process.exitcode == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def hold(store: Path, orders_of_test: Connection) -> None:
+    with bf.Engine(store, orders(), workers=0) as engine:
+        load(engine, ROWS)
+        orders_of_test.send("open")
+        orders_of_test.recv()
 
 
 @pytest.fixture
@@ -39,21 +56,10 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process with the store open, and with runs in its log."""
-    here = str(Path(__file__).parent)
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(store), str(ROWS)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, sys.path)])},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "open\n"
-    yield process
-    process.kill()
-    process.communicate()
+def holder(store: Path) -> Iterator[Holder]:
+    holder = Holder(store)
+    yield holder
+    holder.kill()
 
 
 def refused(path: Path, holder: int) -> None:
@@ -115,46 +121,38 @@ WAYS = [
 ]
 
 
-def test_the_second_is_refused_with_the_pid_of_the_first(
-    store: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_the_second_is_refused_with_the_pid_of_the_first(store: Path, holder: Holder) -> None:
     for way in WAYS:
         path = way(store)
         refused(path, holder.pid)
         with bf.connect(path) as client:
             assert client.served, way
-    holder.communicate()
-    assert holder.returncode == 0
+    holder.close()
     goes_on(store)
 
 
-def test_the_second_is_refused_by_a_hard_link(store: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_second_is_refused_by_a_hard_link(store: Path, holder: Holder) -> None:
     path = by_hard_link(store)
     refused(path, holder.pid)
     # The socket is beside the other name.
     with pytest.raises(bf.StoreHeldError, match=f"process {holder.pid} "):
         bf.connect(path)
-    holder.communicate()
-    assert holder.returncode == 0
+    holder.close()
     goes_on(store)
 
 
 @pytest.mark.parametrize("way", [by_symbolic_link, after_its_lock_file_was_replaced])
 def test_an_owner_that_was_killed_does_not_block(
-    way: Callable[[Path], Path], store: Path, holder: subprocess.Popen[str]
+    way: Callable[[Path], Path], store: Path, holder: Holder
 ) -> None:
     path = way(store)
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    holder.kill()
     goes_on(path)
 
 
-def test_after_a_kill_a_hard_link_without_the_log_is_refused(
-    store: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_after_a_kill_a_hard_link_without_the_log_is_refused(store: Path, holder: Holder) -> None:
     link = by_hard_link(store)
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    holder.kill()
     with pytest.raises(bf.StoreError, match=r"other name .*orders\.duckdb.*open it by that name"):
         bf.Engine(link, orders(), workers=0)
     goes_on(store)
