@@ -34,6 +34,7 @@ from batchflow.store.schema.layout import RESUMED, SEQ_BITS, literal
 from batchflow.store.schema.tables import Tables
 
 SHOWN_RUN_IDS: Final = 3
+_FINISHED: Final = ", ".join(literal(state.name) for state in RunState if state.finished)
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,24 @@ class Chosen:
 
     Attributes:
         allowed: The ``#seq`` of those that it changes.
+        finished: The ``#seq`` of those of them that are finished.
         refusals: How many it doesn't change, by why.
     """
 
     allowed: pa.Table
+    finished: pa.Table
     refusals: Mapping[str, int]
 
     def refuse(self, seqs: pa.Array, why: str) -> Chosen:
         """Return the same with some of the allowed runs refused."""
         if not len(seqs):
             return self
-        kept = pc.invert(pc.is_in(self.allowed["#seq"], value_set=seqs))
         counts = {**self.refusals, why: self.refusals.get(why, 0) + len(seqs)}
-        return Chosen(self.allowed.filter(kept), counts)
+        allowed, finished = (
+            rows.filter(pc.invert(pc.is_in(rows["#seq"], value_set=seqs)))
+            for rows in (self.allowed, self.finished)
+        )
+        return Chosen(allowed, finished, counts)
 
 
 def unless_run_state_is(states: Iterable[RunState]) -> str:
@@ -213,7 +219,10 @@ def _refuse_unequal(tables: Tables, counts: set[int]) -> None:
 
 def _choose(cursor: Cursor, tables: Tables, chosen: ControlRuns, change: RunChange) -> Chosen:
     """Return the runs that are changed, and how many aren't."""
-    query = f'SELECT r.seq AS "#seq", {change.refusal} AS refused FROM {tables.runs} AS r'
+    query = (
+        f'SELECT r.seq AS "#seq", r.run_state IN ({_FINISHED}) AS finished, '
+        f"{change.refusal} AS refused FROM {tables.runs} AS r"
+    )
     if change.among is not None:
         query = f"{query} SEMI JOIN ({change.among}) AS among USING (seq)"
     if chosen.where is not None:
@@ -222,9 +231,11 @@ def _choose(cursor: Cursor, tables: Tables, chosen: ControlRuns, change: RunChan
         found = fetch(cursor.sql(query))
     else:
         found = _found_by_id(cursor, tables, query, chosen.run_ids)
-    allowed = found.filter(pc.is_null(found["refused"])).select(["#seq"])
+    allowed = found.filter(pc.is_null(found["refused"]))
+    finished = allowed.filter(allowed["finished"]).select(["#seq"])
     reasons = found["refused"].drop_null().value_counts().to_pylist()
-    kept = Chosen(allowed, {each["values"]: each["counts"] for each in reasons})
+    refusals = {each["values"]: each["counts"] for each in reasons}
+    kept = Chosen(allowed.select(["#seq"]), finished, refusals)
     return kept if change.refuse is None else change.refuse(cursor, kept)
 
 

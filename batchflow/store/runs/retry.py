@@ -37,7 +37,6 @@ _RETRYABLE: Final = ", ".join(
     for state in RunState
     if state.runnable or state in sources_of(RunState.RUNNING)
 )
-_FINISHED: Final = ", ".join(literal(state.name) for state in RunState if state.finished)
 
 
 def retry_runs(
@@ -89,7 +88,7 @@ def retry_among(
         if not request.dry_run:
             forget_unfinished()
         kept = _refused(layout, claimed, cursor, chosen)
-        with staged(cursor, kept.allowed):
+        with staged(cursor, kept.finished):
             completed.append(fetch(cursor.sql(_completed(layout))))
         return kept
 
@@ -141,16 +140,19 @@ def _refusal(layout: Layout, *, elsewhere: bool) -> str:
 
 def _refused(layout: Layout, claimed: ClaimedRuns, cursor: Cursor, chosen: Chosen) -> Chosen:
     """Refuse the runs that a step is executing, and those that would be second of their id."""
-    executed = claimed.of(layout.name)
+    claims = claimed.of(layout.name)
+    of_chosen = pc.is_in(claims["seq"], value_set=chosen.allowed["#seq"].combine_chunks())
+    executed = claims.filter(of_chosen)
     if executed.num_rows:
         with staged(cursor, executed):
             found = _seqs(
                 cursor,
                 f"SELECT r.seq FROM {layout.runs} AS r JOIN {STAGED} AS s USING (seq, version)",
             )
-        of_chosen = found.filter(pc.is_in(found, value_set=chosen.allowed["#seq"].combine_chunks()))
-        chosen = chosen.refuse(of_chosen, IN_PROGRESS)
-    with staged(cursor, chosen.allowed):
+        chosen = chosen.refuse(found, IN_PROGRESS)
+    if not chosen.finished.num_rows:
+        return chosen
+    with staged(cursor, chosen.finished):
         return chosen.refuse(_seqs(cursor, _second_of_id(layout)), ID_IN_USE)
 
 
@@ -159,7 +161,7 @@ def _seqs(cursor: Cursor, query: str) -> pa.Array:
 
 
 def _completed(layout: Layout) -> str:
-    """Return the query for the completed runs in the staged ones."""
+    """Return the query for the completed runs in the staged ones, which are finished."""
     return (
         f"SELECT enum_code(r.status)::UTINYINT AS status, r.updated_at FROM {layout.runs} AS r "
         f'JOIN {STAGED} AS s ON r.seq = s."#seq" WHERE r.run_state = {literal("COMPLETED")}'
@@ -167,9 +169,8 @@ def _completed(layout: Layout) -> str:
 
 
 def _second_of_id(layout: Layout) -> str:
-    """Return the query for the finished runs that may not be unfinished, in the staged ones."""
+    """Return the query for those of the staged, finished runs that may not be unfinished."""
     waking = (
-        f"SELECT r.seq, r.foreign_id FROM {layout.runs} AS r JOIN {STAGED} AS s "
-        f'ON r.seq = s."#seq" WHERE r.run_state IN ({_FINISHED})'
+        f'SELECT r.seq, r.foreign_id FROM {layout.runs} AS r JOIN {STAGED} AS s ON r.seq = s."#seq"'
     )
     return second_of_id(layout, waking)
