@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from loading_kit import Loader, close_kept, opened
-from store_kit import NOW, Bench, parcels
+from store_kit import NOW, Bench, close_kept_bench, kept_bench, parcels
 
 from batchflow.definition.retry import Retry
 from batchflow.definition.workflow import Workflow
@@ -35,9 +35,13 @@ def open_bench(path: Path) -> Iterator[Callable[..., Bench]]:
 
 
 @pytest.fixture
-def bench(open_bench: Callable[..., Bench]) -> Bench:
-    """Return a store in memory, which opens in half of a file's time."""
-    return open_bench(at=":memory:")
+def bench() -> Iterator[Bench]:
+    """Return an empty store in memory, which other tests use too.
+
+    A test that closes it, changes its tables or triggers single runs opens one of its own.
+    """
+    with kept_bench() as found:
+        yield found
 
 
 @pytest.fixture
@@ -49,6 +53,7 @@ def file_bench(open_bench: Callable[..., Bench]) -> Bench:
 def _closed_at_the_end() -> Iterator[None]:
     yield
     close_kept()
+    close_kept_bench()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from emptying import empty
 
 from batchflow.definition.workflow import Workflow
 from batchflow.operation import LoadReport
@@ -74,12 +75,7 @@ class Loader:
 
     def empty(self) -> None:
         """Leave the store as it was when it was new."""
-        with self.connection.write() as cursor:
-            tables = cursor.execute("SELECT schema_name, table_name FROM duckdb_tables()")
-            for schema, table in tables.fetchall():
-                if table not in ("store", "workflows"):
-                    cursor.execute(f"DELETE FROM {schema}.{table}")
-            cursor.execute("UPDATE batchflow.workflows SET next_seq = 0")
+        empty(self.connection)
         # It knows foreign ids of the runs that are gone.
         self.trigger_one = SingleTrigger(self.connection, self.layout)
 

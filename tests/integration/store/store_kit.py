@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pyarrow as pa
+from emptying import empty
 
 from batchflow.definition.fields import UTC, Precision
 from batchflow.definition.outcome import Outcome
@@ -190,6 +193,33 @@ class Bench:
             self.workflow, [self.step()], (first_seq, last_seq), now, random
         )
         return result
+
+
+_KEPT: list[tuple[Store, Workflow[Any, Any]]] = []
+
+
+@contextmanager
+def kept_bench() -> Iterator[Bench]:
+    """Give a store in memory with the workflow of parcels: new, or the last one, empty."""
+    if _KEPT:
+        store, workflow = _KEPT.pop()
+    else:
+        workflow = parcels()
+        store = Store.open(":memory:", [workflow], clock=lambda: NOW)
+    try:
+        yield Bench(store, workflow)
+        store.claimed.clear()
+        empty(store.connection)
+    except BaseException:
+        store.close()
+        raise
+    _KEPT.append((store, workflow))
+
+
+def close_kept_bench() -> None:
+    """Close the store that is kept."""
+    while _KEPT:
+        _KEPT.pop()[0].close()
 
 
 def moved(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -131,7 +132,10 @@ def test_a_relation_outlives_the_call_and_holds_up_no_writer(bench: Bench) -> No
     assert relation.filter("status = 'CHECKED'").aggregate("count(*)").fetchall() == [(100_000,)]
 
 
-def test_a_relation_can_not_be_read_once_the_store_is_closed(bench: Bench) -> None:
+def test_a_relation_can_not_be_read_once_the_store_is_closed(
+    open_bench: Callable[..., Bench],
+) -> None:
+    bench = open_bench(at=":memory:")
     relation = bench.questions.counts()
     bench.store.close()
     with pytest.raises(StoreClosedError):

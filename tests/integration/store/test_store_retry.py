@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,7 +121,10 @@ def test_runs_without_a_foreign_id_are_independent(bench: Bench) -> None:
     assert outcome(retry(bench)) == (2, {})
 
 
-def test_a_foreign_id_of_a_run_that_was_put_back_is_refused_by_a_trigger(bench: Bench) -> None:
+def test_a_foreign_id_of_a_run_that_was_put_back_is_refused_by_a_trigger(
+    open_bench: Callable[..., Bench],
+) -> None:
+    bench = open_bench(at=":memory:")
     given = {"weight": 1, "label": "a", "note": None}
     at = bench.at(NOW)
     run_id = at.trigger("a", given, at="NEW")
