@@ -25,7 +25,7 @@ _BATCHES: Final = 4
 # Rows are fetched in small parts, because their size isn't known before.
 _FETCHED_ROWS: Final = 10_240
 # These take 32 MB.
-_MOST_SORTED: Final = 4_000_000
+MOST_SORTED: Final = 4_000_000
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ class OutsideRows:
             for batch in cursor.sql(query).to_arrow_reader(_BATCH_ROWS):
                 parts.append(batch.column(0).to_numpy())
                 rows += batch.num_rows
-                if rows > _MOST_SORTED:
+                if rows > MOST_SORTED:
                     cursor.interrupt()
                     return None
         hashes = np.concatenate([np.zeros(0, np.uint64), *parts])

@@ -27,6 +27,7 @@ from batchflow.testing import FakeClock
 
 FOLDER = Path(__file__).parent
 BEGIN = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
+LATER = BEGIN + dt.timedelta(days=1)
 DAY, LOCAL = BEGIN.date(), BEGIN.replace(tzinfo=None)
 HOUR_SECONDS = 3600.0
 
@@ -150,6 +151,11 @@ def make(path: Path) -> None:
             engine.trigger(f"order-{number}", order(number))
         engine.trigger("letter-4", Letter("4"))
         engine.pause("number = 30", reason="wait for the customer", workflow="orders")
+
+
+def later_engine(path: Path) -> bf.Engine:
+    """Open such a store a day later."""
+    return bf.Engine(path, orders(), letters(), workers=0, clock=FakeClock(LATER))
 
 
 def main() -> None:

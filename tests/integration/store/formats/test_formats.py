@@ -21,9 +21,11 @@ import pytest
 from make_format import (
     BEGIN,
     FOLDER,
+    LATER,
     LetterStatus,
     OrderStatus,
     Priority,
+    later_engine,
     letters,
     make,
     order,
@@ -31,6 +33,7 @@ from make_format import (
 )
 
 import batchflow as bf
+from batchflow.access.shared_file import SharedFile
 from batchflow.definition.description import describe
 from batchflow.errors import StoreFormatError
 from batchflow.store.database.file_format import FORMAT_VERSION
@@ -42,7 +45,6 @@ from batchflow.testing import FakeClock
 FILES = sorted(FOLDER.glob("format_*.duckdb.gz"))
 OLDER = [file for file in FILES if file.name != f"format_{FORMAT_VERSION}.duckdb.gz"]
 DOCUMENTED = FOLDER.parents[3] / "docs" / "file_format.md"
-LATER = BEGIN + timedelta(days=1)
 ORDERS = {
     ("RECEIVED", "INITIATED"): 3,
     ("RECEIVED", "RUNNING"): 7,
@@ -79,10 +81,6 @@ def unpacked(file: Path, folder: Path) -> Path:
     path = folder / file.name.removesuffix(".gz")
     path.write_bytes(gzip.decompress(file.read_bytes()))
     return path
-
-
-def engine(path: Path) -> bf.Engine:
-    return bf.Engine(path, orders(), letters(), workers=0, clock=FakeClock(LATER))
 
 
 def counted(rows: Any) -> dict[Any, int]:
@@ -123,26 +121,33 @@ def tables(path: Path) -> dict[str, str]:
         return {name: re.sub(r"\d{30,}", "BASE", sql) for name, sql in found.fetchall()}
 
 
+@pytest.fixture(scope="module")
+def tables_of_a_new_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    path = tmp_path_factory.mktemp("new") / "new.duckdb"
+    make(path)
+    return tables(path)
+
+
 def test_a_file_of_each_format_has_the_tables_of_a_new_one_once_it_is_opened(
-    path: Path, tmp_path: Path
+    path: Path, tables_of_a_new_file: dict[str, str]
 ) -> None:
-    make(tmp_path / "new.duckdb")
-    engine(path).close()
-    assert tables(path) == tables(tmp_path / "new.duckdb")
+    later_engine(path).close()
+    assert tables(path) == tables_of_a_new_file
 
 
-def test_the_file_of_the_current_format_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
+def test_the_file_of_the_current_format_has_the_tables_of_a_new_one(
+    tmp_path: Path, tables_of_a_new_file: dict[str, str]
+) -> None:
     current = unpacked(FILES[-1], tmp_path)
-    make(tmp_path / "new.duckdb")
     changed = "raise FORMAT_VERSION, add the change to CHANGES, and run make_format.py"
-    assert tables(current) == tables(tmp_path / "new.duckdb"), changed
+    assert tables(current) == tables_of_a_new_file, changed
 
 
 def test_an_upgrade_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     version = int(path.stem[-1])
     with caplog.at_level("INFO", logger="batchflow"):
-        engine(path).close()
-        engine(path).close()
+        later_engine(path).close()
+        later_engine(path).close()
     logged = [
         r.getMessage() for r in caplog.records if getattr(r, "action", "") == "upgrade_format"
     ]
@@ -166,7 +171,8 @@ QUERIES: dict[str, Callable[[Any], Any]] = {
 
 def test_every_query_works_while_the_file_is_only_read(path: Path) -> None:
     before = digest(path)
-    with bf.connect(path) as found:
+    # While something else of this process reads the file, each query needn't open it.
+    with SharedFile.at(str(path)).reading(), bf.connect(path) as found:
         for name, query in QUERIES.items():
             assert query(found).to_arrow_table().num_rows, name
         assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
@@ -179,7 +185,7 @@ def test_every_query_works_while_the_file_is_only_read(path: Path) -> None:
 
 
 def test_every_query_works_in_an_engine(path: Path) -> None:
-    with engine(path) as found:
+    with later_engine(path) as found:
         assert the_format(found) == [(FORMAT_VERSION,)]
         for name, query in QUERIES.items():
             assert query(found).to_arrow_table().num_rows, name
@@ -188,7 +194,7 @@ def test_every_query_works_in_an_engine(path: Path) -> None:
 
 
 def test_objects_are_what_they_were(path: Path) -> None:
-    with engine(path) as found:
+    with later_engine(path) as found:
         [(run_id,)] = found.runs("number = 7", workflow="orders").select("run_id").fetchall()
         kept = found.get(run_id)
     expected = order(7)
@@ -200,7 +206,7 @@ def test_objects_are_what_they_were(path: Path) -> None:
 
 
 def test_a_store_of_each_format_drains_to_the_end(path: Path) -> None:
-    with engine(path) as found:
+    with later_engine(path) as found:
         before = found.sql("SELECT * EXCLUDE run_id FROM orders.transitions ORDER BY ALL")
         kept = before.fetchall()
         found.run(wait_for_retries=True, progress=False)
@@ -209,12 +215,12 @@ def test_a_store_of_each_format_drains_to_the_end(path: Path) -> None:
         log = "SELECT * EXCLUDE run_id FROM orders.transitions WHERE committed_at < ? ORDER BY ALL"
         assert found.sql(log, [LATER]).fetchall() == kept
         assert outcomes(found)["advanced"] == OUTCOMES["advanced"] + 8 * 3 + 1
-    with engine(path) as found:
+    with later_engine(path) as found:
         assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
 
 
 def test_new_outcomes_can_be_recorded_in_an_upgraded_store(path: Path) -> None:
-    engine(path).close()
+    later_engine(path).close()
     with duckdb.connect(str(path)) as cursor:
         [(names,)] = cursor.execute(
             "SELECT enum_range(outcome)::VARCHAR[] FROM orders.transitions LIMIT 1"
@@ -227,7 +233,7 @@ def test_new_outcomes_can_be_recorded_in_an_upgraded_store(path: Path) -> None:
 
 
 def test_a_store_is_described_once_an_engine_has_opened_it(path: Path) -> None:
-    engine(path).close()
+    later_engine(path).close()
     with duckdb.connect(str(path), read_only=True) as cursor:
         found = stored_workflows(cursor)
     assert list(found) == ["letters", "orders"]
@@ -252,11 +258,11 @@ def test_a_copy_made_as_the_documentation_says_opens(path: Path) -> None:
             documented = [sql.replace(f"'{name}'", f"'{real}'") for sql in documented]
         for sql in documented:
             connection.execute(sql)
-    engine(path).close()
+    later_engine(path).close()
     with bf.connect(copy) as found:
         assert the_format(found) == [(int(path.stem[-1]),)]
         assert outcomes(found) == OUTCOMES
-    with engine(copy) as found:
+    with later_engine(copy) as found:
         found.run(wait_for_retries=True, progress=False)
         assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
 
@@ -264,7 +270,7 @@ def test_a_copy_made_as_the_documentation_says_opens(path: Path) -> None:
 def test_an_upgrade_keeps_the_reasons_that_the_file_has(path: Path) -> None:
     # Format 1 has no log of operations, but paused runs have their reasons.
     operations = set() if path.stem[-1] == "1" else {"resumed"}
-    with engine(path) as found:
+    with later_engine(path) as found:
         reasons = found.sql("SELECT outcome, reason FROM orders.transitions WHERE reason <> ''")
         unexplained = found.sql(
             "FROM orders.runs AS r WHERE reason IS NOT NULL AND NOT EXISTS (FROM "
@@ -286,11 +292,11 @@ def test_upgrading_and_migrating_happen_together(path: Path) -> None:
 KILLED = """
     import sys
     from pathlib import Path
-    from test_formats import engine
+    from make_format import later_engine
     from batchflow.testing import arm_crash
 
     arm_crash(sys.argv[2])
-    engine(Path(sys.argv[1])).close()
+    later_engine(Path(sys.argv[1])).close()
 """
 
 
@@ -316,7 +322,7 @@ def test_a_kill_in_the_middle_of_an_upgrade_leaves_the_older_format(
     with bf.connect(path) as found:
         assert the_format(found) == [(int(file.name[7]),)]
         assert outcomes(found) == OUTCOMES
-    with engine(path) as found:
+    with later_engine(path) as found:
         assert the_format(found) == [(FORMAT_VERSION,)]
         found.run(wait_for_retries=True, progress=False)
         assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
@@ -334,7 +340,7 @@ def test_a_kill_after_an_upgrade_leaves_the_current_format(
     killed_at(point, path)
     with bf.connect(path) as found:
         assert the_format(found) == [(FORMAT_VERSION,)]
-    with engine(path) as found:
+    with later_engine(path) as found:
         assert outcomes(found) == OUTCOMES
 
 
@@ -344,7 +350,7 @@ def test_a_file_of_a_newer_format_is_refused_untouched(path: Path) -> None:
         cursor.execute("UPDATE batchflow.store SET format_version = ?", [newer])
     before = digest(path)
     expected = f"has format {newer}, and this batchflow reads formats up to {FORMAT_VERSION}: "
-    for refused in (engine, bf.connect):
+    for refused in (later_engine, bf.connect):
         with pytest.raises(StoreFormatError, match=expected + "open it with a newer batchflow"):
             refused(path)
         assert digest(path) == before
@@ -361,7 +367,7 @@ def test_a_newer_format_whose_log_a_kill_left_is_refused_untouched(tmp_path: Pat
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     before = {each.name: digest(each) for each in path.parent.iterdir()}
     assert len(before) == 2
-    for refused in (engine, bf.connect):
+    for refused in (later_engine, bf.connect):
         with pytest.raises(StoreFormatError, match="has format 99"):
             refused(path)
         assert {each.name: digest(each) for each in path.parent.iterdir()} == before
