@@ -2,6 +2,7 @@
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import batchflow
@@ -9,6 +10,7 @@ import batchflow
 PACKAGE = Path(batchflow.__file__).parent
 
 
+@cache
 def class_definitions() -> dict[str, list[str]]:
     """Return for each class name the places where the package defines such a class."""
     places = defaultdict(list)

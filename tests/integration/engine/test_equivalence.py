@@ -218,7 +218,7 @@ def check_log(engine: bf.Engine, edges: dict[int, list[int]]) -> None:
     assert replayed == table
 
 
-@examples(6)
+@examples(4)
 @given(
     plans(),
     st.integers(1, 12),
@@ -239,7 +239,7 @@ def test_any_mix_of_outcomes_ends_as_with_chunks_of_one_and_a_commit_for_each_st
         check_log(engine, edges)
 
 
-@examples(8)
+@examples(5)
 @given(
     plans(SQL_ANSWERS),
     st.sampled_from([["sql"], ["sql", "sql", "row"], ["sql", "sql", "sql", "batch"]]),

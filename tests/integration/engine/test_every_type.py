@@ -139,9 +139,9 @@ def expected(number: int) -> Thing:
     return thing
 
 
-@pytest.mark.parametrize("visits", [False, True])
 @pytest.mark.parametrize(
-    ("batch_step", "workers"), [(by_batch, 0), (by_batch, 2), (by_arrow, 0), (by_polars, 0)]
+    ("batch_step", "workers", "visits"),
+    [(by_batch, 0, False), (by_batch, 2, True), (by_arrow, 0, True), (by_polars, 0, False)],
 )
 def test_values_of_each_type_go_through_steps_of_each_kind(
     tmp_path: Path, batch_step: Callable[..., Stage], workers: int, visits: bool

@@ -144,21 +144,32 @@ def test_runs_take_the_ways_that_their_values_lead() -> None:
     assert [line[-1] for line in log if line[:2] == (12, "THIRD")] == [4]
 
 
+FAILING: dict[str, dict[str, Any]] = {
+    "NULL": {
+        "set": {"weight": "1 / CAST(nullif(number::VARCHAR, '7') || '' AS INT)", "label": "'x'"}
+    },
+    "error": {"set": {"weight": "if(number = 7, error('not now'), 2.5)"}},
+    "NULL in a text": {"set": {"trail": "if(number = 7, NULL, trail)"}},
+    "undeclared status": {"status": "if(number = 7, 'FIRST', 'NEXT')"},
+    "NULL status": {"status": "if(number = 7, NULL, 'NEXT')"},
+}
+
+
 @pytest.mark.parametrize(
-    "failing",
+    ("place", "kind"),
     [
-        {"set": {"weight": "1 / CAST(nullif(number::VARCHAR, '7') || '' AS INT)", "label": "'x'"}},
-        {"set": {"weight": "if(number = 7, error('not now'), 2.5)"}},
-        {"set": {"trail": "if(number = 7, NULL, trail)"}},
-        {"status": "if(number = 7, 'FIRST', 'NEXT')"},
-        {"status": "if(number = 7, NULL, 'NEXT')"},
+        (0, "error"),
+        (0, "undeclared status"),
+        (1, "error"),
+        (1, "NULL"),
+        (1, "NULL status"),
+        (2, "error"),
+        (2, "undeclared status"),
+        (2, "NULL in a text"),
     ],
-    ids=["NULL", "error", "NULL in a text", "undeclared status", "NULL status"],
 )
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_failure_keeps_the_results_of_the_steps_before_it(
-    place: int, failing: dict[str, Any]
-) -> None:
+def test_a_failure_keeps_the_results_of_the_steps_before_it(place: int, kind: str) -> None:
+    failing = FAILING[kind]
     steps: list[dict[str, Any]] = [{}, {}, {}]
     if "status" in failing:
         status = failing["status"].replace("NEXT", STAGES[place + 1].name)

@@ -227,7 +227,6 @@ def ending(how: str) -> Callable[[], object]:
         ("hangs", "StepTimeout", True, True),
         ("eats memory", "MemoryError", True, True),
         ("exits", "WorkerDied", True, False),
-        ("eats memory", "MemoryError", False, False),
     ],
 )
 def test_a_run_that_ends_its_worker_in_a_later_step_fails_alone_and_there(

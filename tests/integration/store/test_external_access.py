@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from loading_kit import Item, Loader, opened
-from store_kit import NOW, Bench, Status, sql_parcels
+from store_kit import NOW, Bench, Status, parcels, sql_parcels
 
 from batchflow.access import connect
 from batchflow.errors import BatchflowError, CommitError, DefinitionError, QueryError, SourceError
@@ -53,10 +54,22 @@ STATEMENTS: dict[str, str] = {
 }
 
 
-@pytest.fixture
-def bench(file_bench: Bench) -> Bench:
-    """Return a store in a file, which is the only file that it may access."""
-    return file_bench
+@pytest.fixture(scope="module")
+def only_read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Return a store in a file, which is the only file that it may access, with three runs."""
+    workflow = parcels()
+    path = tmp_path_factory.mktemp("store") / "parcels.duckdb"
+    with closing(Store.open(path, [workflow], clock=lambda: NOW)) as store:
+        bench = Bench(store, workflow)
+        bench.seed(3)
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def closed_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("closed") / "parcels.duckdb"
+    Store.open(path, [parcels()], clock=lambda: NOW).close()
+    return path
 
 
 @pytest.fixture
@@ -81,25 +94,24 @@ def refused(call: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", READS)
-def test_a_query_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> None:
+def test_a_query_reads_no_file(kind: str, only_read: Bench, elsewhere: Path) -> None:
     read = hostile(READS[kind], elsewhere)
 
-    message = refused(lambda: bench.questions.sql(f"SELECT * FROM {read}").fetchall())
+    message = refused(lambda: only_read.questions.sql(f"SELECT * FROM {read}").fetchall())
 
     assert SECRET not in message
     assert sorted(os.listdir(elsewhere)) == ["other.duckdb", "secret.csv"]
-    assert bench.questions.sql("SELECT 1").fetchall() == [(1,)]
+    assert only_read.questions.sql("SELECT 1").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("kind", READS)
-def test_a_predicate_reads_no_file(kind: str, bench: Bench, elsewhere: Path) -> None:
-    bench.seed(3)
+def test_a_predicate_reads_no_file(kind: str, only_read: Bench, elsewhere: Path) -> None:
     where = f"EXISTS (SELECT * FROM {hostile(READS[kind], elsewhere)})"
 
-    refused(lambda: bench.questions.runs(where).fetchall())
-    refused(lambda: bench.questions.cancel(where))
+    refused(lambda: only_read.questions.runs(where).fetchall())
+    refused(lambda: only_read.questions.cancel(where))
 
-    assert set(bench.rows("run_state::VARCHAR")) == {("INITIATED",)}
+    assert set(only_read.rows("run_state::VARCHAR")) == {("INITIATED",)}
 
 
 def executed(bench: Bench) -> None:
@@ -125,36 +137,34 @@ def test_a_step_in_sql_reads_no_file(
 
 @pytest.mark.parametrize("kind", STATEMENTS)
 def test_a_query_neither_writes_files_nor_changes_settings(
-    kind: str, bench: Bench, elsewhere: Path
+    kind: str, only_read: Bench, elsewhere: Path
 ) -> None:
     with pytest.raises(QueryError):
-        bench.questions.sql(hostile(STATEMENTS[kind], elsewhere)).fetchall()
+        only_read.questions.sql(hostile(STATEMENTS[kind], elsewhere)).fetchall()
 
     assert sorted(os.listdir(elsewhere)) == ["other.duckdb", "secret.csv"]
 
 
 @pytest.mark.parametrize("kind", READS)
-def test_a_reader_reads_no_other_file(kind: str, bench: Bench, path: Path, elsewhere: Path) -> None:
-    bench.store.close()
-
-    with connect(path) as reader:
+def test_a_reader_reads_no_other_file(kind: str, closed_file: Path, elsewhere: Path) -> None:
+    with connect(closed_file) as reader:
         refused(lambda: reader.sql(f"FROM {hostile(READS[kind], elsewhere)}").fetchall())
 
 
-def test_settings_stay_what_they_are(bench: Bench) -> None:
+def test_settings_stay_what_they_are(only_read: Bench) -> None:
     for statement in ("SET memory_limit = '1GB'", "SET enable_external_access = true"):
         with pytest.raises(duckdb.InvalidInputException):
-            bench.store.connection.cursor().execute(statement)
+            only_read.store.connection.cursor().execute(statement)
 
 
-def test_a_query_can_still_be_explained(bench: Bench) -> None:
+def test_a_query_can_still_be_explained(only_read: Bench) -> None:
     for explain in ("EXPLAIN", "explain analyze", "EXPLAIN (FORMAT json)"):
-        assert bench.questions.sql(f"{explain} SELECT * FROM parcels.runs").fetchall()
+        assert only_read.questions.sql(f"{explain} SELECT * FROM parcels.runs").fetchall()
 
 
-def test_python_variables_can_not_be_queried(bench: Bench) -> None:
+def test_python_variables_can_not_be_queried(only_read: Bench) -> None:
     with pytest.raises(QueryError, match="does not exist"):
-        bench.questions.sql("FROM reader").fetchall()
+        only_read.questions.sql("FROM reader").fetchall()
 
 
 @pytest.mark.parametrize("limit", ["lots", "5 apples", "", "0", "120%", "1KB"])

@@ -124,12 +124,12 @@ def test_an_update_keeps_the_values_whose_key_a_record_lacks(tmp_path: Path) -> 
         assert loader.column("number") == [7, 0]
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson"])
-def test_a_file_of_lines_with_0_bytes_has_no_records(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).touch()
+def test_a_file_of_lines_with_0_bytes_has_no_records(tmp_path: Path) -> None:
+    empty = tmp_path / "a.ndjson"
+    empty.touch()
     full = lines(tmp_path / "b.jsonl", {"key": "a"})
     with opened(Order) as loader:
-        assert loader.load(tmp_path / name, foreign_id="key").loaded == 0
-        report = loader.load([tmp_path / name, full], foreign_id="key", again=True)
+        assert loader.load(empty, foreign_id="key").loaded == 0
+        report = loader.load([empty, full], foreign_id="key", again=True)
 
         assert [file.rows for file in report.files] == [0, 1]

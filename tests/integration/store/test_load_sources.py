@@ -183,16 +183,16 @@ def test_objects_are_read_in_batches(tmp_path: Path) -> None:
     text = "x" * 4_000
 
     def many() -> Iterator[Item]:
-        for n in range(30_000):
+        for n in range(20_000):
             yield Item(f"n{n}", float(n), note=f"{n}{text}")
 
-    # 120 MB of text, in a store with a memory limit of 60 MB.
-    with opened(path=tmp_path / "s.duckdb", memory_limit="60MB") as loader:
+    # 80 MB of text, in a store with a memory limit of 40 MB.
+    with opened(path=tmp_path / "s.duckdb", memory_limit="40MB") as loader:
         report = loader.load(many())
 
-        assert report.loaded == 30_000
+        assert report.loaded == 20_000
         [length] = loader.query("SELECT sum(length(note))::BIGINT AS n FROM items.runs")
-        assert length["n"] > 120_000_000
+        assert length["n"] > 80_000_000
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -284,7 +284,7 @@ def test_text_in_a_csv_file_is_unchanged(loader: Loader, tmp_path: Path) -> None
 def test_a_key_that_first_occurs_late_in_a_json_file_is_loaded(
     loader: Loader, tmp_path: Path
 ) -> None:
-    rows = [{"name": f"n{n}", "price": 1} for n in range(30_000)] + [
+    rows = [{"name": f"n{n}", "price": 1} for n in range(20_000)] + [
         {"name": "last", "price": 2, "note": "seen"}
     ]
     path = written(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

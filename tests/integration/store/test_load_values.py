@@ -5,6 +5,7 @@ import enum
 import json
 from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -32,10 +33,14 @@ class Inner:
     y: str | None = None
 
 
+@cache
+def row_with(field_type: Any) -> type[Any]:
+    return make_dataclass("Row", [("key", str), ("value", field_type)])
+
+
 def loaded(field_type: Any, source: Any, **options: Any) -> list[bool]:
     """Load a source with columns key and value, and return for each row whether it was loaded."""
-    row = make_dataclass("Row", [("key", str), ("value", field_type)])
-    with opened(row) as loader:
+    with opened(row_with(field_type)) as loader:
         report = loader.load(source, foreign_id="key", on_invalid="skip", **options)
         kept = loader.column("foreign_id")
         assert report.skipped_invalid == sum(column.count for column in report.invalid)

@@ -126,7 +126,7 @@ def test_a_step_in_sql_is_refused_when_the_store_is_opened(
     kind: str, open_bench: Callable[..., Bench]
 ) -> None:
     with pytest.raises(DefinitionError, match="can't be executed"):
-        open_bench(sql_parcels(values={"label": f"({HOSTILE[kind]})"}))
+        open_bench(sql_parcels(values={"label": f"({HOSTILE[kind]})"}), at=":memory:")
 
 
 def test_a_source_in_sql_is_refused_before_anything_is_read() -> None:
@@ -168,7 +168,7 @@ def test_a_query_makes_no_value_beyond_the_memory_limit(bench: Bench, query: str
 def test_a_step_and_a_source_in_sql_make_none_either(open_bench: Callable[..., Bench]) -> None:
     for query in LARGE:
         with pytest.raises(DefinitionError, match=r"constant|make values"):
-            open_bench(sql_parcels(values={"label": f"({query})::VARCHAR"}))
+            open_bench(sql_parcels(values={"label": f"({query})::VARCHAR"}), at=":memory:")
     with opened() as loader:
         for query in LARGE:
             with pytest.raises(SourceError, match=r"constant|make values"):

@@ -199,10 +199,10 @@ def test_all_runs_may_fail(open_bench: Open, extra: str) -> None:
 
 
 def test_many_failures_share_one_cause_and_are_quickly_found(open_bench: Open) -> None:
-    bench, result = run_sql(open_bench, 100_000, values={"weight": FAILING})
-    assert counted(result) == {"ADVANCED": 75_000, "FAILED": 25_000}
+    bench, result = run_sql(open_bench, 40_000, values={"weight": FAILING})
+    assert counted(result) == {"ADVANCED": 30_000, "FAILED": 10_000}
     [(count, runs)] = bench.questions.errors().select("count, runs").fetchall()
-    assert (count, runs) == (25_000, 25_000)
+    assert (count, runs) == (10_000, 10_000)
 
 
 def test_the_outcome_of_a_run_does_not_depend_on_the_span(open_bench: Open, path: Any) -> None:

@@ -162,12 +162,12 @@ def test_a_predicate_that_raises_removes_nothing(bench: Bench) -> None:
 def test_what_duckdbs_memory_does_not_suffice_for_removes_nothing(
     open_bench: Callable[..., Bench], path: Path
 ) -> None:
-    rows = 2_000_000
+    rows = 1_200_000
     bench = open_bench()
     bench.seed(rows, **FINISHED_LONG_AGO)
     bench.store.close()
 
-    small = Store.open(path, [bench.workflow], clock=lambda: NOW, memory_limit="24MB")
+    small = Store.open(path, [bench.workflow], clock=lambda: NOW, memory_limit="16MB")
     little = Bench(small, bench.workflow)
     with pytest.raises(CommitError, match=r"lacks the memory .* Open the store again"):
         prune(little, "seq % 2 = 0")
