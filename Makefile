@@ -1,8 +1,8 @@
 # make demo        set up and run the demo: a million orders through a workflow
 # make test        set up and run the tests of the code
 # make check       lint, types, import contracts, and the tests of the documentation
-# make crash-test  create faults for real, kill twenty coordinators and sixty workers, and check that
-#                  nothing is lost
+# make crash-test  create faults for real, kill twenty coordinators and twenty workers, and check
+#                  that nothing is lost
 # make fuzz        try random steps, values, files and queries (BATCHFLOW_FUZZ=100 for a hundred
 #                  times as many)
 # make wheel-test  build the wheel and run the tests against it, outside the source tree
@@ -33,7 +33,6 @@ FAULT_TESTS := tests/crash tests/integration/faults
 # The files with tests that are marked alone; to look for these in all files takes pytest seconds.
 ALONE_IN := grep --recursive --files-with-matches --include='test_*.py' mark.alone
 ALONE_CODE_TESTS = $(shell $(ALONE_IN) --exclude-dir=faults tests/unit tests/integration tests/cli)
-ALONE_FAULT_TESTS = $(shell $(ALONE_IN) $(FAULT_TESTS))
 # Three, because many tests wait for a process or a time that is over.
 PARALLEL := --numprocesses=3 --dist=worksteal
 BENCH_VENV := .venv-bench
@@ -61,8 +60,7 @@ check: $(VENV)/.ready-dev
 # Its files are on a disk, whose delays let coordinators and workers die at other moments.
 crash-test: export PYTEST_DEBUG_TEMPROOT ?= $(or $(TMPDIR),/tmp)
 crash-test: $(VENV)/.ready-dev
-	$(BIN)/pytest $(PARALLEL) -m "not alone" $(FAULT_TESTS)
-	$(BIN)/pytest -m alone $(ALONE_FAULT_TESTS)
+	$(BIN)/pytest $(PARALLEL) $(FAULT_TESTS)
 
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz

@@ -23,9 +23,14 @@ REFUSED, UNHARMED, HARMED = 7, 0, 1
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-@pytest.fixture(params=[bf.Inline(), bf.ProcessPool(2)], ids=["inline", "pool"])
+@pytest.fixture
 def executor(request: pytest.FixtureRequest) -> KeptExecutor:
-    return KeptExecutor(request.param)
+    return KeptExecutor(getattr(request, "param", bf.ProcessPool(2)))
+
+
+with_either_executor = pytest.mark.parametrize(
+    "executor", [bf.Inline(), bf.ProcessPool(2)], indirect=True, ids=["inline", "pool"]
+)
 
 
 @pytest.fixture
@@ -110,6 +115,7 @@ def test_a_child_that_closes_the_engine_ends_no_worker(
     assert_unharmed(engine)
 
 
+@with_either_executor
 def test_progress_is_none_in_a_child(engine: bf.Engine) -> None:
     def ask() -> None:
         assert engine.progress() is None
@@ -154,6 +160,7 @@ def leave(engine: bf.Engine) -> None:
     raise SystemExit(0 if os.environ.get("REFUSED") else 1)
 
 
+@with_either_executor
 def test_a_child_of_multiprocessing_is_refused_and_ends_cleanly(engine: bf.Engine) -> None:
     child = multiprocessing.get_context("fork").Process(target=leave, args=(engine,))
     child.start()
@@ -188,13 +195,14 @@ def assert_unharmed_beside(engine: bf.Engine, folder: Path) -> None:
     assert_unharmed(engine)
 
 
+@with_either_executor
 def test_a_fork_during_a_drain_neither_hangs_nor_harms(engine: bf.Engine) -> None:
     engine.start()
     stop = threading.Event()
     triggering = threading.Thread(target=keep_triggering, args=(engine, stop))
     triggering.start()
     try:
-        for _ in range(20):
+        for _ in range(10):
             assert in_child(lambda: engine.trigger("child", Order(1))) == REFUSED
             assert in_child(engine.run) == REFUSED
             assert in_child(engine.close) == UNHARMED

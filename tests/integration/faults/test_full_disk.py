@@ -13,7 +13,7 @@ from small_disk import Ballast, on_small_disk
 import batchflow as bf
 from batchflow.store.database import connection
 
-ROWS = 20_000
+ROWS = 10_000
 
 
 def refused_for_room(error: BaseException) -> str:
@@ -53,7 +53,7 @@ def drained_past_full_disks(
 
 def log_is_full(disk: Path) -> None:
     refusals = drained_past_full_disks(
-        disk, checkpoint_threshold=256_000_000, steps=[0, 20_000, 100_000, 500_000, 1_000_000]
+        disk, checkpoint_threshold=256_000_000, steps=[0, 10_000, 50_000, 250_000, 500_000]
     )
     assert len(refusals) >= 3
     assert any(".wal" in refusal for refusal in refusals)
@@ -65,7 +65,7 @@ def checkpoint_has_no_room(disk: Path) -> None:
     handler.emit = records.append  # type: ignore[method-assign]
     logging.getLogger("batchflow").addHandler(handler)
     # With a small commit for each step, one of them leaves too little room for the checkpoint.
-    steps = range(0, 3_600_000, 600_000)
+    steps = range(0, 1_800_000, 300_000)
     drained_past_full_disks(disk, checkpoint_threshold=100_000, steps=steps, visits=False)
     # What was not folded into the file stayed in the log, and no commit was refused.
     assert any(record.__dict__["action"] == "fold_log" for record in records)
@@ -73,7 +73,7 @@ def checkpoint_has_no_room(disk: Path) -> None:
 
 def disk_is_full_while_workers_are_at_it(disk: Path) -> None:
     refusals = drained_past_full_disks(
-        disk, checkpoint_threshold=1_000_000, steps=range(0, 3_000_000, 1_000_000), workers=2
+        disk, checkpoint_threshold=500_000, steps=range(0, 1_500_000, 500_000), workers=2
     )
     assert len(refusals) >= 2
 
@@ -88,11 +88,11 @@ def test_a_drain_stops_with_one_clear_error_and_continues_after_space_was_freed(
 
 
 def closed_and_opened_while_full(disk: Path) -> None:
-    connection.CHECKPOINT_THRESHOLD_BYTES = 200_000
+    connection.CHECKPOINT_THRESHOLD_BYTES = 100_000
     ballast, path = Ballast(disk), disk / "orders.duckdb"
     with bf.Engine(path, orders(), workers=0) as engine:
         load(engine, ROWS)
-    for left in range(0, 3_000_000, 600_000):
+    for left in range(0, 1_500_000, 300_000):
         try:
             with bf.Engine(path, orders(), workers=0) as engine:
                 ballast.fill(left)
@@ -164,8 +164,8 @@ def test_no_store_is_created_without_disk_space(tmp_path: Path) -> None:
 def spill_has_no_room(disk: Path) -> None:
     ballast, config = Ballast(disk), bf.EngineConfig(memory_limit="40MB")
     with bf.Engine(disk / "orders.duckdb", orders(), workers=0, config=config) as engine:
-        rows = 400_000
-        table = [Order(number, label=f"{number:>080d}") for number in range(rows)]
+        rows = 80_000
+        table = [Order(number, label=f"{number:>0400d}") for number in range(rows)]
         ballast.fill(3_000_000)
         with pytest.raises(bf.DiskFullError) as caught:
             engine.trigger_many(iter(table), foreign_id="number", at=Stage.NEW)

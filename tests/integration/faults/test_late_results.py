@@ -93,23 +93,17 @@ def parcels(kind: str, gate: Gate) -> bf.Workflow[Parcel, Stage]:
     return workflow
 
 
-@pytest.fixture(params=["row", "batch"])
-def kind(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-@pytest.fixture(params=[0, 1], ids=["inline", "pool"])
-def engine(
-    request: pytest.FixtureRequest, kind: str, gate: Gate, tmp_path: Path
-) -> Iterator[bf.Engine]:
+# A kind of step, and the number of workers.
+@pytest.fixture(params=[("row", 0), ("batch", 1)], ids=["row-inline", "batch-pool"])
+def engine(request: pytest.FixtureRequest, gate: Gate, tmp_path: Path) -> Iterator[bf.Engine]:
+    kind, workers = request.param
     path = tmp_path / "parcels.duckdb"
-    with bf.Engine(path, parcels(kind, gate), workers=request.param) as engine:
+    with bf.Engine(path, parcels(kind, gate), workers=workers) as engine:
         query = f"SELECT range AS number FROM range({ROWS})"
         engine.trigger_many(query, foreign_id="number", at="NEW")
         yield engine
@@ -195,7 +189,7 @@ def test_a_run_paused_and_resumed_during_its_step_is_executed_again_in_the_same_
     assert_all_done(engine)
 
 
-@pytest.mark.parametrize("kind", ["failing"], indirect=True)
+@pytest.mark.parametrize("engine", [("failing", 1)], indirect=True)
 def test_a_late_failure_is_refused_like_any_result_and_leaves_no_error(
     engine: bf.Engine, gate: Gate
 ) -> None:
@@ -210,7 +204,7 @@ def test_a_late_failure_is_refused_like_any_result_and_leaves_no_error(
     assert_log_matches_the_table(engine)
 
 
-@pytest.mark.parametrize("kind", ["row"], indirect=True)
+@pytest.mark.parametrize("engine", [("row", 1)], indirect=True)
 def test_sql_steps_continue_while_others_pause_resume_and_cancel(
     engine: bf.Engine, gate: Gate
 ) -> None:
