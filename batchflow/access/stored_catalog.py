@@ -21,10 +21,13 @@ class StoredCatalog:
     Args:
         source: The store.
         path: Its file, for messages.
-        mark: Returns what stays the same until the store is changed; None if that isn't known.
+        mark: Returns what stays the same until the store is changed; None, as by default, if that
+            isn't known.
     """
 
-    def __init__(self, source: Source, path: str, mark: Callable[[], object]) -> None:
+    def __init__(
+        self, source: Source, path: str, mark: Callable[[], object] = lambda: None
+    ) -> None:
         self._source = source
         self._path = path
         self._mark = mark
