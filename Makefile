@@ -13,9 +13,10 @@
 #                  the file stays level (NIGHTS=--runs=100000 for a quick look)
 # make sabotage    drain with steps that break their workers, in 30 random orders
 # make ray-test    start a Ray cluster on this machine, and run the tests of the executor for Ray
-# make soak        kill ten thousand coordinators, and check that nothing is lost or duplicated;
-#                  takes hours (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3
-#                  for the one round with this seed again)
+# make soak        kill ten thousand coordinators, and check that nothing is lost or duplicated; then
+#                  the tests of Ray, and make fuzz with twenty times as many examples; takes hours
+#                  (SOAK="--kills=500 --deaths=0" for some of them, SOAK=--seed=17:3 for the one
+#                  round with this seed again)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -35,6 +36,8 @@ ALONE_IN := grep --recursive --files-with-matches --include='test_*.py' mark.alo
 ALONE_CODE_TESTS = $(shell $(ALONE_IN) --exclude-dir=faults tests/unit tests/integration tests/cli)
 # Three, because many tests wait for a process or a time that is over.
 PARALLEL := --numprocesses=3 --dist=worksteal
+# Without a limit, as BATCHFLOW_FUZZ=100 takes hours.
+FUZZ := $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz
 BENCH_VENV := .venv-bench
 
 # Some environments set this, such as containers. Without stored bytecode, each process compiles
@@ -63,7 +66,7 @@ crash-test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) $(FAULT_TESTS)
 
 fuzz: $(VENV)/.ready-dev
-	$(BIN)/pytest $(PARALLEL) --timeout=0 --override-ini=faulthandler_timeout=0 tests/fuzz
+	$(BIN)/pytest $(FUZZ)
 
 ray-test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(RAY_TESTS)
@@ -85,6 +88,7 @@ sabotage: $(VENV)/.ready-dev
 soak: $(VENV)/.ready-dev
 	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)
 	$(BIN)/pytest $(RAY_TESTS)
+	BATCHFLOW_FUZZ=20 $(BIN)/pytest $(FUZZ)
 
 # The tests are copied to a folder without the package, so that they can only import the wheel's. The
 # flights that they read are beside the tree, as usual. All other packages are those of the tests'

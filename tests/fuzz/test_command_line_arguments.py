@@ -149,14 +149,14 @@ def check(words: Sequence[str | bytes], code: int, out: str, err: str) -> None:
         assert err.strip(), words
 
 
-@examples(100)
+@examples(40)
 @given(command_lines())
 def test_any_arguments_end_with_a_documented_exit_code(folder: Path, words: list[str]) -> None:
     if is_quick(words):
         check(words, *execute(folder, words))
 
 
-@examples(100)
+@examples(40)
 @given(sensible_command_lines())
 def test_a_valid_command_with_any_options_ends_with_a_documented_exit_code(
     folder: Path, words: list[str]

@@ -150,13 +150,13 @@ def escaped(text: str) -> str:
 STAGES = ["NEW", "BATCHED", "STORED", "ENDED"]
 
 
-@examples(10)
+@examples(5)
 @given(names)
 def test_a_workflow_may_have_any_name(name: str) -> None:
     check_works(name, STAGES, ["name"], "f")
 
 
-@examples(10)
+@examples(5)
 @given(stages())
 def test_statuses_may_have_any_names(stages: list[str]) -> None:
     check_works("things", stages, ["name"], "f")
@@ -198,7 +198,7 @@ def test_workflows_whose_names_differ_only_in_case_are_refused() -> None:
         inline_engine(one, other).close()  # type: ignore[arg-type]
 
 
-@examples(10)
+@examples(5)
 @given(fields())
 @example(["_batchflow_row"])
 @example(["_batchflow_columns"])

@@ -230,23 +230,27 @@ def check(engine: bf.Engine, name: str, things: list[Thing]) -> None:
     assert not wrong
 
 
+# Inline, each pair is tested; in processes, where only the transport differs, every seventh.
 @pytest.mark.usefixtures("pandas_in_children")
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize(
+    ("workers", "nth", "names"),
+    [*((0, 1, [name]) for name in WAYS), (1, 7, [*WAYS])],
+    ids=[*WAYS, "in a worker"],
+)
 def test_values_that_fit_are_stored_and_all_others_fail_only_their_run(
-    name: str, workers: int
+    workers: int, nth: int, names: list[str]
 ) -> None:
-    chosen = [(one, value) for one in FIELDS for value in NAMES]
-    # Inline, each pair is tested; in processes, where only the transport differs, every seventh.
-    chosen = chosen[:: 7 if workers else 1] + [("", "")] * PEACEFUL
+    chosen = [(one, value) for one in FIELDS for value in NAMES][::nth] + [("", "")] * PEACEFUL
     things = [Thing(key, one, value) for key, (one, value) in enumerate(chosen)]
-    with bf.Engine(":memory:", workflow(name), workers=workers) as engine:
-        engine.trigger_many(things, foreign_id="key")
+    with bf.Engine(":memory:", *map(workflow, names), workers=workers) as engine:
+        for name in names:
+            engine.trigger_many(things, foreign_id="key", workflow=name)
         engine.run()
-        check(engine, name, things)
+        for name in names:
+            check(engine, name, things)
 
 
-@examples(20)
+@examples(10)
 @given(st.data())
 def test_the_result_depends_on_the_value_alone_and_not_on_its_chunk(data: st.DataObject) -> None:
     pairs = st.tuples(st.sampled_from(FIELDS), st.sampled_from(NAMES))

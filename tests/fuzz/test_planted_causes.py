@@ -31,7 +31,7 @@ def engine() -> Iterator[bf.Engine]:
         yield engine
 
 
-@examples(15)
+@examples(5)
 @given(seed=_SEEDS)
 def test_a_planted_cause_of_two_columns_comes_first(engine: bf.Engine, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def test_a_planted_cause_of_two_columns_comes_first(engine: bf.Engine, seed: int
     assert found == {column_of(text) for text in conditions}
 
 
-@examples(15)
+@examples(5)
 @given(seed=_SEEDS)
 def test_a_random_selection_has_no_line(engine: bf.Engine, seed: int) -> None:
     selection = at_random(RUNS, np.random.default_rng(seed))

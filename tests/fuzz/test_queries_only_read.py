@@ -96,7 +96,7 @@ def contents(engine: bf.Engine) -> list[Any]:
     ]
 
 
-@examples(40)
+@examples(20)
 @example(query="SELECT Current_Setting/* */('memory_limit')")
 @example(query=f"FROM json_execute_serialized_sql(json_serialize_sql('{DELETING}'))")
 @given(query=QUERIES)

@@ -126,7 +126,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bf.Engine]:
         yield opened
 
 
-@examples(40)
+@examples(20)
 @example(query="SELECT repeat('x', 2_000_000_000)", end="{}")
 @example(query=in_one_list(["x || x"] * 24), end="{}")
 @example(query=joined(["x"] * 24), end="SELECT count(*) FROM ({})")

@@ -35,12 +35,29 @@ class Thing:
     text: str | None = None
 
 
-@pytest.fixture
-def engine() -> Iterator[bf.Engine]:
+def opened() -> bf.Engine:
     things = bf.Workflow("things", Thing, Stage)
     things.sql_step(Stage.NEW, to=[Stage.DONE], set={}, status=Stage.DONE)
-    with inline_engine(things) as opened:
-        yield opened
+    return inline_engine(things)
+
+
+@pytest.fixture(scope="module")
+def without_runs() -> Iterator[list[bf.Engine]]:
+    """Keep an engine in which nothing was stored, for the next test."""
+    engines: list[bf.Engine] = []
+    yield engines
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(without_runs: list[bf.Engine]) -> Iterator[bf.Engine]:
+    engine = without_runs.pop() if without_runs else opened()
+    yield engine
+    if rows_of(engine):
+        engine.close()
+    else:
+        without_runs.append(engine)
 
 
 def rows_of(engine: bf.Engine) -> list[tuple[Any, ...]]:
@@ -255,7 +272,7 @@ numbers = st.none() | st.integers(-(2**63), 2**63 - 1)
 rows = st.lists(st.tuples(numbers, cells), max_size=6)
 
 
-@examples(25)
+@examples(14)
 @given(rows, st.sampled_from(["parquet", "jsonl", "csv", "table", "pandas", "polars", "objects"]))
 def test_valid_rows_are_stored_unchanged(
     tmp_path: Path, rows: list[tuple[int | None, str | None]], form: str
@@ -288,9 +305,7 @@ def test_valid_rows_are_stored_unchanged(
             source = pl.from_arrow(table)
         case "objects":
             source = things
-    things_workflow = bf.Workflow("things", Thing, Stage)
-    things_workflow.sql_step(Stage.NEW, to=[Stage.DONE], set={}, status=Stage.DONE)
-    with inline_engine(things_workflow) as engine:
+    with opened() as engine:
         found = loaded(engine, source)
         if form == "jsonl" and not named:
             return

@@ -65,7 +65,7 @@ def runs_of(engine: bf.Engine, foreign_id: str) -> list[Any]:
     return [row for row in rows if row["foreign_id"] == foreign_id]
 
 
-@examples(60)
+@examples(25)
 @given(texts)
 def test_a_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> None:
     before = counted(engine)
@@ -80,7 +80,7 @@ def test_a_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> None:
     engine.cancel(run_ids=[run_id])
 
 
-@examples(40)
+@examples(20)
 @given(texts)
 def test_a_loaded_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> None:
     try:
@@ -99,7 +99,7 @@ def test_a_loaded_foreign_id_may_be_any_text(engine: bf.Engine, text: str) -> No
     engine.cancel(run_ids=[row["run_id"]])
 
 
-@examples(40)
+@examples(20)
 @given(texts)
 def test_a_reason_may_be_any_text(engine: bf.Engine, text: str) -> None:
     try:
@@ -112,7 +112,7 @@ def test_a_reason_may_be_any_text(engine: bf.Engine, text: str) -> None:
     assert engine.resume(where="true").changed == 1
 
 
-@examples(80)
+@examples(35)
 @given(predicates)
 @example("x" * 1_000_000)
 def test_a_predicate_chooses_runs_or_is_refused(engine: bf.Engine, text: str) -> None:
@@ -129,7 +129,7 @@ def test_a_predicate_chooses_runs_or_is_refused(engine: bf.Engine, text: str) ->
     assert sum(runs for _, runs in counted(engine)) == sum(runs for _, runs in before)
 
 
-@examples(40)
+@examples(20)
 @given(texts)
 @example("DONE ")
 @example("done")
@@ -143,7 +143,7 @@ def test_the_status_where_runs_begin_exists_or_is_refused(engine: bf.Engine, tex
     assert not runs_of(engine, "new one")
 
 
-@examples(40)
+@examples(20)
 @given(texts | st.uuids().map(str))
 def test_a_run_id_is_found_or_refused(engine: bf.Engine, text: str) -> None:
     for call in (engine.get, engine.history, lambda one: engine.cancel(run_ids=[one])):
