@@ -53,12 +53,14 @@ test: $(VENV)/.ready-dev
 	$(BIN)/pytest $(PARALLEL) -m "not alone" $(CODE_TESTS)
 	$(BIN)/pytest -m alone $(ALONE_CODE_TESTS)
 
+# mypy takes one core, and as long as the tests.
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(PARALLEL) tests/docs
+	$(BIN)/mypy & types=$$!; code=0; \
+	$(BIN)/pytest $(PARALLEL) tests/docs || code=$$?; \
+	wait $$types && exit $$code
 
 # Its files are on a disk, whose delays let coordinators and workers die at other moments.
 crash-test: export PYTEST_DEBUG_TEMPROOT ?= $(or $(TMPDIR),/tmp)
