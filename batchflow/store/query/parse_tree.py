@@ -35,6 +35,8 @@ _SERIALIZE: Final = (
     "SELECT json_serialize_sql(?, skip_null := true, skip_empty := true, skip_default := true)"
 )
 
+_DESERIALIZE: Final = "SELECT json_deserialize_sql(CAST(? AS JSON))"
+
 
 def parse_tree(query: str) -> Tree:
     """Return the tree of one statement that selects or describes, or of what EXPLAIN explains.
@@ -57,6 +59,11 @@ def parse_tree(query: str) -> Tree:
         raise QueryError(ONLY_READS, found=NOT_ONE_QUERY)
     tree: Tree = statements[0]
     return tree
+
+
+def text_of(tree: Tree) -> str:
+    """Return a statement, as `parse_tree` returns it, as SQL text."""
+    return _Parser.of_process().text(json.dumps({"error": False, "statements": [tree]}))
 
 
 def type_of(expression: str, columns: Mapping[str, str], params: Params) -> str | None:
@@ -112,6 +119,11 @@ class _Parser:
     def serialized(self, query: str) -> str:
         with self._using:
             [(text,)] = self._cursor.execute(_SERIALIZE, [query]).fetchall()
+        return str(text)
+
+    def text(self, serialized: str) -> str:
+        with self._using:
+            [(text,)] = self._cursor.execute(_DESERIALIZE, [serialized]).fetchall()
         return str(text)
 
     def described(self, query: str, params: Params) -> str:

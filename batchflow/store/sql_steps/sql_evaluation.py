@@ -16,9 +16,11 @@ from batchflow.errors import InvalidObject
 from batchflow.store.database.duckdb_message import message_of
 from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
+from batchflow.store.database.staging import STAGED, staged
 from batchflow.store.runs.claimable import CLAIMED_COLUMNS
 from batchflow.store.runs.exact_values import ExactValue
 from batchflow.store.schema.layout import quote
+from batchflow.store.sql_steps.own_errors import OwnErrors, own_errors
 from batchflow.store.sql_steps.sql_task import STORAGE_ERRORS, SqlTask
 
 MESSAGES_QUERIED = 200
@@ -64,7 +66,7 @@ def evaluate(reader: Cursor, task: SqlTask, values: Values) -> tuple[pa.Table, l
         raise
     except duckdb.Error:
         # TRY accepts neither volatile functions nor subqueries, and doesn't catch each error.
-        return _evaluate_by_halves(reader, task, values)
+        return _evaluate_without_try(reader, task, values)
     rows = np.flatnonzero(evaluated[RESULT].is_null().to_numpy()).tolist()
     return evaluated, list(_raised(reader, task, values, evaluated["#seq"], rows))
 
@@ -84,13 +86,46 @@ def _evaluated(reader: Cursor, task: SqlTask, result: str, also: str = "") -> pa
 def _raised(
     reader: Cursor, task: SqlTask, values: Values, seqs: pa.ChunkedArray, rows: list[int]
 ) -> Iterator[SqlFailure]:
-    """Query the error of each run again, up to a limit, because TRY doesn't return it."""
-    queried = [
-        _queried(reader, task, values, seqs[row].as_py(), row) for row in rows[:MESSAGES_QUERIED]
-    ]
-    yield from queried
-    for row in rows[MESSAGES_QUERIED:]:
-        yield SqlFailure(row, queried[-1].error, queried[-1].message, queried=False)
+    """Query the error of each run again, up to a limit, because TRY doesn't return it.
+
+    The others have the message of a run for which the same expression raises.
+    """
+    alike = {0: rows}
+    if len(rows) > MESSAGES_QUERIED:
+        alike = _by_expression(reader, task, values, seqs, rows)
+    for group in alike.values():
+        most = max(1, MESSAGES_QUERIED // len(alike))
+        queried = [_queried(reader, task, values, seqs[row].as_py(), row) for row in group[:most]]
+        yield from queried
+        for row in group[most:]:
+            yield SqlFailure(row, queried[-1].error, queried[-1].message, queried=False)
+
+
+def _by_expression(
+    reader: Cursor, task: SqlTask, values: Values, seqs: pa.ChunkedArray, rows: list[int]
+) -> dict[int, list[int]]:
+    """Return the rows by the first of the step's expressions that raises."""
+    parts = [task.status, *(value.raw for value in values.values())]
+    raises = (
+        f"WHEN TRY(struct_pack(value := {part})) IS NULL THEN {place}"
+        for place, part in enumerate(parts)
+    )
+    chosen = pa.table({"#seq": seqs.take(pa.array(rows))})
+    try:
+        with staged(reader, chosen):
+            among = f'AND seq IN (SELECT "#seq" FROM {STAGED})'
+            found = _evaluated(
+                reader, task, f"CASE {' '.join(raises)} ELSE {len(parts)} END", among
+            )
+    except STORAGE_ERRORS:
+        raise
+    except duckdb.Error:
+        return {0: rows}
+    places = dict(zip(found["#seq"].to_pylist(), found[RESULT].to_pylist(), strict=True))
+    alike: dict[int, list[int]] = {}
+    for row, seq in zip(rows, chosen["#seq"].to_pylist(), strict=True):
+        alike.setdefault(places[seq], []).append(row)
+    return alike
 
 
 def _queried(reader: Cursor, task: SqlTask, values: Values, seq: int, row: int) -> SqlFailure:
@@ -103,6 +138,44 @@ def _queried(reader: Cursor, task: SqlTask, values: Values, seq: int, row: int) 
     return SqlFailure(
         row, InvalidObject, "An expression raised, but not when it was evaluated again."
     )
+
+
+def _evaluate_without_try(
+    reader: Cursor, task: SqlTask, values: Values
+) -> tuple[pa.Table, list[SqlFailure]]:
+    own = own_errors(_result(task, values))
+    if own is not None:
+        try:
+            return _evaluate_beside_own_errors(reader, task, values, own)
+        except STORAGE_ERRORS:
+            raise
+        except duckdb.Error:
+            # Another function is volatile, or something else raises only without TRY.
+            pass
+    return _evaluate_by_halves(reader, task, values)
+
+
+def _evaluate_beside_own_errors(
+    reader: Cursor, task: SqlTask, values: Values, own: OwnErrors
+) -> tuple[pa.Table, list[SqlFailure]]:
+    """Find the runs for which an expression raises, and evaluate it for the others."""
+    message = f"CASE WHEN TRY({own.raising}) IS NULL THEN coalesce(TRY({own.message}), '') END"
+    found = _evaluated(reader, task, message)
+    raised = found.filter(found[RESULT].is_valid())
+    with staged(reader, raised.select(["#seq"])):
+        others = f'AND seq NOT IN (SELECT "#seq" FROM {STAGED})'
+        evaluated = _evaluated(reader, task, _result(task, values), others)
+    runs = pa.concat_tables(
+        [raised.drop_columns([RESULT]), evaluated], promote_options="default"
+    ).combine_chunks()
+    messages = raised[RESULT].to_pylist()
+    own_ones = [
+        SqlFailure(row, duckdb.InvalidInputException, message)
+        for row, message in enumerate(messages)
+        if message
+    ]
+    rows = [row for row, message in enumerate(messages) if not message]
+    return runs, [*own_ones, *_raised(reader, task, values, runs["#seq"], rows)]
 
 
 def _evaluate_by_halves(
