@@ -32,6 +32,7 @@ _NAMES: Final = {
     },
     "replace": "--force",
     "run_ids": "--run-id",
+    "stand_ins": "--stand-in",
     "table": "--into",
 }
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.

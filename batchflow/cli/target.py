@@ -8,6 +8,7 @@ import keyword
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -71,8 +72,26 @@ def load_workflows(target: Target) -> list[Workflow[Any, Any]]:
         click.UsageError: There is no such file, module or workflow.
         BrokenModuleError: The module raises when it is imported.
     """
-    module = _import_file(target.module) if target.is_file else _import_module(target.module)
+    module = _imported(target)
     return [_workflow(target, module, name) for name in target.names]
+
+
+def load_function(module: str, name: str) -> Callable[..., Any]:
+    """Import a function from a module or file, under the name that workers will use too.
+
+    Raises:
+        click.UsageError: There is no such file, module or function.
+        BrokenModuleError: The module raises when it is imported.
+    """
+    found = getattr(_imported(Target(module, (name,))), name, None)
+    if not callable(found):
+        raise click.UsageError(f"{module} has no function {name!r}. Give one that it has.")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _imported(target: Target) -> ModuleType:
+    return _import_file(target.module) if target.is_file else _import_module(target.module)
 
 
 def _workflow(target: Target, module: ModuleType, name: str) -> Workflow[Any, Any]:

@@ -183,8 +183,8 @@ def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflo
         if step.options.side_effects and step.name not in plan.stand_ins:
             raise InvalidOptionError(
                 f"Step {step.name!r} has side effects, so it isn't rehearsed. Give a function that "
-                f"is called in its place, stand_ins={{{step.name!r}: …}}, or end before it, "
-                f"until={step.from_status.name!r}.",
+                f"is called in its place with stand_ins=, or end before it with "
+                f'until="{step.from_status.name}".',
                 option="stand_ins",
             )
         pending |= set(step.to_codes) - reached

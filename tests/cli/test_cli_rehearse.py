@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command_line import PARCELS, Command, document
 
 FIXED = PARCELS.replace('raise ZeroDivisionError("it can\'t be weighed")', "pass")
@@ -34,9 +35,47 @@ def test_what_was_shown_is_stored(own_parcels: Path, command: Command, tmp_path:
     assert "weight changes in 1 run" in stored.stdout
 
 
-def test_an_impossible_rehearsal_is_one_sentence(own_parcels: Path, command: Command) -> None:
-    refused = command(
-        "rehearse", "parcel_pipeline.py:parcels", "--store", own_parcels, "--where", "true",
-        "--reset", "weight",
+def test_a_function_stands_in_for_a_step_with_side_effects(
+    own_parcels: Path, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "effects_pipeline.py").write_text(
+        FIXED.replace("ParcelStatus.NEW, to=[", "ParcelStatus.NEW, side_effects=True, to=[")
+        + "\n\ndef as_heavy(run):\n    run.object.weight = 77\n"
+        + "    return ParcelStatus.CHECKED\n"
+    )
+    rehearse = (
+        "rehearse", "effects_pipeline.py:parcels", "--store", own_parcels, "--workers", 0,
+        "--where", "run_state = 'PAUSED'", "--at", "NEW",
     )  # fmt: skip
+    stand_in = ("--stand-in", "check=effects_pipeline.py:as_heavy")
+
+    refused = command(*rehearse)
+    assert "in its place with --stand-in, or end before it with --until NEW" in refused.stderr
+    shown = document(command(*rehearse, *stand_in, "--json"))
+    [changed] = [each for each in shown["fields"] if each["field"] == "weight"]
+    assert changed["samples"][0][2] == "77"
+    stored = command(*rehearse, *stand_in, "--promote")
+    assert "Leave out --promote, or --stand-in." in stored.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--reset", "weight"], "--reset needs FIELD=SQL"),
+        (["--stand-in", "check"], "Give a step and the function that is called in its place"),
+        (["--stand-in", "check=fixed_pipeline.py:none"], "fixed_pipeline.py has no function"),
+        (["--stand-in", "check=fixed_pipeline.py:check"] * 2, "names the step 'check' twice"),
+        (["--stand-in", "buy=fixed_pipeline.py:check"], "The stand-in for 'buy' is no step"),
+    ],
+)
+def test_an_impossible_rehearsal_is_one_sentence(
+    own_parcels: Path, command: Command, tmp_path: Path, given: list[str], message: str
+) -> None:
+    (tmp_path / "fixed_pipeline.py").write_text(FIXED)
+
+    refused = command(
+        "rehearse", "fixed_pipeline.py:parcels", "--store", own_parcels, "--where", "true", *given
+    )  # fmt: skip
+
     assert refused.returncode in (2, 3)
+    assert message in refused.stderr

@@ -12,6 +12,7 @@ from batchflow.cli.commands.run_control import assigned
 from batchflow.cli.logs import configure_logging
 from batchflow.cli.options import json_option, one_store_option, workers_option
 from batchflow.cli.output import prints_to_stderr, write, write_document
+from batchflow.cli.stand_ins import stand_ins_of
 from batchflow.cli.target import Target, TargetType, load_workflows
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class RehearseOptions:
     at: str | None
     until: str | None
     reset: tuple[str, ...]
+    stand_in: tuple[str, ...]
     workers: int | None
     promote: bool
     reason: str
@@ -46,6 +48,7 @@ class RehearseOptions:
             at=self.at,
             until=self.until,
             reset=assigned(self.reset, "--reset"),
+            stand_ins=stand_ins_of(self.stand_in),
         )
 
 
@@ -54,6 +57,8 @@ class RehearseOptions:
 Examples:
   batchflow rehearse pipeline.py:orders --store orders.duckdb --where "run_state = 'PAUSED'"
   batchflow rehearse pipeline.py:orders --store orders.duckdb --where true --at CREATED
+  batchflow rehearse pipeline.py:orders --store orders.duckdb --where "run_state = 'PAUSED'" \\
+    --stand-in charge=pipeline.py:pretend_to_charge
 """
 )
 @click.argument("target", type=TargetType(), metavar="FILE:WORKFLOW")
@@ -72,6 +77,12 @@ Examples:
     multiple=True,
     help="A field that is set first, and the SQL of its value. May be given several times.",
 )
+@click.option(
+    "--stand-in",
+    metavar="STEP=FILE:FUNCTION",
+    multiple=True,
+    help="A function that is called in place of a step. May be given several times.",
+)
 @workers_option
 @click.option("--promote", is_flag=True, help="Store exactly what is shown.")
 @click.option(
@@ -84,7 +95,8 @@ def rehearse(target: Target, **options: Any) -> None:
     The copies have a store of their own. Nothing is written to the store, unless you give
     --promote: then what is shown is stored, without executing a step again, for the runs that
     didn't change meanwhile. The copies are put back like "batchflow retry" puts runs back. A step
-    with side effects is refused; end before it with --until, or use Python to give a stand-in.
+    with side effects is refused; end before it with --until, or give a function that is called in
+    its place with --stand-in. The effects of that step aren't made then, so nothing can be stored.
 
     Prints where the runs are and where the copies came to, which fields changed in how many runs
     with samples, and why copies failed.
@@ -92,6 +104,11 @@ def rehearse(target: Target, **options: Any) -> None:
     workflows = load_workflows(target)
     if len(workflows) > 1:
         raise click.UsageError("Name only one workflow. --where refers to its columns.")
+    if options["promote"] and options["stand_in"]:
+        raise click.UsageError(
+            "A rehearsal with --stand-in can't be stored, because the effects of its steps weren't "
+            "made. Leave out --promote, or --stand-in."
+        )
     configure_logging(quiet=True, verbose=False)
     chosen = RehearseOptions(**options)
     with prints_to_stderr():
