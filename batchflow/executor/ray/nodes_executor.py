@@ -234,7 +234,8 @@ class NodesExecutor:
                 raise EngineStateError(
                     f"The Ray cluster at {self._settings.address!r} can't be used: "
                     f'{fields["text"]}\nStart a cluster with "ray start --head", or give the '
-                    "address of one, like 10.0.0.1:6379. Nothing was lost."
+                    "address of one, like 10.0.0.1:6379. If it demands a token, set "
+                    "RAY_AUTH_MODE=token and the token here, too. Nothing was lost."
                 )
             case FromDriver.JOINED:
                 self._join(fields["node"], fields["name"], fields["workers"], envelope)
