@@ -33,12 +33,15 @@ def opened_store(path: Path) -> OpenedStore:
 def asked_store(path: Path) -> Iterator[OpenedStore]:
     """Yield the same for a command that only asks: a file is opened once for all its queries."""
     with ExitStack() as stack:
-        if is_one_file(path):
-            from batchflow.access import open_once
+        from batchflow.access import StoreClient, open_once
 
+        if is_one_file(path):
             stack.enter_context(open_once(path))
-        with opened_store(path) as store:
-            yield store
+        store = opened_store(path)
+        if not isinstance(store, StoreClient):
+            for client in store.clients:
+                stack.enter_context(open_once(client.path))
+        yield store
 
 
 def is_one_file(path: str | os.PathLike[str]) -> bool:
