@@ -107,10 +107,13 @@ def test_a_process_with_a_full_disk_for_the_output_reports_it_in_one_line(
     assert_full_disk_reported(in_own_process, parcels_folder, CSV)
 
 
-@pytest.mark.parametrize("closed", ["1>&-", "0<&- 1>&- 2>&-"])
-@pytest.mark.parametrize("arguments", [["status", *STORE], RUN], ids=name_of)
+@pytest.mark.parametrize(
+    ("closed", "arguments"),
+    [("1>&-", ["status", *STORE]), ("0<&- 1>&- 2>&-", RUN)],
+    ids=["status", "run"],
+)
 def test_streams_that_are_closed_at_the_start_are_no_error_and_damage_no_store(
-    parcels_folder: Path, arguments: list[str], closed: str
+    parcels_folder: Path, closed: str, arguments: list[str]
 ) -> None:
     shell = ["sh", "-c", f'"$@" {closed}', "sh", *arguments_of(tuple(arguments))]
     process = subprocess.run(

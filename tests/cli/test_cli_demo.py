@@ -34,15 +34,15 @@ def test_a_second_demo_creates_a_new_store(tmp_path: Path, command: Command) -> 
 
 
 def test_a_killed_demo_is_continued(tmp_path: Path, command: Command, start: Start) -> None:
-    process = start("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--verbose")
+    process = start("demo", "--runs", 30_000, "--dir", "here", "--workers", 1, "--verbose")
     _await_commit(process)
     process.kill()
     process.communicate()
-    outcome = command("demo", "--runs", 60_000, "--dir", "here", "--workers", 1, "--json")
-    assert "Continuing here/orders-60000.duckdb" in outcome.stderr
+    outcome = command("demo", "--runs", 30_000, "--dir", "here", "--workers", 1, "--json")
+    assert "Continuing here/orders-30000.duckdb" in outcome.stderr
     result = document(outcome)
-    assert result["store"] == "here/orders-60000.duckdb"
-    assert sum(entry["runs"] for entry in result["report"]["statuses"]) == 60_000
+    assert result["store"] == "here/orders-30000.duckdb"
+    assert sum(entry["runs"] for entry in result["report"]["statuses"]) == 30_000
     assert {entry["run_state"] for entry in result["report"]["statuses"]} == {"COMPLETED", "PAUSED"}
 
 

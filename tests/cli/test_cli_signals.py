@@ -30,7 +30,7 @@ def test_a_signal_stops_a_run_gracefully_and_the_same_command_continues_it(
     assert "Traceback" not in errors
 
     (tmp_path / "go").touch()
-    again = command(*GUESTS, "--json")
+    again = command(*GUESTS, "--workers", 0, "--json")
     assert again.returncode == 0, again.stderr
     assert [(e["status"], e["runs"]) for e in document(again)["report"]["statuses"]] == [
         ("INSIDE", 300)
