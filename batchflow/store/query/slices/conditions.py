@@ -23,6 +23,7 @@ _TYPED: Final[Mapping[str, str]] = {
     "INTERVAL": "INTERVAL",
 }
 _TABLE: Final = "runs"
+_BLOCK: Final = 1_024
 
 
 @lru_cache(maxsize=1024)
@@ -89,3 +90,21 @@ def within(
     elif without_nan:
         parts.append(f"NOT isnan({subject})")
     return " AND ".join(parts) or f"{subject} IS NOT NULL"
+
+
+def in_ranges(rows: str) -> str:
+    """Return the condition that a run is in a range of `rows`, to be evaluated for many runs.
+
+    A range is divided into the blocks of 1,024 seqs that it fills, and the seqs at its ends. DuckDB
+    looks up both in hash tables, whereas an EXISTS compares each run with all ranges.
+    """
+    first_block, end = f"(first_seq + {_BLOCK - 1}) // {_BLOCK}", "last_seq + 1"
+    ranges = f"(SELECT first_seq, last_seq {rows} AND first_seq IS NOT NULL) AS ranges"
+    blocks = f"range({first_block}, ({end}) // {_BLOCK})"
+    at_beginning = f"range(first_seq, least({end}, {first_block} * {_BLOCK}))"
+    at_end = f"range(greatest(first_seq, ({end}) // {_BLOCK} * {_BLOCK}), {end})"
+    return (
+        f"(seq // {_BLOCK} IN (SELECT block FROM {ranges}, {blocks} AS blocks(block)) "
+        f"OR seq IN (SELECT single FROM {ranges}, {at_beginning} AS singles(single) "
+        f"UNION ALL SELECT single FROM {ranges}, {at_end} AS singles(single)))"
+    )

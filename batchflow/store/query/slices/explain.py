@@ -21,7 +21,7 @@ from batchflow.store.query.slices import traces
 from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
 from batchflow.store.query.slices.divided import Divided
 from batchflow.store.query.slices.features import columns_of_predicate, features_of
-from batchflow.store.query.slices.refine import Refining
+from batchflow.store.query.slices.refine import RefinedSlice, Refining
 from batchflow.store.query.slices.search import SliceSearch
 from batchflow.store.query.slices.survey import Codes, divide, read_codes
 from batchflow.store.query.source import Source
@@ -165,31 +165,31 @@ def _by_status(rows: Sequence[tuple[Any, ...]], sizes: Sizes) -> np.ndarray:
 
 def _slices(
     features: Sequence[Divided], codes: Codes, places: Sequence[int], refining: Refining
-) -> tuple[list[str], Codes]:
+) -> tuple[list[RefinedSlice], Codes]:
     """Return slices, each the best among the runs that those before it don't have, and the rest."""
-    found: list[str] = []
+    found: list[RefinedSlice] = []
     while len(found) < _MOST_LINES:
         search = SliceSearch(features, codes, places)
         best = search.best(pairs=len(places) > 1)
         if best is None:
             break
         refined = refining.refined(best, search, found)
-        found.append(refined.sql)
+        found.append(refined)
         codes = codes.without(search.covered(refined.found))
     return found, codes
 
 
-def _lines(compared: Compared, slices: Sequence[str]) -> str:
+def _lines(compared: Compared, slices: Sequence[RefinedSlice]) -> str:
     """Return the query that counts the runs of each slice."""
-    columns = [f"coalesce({text}, false) AS in_{at}" for at, text in enumerate(slices)]
+    columns = [f"coalesce({each.counted}, false) AS in_{at}" for at, each in enumerate(slices)]
     counts = [f"count(*) FILTER ({CHOSEN}) AS these", f"count(*) FILTER (NOT {CHOSEN}) AS others"]
     for at in range(len(slices)):
         counts.append(f"count(*) FILTER ({CHOSEN} AND in_{at}) AS runs_{at}")
         counts.append(f"count(*) FILTER (NOT {CHOSEN} AND in_{at}) AS rest_{at}")
     lines = [
-        f"SELECT {at} AS place, {literal(text)} AS slice, runs_{at} AS runs, rest_{at} AS rest, "
-        "these, others FROM counted"
-        for at, text in enumerate(slices)
+        f"SELECT {at} AS place, {literal(each.sql)} AS slice, runs_{at} AS runs, "
+        f"rest_{at} AS rest, these, others FROM counted"
+        for at, each in enumerate(slices)
     ]
     return _LINES.format(
         counts=", ".join(counts),

@@ -52,8 +52,8 @@ class Feature:
         shape: How its values are divided.
         given: Whether runs have it from their beginning; otherwise it is where and when they were
             executed, which may follow from a failure.
-        listed: Another table that has the value of each range of runs: the query for a run's rows
-            in it, and the column with the value. None if the runs have it themselves.
+        listed: Another table that has the value of each range of runs: the query for its rows, and
+            the column with the value. None if the runs have it themselves.
     """
 
     column: str
@@ -106,9 +106,8 @@ def chunks_of(tables: Tables, step: str) -> str:
 
 
 def _listed(column: str, rows: str, value: str, *, given: bool) -> Feature:
-    of_run = f"{rows} AND seq BETWEEN first_seq AND last_seq"
     kind = "VARCHAR"
-    return Feature(column, column, column, kind, Shape.VALUES, given, (of_run, value))
+    return Feature(column, column, column, kind, Shape.VALUES, given, (rows, value))
 
 
 def columns_of_predicate(where: str) -> set[str]:

@@ -20,10 +20,12 @@ class RefinedSlice:
 
     Attributes:
         sql: The predicate.
+        counted: The same predicate as SQL that is evaluated fast for many runs.
         found: The slice with all ranges that it touches.
     """
 
     sql: str
+    counted: str
     found: FoundSlice
 
 
@@ -50,23 +52,29 @@ class Refining:
         self._features = features
 
     def refined(
-        self, found: FoundSlice, search: SliceSearch, earlier: Sequence[str]
+        self, found: FoundSlice, search: SliceSearch, earlier: Sequence[RefinedSlice]
     ) -> RefinedSlice:
         """Return a slice with moved ends; the runs of the slices before it are set aside."""
-        set_aside = [f"({each}) IS NOT TRUE" for each in earlier]
+        set_aside = [f"({each.counted}) IS NOT TRUE" for each in earlier]
         parts = list(found.parts)
-        texts = [
-            self._features[place].sql(part, has_nan=search.has_code(place, OTHER))
-            for place, part in parts
-        ]
+        texts, counted = (
+            [
+                self._features[place].sql(
+                    part, has_nan=search.has_code(place, OTHER), of_many=of_many
+                )
+                for place, part in parts
+            ]
+            for of_many in (False, True)
+        )
         for at, (place, part) in enumerate(found.parts):
             if part.is_range:
-                others = [f"({text})" for other, text in enumerate(texts) if other != at]
+                others = [f"({text})" for other, text in enumerate(counted) if other != at]
                 ends = _Ends(self._features[place], part)
                 ends.move(self._values(ends, [*others, *set_aside]), search)
-                texts[at] = ends.sql(has_nan=search.has_code(place, OTHER))
+                texts[at] = counted[at] = ends.sql(has_nan=search.has_code(place, OTHER))
                 parts[at] = (place, ends.touched)
-        return RefinedSlice(" AND ".join(texts), replace(found, parts=tuple(parts)))
+        moved = replace(found, parts=tuple(parts))
+        return RefinedSlice(" AND ".join(texts), " AND ".join(counted), moved)
 
     def _values(self, ends: _Ends, among: Sequence[str]) -> _Values:
         where = " AND ".join([ends.neighbourhood, *among])
