@@ -47,6 +47,20 @@ def open_engine(tmp_path: Path, workers: int) -> Iterator[Callable[..., bf.Engin
         engine.close()
 
 
+@pytest.fixture(scope="module", params=[0, 1], ids=["inline", "pool"])
+def closed_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bf.Engine, uuid.UUID]:
+    """Return an engine that is closed, and the id of its run."""
+    path = tmp_path_factory.mktemp("closed") / "things.duckdb"
+    engine = bf.Engine(path, things(), workers=request.param)
+    run_id = engine.trigger("one", Thing())
+    engine.close()
+    engine.close()
+    engine.stop()
+    return engine, run_id
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -63,13 +77,9 @@ def open_engine(tmp_path: Path, workers: int) -> Iterator[Callable[..., bf.Engin
     ids=["run", "start", "trigger", "trigger_many", "wait", "pause", "sql", "counts", "get"],
 )
 def test_a_closed_engine_raises_store_closed_error(
-    open_engine: Callable[..., bf.Engine], use: Callable[[bf.Engine, uuid.UUID], object]
+    closed_engine: tuple[bf.Engine, uuid.UUID], use: Callable[[bf.Engine, uuid.UUID], object]
 ) -> None:
-    engine = open_engine()
-    run_id = engine.trigger("one", Thing())
-    engine.close()
-    engine.close()
-    engine.stop()
+    engine, run_id = closed_engine
 
     with pytest.raises(bf.StoreClosedError):
         use(engine, run_id)

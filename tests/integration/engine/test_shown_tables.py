@@ -26,11 +26,22 @@ class Note:
 NOON = datetime(2030, 5, 6, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def engine() -> Iterator[bf.Engine]:
+def opened_engine() -> bf.Engine:
     workflow = bf.Workflow("notes", Note, Stage)
     workflow.add_step(Stage.NEW, lambda run: Stage.DONE, Stage.DONE)
-    with inline_engine(workflow, clock=FakeClock()) as opened:
+    return inline_engine(workflow, clock=FakeClock())
+
+
+@pytest.fixture
+def engine() -> Iterator[bf.Engine]:
+    with opened_engine() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[bf.Engine]:
+    """Return an engine without runs, for queries."""
+    with opened_engine() as opened:
         yield opened
 
 
@@ -46,16 +57,16 @@ def styles(shown: str) -> list[bool]:
     return ["text-align:right" in cell.attrib["style"] for cell in root.iter("th")]
 
 
-def test_a_relation_is_shown_as_a_table(engine: bf.Engine) -> None:
-    shown = engine.sql("SELECT 1 AS one, 'a' AS letter, [1, NULL] AS list")._repr_html_()
+def test_a_relation_is_shown_as_a_table(empty: bf.Engine) -> None:
+    shown = empty.sql("SELECT 1 AS one, 'a' AS letter, [1, NULL] AS list")._repr_html_()
 
     assert cells(shown, "th") == ["one", "letter", "list"]
     assert cells(shown) == ["1", "a", "[1, NULL]"]
 
 
-def test_the_values_of_a_relation_are_escaped(engine: bf.Engine) -> None:
+def test_the_values_of_a_relation_are_escaped(empty: bf.Engine) -> None:
     name, value = "<script>\"&'", "<img src=x onerror='1'>\x01"
-    shown = engine.sql(f"""SELECT ? AS "{name.replace('"', '""')}" """, [value])._repr_html_()
+    shown = empty.sql(f"""SELECT ? AS "{name.replace('"', '""')}" """, [value])._repr_html_()
 
     assert cells(shown, "th") == [name]
     assert cells(shown) == [value.replace("\x01", "\ufffd")]
@@ -63,34 +74,34 @@ def test_the_values_of_a_relation_are_escaped(engine: bf.Engine) -> None:
     assert "<img" not in shown
 
 
-def test_a_null_differs_from_the_text_null(engine: bf.Engine) -> None:
-    shown = engine.sql("SELECT NULL AS nothing, 'NULL' AS text")._repr_html_()
+def test_a_null_differs_from_the_text_null(empty: bf.Engine) -> None:
+    shown = empty.sql("SELECT NULL AS nothing, 'NULL' AS text")._repr_html_()
 
     nothing, text = ElementTree.fromstring(shown).iter("td")
     assert (nothing.text, [child.tag for child in nothing]) == (None, ["i"])
     assert (text.text, list(text)) == ("NULL", [])
 
 
-def test_only_numbers_are_right_aligned(engine: bf.Engine) -> None:
+def test_only_numbers_are_right_aligned(empty: bf.Engine) -> None:
     columns = "1 AS a, 1.5 AS b, 1.5::DOUBLE AS c, '1' AS d, [1] AS e, now() AS f, [1.5] AS g"
 
-    shown = engine.sql(f"SELECT {columns}, 1::UHUGEINT AS h")._repr_html_()
+    shown = empty.sql(f"SELECT {columns}, 1::UHUGEINT AS h")._repr_html_()
 
     assert styles(shown) == [True, True, True, False, False, False, False, True]
 
 
 @pytest.mark.parametrize(("rows", "more"), [(0, False), (20, False), (21, True)])
 def test_the_first_rows_are_shown_and_whether_there_are_more(
-    engine: bf.Engine, rows: int, more: bool
+    empty: bf.Engine, rows: int, more: bool
 ) -> None:
-    shown = engine.sql(f"SELECT range AS n FROM range({rows})")._repr_html_()
+    shown = empty.sql(f"SELECT range AS n FROM range({rows})")._repr_html_()
 
     assert cells(shown) == [str(number) for number in range(min(rows, 20))]
     assert ("there are more" in shown) is more
 
 
-def test_values_and_names_that_are_difficult_for_python_are_shown(engine: bf.Engine) -> None:
-    shown = engine.sql(
+def test_values_and_names_that_are_difficult_for_python_are_shown(empty: bf.Engine) -> None:
+    shown = empty.sql(
         "SELECT 1 AS a, 2 AS A, 'infinity'::TIMESTAMPTZ, '\\x00'::BLOB, "
         "DATE '290000-01-01' -- the end"
     )._repr_html_()
@@ -99,8 +110,8 @@ def test_values_and_names_that_are_difficult_for_python_are_shown(engine: bf.Eng
 
 
 @pytest.mark.parametrize("ending", [";", " ;; \n", "\n-- the end;"])
-def test_a_query_may_end_with_a_semicolon_or_a_comment(engine: bf.Engine, ending: str) -> None:
-    relation = engine.sql(f"SELECT 1 AS one{ending}")
+def test_a_query_may_end_with_a_semicolon_or_a_comment(empty: bf.Engine, ending: str) -> None:
+    relation = empty.sql(f"SELECT 1 AS one{ending}")
 
     assert cells(relation._repr_html_()) == ["1"]
     assert "one" in repr(relation)
@@ -108,8 +119,8 @@ def test_a_query_may_end_with_a_semicolon_or_a_comment(engine: bf.Engine, ending
 
 
 @pytest.mark.parametrize("query", ["EXPLAIN FROM notes.runs", "explain (analyze) SELECT '<a>'"])
-def test_a_plan_keeps_its_line_breaks(engine: bf.Engine, query: str) -> None:
-    relation = engine.sql(query)
+def test_a_plan_keeps_its_line_breaks(empty: bf.Engine, query: str) -> None:
+    relation = empty.sql(query)
 
     [drawn] = ElementTree.fromstring(f"<div>{relation._repr_html_()}</div>")
     assert drawn.tag == "pre"
@@ -117,14 +128,14 @@ def test_a_plan_keeps_its_line_breaks(engine: bf.Engine, query: str) -> None:
     assert "│" in repr(relation)
 
 
-def test_a_long_value_is_shortened(engine: bf.Engine) -> None:
-    [cell] = cells(engine.sql("SELECT repeat('x', 100_000)")._repr_html_())
+def test_a_long_value_is_shortened(empty: bf.Engine) -> None:
+    [cell] = cells(empty.sql("SELECT repeat('x', 100_000)")._repr_html_())
 
     assert cell == "x" * 199 + "…"
 
 
-def test_a_relation_with_parameters_is_shown(engine: bf.Engine) -> None:
-    assert cells(engine.sql("SELECT $n + 1", {"n": 1})._repr_html_()) == ["2"]
+def test_a_relation_with_parameters_is_shown(empty: bf.Engine) -> None:
+    assert cells(empty.sql("SELECT $n + 1", {"n": 1})._repr_html_()) == ["2"]
 
 
 def test_a_run_is_shown_with_its_object_after_the_store_is_closed(engine: bf.Engine) -> None:

@@ -185,16 +185,17 @@ def test_a_shown_value_is_shortened(tmp_path: Path) -> None:
 # Loads, triggers and queries.
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[bf.Engine]:
-    with bf.Engine(tmp_path / "people.duckdb", people(), workers=0) as opened:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bf.Engine]:
+    path = tmp_path_factory.mktemp("people") / "people.duckdb"
+    with bf.Engine(path, people(), workers=0) as opened:
         yield opened
 
 
-@pytest.fixture
-def showing_engine(tmp_path: Path) -> Iterator[bf.Engine]:
+@pytest.fixture(scope="module")
+def showing_engine() -> Iterator[bf.Engine]:
     config = bf.EngineConfig(log_values=True)
-    with bf.Engine(tmp_path / "shown.duckdb", people(), workers=0, config=config) as opened:
+    with bf.Engine(":memory:", people(), workers=0, config=config) as opened:
         yield opened
 
 

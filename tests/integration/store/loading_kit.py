@@ -14,6 +14,7 @@ import pyarrow as pa
 from emptying import empty
 
 from batchflow.definition.workflow import Workflow
+from batchflow.errors import BatchflowError
 from batchflow.operation import LoadReport
 from batchflow.operation.requests import TriggerMany
 from batchflow.store import RunsAdded
@@ -101,17 +102,25 @@ def opened(
         workflow = workflow_of(object_type)
         store = Store.open(path, [workflow], clock=lambda: NOW, memory_limit=memory_limit)
         loader = Loader(store, workflow)
+    refused: BatchflowError | None = None
     try:
-        yield loader
+        try:
+            yield loader
+        except BatchflowError as error:
+            # A load that is refused leaves the store as it was.
+            refused = error
+        if keeps:
+            loader.empty()
     except BaseException:
         loader.store.close()
         raise
     if keeps:
-        loader.empty()
         close_kept()
         _KEPT[object_type] = loader
     else:
         loader.store.close()
+    if refused is not None:
+        raise refused
 
 
 def close_kept() -> None:

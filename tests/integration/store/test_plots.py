@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from kit.things import load, things
 PLOTTED = ["ages", "counts", "durations", "funnel", "throughput", "transitions"]
 
 
-@pytest.fixture
-def engine(path: Path) -> Iterator[bf.Engine]:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bf.Engine]:
+    path = tmp_path_factory.mktemp("things") / "things.duckdb"
     with bf.Engine(path, things(), workers=0) as opened:
         load(opened, 50)
         opened.run(limit=40)

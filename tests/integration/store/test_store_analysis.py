@@ -171,7 +171,7 @@ PATHS = {
     ],
 }
 PATHS["mostly straight on"] = 50 * PATHS["straight on"] + PATHS["back"] + PATHS["to itself"]
-RUNS = 1_500
+RUNS = 600
 
 
 @pytest.mark.parametrize("kind", PATHS)
