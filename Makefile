@@ -89,6 +89,7 @@ sabotage: $(VENV)/.ready-dev
 
 soak: $(VENV)/.ready-dev
 	PYTHONPATH=tests/kit/without_pandas $(BIN)/python tests/crash/crash_driver.py $(SOAK)
+	BATCHFLOW_FUZZ=2 $(BIN)/pytest tests/integration/store/test_ways_of_values.py
 	$(BIN)/pytest $(RAY_TESTS)
 	BATCHFLOW_FUZZ=20 $(BIN)/pytest $(FUZZ)
 
