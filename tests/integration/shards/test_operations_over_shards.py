@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
 import pytest
-from shards_kit import SHARDS, Order, in_each, orders, pattern_in
+from shards_kit import SHARDS, Order, engine_of, orders, pattern_in
 
 import batchflow as bf
 
@@ -21,24 +22,29 @@ def stores(tmp_path: Path) -> Iterator[bf.Stores]:
 
 
 def test_operations_change_the_runs_of_all_shards(stores: bf.Stores, tmp_path: Path) -> None:
-    report = stores.trigger_many((Order(number) for number in range(60)), foreign_id="number")
-    assert (report.loaded, len(stores.runs())) == (60, 60)
-    assert stores.pause("number < 10", dry_run=True).changed == 10
-    assert str(stores.pause("number < 10", dry_run=True)) == "10 runs would be paused"
-    assert stores.pause("number < 10").changed == 10
-    again = stores.pause("number < 20")
-    assert (again.changed, again.refused, again.refusals) == (10, 10, {"PAUSED": 10})
-    assert stores.resume("number < 20").changed == 20
-    assert stores.edit("number < 5", set={"total": "total + 1"}).changed == 5
-    assert stores.cancel("number = 7").changed == 1
+    with ExitStack() as opened:
+        # Their engines carry out each operation, without opening a file for it.
+        engines = [opened.enter_context(engine_of(tmp_path, n + 1)) for n in range(SHARDS)]
+        report = stores.trigger_many((Order(number) for number in range(60)), foreign_id="number")
+        assert (report.loaded, len(stores.runs())) == (60, 60)
+        assert stores.pause("number < 10", dry_run=True).changed == 10
+        assert str(stores.pause("number < 10", dry_run=True)) == "10 runs would be paused"
+        assert stores.pause("number < 10").changed == 10
+        again = stores.pause("number < 20")
+        assert (again.changed, again.refused, again.refusals) == (10, 10, {"PAUSED": 10})
+        assert stores.resume("number < 20").changed == 20
+        assert stores.edit("number < 5", set={"total": "total + 1"}).changed == 5
+        assert stores.cancel("number = 7").changed == 1
 
-    in_each(tmp_path, lambda engine: engine.run(progress=False))
-    failed = len(range(0, 60, 7)) - 1
-    assert stores.retry("run_state = 'PAUSED'", at="PAID").changed == failed
-    in_each(tmp_path, lambda engine: engine.run(progress=False))
-    assert stores.counts().fetchall()[-1] == ("DONE", "COMPLETED", 59)
-    assert stores.prune(timedelta(0), dry_run=True).runs == 60
-    assert stores.prune(timedelta(0)).runs == 60
+        for engine in engines:
+            engine.run(progress=False)
+        failed = len(range(0, 60, 7)) - 1
+        assert stores.retry("run_state = 'PAUSED'", at="PAID").changed == failed
+        for engine in engines:
+            engine.run(progress=False)
+        assert stores.counts().fetchall()[-1] == ("DONE", "COMPLETED", 59)
+        assert stores.prune(timedelta(0), dry_run=True).runs == 60
+        assert stores.prune(timedelta(0)).runs == 60
     with pytest.raises(bf.EngineStateError, match="No engine has a shard open"):
         stores.request_stop()
 

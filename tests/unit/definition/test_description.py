@@ -287,7 +287,7 @@ def _can_be_hashed(value: Any) -> bool:
     return type(value).__hash__ is not None
 
 
-@examples(50)
+@examples(25)
 @given(fields_of_an_object())
 def test_whatever_a_workflow_carries_is_restored_exactly(object_type: type[Any]) -> None:
     assert_restored_exactly(workflow_of(object_type))

@@ -530,7 +530,7 @@ def follow(plans: list[tuple[Any, ...]], batch: Any) -> Any:
     return [answer for answer, _, _ in mine]
 
 
-@examples(50)
+@examples(20)
 @given(PLANS)
 def test_the_result_of_a_run_does_not_depend_on_the_rest_of_its_batch(
     execute: Execute, plans: list[tuple[Any, ...]]
