@@ -133,6 +133,8 @@ $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) --editable .
 	touch $@
 
+# Without compiling all modules of all packages, as most are never imported; Python compiles the
+# others when it first imports them.
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
+	$(BIN)/python $(PIP_INSTALL) --no-compile --editable '.[dev]'
 	touch $@ $(VENV)/.ready
