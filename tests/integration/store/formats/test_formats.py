@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -184,19 +184,26 @@ def test_every_query_works_while_the_file_is_only_read(path: Path) -> None:
     assert digest(path) == before
 
 
-def test_every_query_works_in_an_engine(path: Path) -> None:
-    with later_engine(path) as found:
-        assert the_format(found) == [(FORMAT_VERSION,)]
-        for name, query in QUERIES.items():
-            assert query(found).to_arrow_table().num_rows, name
-        assert counted(found.counts(workflow="orders").fetchall()) == ORDERS
-        assert outcomes(found) == OUTCOMES
+@pytest.fixture(scope="module", params=FILES, ids=lambda file: file.name)
+def upgraded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[bf.Engine]:
+    """Return an engine that upgraded a file, for tests that only ask."""
+    with later_engine(unpacked(request.param, tmp_path_factory.mktemp("upgraded"))) as opened:
+        yield opened
 
 
-def test_objects_are_what_they_were(path: Path) -> None:
-    with later_engine(path) as found:
-        [(run_id,)] = found.runs("number = 7", workflow="orders").select("run_id").fetchall()
-        kept = found.get(run_id)
+def test_every_query_works_in_an_engine(upgraded: bf.Engine) -> None:
+    assert the_format(upgraded) == [(FORMAT_VERSION,)]
+    for name, query in QUERIES.items():
+        assert query(upgraded).to_arrow_table().num_rows, name
+    assert counted(upgraded.counts(workflow="orders").fetchall()) == ORDERS
+    assert outcomes(upgraded) == OUTCOMES
+
+
+def test_objects_are_what_they_were(upgraded: bf.Engine) -> None:
+    [(run_id,)] = upgraded.runs("number = 7", workflow="orders").select("run_id").fetchall()
+    kept = upgraded.get(run_id)
     expected = order(7)
     expected.total = Decimal("24.75")
     expected.weight = 1.0
@@ -267,17 +274,16 @@ def test_a_copy_made_as_the_documentation_says_opens(path: Path) -> None:
         assert counted(found.counts(workflow="orders").fetchall()) == DRAINED_ORDERS
 
 
-def test_an_upgrade_keeps_the_reasons_that_the_file_has(path: Path) -> None:
+def test_an_upgrade_keeps_the_reasons_that_the_file_has(upgraded: bf.Engine) -> None:
     # Format 1 has no log of operations, but paused runs have their reasons.
-    operations = set() if path.stem[-1] == "1" else {"resumed"}
-    with later_engine(path) as found:
-        reasons = found.sql("SELECT outcome, reason FROM orders.transitions WHERE reason <> ''")
-        unexplained = found.sql(
-            "FROM orders.runs AS r WHERE reason IS NOT NULL AND NOT EXISTS (FROM "
-            "orders.transitions AS t WHERE t.seq = r.seq AND t.reason = r.reason)"
-        )
-        assert not unexplained.fetchall()
-        assert {outcome for outcome, _ in reasons.fetchall()} >= {"paused", *operations}
+    operations = set() if Path(upgraded.path).stem[-1] == "1" else {"resumed"}
+    reasons = upgraded.sql("SELECT outcome, reason FROM orders.transitions WHERE reason <> ''")
+    unexplained = upgraded.sql(
+        "FROM orders.runs AS r WHERE reason IS NOT NULL AND NOT EXISTS (FROM "
+        "orders.transitions AS t WHERE t.seq = r.seq AND t.reason = r.reason)"
+    )
+    assert not unexplained.fetchall()
+    assert {outcome for outcome, _ in reasons.fetchall()} >= {"paused", *operations}
 
 
 def test_upgrading_and_migrating_happen_together(path: Path) -> None:
