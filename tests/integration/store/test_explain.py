@@ -379,6 +379,15 @@ def test_a_file_is_named_if_its_runs_fail(tmp_path: Path) -> None:
         assert len(engine.runs(found)) == 500
 
 
+def test_runs_that_differ_by_their_id_alone_have_no_line() -> None:
+    with inline_engine(handled()) as engine:
+        engine.trigger_many([Piece(f"p{at}", f"m{at}") for at in range(300)], foreign_id="name")
+
+        when = "created_at IS NOT NULL AND updated_at IS NOT NULL AND attempt = 1"
+
+        assert slices(engine, f"{when} AND seq <= 150") == []
+
+
 class Size(enum.Enum):
     UNKNOWN = 0
     BIG = 1

@@ -19,8 +19,9 @@ from batchflow.store.query.queries import predicate, refused_predicate
 from batchflow.store.query.relation import Question, Relation
 from batchflow.store.query.slices import traces
 from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
+from batchflow.store.query.slices.conditions import readable_name
 from batchflow.store.query.slices.divided import Divided
-from batchflow.store.query.slices.features import columns_of_predicate, features_of
+from batchflow.store.query.slices.features import Shape, columns_of_predicate, features_of
 from batchflow.store.query.slices.refine import RefinedSlice, Refining
 from batchflow.store.query.slices.search import SliceSearch
 from batchflow.store.query.slices.survey import Codes, divide, read_codes
@@ -78,7 +79,7 @@ def explain(
     compared = replace(compared, step=_failing_step(compared))
     left_out = columns_of_predicate(where) | _filled(compared, sizes, fields)
     features = features_of(tables, left_out, sources=compared.sources, step=compared.step)
-    divided = divide(compared, features)
+    divided = _separating(divide(compared, features), fields)
     codes = read_codes(compared, sizes, divided)
     refining = Refining(compared, divided)
     given = [at for at, each in enumerate(divided) if each.feature.given]
@@ -161,6 +162,16 @@ def _by_status(rows: Sequence[tuple[Any, ...]], sizes: Sizes) -> np.ndarray:
     weights = np.array([sizes.rest, sizes.chosen]) / np.maximum(sampled, 1)
     estimated: np.ndarray = np.tensordot(weights, counts, axes=1).T
     return estimated
+
+
+def _separating(features: Sequence[Divided], fields: Sequence[Field]) -> list[Divided]:
+    """Return the features with more than one code: of ids, none is frequent and none is missing."""
+    always = {readable_name(field.column) for field in fields if not field.nullable}
+    return [
+        each
+        for each in features
+        if each.ends or each.feature.shape is Shape.RANGES or each.feature.expression not in always
+    ]
 
 
 def _slices(

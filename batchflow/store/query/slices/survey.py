@@ -98,7 +98,7 @@ def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) ->
     """Return the codes of all features."""
     tables = [
         _codes_of(compared, features[start : start + _JOINS_PER_QUERY])
-        for start in range(0, len(features), _JOINS_PER_QUERY)
+        for start in range(0, max(1, len(features)), _JOINS_PER_QUERY)
     ]
     columns = _aligned(tables) if len(tables) > 1 else _arrays(tables[0])
     chosen = columns[1].astype(bool)
