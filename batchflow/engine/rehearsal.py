@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from batchflow.operation.options import reason_text
@@ -93,6 +94,8 @@ class Rehearsal:
         matrix: Where the runs were, and where they are now.
         fields: The fields whose values differ, those of the most runs first.
         failures: The causes of failures in the rehearsal, the most frequent first.
+        broken: How many runs break an invariant that the store's workflow has and the rehearsed one
+            lacks, by the invariant; `promote` refuses them.
         seconds: How long the steps took, and what it takes to store their results.
     """
 
@@ -104,6 +107,7 @@ class Rehearsal:
     matrix: tuple[RehearsedMove, ...]
     fields: tuple[RehearsedField, ...]
     failures: tuple[RehearsedFailure, ...]
+    broken: dict[str, int]
     seconds: float
     copies: Copies = field(repr=False, compare=False)
 
@@ -112,8 +116,9 @@ class Rehearsal:
 
         No step is executed again. The log has the transitions of the rehearsal, at the time of this
         call. Runs that changed since the rehearsal are refused and counted, as are those that a
-        step is executing, and finished ones that would be unfinished next to another run of their
-        foreign id. The copies are then removed.
+        step is executing, finished ones that would be unfinished next to another run of their
+        foreign id, and runs that would break an invariant of the store's workflow. The copies are
+        then removed.
 
         Args:
             reason: Why, for the log of operations.
@@ -152,6 +157,7 @@ class Rehearsal:
             "matrix": [asdict(each) for each in self.matrix],
             "fields": [asdict(each) for each in self.fields],
             "failures": [asdict(each) for each in self.failures],
+            "broken": self.broken,
             "seconds": self.seconds,
         }
 
@@ -168,7 +174,15 @@ class Rehearsal:
         lines += [
             f"  {counted(each.runs, 'run')} failed: {each.description}" for each in self.failures
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in self._warnings)])
+
+    @property
+    def _warnings(self) -> list[str]:
+        return [
+            f"{counted(runs, 'run')} can't be promoted: they would break the invariant {name!r}, "
+            "which the rehearsed workflow lacks"
+            for name, runs in self.broken.items()
+        ]
 
     @property
     def _summary(self) -> str:
@@ -201,7 +215,8 @@ class Rehearsal:
             parts.append(html_table(("field", "runs", "before → after"), changes, numbers={1}))
         if failures:
             parts.append(html_table(("failure", "runs", "message"), failures, numbers={1}))
-        return f"<div><p>{self._summary}.</p>{''.join(parts)}</div>"
+        warnings = "".join(f"<p>{escape(line)}.</p>" for line in self._warnings)
+        return f"<div><p>{self._summary}.</p>{''.join(parts)}{warnings}</div>"
 
 
 def _pair(before: str | None, after: str | None) -> str:

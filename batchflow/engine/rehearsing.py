@@ -26,6 +26,7 @@ from batchflow.errors import EngineStateError, InvalidOptionError, StoreFormatEr
 from batchflow.operation.parameters import Params
 from batchflow.store import Store
 from batchflow.store.runs.copied import BEFORE
+from batchflow.store.runs.invariants import breaking
 from batchflow.store.runs.promote import BEFORE_VERSION, Promoted
 from batchflow.store.runs.retry import IN_PROGRESS
 from batchflow.store.schema.layout import literal, quote
@@ -60,6 +61,11 @@ _FIELD: Final = """
     SELECT count(*), min_by({{'id': r.foreign_id, 'b': b.{name}::VARCHAR, 'a': r.{name}::VARCHAR}},
                             seq, {samples})
     FROM {runs} AS r JOIN {before} AS b USING (seq) WHERE r.{name} IS DISTINCT FROM b.{name}"""
+# A field that only the changed workflow has.
+_NEW_FIELD: Final = """
+    SELECT count(*), min_by({{'id': r.foreign_id, 'b': NULL::VARCHAR, 'a': r.{name}::VARCHAR}},
+                            seq, {samples})
+    FROM {runs} AS r WHERE r.{name} IS NOT NULL"""
 _SAME: Final = f"""
     SELECT count(*) FILTER (r.status::VARCHAR = b.status::VARCHAR
                             AND r.run_state = b.run_state AND {{same}}), count(*)
@@ -68,6 +74,10 @@ _MOVED: Final = f"""
     SELECT r.seq, b.version AS {quote(BEFORE_VERSION)}, r.status, r.run_state, r.version, r.attempt,
            r.next_attempt_at, r.reason{{fields}}
     FROM {{runs}} AS r JOIN {BEFORE} AS b USING (seq) WHERE r.version <> b.version"""
+
+_CHANGED: Final = f"""
+    (SELECT r.* FROM {{runs}} AS r JOIN {BEFORE} AS b USING (seq)
+     WHERE NOT (r.status::VARCHAR = b.status::VARCHAR AND {{same}}))"""
 
 # Its reason says why the runs were put back in the store.
 _LOG: Final = """
@@ -123,10 +133,11 @@ def rehearse(
     folder = CopiesFolder()
     path = folder.path / _FILE
     try:
-        _copy(questions, plan, path, clock)
+        stored = _definition(questions, plan)
+        _copy(questions, plan, stored, path, clock)
         with open_engine(path, workflow) as engine:
             _require_stand_ins(engine, plan, workflow)
-            figures = _rehearsed(engine, plan)
+            figures = _rehearsed(engine, plan, stored)
     except BaseException:
         folder.remove()
         raise
@@ -145,14 +156,20 @@ def rehearse(
     return Rehearsal(copies=Copies(folder.remove, promoted), **figures)
 
 
-def _copy(questions: Questions, plan: RehearsalPlan, path: Path, clock: Clock) -> None:
+def _definition(questions: Questions, plan: RehearsalPlan) -> AnyWorkflow:
+    """Return the workflow as the runs' store has it."""
+    try:
+        return questions._catalog.definition(plan.workflow.name)
+    except StoreFormatError:
+        return plan.workflow
+
+
+def _copy(
+    questions: Questions, plan: RehearsalPlan, stored: AnyWorkflow, path: Path, clock: Clock
+) -> None:
     """Make a store with copies of the runs, with the workflow as the runs' store has it."""
     name = plan.workflow.name
     base = questions._catalog.tables(name)[name].run_id_base
-    try:
-        stored = questions._catalog.definition(name)
-    except StoreFormatError:
-        stored = plan.workflow
     store = Store.open(path, [stored], clock=clock.now, run_id_base=base)
     try:
         rows = questions.runs(plan.where, plan.params, workflow=name).to_arrow_reader()
@@ -190,7 +207,7 @@ def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflo
         pending |= set(step.to_codes) - reached
 
 
-def _rehearsed(engine: Engine, plan: RehearsalPlan) -> dict[str, Any]:
+def _rehearsed(engine: Engine, plan: RehearsalPlan, stored: AnyWorkflow) -> dict[str, Any]:
     """Put the copies back, execute the steps, and compare the copies with the runs."""
     retried = engine.retry("true", at=plan.at, reason=_REASON)
     if plan.reset:
@@ -198,10 +215,12 @@ def _rehearsed(engine: Engine, plan: RehearsalPlan) -> dict[str, Any]:
     report = engine.run(progress=False)
     [name] = engine.workflows
     runs = f"{quote(name)}.runs"
-    stored = engine.sql(f"SELECT * FROM {BEFORE}").columns
-    common = [each.column for each in plan.workflow.fields if each.column in stored]
-    equal = " AND ".join(f"r.{quote(each)} IS NOT DISTINCT FROM b.{quote(each)}" for each in common)
-    [(same, chosen)] = engine.sql(_SAME.format(runs=runs, same=equal or "true")).fetchall()
+    columns = engine.sql(f"SELECT * FROM {BEFORE}").columns
+    fields = {each.column: each.column in columns for each in plan.workflow.fields}
+    common = [name for name, is_stored in fields.items() if is_stored]
+    same_fields = [f"r.{quote(each)} IS NOT DISTINCT FROM b.{quote(each)}" for each in common]
+    equal = " AND ".join(same_fields) or "true"
+    [(same, chosen)] = engine.sql(_SAME.format(runs=runs, same=equal)).fetchall()
     failures = engine.errors().select("description", "runs", "message").limit(_MOST_FAILURES)
     return {
         "workflow": name,
@@ -210,19 +229,24 @@ def _rehearsed(engine: Engine, plan: RehearsalPlan) -> dict[str, Any]:
         "same": same,
         "refused": _really_refused(retried.refusals),
         "matrix": tuple(_moves(engine, plan, runs)),
-        "fields": _changed_fields(engine, runs, common),
+        "fields": _changed_fields(engine, runs, fields),
         "failures": tuple(RehearsedFailure(*row) for row in failures.fetchall()),
+        "broken": _broken(engine, plan, stored, _CHANGED.format(runs=runs, same=equal)),
         "seconds": report.seconds,
     }
 
 
 def _moves(engine: Engine, plan: RehearsalPlan, runs: str) -> Iterator[RehearsedMove]:
-    until = None if plan.until is None else plan.workflow.status_names[_code(plan, plan.until)]
+    names = _names_with_step(plan)
     for row in engine.sql(_MATRIX.format(runs=runs)).fetchall():
         move = RehearsedMove(*row)
-        # Without its step, the status is terminal for the copies.
-        ended = move.to_status == until and move.to_state == "completed"
+        # Without its step, the status of `until` is terminal for the copies.
+        ended = move.to_status in names and move.to_state == "completed"
         yield replace(move, to_state="running") if ended else move
+
+
+def _names_with_step(plan: RehearsalPlan) -> list[str]:
+    return [step.from_status.name for step in plan.workflow.steps.values()]
 
 
 def _code(plan: RehearsalPlan, status: enum.Enum | str) -> int:
@@ -234,10 +258,27 @@ def _really_refused(refusals: Mapping[str, int]) -> dict[str, int]:
     return {why: runs for why, runs in refusals.items() if why != IN_PROGRESS}
 
 
-def _changed_fields(engine: Engine, runs: str, names: list[str]) -> tuple[RehearsedField, ...]:
+def _broken(
+    engine: Engine, plan: RehearsalPlan, stored: AnyWorkflow, changed: str
+) -> dict[str, int]:
+    """Count the copies that break invariants which the rehearsed workflow lacks."""
+    known = plan.workflow.invariants
+    lacking = {name: sql for name, sql in stored.invariants.items() if known.get(name) != sql}
+    if not lacking:
+        return {}
+    query = f"SELECT invariant, count(*) FROM ({breaking(lacking, changed)}) AS b(seq, invariant)"
+    return dict(engine.sql(f"{query} GROUP BY invariant ORDER BY invariant").fetchall())
+
+
+def _changed_fields(
+    engine: Engine, runs: str, fields: Mapping[str, bool]
+) -> tuple[RehearsedField, ...]:
+    """Compare fields with the stored ones, if they are stored."""
     found = []
-    for name in names:
-        query = _FIELD.format(name=quote(name), runs=runs, before=BEFORE, samples=_SAMPLES)
+    for name, is_stored in fields.items():
+        query = (_FIELD if is_stored else _NEW_FIELD).format(
+            name=quote(name), runs=runs, before=BEFORE, samples=_SAMPLES
+        )
         [(count, samples)] = engine.sql(query).fetchall()
         if count:
             pairs = tuple((each["id"], each["b"], each["a"]) for each in samples)
@@ -271,7 +312,7 @@ def _continuing(rows: pa.Table, status: str, plan: RehearsalPlan) -> pa.Table:
     """Return rows in which runs that ended at a status with a step are running."""
     import pyarrow.compute as pc
 
-    names = [step.from_status.name for step in plan.workflow.steps.values()]
+    names = _names_with_step(plan)
     state = rows["run_state"].cast("string")
     stopped = pc.and_(
         pc.equal(state, "COMPLETED"),

@@ -86,10 +86,20 @@ def breaks_any(cursor: Cursor, layout: Layout, seqs: tuple[int, int], now: datet
 
 def broken_among(layout: Layout, chosen: str) -> str:
     """Return the query for the seq of each chosen run ``r`` that breaks an invariant, and which."""
-    conditions = layout.workflow.invariants.items()
-    which = " ".join(f"WHEN NOT (\n{sql}\n) THEN {literal(name)}" for name, sql in conditions)
-    any_ = " OR ".join(f"NOT (\n{sql}\n)" for _, sql in conditions)
-    return f"SELECT r.seq, CASE {which} END FROM {layout.runs} AS r WHERE {chosen} AND ({any_})"
+    return breaking(layout.workflow.invariants, layout.runs, chosen)
+
+
+def breaking(invariants: Mapping[str, str], runs: str, chosen: str = "true") -> str:
+    """Return the query for the seq of each chosen row ``r`` of `runs` that breaks one, and which.
+
+    Args:
+        invariants: Conditions by name, at least one.
+        runs: A table or a query in parentheses, with the columns of ``runs``.
+        chosen: A condition over its rows ``r``.
+    """
+    which = " ".join(f"WHEN NOT (\n{sql}\n) THEN {literal(n)}" for n, sql in invariants.items())
+    any_ = " OR ".join(f"NOT (\n{sql}\n)" for sql in invariants.values())
+    return f"SELECT r.seq, CASE {which} END FROM {runs} AS r WHERE {chosen} AND ({any_})"
 
 
 def isolated(commit: StepCommit, error: RunsBreakInvariantsError) -> StepCommit:

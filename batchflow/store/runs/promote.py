@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from batchflow.store.database.fetching import fetch
 from batchflow.store.database.instance import Cursor
 from batchflow.store.database.staging import STAGED, registered
 from batchflow.store.runs.claimed_runs import ClaimedRuns
+from batchflow.store.runs.invariants import breaking
 from batchflow.store.runs.moving import ERROR_COLUMNS, TRANSITION_COLUMNS
 from batchflow.store.runs.operation_log import log_operation
 from batchflow.store.runs.retry import ID_IN_USE, IN_PROGRESS
@@ -60,7 +62,8 @@ def promote(
     """Store the outcome of a rehearsal in one transaction.
 
     Runs that changed since they were copied are refused, as are those that a step is executing,
-    and finished runs that would be unfinished next to another run of their foreign id.
+    finished runs that would be unfinished next to another run of their foreign id, and runs that
+    would break an invariant of the store's workflow: another one may have moved the copies.
     """
     with connection.write() as cursor:
         forget_unfinished()
@@ -75,6 +78,9 @@ def promote(
             if remaining.num_rows < runs.num_rows:
                 refusals[why] = runs.num_rows - remaining.num_rows
             runs = remaining
+        broken = _broken(cursor, layout, runs, now)
+        refusals |= Counter(f"would break the invariant {name!r}" for name in broken.values())
+        runs = runs.filter(pc.invert(pc.is_in(runs["seq"], value_set=pa.array(broken, pa.int64()))))
         seqs = runs["seq"].combine_chunks()
         _update(cursor, layout, runs, now)
         crash_point.reached("within_control")
@@ -114,14 +120,47 @@ def _alone(cursor: Cursor, layout: Layout, runs: pa.Table) -> pa.Array:
         return _seqs(cursor, f"SELECT seq FROM {STAGED} WHERE seq NOT IN ({taken})")
 
 
+def _broken(cursor: Cursor, layout: Layout, runs: pa.Table, now: datetime) -> dict[int, str]:
+    """Return the runs that would break an invariant, each with the name of one.
+
+    Like after a step, only runs with another status or other fields are checked: a run may have
+    been loaded as it is, and only its failures are added.
+    """
+    if not layout.workflow.invariants:
+        return {}
+    values = _values(layout, runs)
+    written = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
+    fields = {field.column for field in layout.fields}
+    differs = " OR ".join(
+        f"b.{quote(name)} IS DISTINCT FROM {value}"
+        for name, value in values.items()
+        if name == "status" or name in fields
+    )
+    changed = (
+        f"(SELECT b.* REPLACE ($now AS updated_at, {written}) "
+        f"FROM {layout.runs} AS b JOIN {STAGED} AS s ON b.seq = s.seq WHERE {differs})"
+    )
+    with registered(cursor, STAGED, runs):
+        query = breaking(layout.workflow.invariants, changed)
+        return dict(cursor.execute(query, {"now": now}).fetchall())
+
+
+def _values(layout: Layout, runs: pa.Table) -> dict[str, str]:
+    """Return the values of the staged rows by the column of ``runs`` that they are written to."""
+    kinds = dict(zip(layout.column_names, layout.column_types, strict=True))
+    return {
+        name: f"CAST(s.{quote(name)} AS {kinds[name]})"
+        for name in runs.column_names
+        if name not in ("seq", BEFORE_VERSION)
+    }
+
+
 def _seqs(cursor: Cursor, query: str) -> pa.Array:
     return fetch(cursor.sql(query))["seq"].combine_chunks()
 
 
 def _update(cursor: Cursor, layout: Layout, runs: pa.Table, now: datetime) -> None:
-    kinds = dict(zip(layout.column_names, layout.column_types, strict=True))
-    names = [name for name in runs.column_names if name not in ("seq", BEFORE_VERSION)]
-    changes = ", ".join(f"{quote(name)} = CAST(s.{quote(name)} AS {kinds[name]})" for name in names)
+    changes = ", ".join(f"{quote(name)} = {value}" for name, value in _values(layout, runs).items())
     with registered(cursor, STAGED, runs):
         cursor.execute(
             f"UPDATE {layout.runs} AS r SET updated_at = $now, {changes} "

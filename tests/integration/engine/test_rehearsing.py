@@ -218,6 +218,60 @@ def test_a_step_with_side_effects_needs_a_stand_in(engine: bf.Engine) -> None:
             shown.promote()
 
 
+def test_runs_that_break_an_invariant_that_only_the_store_has_are_not_promoted(path: Path) -> None:
+    def checked() -> bf.Workflow[Order, Stage]:
+        workflow = orders()
+        workflow.invariant("low total", "status = 'NEW' OR total < 50")
+        return workflow
+
+    with bf.Engine(path, checked(), workers=0) as engine:
+        engine.trigger_many([Order(n, -n, total=60) for n in range(10, 40)], foreign_id="number")
+        engine.run(progress=False)
+
+        shown = engine.rehearse("true", workflow=orders(fixed=True))
+        assert shown.broken == {"low total": 15}
+        assert "15 runs can't be promoted: they would break the invariant 'low total'" in str(shown)
+        assert "&#x27;low total&#x27;" in shown._repr_html_()
+        assert shown.promote().refusals == {"would break the invariant 'low total'": 15}
+
+        assert engine.sql(
+            "SELECT max(total) FROM orders.runs WHERE status = 'SENT'"
+        ).fetchall() == [(48.0,)]
+        assert is_sound(engine)
+        # These were loaded so, and a failure changes none of their fields.
+        with engine.rehearse("status = 'NEW'") as failed:
+            assert failed.broken == {}
+            assert failed.promote().changed == 15
+
+
+@dataclass
+class NotedOrder(Order):
+    note: int | None = 0
+
+
+def test_a_field_that_the_store_lacks_is_shown_and_not_promoted(engine: bf.Engine) -> None:
+    changed = bf.Workflow("orders", NotedOrder, Stage)
+
+    @changed.step(Stage.NEW, to=[Stage.CHECKED])
+    def note(run: bf.Run[NotedOrder, Stage]) -> Stage:
+        run.object.note = 7
+        return Stage.CHECKED
+
+    with engine.rehearse("number < 10", workflow=changed) as shown:
+        [field] = shown.fields
+        assert (field.field, field.runs, field.samples[0]) == ("note", 10, ("0", None, "7"))
+        with pytest.raises(bf.EngineStateError, match="changed the field 'note'"):
+            shown.promote()
+
+
+def test_runs_that_end_at_until_without_a_step_are_finished(engine: bf.Engine) -> None:
+    with engine.rehearse("number IN (20, 3)", until=Stage.SENT) as shown:
+        assert [(each.to_status, each.to_state) for each in shown.matrix] == [
+            ("NEW", "paused"),
+            ("SENT", "completed"),
+        ]
+
+
 def test_copies_have_the_ids_of_their_runs(engine: bf.Engine) -> None:
     named = bf.Workflow("orders", Order, Stage)
 
