@@ -31,12 +31,15 @@ _PATIENCE_SECONDS: Final = 60.0
 def set_locked(pattern: Pattern, now: datetime) -> Iterator[None]:
     """Keep all others from creating or replacing the files of a set, and finish what one began.
 
+    Files that a killed process left incomplete are removed.
+
     Raises:
         StoreHeldError: Another process has been doing so for a minute.
     """
     lock = _locked(pattern, now)
     try:
         finish_placing(pattern)
+        _remove_incomplete(pattern)
         yield
     finally:
         lock.release()
@@ -61,9 +64,12 @@ def place(pattern: Pattern, shards: int, make: Callable[[Path], None]) -> None:
         make: Makes all of them, with their names, in a folder that it is given.
     """
     building = pattern.building
-    shutil.rmtree(building, ignore_errors=True)
     building.mkdir(0o700)
-    make(building)
+    try:
+        make(building)
+    except BaseException:
+        _remove_incomplete(pattern)
+        raise
     (building / _ABOUT).write_text(json.dumps({"shards": shards}))
     for each in building.iterdir():
         sync(each)
@@ -72,6 +78,10 @@ def place(pattern: Pattern, shards: int, make: Callable[[Path], None]) -> None:
     building.rename(pattern.ready)
     sync(pattern.folder)
     finish_placing(pattern)
+
+
+def _remove_incomplete(pattern: Pattern) -> None:
+    shutil.rmtree(pattern.building, ignore_errors=True)
 
 
 def finish_placing(pattern: Pattern) -> None:

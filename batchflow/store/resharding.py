@@ -238,7 +238,8 @@ def _require_ended_exports(root: Cursor, olds: Sequence[_Old]) -> None:
         ).fetchall()
         for name, destination in found:
             raise StoreFormatError(
-                f"The export since {name!r} to {destination!r} was interrupted. Repeat it first."
+                f"The export since {name!r} to {destination!r} was interrupted. Repeat it first; "
+                "replace=True (--force) writes its part to another place."
             )
 
 

@@ -132,6 +132,8 @@ def test_a_file_that_some_shards_lack_is_named(tmp_path: Path) -> None:
     with pytest.raises(bf.StoreFormatError, match=r"orders.csv.*not into .*night-1.duckdb"):
         stores.reshard(3)
     assert len(stores.runs()) >= RUNS
+    # What was made until then is removed.
+    assert {each.suffix for each in tmp_path.iterdir()} <= {".duckdb", ".csv", ".lock"}
 
 
 def test_shards_with_other_versions_of_a_workflow_are_named(tmp_path: Path) -> None:
