@@ -12,7 +12,7 @@ from batchflow.definition import Outcome
 from batchflow.store import IN_STORE, ChunkCost, CommitCosts, SlowRun, StepCosts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from batchflow.coordinator.settlement import SettledChunk, SettledStep
     from batchflow.coordinator.writing import WrittenSpan
     from batchflow.definition import AnyWorkflow, Step
+    from batchflow.store import CommitResult, StepCommit
 
 
 def costs_of_results(
-    settled: Sequence[SettledChunk], now: datetime, began: float, commit_seconds: float
+    settled: Sequence[SettledChunk],
+    stored: Sequence[tuple[StepCommit, CommitResult]],
+    now: datetime,
+    began: float,
+    commit_seconds: float,
 ) -> CommitCosts:
     """Return the costs of a commit that stored the results of some chunks.
 
     Args:
         settled: The chunks.
+        stored: Each commit of their results that was stored, with its result.
         now: The time of the commit.
         began: When it began, on the monotonic clock.
         commit_seconds: How long it took.
@@ -45,11 +51,12 @@ def costs_of_results(
     for chunk, step, queued in parts:
         workflow = chunk.chunk.claim.workflow
         groups[workflow.name, step.step.from_code].append((step, max(0.0, queued)))
+    broken = _broken_invariants(stored)
     return CommitCosts(
         committed_at=now,
         steps=[
-            _step_cost(workflows[name], group, commit_seconds / runs)
-            for (name, _), group in groups.items()
+            _step_cost(workflows[key[0]], group, broken[key], commit_seconds / runs)
+            for key, group in groups.items()
         ],
         chunks=[cost for chunk in settled for cost in _chunk_costs(chunk)],
         slow_runs=[run for chunk in settled for run in _slow_runs(chunk)],
@@ -79,15 +86,37 @@ def _executed(step: SettledStep) -> int:
     return int(step.counts.sum() - step.counts[Outcome.RETURNED])
 
 
+def _broken_invariants(
+    stored: Sequence[tuple[StepCommit, CommitResult]],
+) -> Mapping[tuple[str, int], int]:
+    """Count the runs that failed in the commit itself, by workflow and the status of the step."""
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for given, result in stored:
+        if result.instead is not None:
+            failed = result.instead.errors.num_rows - given.errors.num_rows
+            counts[given.workflow.name, given.step.from_code] += failed
+    return counts
+
+
 def _step_cost(
-    workflow: AnyWorkflow, group: Sequence[tuple[SettledStep, float]], commit_seconds: float
+    workflow: AnyWorkflow,
+    group: Sequence[tuple[SettledStep, float]],
+    broken: int,
+    commit_seconds: float,
 ) -> StepCosts:
-    """Return the cost of a step, given the seconds of the commit for each run."""
+    """Return the cost of a step.
+
+    Args:
+        workflow: The workflow.
+        group: The step's part of each chunk, with the seconds that it waited.
+        broken: How many more runs failed in the commit, because they would break an invariant.
+        commit_seconds: The seconds of the commit for each run.
+    """
     runs = sum(_executed(step) for step, _ in group)
     return StepCosts(
         *_names(workflow, group[0][0].step),
         runs=runs,
-        failed=sum(int(step.counts[Outcome.FAILED]) for step, _ in group),
+        failed=sum(int(step.counts[Outcome.FAILED]) for step, _ in group) + broken,
         chunks=len(group),
         step_seconds=sum(step.seconds for step, _ in group),
         queue_seconds=sum(queued for _, queued in group),

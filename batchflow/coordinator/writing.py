@@ -89,7 +89,7 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
         pair for commits, results in done.stored for pair in zip(commits, results, strict=True)
     ]
     if stored:
-        costs = costs_of_results(settled, now, began, seconds)
+        costs = costs_of_results(settled, stored, now, began, seconds)
         store.add_costs(costs)
         record_commit(costs, seconds)
     for each, result in stored:

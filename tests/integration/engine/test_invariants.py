@@ -90,6 +90,7 @@ def test_runs_that_would_break_an_invariant_are_paused_and_the_others_proceed(
             4,
         )
         assert [failure.count for failure in report.failures] == [4]
+        assert engine.costs().select("runs, failed").fetchall() == [(RUNS, 4)]
         assert engine.check().ok
 
 

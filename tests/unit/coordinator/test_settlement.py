@@ -134,7 +134,7 @@ def test_a_chunk_is_divided_where_its_claim_has_other_runs_in_between() -> None:
     torn = replace(
         whole, chunk=ClaimedChunk(claim, chunk.chunk.rows.take([0, 1, 3]), submitted=5.0)
     )
-    costs = costs_of_results([whole, torn], NOW, 6.0, 0.5)
+    costs = costs_of_results([whole, torn], [], NOW, 6.0, 0.5)
     assert [(part.first_seq, part.last_seq, part.runs) for part in costs.chunks] == [
         (100, 103, 4),
         (100, 101, 2),
