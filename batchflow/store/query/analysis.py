@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchflow import chart
 from batchflow.errors import InvalidOptionError
+from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.moments import Period, states_at
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import question_about_log
@@ -14,6 +15,7 @@ from batchflow.store.query.relation import Relation
 from batchflow.store.query.run_counts import UNFINISHED_STATES, status_counts_query
 from batchflow.store.query.run_sets import DURATIONS, FUNNEL, STAYS, samples_of
 from batchflow.store.query.source import Source
+from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
 if TYPE_CHECKING:
@@ -54,9 +56,15 @@ THROUGHPUT: Final = """
            count(*) FILTER (outcome = 'failed') AS failed,
            count(*) / (any_value(length) / 1e6) AS runs_per_second
     FROM {transitions}, bucketed
-    WHERE outcome NOT IN ('resumed', 'edited', 'retried')
+    WHERE outcome NOT IN ('resumed', 'edited', 'retried'){by_steps}
     GROUP BY bucket, status
     ORDER BY bucket, status"""
+
+# Steps pause and cancel runs too, but not at the moment of an operation.
+_BY_STEPS: Final = """
+      AND NOT (outcome IN ('paused', 'cancelled') AND committed_at IN (
+          SELECT performed_at FROM batchflow.operations
+          WHERE workflow = {workflow} AND outcome IN ('paused', 'cancelled')))"""
 
 TRANSITIONS: Final = """
     SELECT from_status, to_status, outcome, count(*) AS runs
@@ -119,7 +127,10 @@ def throughput(
             f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60.",
             option="bucket_seconds",
         )
-    query = THROUGHPUT.format(transitions=transitions, bucket=bucket)
+    # A file of an older format may lack the log of operations.
+    logged = has_table(source, "operations")
+    by_steps = _BY_STEPS.format(workflow=literal(tables.name)) if logged else ""
+    query = THROUGHPUT.format(transitions=transitions, bucket=bucket, by_steps=by_steps)
     return _of_transitions(source, tables, query, chart.THROUGHPUT)
 
 

@@ -435,11 +435,11 @@ class Questions(ABC):
         """Return the number of transitions per second over time, by the status they started from.
 
         Its columns are ``bucket`` (TIMESTAMPTZ, where the bucket begins, counted from the epoch),
-        ``status``, ``runs`` (transitions of any outcome, but for those of runs that were resumed,
-        edited or retried by hand), ``failed`` (those of them that are failures) and
-        ``runs_per_second``, over the whole bucket also where it isn't over yet. Buckets without a
-        transition are left out. Without ``bucket_seconds`` they have a usual length, from a second
-        to a day, of which about a hundred hold all transitions that are recorded.
+        ``status``, ``runs`` (transitions of any outcome, but for those of runs that were paused,
+        resumed, cancelled, edited or retried by hand), ``failed`` (those of them that are failures)
+        and ``runs_per_second``, over the whole bucket also where it isn't over yet. Buckets without
+        a transition are left out. Without ``bucket_seconds`` they have a usual length, from a
+        second to a day, of which about a hundred hold all transitions that are recorded.
 
         Raises:
             InvalidOptionError: The buckets have no length.

@@ -18,7 +18,7 @@ from batchflow.definition.outcome import Outcome
 from batchflow.errors import InvalidOptionError, QueryError
 from batchflow.store import StepCommit
 from batchflow.store.database.staging import STAGED, staged
-from batchflow.testing import inline_engine
+from batchflow.testing import FakeClock, inline_engine
 from kit.things import Stage, Thing, load, things
 
 
@@ -82,7 +82,6 @@ def test_throughput_is_counted_by_bucket_and_status(moving: Bench) -> None:
     assert fetched(relation) == [
         (NOW, "NEW", 4, 0, 4 / 30),
         (NOW, "CHECKED", 3, 0, 3 / 30),
-        (after(30), "CHECKED", 1, 0, 1 / 30),
         (after(60), "CHECKED", 2, 0, 2 / 30),
     ]
 
@@ -98,6 +97,23 @@ def test_failures_are_part_of_the_throughput_and_counted_by_themselves() -> None
         engine.run(wait_for_retries=False)
         counted = engine.throughput(60.0).select("sum(runs)", "sum(failed)").fetchall()
     assert counted == [(10, 3)]
+
+
+def test_pauses_and_cancellations_are_part_of_the_throughput_where_a_step_made_them() -> None:
+    def step(run: bf.Run[Thing, Stage]) -> Any:
+        if run.object.number < 3:
+            return run.pause("a person looks at it")
+        return run.cancel("no stock") if run.object.number == 3 else Stage.DONE
+
+    clock = FakeClock()
+    with inline_engine(things(step), clock=clock) as engine:
+        load(engine, 10)
+        engine.pause("number IN (8, 9)")
+        engine.cancel("number = 9")
+        clock.advance(1)
+        engine.run()
+        counted = engine.throughput(60.0).select("sum(runs)").fetchall()
+    assert counted == [(8,)]
 
 
 def test_buckets_may_be_shorter_than_a_second(moving: Bench) -> None:
