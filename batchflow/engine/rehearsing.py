@@ -44,6 +44,7 @@ _SAMPLES: Final = 3
 _MOST_FAILURES: Final = 20
 # The columns of `_MOVED` before those of the fields.
 _ENGINE_COLUMNS: Final = 8
+_NOT_ERASED: Final = "run_state NOT IN ('REQUESTED_DATA_DELETED', 'DATA_DELETED')"
 _REMEDY: Final = "Open the store with the changed workflow, then rehearse and promote there."
 
 # A run that failed and isn't paused waits for a retry.
@@ -90,7 +91,7 @@ class RehearsalPlan:
     """The runs to rehearse with, and what is done to their copies.
 
     Attributes:
-        where: The predicate that chooses the runs.
+        where: The predicate that chooses the runs; there is no default, as for other changes.
         params: The values of its parameters.
         workflow: The workflow whose steps are executed.
         at: The status where all of them begin; None is their own.
@@ -128,6 +129,10 @@ def rehearse(
         InvalidOptionError: A step has side effects and no stand-in, or an option is invalid.
         QueryError: The predicate can't be executed.
     """
+    if plan.where is None:
+        raise InvalidOptionError(
+            'where chooses no runs; give a predicate, such as where="true" for all.', option="where"
+        )
     until = None if plan.until is None else _code(plan, plan.until)
     workflow = plan.workflow.rehearsed(until, plan.stand_ins)
     folder = CopiesFolder()
@@ -136,6 +141,7 @@ def rehearse(
         stored = _definition(questions, plan)
         _copy(questions, plan, stored, path, clock)
         with open_engine(path, workflow) as engine:
+            _require_steps_before(engine, plan, until)
             _require_stand_ins(engine, plan, workflow)
             figures = _rehearsed(engine, plan, stored)
     except BaseException:
@@ -183,13 +189,52 @@ def _copy(
         store.close()
 
 
+def _begins(engine: Engine, plan: RehearsalPlan) -> set[int]:
+    """Return the statuses where the copies begin."""
+    if plan.at is not None:
+        return {_code(plan, plan.at)}
+    names = engine.runs(_NOT_ERASED).aggregate("status::VARCHAR").fetchall()
+    return {_code(plan, status) for (status,) in names}
+
+
+def _require_steps_before(engine: Engine, plan: RehearsalPlan, until: int | None) -> None:
+    """Raise InvalidOptionError if copies would pass the status where they stay, or all are there.
+
+    Args:
+        engine: The engine on the copies.
+        plan: What is done to them.
+        until: The code of the status where they stay.
+    """
+    if until is None:
+        return
+    workflow = plan.workflow
+    end = workflow.status_names[until]
+    begins = (_begins(engine, plan) & workflow.steps.keys()) - {until}
+    if not begins:
+        raise InvalidOptionError(
+            f"No step would be executed, because none of the runs begins at a status with a step "
+            f"before {end} (until). Leave out until, or give an earlier status as at.",
+            option="until",
+        )
+    for begin in sorted(begins):
+        reached, pending = set[int](), {begin}
+        while pending:
+            code = pending.pop()
+            reached.add(code)
+            if code in workflow.steps:
+                pending |= set(workflow.steps[code].to_codes) - reached
+        if until not in reached:
+            raise InvalidOptionError(
+                f"Runs that begin at {workflow.status_names[begin]} never come to {end} (until), "
+                "so they wouldn't stay there. Choose others with where, or give a later status as "
+                "until.",
+                option="until",
+            )
+
+
 def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflow) -> None:
     """Raise InvalidOptionError if a step that may be executed has side effects and no stand-in."""
-    if plan.at is not None:
-        pending = {_code(plan, plan.at)}
-    else:
-        names = engine.runs().aggregate("status::VARCHAR").fetchall()
-        pending = {workflow.code_of(status) for (status,) in names}
+    pending = _begins(engine, plan)
     reached: set[int] = set()
     while pending:
         code = pending.pop()
@@ -209,7 +254,12 @@ def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflo
 
 def _rehearsed(engine: Engine, plan: RehearsalPlan, stored: AnyWorkflow) -> dict[str, Any]:
     """Put the copies back, execute the steps, and compare the copies with the runs."""
-    retried = engine.retry("true", at=plan.at, reason=_REASON)
+    where = "true"
+    if plan.at is None and plan.until is not None:
+        # Those that are where they stay aren't put back.
+        stays = plan.workflow.status_names[_code(plan, plan.until)]
+        where = f"status <> {literal(stays)}"
+    retried = engine.retry(where, at=plan.at, reason=_REASON)
     if plan.reset:
         engine.edit("true", set=plan.reset, reason=_REASON)
     report = engine.run(progress=False)

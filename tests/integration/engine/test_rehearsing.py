@@ -272,6 +272,26 @@ def test_runs_that_end_at_until_without_a_step_are_finished(engine: bf.Engine) -
         ]
 
 
+def test_until_is_a_status_that_the_copies_come_to(engine: bf.Engine) -> None:
+    with engine.rehearse("number < 10", at="NEW", workflow=orders(fixed=True)) as shown:
+        shown.promote()
+    engine.retry("number < 2", at="CHECKED")
+    engine.pause("number < 2")
+
+    with pytest.raises(bf.InvalidOptionError, match="begin at CHECKED never come to NEW"):
+        engine.rehearse("number < 2", until="NEW")
+    for at, until in (("NEW", "NEW"), (None, "CHECKED")):
+        with pytest.raises(bf.InvalidOptionError, match=f"with a step before {until}"):
+            engine.rehearse("number IN (0, 30)", at=at, until=until)
+
+    engine.retry("number = 2", at="NEW")
+    fixed = orders(fixed=True)
+    with engine.rehearse("number <= 2", workflow=fixed, until="CHECKED") as shown:
+        moves = [(each.from_status, each.to_status, each.to_state) for each in shown.matrix]
+        assert moves == [("NEW", "CHECKED", "running"), ("CHECKED", "CHECKED", "paused")]
+        assert (shown.same, shown.refused) == (2, {})
+
+
 def test_copies_have_the_ids_of_their_runs(engine: bf.Engine) -> None:
     named = bf.Workflow("orders", Order, Stage)
 
@@ -325,5 +345,7 @@ def test_nothing_is_rehearsed_without_runs(engine: bf.Engine) -> None:
         engine.rehearse("number = 99")
     with pytest.raises(bf.QueryError, match="nmber"):
         engine.rehearse("nmber = 1")
+    with pytest.raises(bf.InvalidOptionError, match='such as where="true" for all'):
+        engine.rehearse(None)  # type: ignore[arg-type]
     with pytest.raises(bf.InvalidOptionError, match="reset has a value of type list"):
         engine.rehearse("true", reset={"total": [1]})
