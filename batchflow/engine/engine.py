@@ -65,14 +65,15 @@ class Engine(Exports):
         config: Settings that rarely need a change.
         shard: Which of several stores to open that share the runs by their foreign ids, like
             ``"3/8"`` for the third of eight; the path then has ``{shard}`` in place of the number.
-            The set is created if there is none.
+            The set is created, with these workflows, if there is none.
 
     Raises:
         DefinitionError: A workflow has problems; all of them are listed. Or both ``workers`` and
             ``executor`` are given.
         StoreHeldError: Another process has the store open.
         StoreFormatError: The file isn't a store, or not that shard.
-        MigrationError: The store was made by a workflow that this one can't follow.
+        MigrationError: The store was made by a workflow that this one can't follow, or it is a
+            shard of a set without this workflow.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Engine(Exports):
         at_top_level = is_top_level(sys._getframe(1))
         self._clock = clock or SystemClock()
         number = None if shard is None else ShardNumber.of(shard)
-        path = path_of_shard(path, number, self._clock.now)
+        path = path_of_shard(path, number, workflows, self._clock.now)
         if at_top_level:
             close_replaced(path)
         self._config = checked_config(config)

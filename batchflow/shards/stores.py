@@ -109,9 +109,8 @@ class Stores(Exports):
         path: The path of the files with ``{shard}`` in place of the number, like
             ``"night-{shard}.duckdb"``; a glob that only they match; or their folder. Or a list with
             the path of each, or the address of its engine, like ``"grpc+tls://host:8815"``.
-        workflows: The workflows that a new set, or a shard that lacks them, can hold runs of. They
-            are needed to load before an engine has opened every shard.
-        shards: The number of shards. With it, the set is created if there is none.
+        workflows: The workflows of a new set. A set that lacks one gets it, in all shards.
+        shards: The number of shards. With it and workflows, the set is created if there is none.
         token: The token that engines at such addresses demand.
         certificate: A file with the certificates (PEM) that theirs are checked against.
 
@@ -119,6 +118,8 @@ class Stores(Exports):
         StoreFormatError: There are no such files, some are missing, they are of several sets, or
             the set has another number of shards.
         StoreHeldError: Another process has one of them open and doesn't listen.
+        EngineStateError: The set lacks a workflow, and an engine has a shard open.
+        InvalidOptionError: There is no set, and no workflows are given for a new one.
     """
 
     def __init__(
@@ -297,7 +298,7 @@ class Stores(Exports):
 
     def check(self) -> CheckReport:
         """Check whether all shards are sane; see `Questions.check`."""
-        return check_of_all([client.check() for client in self._clients])
+        return check_of_all([(client.check(), client.workflows) for client in self._clients])
 
     def progress(self) -> Progress | None:
         """Return how far the running drains of all shards are; None where none is running."""

@@ -137,8 +137,7 @@ class Store:
                 with opened.write() as cursor:
                     layouts = lay_out(cursor, workflows, run_id_base)
                     require_shard(cursor, opened.path, shard)
-                    sql_step.refuse_unbindable(cursor, layouts.values(), now)
-                    refuse_unbindable_invariants(cursor, layouts.values())
+                    _refuse_unbindable(cursor, layouts, now)
                 opened.begin_log()
                 finish_prunes(opened)
             return cls(opened, held, layouts)
@@ -189,13 +188,37 @@ class Store:
 
         def write(cursor: Cursor, shard: Shard) -> None:
             store_shard(cursor, shard)
-            lay_out(cursor, workflows)
+            layouts = lay_out(cursor, workflows, whole_set=True)
+            _refuse_unbindable(cursor, layouts, now)
 
+        now = clock()
         database.create_files(
             {path: partial(write, shard=shard) for path, shard in shards.items()},
-            clock(),
+            now,
             {workflow.name.lower() for workflow in workflows},
         )
+
+    @classmethod
+    def add_to_shard(
+        cls,
+        path: str | os.PathLike[str],
+        workflows: Sequence[AnyWorkflow],
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Create the tables of further workflows in a shard, as in all others of its set."""
+        for workflow in workflows:
+            workflow.check()
+        settings = Settings(schemas=frozenset(workflow.name.lower() for workflow in workflows))
+        now = clock()
+        with ExitStack() as held:
+            opened = _opened(os.fspath(path), settings, now, held, for_one_call=True)
+            with _closed_after_error(opened):
+                with opened.write() as cursor:
+                    layouts = lay_out(cursor, workflows, whole_set=True)
+                    _refuse_unbindable(cursor, layouts, now)
+                opened.begin_log()
+            opened.close()
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""
@@ -377,6 +400,11 @@ class Store:
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]
+
+
+def _refuse_unbindable(cursor: Cursor, layouts: Mapping[str, Layout], now: datetime) -> None:
+    sql_step.refuse_unbindable(cursor, layouts.values(), now)
+    refuse_unbindable_invariants(cursor, layouts.values())
 
 
 def _opened(

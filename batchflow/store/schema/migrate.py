@@ -52,10 +52,12 @@ class _NewTables:
     Attributes:
         given: The base of its run ids, if it is given.
         shard: The shard that the store is, if it is one.
+        whole_set: Whether all shards of its set get the same workflows.
     """
 
     given: int | None
     shard: Shard | None
+    whole_set: bool
 
     def run_id_base_of(self, workflow: str) -> int:
         """Return the UUID, as a number, to which a run's seq is added for its run id."""
@@ -70,19 +72,24 @@ class _NewTables:
 
 
 def lay_out(
-    cursor: Cursor, workflows: Sequence[AnyWorkflow], run_id_base: int | None = None
+    cursor: Cursor,
+    workflows: Sequence[AnyWorkflow],
+    run_id_base: int | None = None,
+    *,
+    whole_set: bool = False,
 ) -> dict[str, Layout]:
     """Upgrade the file, and create or migrate the tables of all workflows.
 
     All of it happens within the caller's transaction. Each workflow's description is stored. With
-    a `run_id_base`, new runs have the same ids as those of another store.
+    a `run_id_base`, new runs have the same ids as those of another store. Only with `whole_set`, a
+    shard gets further workflows, as all shards of a set have the same ones.
 
     Raises:
         MigrationError: A workflow changed in a way that the store can't follow; lists every
-            difference.
+            difference. Or it isn't one of the set's.
     """
     upgrade(cursor)
-    new = _NewTables(run_id_base, stored_shard(cursor))
+    new = _NewTables(run_id_base, stored_shard(cursor), whole_set)
     layouts = {workflow.name: _lay_out(cursor, workflow, new) for workflow in workflows}
     for workflow in workflows:
         store_definition(cursor, workflow)
@@ -116,6 +123,8 @@ def _lay_out(cursor: Cursor, workflow: AnyWorkflow, new: _NewTables) -> Layout:
 
 
 def _create(cursor: Cursor, workflow: AnyWorkflow, new: _NewTables) -> Layout:
+    if new.shard is not None and not new.whole_set:
+        raise _not_of_the_set(cursor, workflow.name, new.shard)
     _refuse_foreign_schema(cursor, workflow.name)
     base = new.run_id_base_of(workflow.name)
     layout = Layout(workflow, base, workflow.status_names, shard=new.shard)
@@ -126,6 +135,17 @@ def _create(cursor: Cursor, workflow: AnyWorkflow, new: _NewTables) -> Layout:
         [layout.name, str(base), new.first_seq],
     )
     return layout
+
+
+def _not_of_the_set(cursor: Cursor, name: str, shard: Shard) -> MigrationError:
+    rows = cursor.execute("SELECT name FROM batchflow.workflows ORDER BY name").fetchall()
+    known = ", ".join(repr(each) for (each,) in rows) or "none"
+    return MigrationError(
+        f"Workflow {name!r} isn't in the set of shard {shard.number}, whose workflows are: "
+        f"{known}. Give one of these, or the path of another set; or add it to all shards at once, "
+        f"while no engine has one open, with bf.Stores(path, {name}), where the path is that of "
+        f"{shard.pattern!r}."
+    )
 
 
 def _refuse_foreign_schema(cursor: Cursor, name: str) -> None:

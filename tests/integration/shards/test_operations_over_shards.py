@@ -10,9 +10,11 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pytest
-from shards_kit import SHARDS, Order, engine_of, orders, pattern_in
+from shards_kit import SHARDS, Order, Stage, engine_of, orders, pattern_in
 
 import batchflow as bf
+from batchflow.clock import SystemClock
+from batchflow.store import Store
 
 
 @pytest.fixture
@@ -99,3 +101,41 @@ def test_nothing_is_changed_if_a_shard_cannot_be_reached(stores: bf.Stores, tmp_
         stores.cancel("true")
     (tmp_path / "away").rename(last)
     assert stores.counts().fetchall() == [("NEW", "INITIATED", 20)]
+
+
+def test_a_set_gets_a_further_workflow_in_all_shards_or_in_none(
+    stores: bf.Stores, tmp_path: Path
+) -> None:
+    def refunds() -> bf.Workflow[Order, Stage]:
+        workflow = bf.Workflow("refunds", Order, Stage)
+        workflow.sql_step(Stage.NEW, to=Stage.DONE)
+        return workflow
+
+    refused = "'refunds' isn't in the set of shard 2/2, whose workflows are: 'orders'"
+    for given, shard in ((pattern_in(tmp_path), "2/2"), (tmp_path / "night-2.duckdb", None)):
+        with pytest.raises(bf.MigrationError, match=refused):
+            bf.Engine(given, orders(), refunds(), workers=0, shard=shard)
+    with (
+        engine_of(tmp_path, 2),
+        pytest.raises(bf.EngineStateError, match=r"night-2.duckdb' open, so no shard got it"),
+    ):
+        bf.Stores(pattern_in(tmp_path), refunds())
+    assert [client.workflows for client in stores.clients] == [("orders",)] * SHARDS
+
+    # As if the call had been killed after the first shard.
+    Store.add_to_shard(stores.clients[0].path, [refunds()], clock=SystemClock().now)
+    [problem] = bf.Stores(pattern_in(tmp_path)).check().problems
+    assert "refunds: no tables in shard 2; create them" in str(problem)
+    both = bf.Stores(pattern_in(tmp_path), refunds())
+    assert [client.workflows for client in both.clients] == [("orders", "refunds")] * SHARDS
+    with bf.Engine(pattern_in(tmp_path), refunds(), workers=0, shard="2/2") as engine:
+        engine.run(progress=False)
+
+
+def test_a_new_set_has_the_workflows_of_its_first_engine(tmp_path: Path) -> None:
+    with pytest.raises(bf.InvalidOptionError, match="a new one needs its workflows"):
+        bf.Stores(pattern_in(tmp_path), shards=SHARDS)
+    with engine_of(tmp_path, 1):
+        stores = bf.Stores(pattern_in(tmp_path))
+        assert [client.workflows for client in stores.clients] == [("orders",)] * SHARDS
+    assert stores.check().ok

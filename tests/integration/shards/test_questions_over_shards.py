@@ -183,14 +183,14 @@ def test_what_is_no_set_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(bf.InvalidOptionError, match="has to have"):
         bf.Stores(tmp_path, shards=2)
 
-    other = bf.Stores(tmp_path / "other-{shard}.duckdb", shards=2)
+    other = bf.Stores(tmp_path / "other-{shard}.duckdb", orders(), shards=2)
     with pytest.raises(bf.StoreFormatError, match="are of different sets"):
         bf.Stores(tmp_path)
     Path(other.clients[0].path).unlink()
     with pytest.raises(bf.StoreFormatError, match=r"has 2 shards, .* are missing: 1"):
         bf.Stores(tmp_path / "other-{shard}.duckdb")
     with pytest.raises(bf.StoreFormatError, match=r"no store at '.*other-1.duckdb'"):
-        other.counts()
+        other.counts().fetchall()
 
     with bf.Engine(tmp_path / "alone.duckdb", orders(), workers=0):
         pass
