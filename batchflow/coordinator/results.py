@@ -232,7 +232,7 @@ def _log_skipped(workflow: AnyWorkflow, step: Step, rows: int) -> None:
     if rows:
         log.info(
             "Workflow %s: step %s skipped %s.",
-            workflow.name,
+            workflow.title,
             step.name,
             counted(rows, "run"),
             extra={

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from batchflow.coordinator.intake import StoreSpan
     from batchflow.coordinator.settlement import SettledChunk
+    from batchflow.definition import AnyWorkflow
     from batchflow.errors import CommitError
     from batchflow.store import CommitResult, Store
 
@@ -96,10 +97,10 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
         if result.instead is not None:
             _log_broken(each, result.instead)
         refused_runs = len(result.refused_seqs)
-        _log(each.workflow.name, each.step.name, result.applied, seconds, refused=refused_runs)
+        _log(each.workflow, each.step.name, result.applied, seconds, refused=refused_runs)
     refused = [each for piece in done.refused for each in piece]
     for each in refused:
-        _log_refused(each.workflow.name, each.step.name, each.num_rows)
+        _log_refused(each.workflow, each.step.name, each.num_rows)
     return WrittenResults(settled, stored, refused, done.error)
 
 
@@ -124,10 +125,10 @@ def write_in_store(
         interrupted = True
     seconds = time.monotonic() - began
     for _, (first, *_) in done.stored:
-        _log(workflow.name, step.name, first.runs, seconds)
+        _log(workflow, step.name, first.runs, seconds)
     results = [result for _, results in done.stored for result in results]
     if done.refused:
-        _log_refused(workflow.name, step.name, None)
+        _log_refused(workflow, step.name, None)
     written = WrittenSpan(task, results, bool(done.refused), done.error, seconds, now, interrupted)
     if any(result.runs for result in results):
         costs = costs_of_span(written)
@@ -200,18 +201,18 @@ def _concatenated_transitions(group: list[StepCommit]) -> pa.Table | None:
 def _log_broken(given: StepCommit, stored: StepCommit) -> None:
     log.warning(
         "Workflow %s: %d of the runs that step %s moved would break an invariant. They are paused.",
-        given.workflow.name,
+        given.workflow.title,
         given.moved.num_rows - stored.moved.num_rows,
         given.step.name,
         extra={"action": "break_invariant", "workflow": given.workflow.name},
     )
 
 
-def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:
+def _log(workflow: AnyWorkflow, step: str, runs: int, seconds: float, *, refused: int = 0) -> None:
     log.log(
         logging.WARNING if refused else logging.INFO,
         "Workflow %s: committed %d %s of step %s in %.3f s%s.",
-        workflow,
+        workflow.title,
         runs,
         "run" if runs == 1 else "runs",
         step,
@@ -219,7 +220,7 @@ def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 
         f"; refused {refused} that had changed since their claim" if refused else "",
         extra={
             "action": "commit",
-            "workflow": workflow,
+            "workflow": workflow.name,
             "step": step,
             "runs": runs,
             "refused": refused,
@@ -228,11 +229,11 @@ def _log(workflow: str, step: str, runs: int, seconds: float, *, refused: int = 
     )
 
 
-def _log_refused(workflow: str, step: str, runs: int | None) -> None:
+def _log_refused(workflow: AnyWorkflow, step: str, runs: int | None) -> None:
     log.error(
         "Workflow %s: %s results of step %s couldn't be stored. Their runs are unchanged.",
-        workflow,
+        workflow.title,
         "some" if runs is None else runs,
         step,
-        extra={"action": "refuse_commit", "workflow": workflow, "step": step, "runs": runs},
+        extra={"action": "refuse_commit", "workflow": workflow.name, "step": step, "runs": runs},
     )

@@ -92,6 +92,8 @@ class Workflow(Generic[ObjectT, StatusT]):
         _require_valid_name(name)
         self._statuses = StatusSet(status_type)
         self.name = name
+        self.title = name
+        """The name in messages of the log, which says whether the runs are only copies."""
         self.object_type = object_type
         self.status_type = status_type
         self.fields: tuple[Field, ...] = fields_of(object_type)
@@ -371,6 +373,7 @@ class Workflow(Generic[ObjectT, StatusT]):
                     option="stand_ins",
                 )
         rehearsed = copy(self)
+        rehearsed.title = f"{self.name} (copies of a rehearsal)"
         rehearsed._steps = {
             code: replace(
                 step,

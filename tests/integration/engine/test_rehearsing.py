@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import gc
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -290,6 +291,23 @@ def test_until_is_a_status_that_the_copies_come_to(engine: bf.Engine) -> None:
         moves = [(each.from_status, each.to_status, each.to_state) for each in shown.matrix]
         assert moves == [("NEW", "CHECKED", "running"), ("CHECKED", "CHECKED", "paused")]
         assert (shown.same, shown.refused) == (2, {})
+
+
+def test_the_log_says_that_runs_are_copies(
+    engine: bf.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited = orders(fixed=True)
+    limited.invariant("low total", "total < 10")
+
+    with (
+        caplog.at_level(logging.INFO, "batchflow"),
+        engine.rehearse("number < 10", workflow=limited),
+    ):
+        messages = [each.getMessage() for each in caplog.records]
+
+    assert any("would break an invariant" in message for message in messages)
+    for message in messages:
+        assert message.startswith("Workflow orders (copies of a rehearsal): ")
 
 
 def test_copies_have_the_ids_of_their_runs(engine: bf.Engine) -> None:
