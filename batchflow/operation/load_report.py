@@ -140,7 +140,8 @@ class LoadReport:
         updated: The number of runs whose object was replaced.
         files: The files that were loaded.
         skipped_files: The files that were skipped, because their content was loaded before.
-        filled: The files that lack columns or keys, and the fields that took their defaults.
+        filled: The files that lack columns or keys, and the fields and members that took their
+            defaults in a row that was loaded.
     """
 
     workflow: str

@@ -21,6 +21,7 @@ _GLOB_CHARACTERS: Final = "*?["
 
 _REFUSED: Final = f"{FILE}_refused_"
 _ABSENT: Final = f"{FILE}_absent_"
+_LACKED: Final = f"{FILE}_lacked_"
 
 
 class FileShape(Protocol):
@@ -30,7 +31,7 @@ class FileShape(Protocol):
         """Return the SQL of the rows of files of this shape, with the column FILE.
 
         It may also have the column WRITTEN, and columns that state whether the value of another
-        column is refused, or absent from its record.
+        column is refused, or absent from its record, or lacks a member.
 
         Args:
             files: The files, as SQL.
@@ -48,6 +49,11 @@ def absent_mark(column: str) -> str:
     return f"{_ABSENT}{column}"
 
 
+def lacked_mark(member: str) -> str:
+    """Return the name of the column that states whether a row's record lacks a member."""
+    return f"{_LACKED}{member}"
+
+
 def refused_marks(names: Iterable[str]) -> dict[str, str]:
     """Return the columns of `refused_mark`, by the name of the column that they are about."""
     return _marks(names, _REFUSED)
@@ -56,6 +62,11 @@ def refused_marks(names: Iterable[str]) -> dict[str, str]:
 def absent_marks(names: Iterable[str]) -> dict[str, str]:
     """Return the columns of `absent_mark`, by the name of the column that they are about."""
     return _marks(names, _ABSENT)
+
+
+def lacked_marks(names: Iterable[str]) -> dict[str, str]:
+    """Return the columns of `lacked_mark`, by the name of the member that they are about."""
+    return _marks(names, _LACKED)
 
 
 def _marks(names: Iterable[str], prefix: str) -> dict[str, str]:

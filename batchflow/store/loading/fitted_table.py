@@ -56,7 +56,8 @@ class ReadTable:
         refused: The columns that state whether the value of a column is refused, by that column.
         absent: The columns that state whether a row's record lacks the key of a column, by that
             column.
-        lacked: The members that nested values in records lack.
+        lacked: The columns that state whether a row's record lacks a member of a nested value, by
+            that member.
         written: The column of the row as its file has it, if there is one.
         of_files: Whether it has the column FILE.
     """
@@ -67,7 +68,7 @@ class ReadTable:
     folders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
-    lacked: tuple[str, ...] = ()
+    lacked: Mapping[str, str] = field(default_factory=dict)
     written: str | None = None
     of_files: bool = False
 
@@ -101,18 +102,25 @@ class FittedTable:
 
     Attributes:
         table: The SQL that follows FROM: KEY, a column for each field that the table has, and
-            MISFIT, FOUND and RECORD; also those of `absent`, and FILE, if the table is of files.
+            MISFIT, FOUND and RECORD; also those of `absent` and `lacked`, and FILE, if the table is
+            of files.
         match: The columns.
         key_name: What messages call the column of foreign ids.
         absent: The columns that state whether a row takes a field's default, by field.
-        lacked: The members of nested fields that take their defaults in some of its rows.
+        lacked: The columns that state whether a member of a nested field takes its default in a
+            row, by that member; None for one that takes it in each row.
     """
 
     table: str
     match: ColumnMatch
     key_name: str
     absent: Mapping[str, str]
-    lacked: tuple[str, ...]
+    lacked: Mapping[str, str | None]
+
+    @property
+    def marks_of_lacked(self) -> list[str]:
+        """Return the columns of `lacked`."""
+        return [mark for mark in self.lacked.values() if mark is not None]
 
 
 def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
@@ -137,7 +145,7 @@ def fit_table(table: ReadTable, wanted: Wanted) -> FittedTable:
         if each.name in match.columns
         for member in members_lacked(table.columns[match.columns[each.name]], each.type, each.name)
     )
-    lacked = (*table.lacked, *inside_types)
+    lacked = {**table.lacked, **dict.fromkeys(inside_types)}
     return FittedTable(select, own, match.foreign_id, fitting.absent, lacked)
 
 
@@ -176,6 +184,8 @@ class _Fitting:
         self._add(f"CAST({self._case(found)} AS VARCHAR)", FOUND)
         misfit = " OR ".join(f"({misfit})" for misfit, *_ in self._misfits)
         self._add(f"CASE WHEN {misfit} THEN {self._record()} END", RECORD)
+        for mark in self._table.lacked.values():
+            self._add(quote(mark), mark)
         if self._table.of_files:
             self._add(quote(FILE), FILE)
         before = "".join(f", {each}" for each in self._computed_before)

@@ -47,6 +47,7 @@ class Load:
         load_id: The file's entry in the ledger.
         missing: The fields that the source has no column for.
         partial: The fields that some of the source's records lack the key of.
+        unfilled: The fields and members that rows lack, but none of those that are loaded.
     """
 
     layout: Layout
@@ -62,6 +63,7 @@ class Load:
     load_id: int | None = None
     missing: Sequence[Field] = ()
     partial: Sequence[Field] = ()
+    unfilled: frozenset[str] = frozenset()
 
     @property
     def source_name(self) -> str:
@@ -84,11 +86,20 @@ class Load:
         return [field for field in (*self.missing, *self.partial) if is_made_per_run(field)]
 
     @property
+    def lacked(self) -> dict[str, str | None]:
+        """Return the fields and members that rows lack, with the columns that state which rows do.
+
+        All rows lack those with None.
+        """
+        lacking = (*self.missing, *self.partial)
+        fields = [field for field in self.layout.fields if field in lacking]
+        members = self.source.fitted.lacked if self.source.fitted else {}
+        return {**{each.name: self.absent.get(quote(each.column)) for each in fields}, **members}
+
+    @property
     def filled(self) -> tuple[FilledColumns, ...]:
         """Return the file with the fields that take their defaults, if it has any."""
-        lacked = (*self.missing, *self.partial)
-        members = self.source.fitted.lacked if self.source.fitted else ()
-        names = (*(field.name for field in self.layout.fields if field in lacked), *members)
+        names = tuple(name for name in self.lacked if name not in self.unfilled)
         return (FilledColumns(self.file.shown, names),) if self.file and names else ()
 
 
@@ -121,12 +132,18 @@ def stage(cursor: Cursor, load: Load) -> Profile:
     In a shard, the rows of other shards are left out, unless they don't fit and the load has to
     fail: then all shards refuse the same source.
     """
+    fitted = load.source.fitted
+    marks_of_lacked = [] if fitted is None else fitted.marks_of_lacked
     marks_of_absent = map(quote, load.absent.values())
     values = ", ".join(
-        [*(f"{column.value} AS {column.into}" for column in load.columns), *marks_of_absent]
+        [
+            *(f"{column.value} AS {column.into}" for column in load.columns),
+            *marks_of_absent,
+            *map(quote, marks_of_lacked),
+        ]
     )
     into = f"CREATE TEMP TABLE {STAGE} AS"
-    marks = [] if load.source.fitted is None else [MISFIT, FOUND, RECORD]
+    marks = [] if fitted is None else [MISFIT, FOUND, RECORD, *marks_of_lacked]
     with load.source.tables(cursor, [*load.source_columns, *marks]) as tables:
         for table in tables:
             query = (
@@ -145,6 +162,30 @@ def stage(cursor: Cursor, load: Load) -> Profile:
         f"SELECT count(*), count(*) FILTER ({VALID}) FROM {STAGE}"
     ).fetchall()
     return Profile(rows, valid, _distinct(cursor), first)
+
+
+def unfilled(cursor: Cursor, load: Load, new: str, updates: str | None) -> frozenset[str]:
+    """Return the fields and members of a file's rows that take no default in a loaded row.
+
+    Args:
+        cursor: The transaction's cursor.
+        load: The load.
+        new: The staged rows that start a run.
+        updates: Those that replace the object of a run, if there are any. A field that they lack
+            stays as it is, but a member takes its default.
+    """
+    marks = {name: "true" if mark is None else quote(mark) for name, mark in load.lacked.items()}
+    if not marks or load.file is None:
+        return frozenset()
+    fields = {each.name for each in load.layout.fields}
+    values = ", ".join(f"{mark} AS {quote(name)}" for name, mark in marks.items())
+    rows = f"SELECT {values} FROM {new}"
+    if updates is not None:
+        members = ("false" if name in fields else mark for name, mark in marks.items())
+        rows = f"{rows} UNION ALL SELECT {', '.join(members)} FROM {updates}"
+    lacks = ", ".join(f"coalesce(bool_or({quote(name)}), false)" for name in marks)
+    [found] = cursor.execute(f"SELECT {lacks} FROM ({rows})").fetchall()
+    return frozenset(name for name, lacked in zip(marks, found, strict=True) if not lacked)
 
 
 def staged_position(cursor: Cursor, table: str) -> str:

@@ -197,7 +197,7 @@ def _few(source: LoadSource) -> pa.Table | None:
     assert source.fitted is not None
     fitted = source.fitted
     values = (*fitted.match.columns.values(), *fitted.absent.values())
-    columns = [KEY, *values, MISFIT, FOUND, RECORD, FILE]
+    columns = [KEY, *values, *fitted.marks_of_lacked, MISFIT, FOUND, RECORD, FILE]
     return source.outside.few(columns, _MOST_READ_BYTES)
 
 

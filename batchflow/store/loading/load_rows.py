@@ -46,7 +46,7 @@ from batchflow.store.loading.load_plan import (
 from batchflow.store.loading.rejected import keep_rejected
 from batchflow.store.loading.source_instance import POSITION, OutsideRows, Reader
 from batchflow.store.loading.sources import LoadSource, open_source, reads_tables
-from batchflow.store.loading.updates import update_runs
+from batchflow.store.loading.updates import UPDATES, update_runs
 from batchflow.store.runs.claimed_runs import ClaimedRuns
 from batchflow.store.schema.layout import Layout, next_seq, quote, set_next_seq
 
@@ -171,6 +171,10 @@ def load_staged(cursor: Cursor, load: Load) -> LoadReport:
     if wrong or conflicts.rejected:
         keep_rejected(cursor, load, profile)
     table = kept_rows(cursor, conflicts) if wrong or conflicts else STAGE
+    if table != STAGE or load.layout.shard is not None:
+        updates = f"{STAGE} s SEMI JOIN {UPDATES} u ON s.rowid = u.row"
+        unfilled = load_checks.unfilled(cursor, load, table, updates if conflicts.updated else None)
+        load = replace(load, unfilled=unfilled)
     report = _insert_staged(cursor, load, table)
     drop_stages(cursor)
     return replace(

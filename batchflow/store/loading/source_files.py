@@ -21,11 +21,12 @@ from batchflow.store.loading.file_shape import (
     absent_marks,
     escaped,
     files_in_sql,
+    lacked_marks,
     refused_marks,
 )
 from batchflow.store.loading.fitted_table import ReadTable, Wanted
 from batchflow.store.loading.source_csv import csv_problem, csv_shape
-from batchflow.store.loading.source_json import JsonShape, json_problem, json_shapes
+from batchflow.store.loading.source_json import json_problem, json_shapes
 from batchflow.store.loading.source_parquet import parquet_shapes
 from batchflow.store.schema.layout import literal, quote
 
@@ -75,9 +76,9 @@ def read_files(
     table = shape.table(files_in_sql(paths))
     relation = cursor.sql(f"FROM {table}")
     columns = dict(zip(relation.columns, relation.types, strict=True))
-    refused, absent = refused_marks(columns), absent_marks(columns)
+    refused, absent, lacked = refused_marks(columns), absent_marks(columns), lacked_marks(columns)
     written = WRITTEN if columns.pop(WRITTEN, None) else None
-    for name in (FILE, *refused.values(), *absent.values()):
+    for name in (FILE, *refused.values(), *absent.values(), *lacked.values()):
         del columns[name]
     own = set(map(str.lower, columns))
     folders = [name for name in folder_texts(paths[0], wanted) if name.lower() not in own]
@@ -89,7 +90,6 @@ def read_files(
             for name, column in stated.items()
         )
         table = f"(SELECT *, {', '.join(values)} FROM {table})"
-    lacked = shape.lacked if isinstance(shape, JsonShape) else ()
     marks = (refused, absent, lacked, written)
     return ReadTable(label, table, columns, stated, *marks, of_files=True)
 

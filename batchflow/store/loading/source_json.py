@@ -24,6 +24,7 @@ from batchflow.store.loading.file_shape import (
     WRITTEN,
     absent_mark,
     files_in_sql,
+    lacked_mark,
     refused_mark,
 )
 from batchflow.store.loading.json_members import lacked_in_json
@@ -72,20 +73,22 @@ class JsonShape:
         partial: The keys of fields that some of its records lack.
         uncommon: Whether a record may have a number whose digits DuckDB would change, or an
             object, a list, true or false in place of a text.
-        lacked: The members with a default that some of its nested values lack.
+        lacked: The members with a default that some of its nested values lack, each with the SQL
+            of whether a record lacks it.
         numbers: The pattern of records whose numbers are put into quotes.
     """
 
     keys: _Keys
     partial: tuple[str, ...]
     uncommon: bool
-    lacked: tuple[str, ...]
+    lacked: tuple[tuple[str, str], ...]
     numbers: str
 
     def table(self, files: str) -> str:
         """Return the SQL of the rows of files: nested fields as JSON, all others as text."""
         rows = _rows(files)
-        others = [*(_absent(key) for key in self.partial), *_others(self.keys)]
+        lacks = (f"{lacks} AS {quote(lacked_mark(member))}" for member, lacks in self.lacked)
+        others = [*(_absent(key) for key in self.partial), *lacks, *_others(self.keys)]
         if not self.uncommon:
             return _plain(rows, self.keys, others)
         return _careful(rows, self.keys, self.numbers, others)
@@ -143,7 +146,7 @@ def json_shapes(
     of_files = {path: (Counter(keys), *marks) for path, keys, *marks in found}
     no_records = (Counter(kinds.keys()), 1, False, False, False)
     shapes = {path: _shape(path, kinds, *of_files.get(path, no_records)[:5]) for path in paths}
-    lacked = {path: tuple(compress(lacks, marks[5:])) for path, marks in of_files.items()}
+    lacked = {path: tuple(compress(lacks.items(), marks[5:])) for path, marks in of_files.items()}
     return [JsonShape(*shapes[path], lacked.get(path, ()), numbers) for path in paths]
 
 

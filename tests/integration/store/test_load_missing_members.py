@@ -109,6 +109,37 @@ def filled(source: Path) -> set[str]:
     return {name for each in report.filled for name in each.columns if "." in name}
 
 
+@dataclass
+class Short:
+    key: str
+    number: int = 0
+    deep: Deep = field(default_factory=Deep)
+
+
+def test_what_only_rows_that_are_left_out_lack_is_not_reported(tmp_path: Path) -> None:
+    whole: dict[str, Any] = {"number": 1, "deep": {"depth": 1}}
+    (tmp_path / "some").mkdir()
+    for name in "ab":
+        lines(
+            tmp_path / "some" / f"{name}.jsonl",
+            {"key": f"{name}1", **whole},
+            {"key": None, "deep": {}},
+        )
+    lines(tmp_path / "c.jsonl", {"key": "c1", **whole}, {"key": "a1", "deep": {}})
+    with opened(Short) as loader:
+        load = functools.partial(loader.load, foreign_id="key", on_invalid="skip")
+        assert load(tmp_path / "some" / "*.jsonl").filled == ()
+        assert load(tmp_path / "c.jsonl", on_conflict="skip").filled == ()
+        # A field that such a row lacks stays as it is.
+        lines(tmp_path / "d.jsonl", {"key": "a1", "deep": {}})
+        [found] = load(tmp_path / "d.jsonl", on_conflict="update").filled
+        assert found.columns == ("deep.depth",)
+        # The next file's row is new.
+        lines(tmp_path / "e.jsonl", {"key": "e1", "deep": {}})
+        [found] = load(tmp_path / "e.jsonl").filled
+        assert found.columns == ("number", "deep.depth")
+
+
 def test_the_members_that_a_file_lacks_are_reported(tmp_path: Path) -> None:
     with_defaults = {each.name for each in fields(Part)} - {"size"}
     nested = {"key": "a", "by_name": {"b": [{"size": 1, "deep": {}}, None]}}
