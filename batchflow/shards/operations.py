@@ -51,9 +51,11 @@ def perform_in_all(clients: Clients, request: Request[ResultT]) -> ResultT:
 
 
 def _trigger(clients: Clients, request: Trigger) -> UUID:
-    # One that is no text is refused by each shard.
-    known = isinstance(request.foreign_id, str)
-    number = shard_of(request.foreign_id, len(clients)) if known else 1
+    try:
+        number = shard_of(request.foreign_id, len(clients))
+    except InvalidOptionError:
+        # Each shard refuses it.
+        number = 1
     return clients[number - 1].perform(request)
 
 

@@ -142,7 +142,7 @@ def object_row(workflow: AnyWorkflow, given: Any, log_values: bool = False) -> p
 def _text(foreign_id: object) -> pa.Array:
     written = write_values([foreign_id], SCALARS[str])
     if written.problems:
-        raise LoadError(f"The foreign id is {written.problems[0]}. Give a text.")
+        raise LoadError(f"The foreign id is {written.problems[0]}. Give a text or an integer.")
     if foreign_id == "":
         raise LoadError("The foreign id is an empty text. Give your own key of the record.")
     return written.array

@@ -16,6 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from batchflow.errors import InvalidOptionError, StoreFormatError
+from batchflow.operation.options import foreign_id_text
 from batchflow.store.database.instance import Cursor
 from batchflow.store.schema.layout import SEQ_BITS, SLOT_BITS, new_run_id_base
 
@@ -55,7 +56,8 @@ class ShardNumber:
         found = _GIVEN.fullmatch(given) if isinstance(given, str) else None
         if found is None:
             raise InvalidOptionError(
-                f'shard is {given!r}; give its number and how many there are, like "3/8".',
+                f"shard is {given!r}; give its number and how many there are, at most "
+                f'{MOST_SHARDS:,}, like "3/8".',
                 option="shard",
             )
         return cls(int(found[1]), int(found[2]))
@@ -112,10 +114,16 @@ def shard_of(foreign_id: str | int, shards: int) -> int:
         shards: The number of shards.
 
     Raises:
-        InvalidOptionError: There can't be so many shards.
+        InvalidOptionError: There can't be so many shards, or no run can have this foreign id.
     """
     require_shards(shards)
-    digest = hashlib.md5(str(foreign_id).encode(), usedforsecurity=False).hexdigest()
+    try:
+        key = foreign_id_text(foreign_id).encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidOptionError(
+            f"foreign_id is {foreign_id!r}; give a text or an integer.", option="foreign_id"
+        ) from None
+    digest = hashlib.md5(key, usedforsecurity=False).hexdigest()
     return 1 + int(digest[:_DIGITS], 16) % shards
 
 

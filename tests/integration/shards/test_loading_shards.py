@@ -78,6 +78,15 @@ def test_the_documented_formula_is_that_of_sql_and_python() -> None:
     assert bf.shard_of(1, 8) == bf.shard_of("1", 8)
 
 
+@pytest.mark.parametrize("foreign_id", [None, 1.5, True, b"1", "\ud800"])
+def test_what_is_no_foreign_id_has_no_shard(foreign_id: Any, tmp_path: Path) -> None:
+    with pytest.raises(bf.InvalidOptionError, match=r"foreign_id is .*; give a text or an integer"):
+        bf.shard_of(foreign_id, SHARDS)
+    stores = bf.Stores(pattern_in(tmp_path), orders(), shards=SHARDS)
+    with pytest.raises(bf.LoadError, match="Give a text or an integer"):
+        stores.trigger(foreign_id, Order(1))
+
+
 @pytest.mark.parametrize("files", [1, 3])
 def test_all_shards_refuse_a_source_of_which_any_row_does_not_fit(
     files: int, tmp_path: Path
