@@ -109,9 +109,9 @@ def batchflow() -> None:
     DuckDB file that has all runs, their transitions and their errors. A run has a status, which
     your steps change, and a run state: INITIATED, RUNNING, PAUSED, COMPLETED or CANCELLED.
 
-    Only run, rehearse and diagram need the workflow's code; load can use it. All other commands
-    need only the store. They also work while an engine, such as a batchflow run, has the store
-    open: the engine executes them.
+    Only run, rehearse, repro and diagram need the workflow's code; load can use it. All other
+    commands need only the store. They also work while an engine, such as a batchflow run, has the
+    store open: the engine executes them.
 
     "batchflow COMMAND --help" explains a command and its options.
     """
