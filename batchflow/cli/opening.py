@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from batchflow.errors import InvalidOptionError
+
 if TYPE_CHECKING:
     from batchflow.access import StoreClient
     from batchflow.shards import Stores
@@ -54,6 +56,31 @@ def is_one_file(path: str | os.PathLike[str]) -> bool:
     return not is_set(path)
 
 
+class OneStoreType(click.Path):
+    """The file of an existing store, which may be one shard, but not a whole set."""
+
+    name = "store"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path."""
+        if not is_one_file(value):
+            self.fail(
+                f"{os.fspath(value)!r} stands for the shards of a set, and this command takes one "
+                "store. Give the file of each shard in turn, like night-1.duckdb.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 def question(name: str, **given: Any) -> Callable[..., Any]:
     """Return a function that asks a client the question of this name."""
 
@@ -88,11 +115,18 @@ class StoreType(click.Path):
 
 def require_shard(context: click.Context, option: click.Parameter, shard: str | None) -> str | None:
     """Raise BadParameter unless a shard is given like 3/8, or not at all."""
-    number, _, of = (shard or "1/1").partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+    if shard is None:
+        return None
+    # Imported here, as it takes as long as DuckDB.
+    from batchflow.store.schema.shard import MOST_SHARDS, ShardNumber
+
+    try:
+        ShardNumber.of(shard)
+    except InvalidOptionError:
         raise click.BadParameter(
-            f"{shard!r} is no shard. Give its number from 1 on and how many there are, like 3/8.",
+            f"{shard!r} is no shard. Give its number from 1 on and how many there are, at most "
+            f"{MOST_SHARDS:,}, like 3/8.",
             context,
             option,
-        )
+        ) from None
     return shard

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchflow.cli.opening import StoreType, require_shard
+from batchflow.cli.opening import OneStoreType, StoreType, require_shard
 
 STORE_VARIABLE = "BATCHFLOW_STORE"
 
@@ -34,7 +34,7 @@ one_store_option = click.option(
     required=True,
     envvar=STORE_VARIABLE,
     show_envvar=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=OneStoreType(),
     help=_STORE_HELP,
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")

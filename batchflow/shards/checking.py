@@ -38,6 +38,7 @@ def check_of_all(found: Sequence[tuple[CheckReport, Sequence[str]]]) -> CheckRep
         tables=tuple(tables.values()),
         file_bytes=sum(report.file_bytes for report in reports),
         free_bytes=sum(report.free_bytes for report in reports),
+        files=len(reports),
     )
 
 

@@ -292,8 +292,8 @@ class Stores(Exports):
         The runs are split by a hash, so each shard is a random sample of them.
         """
         raise InvalidOptionError(
-            "explain() searches one store. Ask one shard, like stores.clients[0].explain(where): "
-            "its runs are a random sample of all."
+            "explain() searches one store. Ask one shard, whose runs are a random sample of all, "
+            f"by its path {self._clients[0].path!r}, or as stores.clients[0]."
         )
 
     def check(self) -> CheckReport:

@@ -60,6 +60,9 @@ def test_what_is_no_shard_or_no_set_is_a_usage_error(command: Command, tmp_path:
     for arguments, message in [
         ((*run, PATTERN, "--shard", "9"), "'9' is no shard"),
         ((*run, PATTERN, "--shard", "3/2"), "'3/2' is no shard"),
+        ((*run, PATTERN, "--shard", ""), "'' is no shard"),
+        ((*run, PATTERN, "--shard", "1/2000"), "at most 1,000"),
+        (("repair", "--store", PATTERN), "stands for the shards of a set"),
         ((*run, PATTERN), "such a path needs --shard"),
         ((*run, "night.duckdb", "--shard", "1/2"), "--shard 3/8 needs a path"),
         (("counts", "--store", "night-*.duckdb"), "'night-*.duckdb' does not exist"),

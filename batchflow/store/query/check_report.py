@@ -53,6 +53,7 @@ class CheckReport:
         tables: The size of each table.
         file_bytes: The size of the file, without its log; 0 in memory.
         free_bytes: The part of it that is free, and is used again.
+        files: How many files these are the sizes of: the shards of a set.
     """
 
     problems: tuple[Problem, ...]
@@ -60,6 +61,7 @@ class CheckReport:
     tables: tuple[TableSize, ...]
     file_bytes: int
     free_bytes: int
+    files: int = 1
 
     @property
     def ok(self) -> bool:
@@ -76,7 +78,8 @@ class CheckReport:
         if self.unverified:
             lines += ["Not verified:", *self.unverified]
         free = f"of which {self.free_bytes:,} are free"
-        lines.append(f"The file has {self.file_bytes:,} bytes, {free}.")
+        have = "The file has" if self.files == 1 else f"The {self.files} files have"
+        lines.append(f"{have} {self.file_bytes:,} bytes, {free}.")
         lines += [f"{each.table}: {each.rows:,} rows, {each.bytes:,} bytes" for each in self.tables]
         return "\n".join(lines)
 

@@ -139,3 +139,6 @@ def test_a_new_set_has_the_workflows_of_its_first_engine(tmp_path: Path) -> None
         stores = bf.Stores(pattern_in(tmp_path))
         assert [client.workflows for client in stores.clients] == [("orders",)] * SHARDS
     assert stores.check().ok
+    assert "The 2 files have" in str(stores.check())
+    with pytest.raises(bf.InvalidOptionError, match=r"one shard.* path '.*night-1\.duckdb'"):
+        stores.explain("true")
