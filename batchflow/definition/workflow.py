@@ -351,13 +351,18 @@ class Workflow(Generic[ObjectT, StatusT]):
         self._checked = True
 
     def rehearsed(
-        self, until: int | None, stand_ins: Mapping[str, Callable[..., Any]]
+        self,
+        until: int | None,
+        stand_ins: Mapping[str, Callable[..., Any]],
+        *,
+        record_transitions: bool,
     ) -> Workflow[ObjectT, StatusT]:
         """Return a copy for a rehearsal.
 
         Args:
             until: The code of the status whose runs stay there; None if all steps are executed.
             stand_ins: The functions that are called in place of steps, by the names of the steps.
+            record_transitions: Whether the store of the runs has a log of transitions.
 
         Raises:
             InvalidOptionError: There is no such step, or it has no function.
@@ -373,6 +378,7 @@ class Workflow(Generic[ObjectT, StatusT]):
                     option="stand_ins",
                 )
         rehearsed = copy(self)
+        rehearsed.record_transitions = record_transitions
         rehearsed.title = f"{self.name} (copies of a rehearsal)"
         rehearsed._steps = {
             code: replace(

@@ -134,11 +134,12 @@ def rehearse(
             'where chooses no runs; give a predicate, such as where="true" for all.', option="where"
         )
     until = None if plan.until is None else _code(plan, plan.until)
-    workflow = plan.workflow.rehearsed(until, plan.stand_ins)
+    stored = _definition(questions, plan)
+    recorded = stored.record_transitions
+    workflow = plan.workflow.rehearsed(until, plan.stand_ins, record_transitions=recorded)
     folder = CopiesFolder()
     path = folder.path / _FILE
     try:
-        stored = _definition(questions, plan)
         _copy(questions, plan, stored, path, clock)
         with open_engine(path, workflow) as engine:
             _require_steps_before(engine, plan, until)
@@ -156,7 +157,7 @@ def rehearse(
                 "weren't made; retry the runs instead."
             )
         with open_engine(path, workflow) as engine:
-            outcome = _outcome(engine, plan, figures, reason)
+            outcome = _outcome(engine, plan, workflow, figures, reason)
         return promote(workflow.name, outcome)
 
     return Rehearsal(copies=Copies(folder.remove, promoted), **figures)
@@ -337,7 +338,11 @@ def _changed_fields(
 
 
 def _outcome(
-    engine: Engine, plan: RehearsalPlan, figures: Mapping[str, Any], reason: str
+    engine: Engine,
+    plan: RehearsalPlan,
+    workflow: AnyWorkflow,
+    figures: Mapping[str, Any],
+    reason: str,
 ) -> Promoted:
     """Return what the copies became, as it is stored for the runs."""
     [name] = engine.workflows
@@ -345,12 +350,15 @@ def _outcome(
     fields = "".join(f", r.{quote(each.field)}" for each in figures["fields"])
     runs = engine.sql(_MOVED.format(runs=f"{schema}.runs", fields=fields)).to_arrow_table()
     transitions = None
-    if plan.workflow.record_transitions:
+    moves = _declared_moves(workflow)
+    if workflow.record_transitions:
         recorded = engine.sql(_LOG.format(schema=schema), [reason]).to_arrow_table()
         transitions = _continuing(recorded, "to_status", plan)
+        moves = _moves_of_steps(transitions)
     return Promoted(
         runs=_continuing(runs, "status", plan),
         transitions=transitions,
+        moves=moves,
         errors=engine.sql(f"FROM {schema}.errors").to_arrow_table(),
         causes=engine.sql("FROM batchflow.causes").to_arrow_table(),
         reason=reason,
@@ -373,7 +381,7 @@ def _continuing(rows: pa.Table, status: str, plan: RehearsalPlan) -> pa.Table:
 
 
 def require_declared(workflow: AnyWorkflow, promoted: Promoted) -> None:
-    """Raise EngineStateError unless the store has all fields and moves of a rehearsal."""
+    """Raise EngineStateError unless the store has all fields, statuses and moves of a rehearsal."""
     known = {each.column for each in workflow.fields}
     fields = [name for name in promoted.runs.column_names[_ENGINE_COLUMNS:] if name not in known]
     if fields:
@@ -381,22 +389,36 @@ def require_declared(workflow: AnyWorkflow, promoted: Promoted) -> None:
             f"The rehearsal changed the field {fields[0]!r}, which the engine's workflow doesn't "
             f"have. {_REMEDY}"
         )
-    if promoted.transitions is None:
-        return
+    statuses = set(promoted.runs["status"].cast("string").unique().to_pylist())
+    unknown = statuses - set(workflow.status_names)
+    if unknown:
+        raise EngineStateError(
+            f"Runs are at {min(unknown)} after the rehearsal, and the engine's workflow has no "
+            f"such status. {_REMEDY}"
+        )
+    lacking = promoted.moves - _declared_moves(workflow)
+    if lacking:
+        begin, end = min(lacking)
+        did = "went" if promoted.transitions is not None else "may have gone"
+        raise EngineStateError(
+            f"Runs {did} from {begin} to {end} in the rehearsal, and the engine's workflow "
+            f"has no such step. {_REMEDY}"
+        )
+
+
+def _declared_moves(workflow: AnyWorkflow) -> frozenset[tuple[str, str]]:
     names = workflow.status_names
-    declared = {
-        (names[code], names[target])
-        for code, step in workflow.steps.items()
-        for target in step.to_codes
-    }
-    moves = promoted.transitions.group_by(["outcome", "from_status", "to_status"]).aggregate([])
-    for row in moves.to_pylist():
-        move = (row["from_status"], row["to_status"])
-        if row["outcome"] == Outcome.ADVANCED.name.lower() and move not in declared:
-            raise EngineStateError(
-                f"Runs went from {move[0]} to {move[1]} in the rehearsal, and the engine's "
-                f"workflow has no such step. {_REMEDY}"
-            )
+    steps = workflow.steps.items()
+    return frozenset((names[at], names[to]) for at, step in steps for to in step.to_codes)
+
+
+def _moves_of_steps(transitions: pa.Table) -> frozenset[tuple[str, str]]:
+    moves = transitions.group_by(["outcome", "from_status", "to_status"]).aggregate([])
+    return frozenset(
+        (row["from_status"], row["to_status"])
+        for row in moves.to_pylist()
+        if row["outcome"] == Outcome.ADVANCED.name.lower()
+    )
 
 
 def sql_literal(name: str, value: Any) -> str:

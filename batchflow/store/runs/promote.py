@@ -37,6 +37,8 @@ class Promoted:
         runs: The runs that moved, with the columns of ``runs`` that may have changed, ``seq``, and
             the version that they had before (`BEFORE_VERSION`).
         transitions: Their transitions since then; None if they aren't recorded.
+        moves: From which status steps moved them to which, or may have moved them if that isn't
+            recorded.
         errors: Their errors since then.
         causes: The causes of these errors.
         reason: Why they are stored.
@@ -45,6 +47,7 @@ class Promoted:
 
     runs: pa.Table
     transitions: pa.Table | None
+    moves: frozenset[tuple[str, str]]
     errors: pa.Table
     causes: pa.Table
     reason: str

@@ -6,7 +6,7 @@ import enum
 import gc
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -263,6 +263,72 @@ def test_a_field_that_the_store_lacks_is_shown_and_not_promoted(engine: bf.Engin
         assert (field.field, field.runs, field.samples[0]) == ("note", 10, ("0", None, "7"))
         with pytest.raises(bf.EngineStateError, match="changed the field 'note'"):
             shown.promote()
+
+
+class LaterStage(enum.Enum):
+    NEW = 1
+    SENT = 2
+    LOST = 3
+    FOUND = 4
+
+
+def shipments(
+    stages: type[enum.Enum], end: str, *, log: bool, fixed: bool = True
+) -> bf.Workflow[Order, Any]:
+    workflow = bf.Workflow("shipments", Order, stages, record_transitions=log)
+
+    def ship(run: bf.Run[Order, Any]) -> enum.Enum:
+        if not fixed:
+            raise ValueError("no address")
+        return stages[end]
+
+    def search(run: bf.Run[Order, Any]) -> enum.Enum:
+        raise ValueError("not there")
+
+    retry = bf.Retry(pause_after=1)
+    workflow.add_step(stages["NEW"], ship, stages[end], retry=retry)
+    if stages is LaterStage:
+        workflow.add_step(LaterStage.LOST, search, LaterStage.FOUND, retry=retry)
+    return workflow
+
+
+@pytest.fixture
+def shipped(path: Path) -> Callable[..., bf.Engine]:
+    """Return a function that opens an engine with a paused shipment."""
+
+    def opened(*, log: bool) -> bf.Engine:
+        engine = bf.Engine(path, shipments(Stage, "SENT", log=log, fixed=False), workers=0)
+        engine.trigger("1", Order(1, 1))
+        engine.run(progress=False)
+        return engine
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("changed", "at", "message"),
+    [
+        (shipments(LaterStage, "SENT", log=False), "LOST", "at LOST after the rehearsal"),
+        (shipments(Stage, "PAID", log=False), None, "may have gone from NEW to PAID"),
+    ],
+)
+def test_what_only_a_changed_workflow_has_is_not_promoted_without_a_log_either(
+    shipped: Callable[..., bf.Engine],
+    changed: bf.Workflow[Order, Any],
+    at: str | None,
+    message: str,
+) -> None:
+    with shipped(log=False) as engine:
+        shown = engine.rehearse("true", workflow=changed, at=at)
+        with pytest.raises(bf.EngineStateError, match=message):
+            shown.promote()
+
+
+def test_a_rehearsal_has_a_log_if_the_store_has_one(shipped: Callable[..., bf.Engine]) -> None:
+    with shipped(log=True) as engine:
+        engine.rehearse("true", workflow=shipments(Stage, "SENT", log=False)).promote()
+        assert engine.history("1").select("outcome").fetchall()[-1] == ("advanced",)
+        assert engine.check().ok
 
 
 def test_runs_that_end_at_until_without_a_step_are_finished(engine: bf.Engine) -> None:
