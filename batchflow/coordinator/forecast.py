@@ -140,7 +140,7 @@ class Forecast:
             [_summed(each, tally.status_counts[each.name].shown) for each in self._workflows],
             axis=0,
         ).tolist()
-        due = [each.next_retry_at for each in all_counts if each.retrying.any()]
+        due = [each.next_retry_after(at) for each in all_counts]
         return Progress(
             at=at,
             finished=finished,
@@ -148,7 +148,7 @@ class Forecast:
             paused=tally.paused,
             failed=tally.count(Outcome.FAILED),
             skipped=tally.count(Outcome.SKIPPED),
-            retrying=sum(int(each.retrying.sum()) for each in all_counts),
+            retrying=sum(int(each.retrying_at(at).sum()) for each in all_counts),
             next_retry_at=min((moment for moment in due if moment is not None), default=None),
             executed=int(last.executed.sum()),
             per_second=float((last.executed - first.executed).sum()) / elapsed,
@@ -190,7 +190,7 @@ class Forecast:
                     left=int(left[code]),
                     failed=int(entry.counts[Outcome.FAILED]),
                     skipped=int(entry.counts[Outcome.SKIPPED]),
-                    retrying=int(counts.retrying[code]),
+                    retrying=int(counts.retrying_at(at)[code]),
                     per_second=by_step[workflow.name, code],
                     done_by=done_by if left[code] else at,
                     breaker_open=breaker is not None and not breaker.is_closed,

@@ -63,7 +63,8 @@ class Progress:
         failed: The failures since the drain began; a run that fails again counts again.
         skipped: How often a step left a run as it is since the drain began.
         retrying: The runs that wait for a retry, which isn't due yet.
-        next_retry_at: The time at which the first of them is due; None without one.
+        next_retry_at: The time at which the first of them is due; None without one, and while
+            it isn't known because the one before has just become due.
         executed: How many times a step was executed for a run.
         per_second: The same per second, over the last half minute.
         advanced: How many times a step advanced a run.

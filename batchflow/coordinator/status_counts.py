@@ -58,6 +58,20 @@ class StatusCounts:
         """`runs`, but 0 instead of less; a load that was counted too early or twice leaves that."""
         return np.maximum(self.runs, 0)
 
+    def retrying_at(self, moment: datetime) -> NDArray[np.int64]:
+        """Return `retrying`, but 0 once even the last of them is due."""
+        ended = self.last_retry_at is not None and self.last_retry_at <= moment
+        return np.zeros_like(self.retrying) if ended else self.retrying
+
+    def next_retry_after(self, moment: datetime) -> datetime | None:
+        """Return when the next retry is due; None if it isn't known, or there is none.
+
+        Runs whose retry was due by then are being executed; the others are counted again later.
+        """
+        if self.next_retry_at is None or not self.retrying_at(moment).any():
+            return None
+        return self.next_retry_at if self.next_retry_at > moment else None
+
     def replace_waiting(self, waiting: NDArray[np.int64], counted: BacklogCounts) -> None:
         """Replace the number of runs that wait or are being executed, and of those to retry."""
         self.runs[self._with_step] = waiting[self._with_step]

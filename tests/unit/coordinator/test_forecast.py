@@ -230,6 +230,11 @@ def test_runs_that_wait_for_a_retry_are_counted_and_awaited(followed: Followed) 
     assert progress.retrying == progress.steps[0].retrying == 3
     assert progress.done_by == NOON + timedelta(minutes=5)
 
+    # The retry that is shown is never in the past.
+    assert "; 3 wait for a retry; " in followed.at(60).summary
+    progress = followed.at(300)
+    assert (progress.retrying, progress.steps[0].retrying, progress.next_retry_at) == (0, 0, None)
+
 
 def test_a_range_is_shown_until_more_is_known(followed: Followed) -> None:
     followed.status_counts["parcels"].runs[:] = [0, 0, 100_000, 0, 0]
