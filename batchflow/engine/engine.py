@@ -259,8 +259,8 @@ class Engine(Exports):
                 step with side effects needs one.
 
         Raises:
-            InvalidOptionError: A step that may be executed has side effects and no stand-in, or the
-                predicate chooses no runs.
+            InvalidOptionError: A step that may be executed has side effects and no stand-in, the
+                predicate chooses no runs, or some of them never come to the status of `until`.
             QueryError: The predicate can't be executed.
         """
         definition = self._definition(workflow)
