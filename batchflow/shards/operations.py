@@ -14,7 +14,13 @@ from uuid import UUID
 import pyarrow as pa
 
 from batchflow.access import StoreClient
-from batchflow.errors import EngineStateError, InvalidOptionError, RunNotFoundError
+from batchflow.errors import (
+    ConflictError,
+    EngineStateError,
+    InvalidOptionError,
+    QueryError,
+    RunNotFoundError,
+)
 from batchflow.operation import ControlReport, LoadReport, PruneReport, Request, ResultT
 from batchflow.operation.requests import (
     BeginExport,
@@ -63,7 +69,7 @@ def _trigger_many(clients: Clients, request: TriggerMany) -> LoadReport:
     workflow, clients = with_workflow(clients, request.workflow)
     request = replace(request, workflow=workflow)
     with _read_often(clients[0], request) as often:
-        return loads_of_all([client.perform(often) for client in clients])
+        return loads_of_all(_in_each(clients, [often] * len(clients)))
 
 
 @contextmanager
@@ -92,13 +98,32 @@ def _read_often(client: StoreClient, request: TriggerMany) -> Iterator[TriggerMa
             yield replace(request, source=pa.ipc.open_file(kept).read_all())
 
 
+def _in_each(
+    clients: Clients, parts: Sequence[Request[ResultT] | None], *, dry_run: bool = False
+) -> list[ResultT]:
+    """Carry out the part of each shard, and return the results.
+
+    A message on values, runs or rows is about those of one shard, so it names that shard.
+    """
+    results: list[ResultT] = []
+    for number, (client, part) in enumerate(zip(clients, parts, strict=True), 1):
+        try:
+            if part is not None:
+                results.append(client.perform(part))
+        except (QueryError, ConflictError) as error:
+            others = (
+                "those before it have done their part"
+                if results and not dry_run
+                else "those after it weren't asked"
+            )
+            error.args = (f"{error} That is of shard {number} of {len(clients)}; {others}.",)
+            raise
+    return results
+
+
 def _control(clients: Clients, request: ControlRuns) -> ControlReport:
     clients, parts = _parts_of(clients, request)
-    reports = [
-        client.perform(part)
-        for client, part in zip(clients, parts, strict=True)
-        if part is not None
-    ]
+    reports = _in_each(clients, parts, dry_run=request.dry_run)
     if not reports:
         reports = [clients[0].perform(request)]
     refusals: Counter[str] = Counter()
@@ -155,7 +180,7 @@ def _prune(clients: Clients, request: Prune) -> PruneReport:
     if request.workflow is not None or request.where is not None:
         workflow, clients = with_workflow(clients, request.workflow)
         request = replace(request, workflow=workflow)
-    reports = [client.perform(request) for client in clients]
+    reports = _in_each(clients, [request] * len(clients), dry_run=request.dry_run)
     return PruneReport(
         runs=sum(report.runs for report in reports),
         transitions=sum(report.transitions for report in reports),

@@ -103,6 +103,19 @@ def test_nothing_is_changed_if_a_shard_cannot_be_reached(stores: bf.Stores, tmp_
     assert stores.counts().fetchall() == [("NEW", "INITIATED", 20)]
 
 
+def test_a_refusal_names_the_shard_whose_runs_it_is_about(stores: bf.Stores) -> None:
+    stores.trigger_many([Order(number) for number in range(40)], foreign_id="number")
+    [(number,)] = stores.clients[1].runs().limit(1).select("number").fetchall()
+    unfit = {"total": f"CASE WHEN number = {number} THEN NULL ELSE total END"}
+    done = r"for 1 run, .* That is of shard 2 of 2; those before it have done their part"
+    with pytest.raises(bf.QueryError, match=done):
+        stores.edit("true", set=unfit)
+    with pytest.raises(bf.QueryError, match="shard 1 of 2; those after it weren't asked"):
+        stores.edit("true", set={"total": "NULL"})
+    with pytest.raises(bf.ConflictError, match="shard 2 of 2; those before it have done"):
+        stores.trigger_many([Order(number)], foreign_id="number", on_conflict="error")
+
+
 def test_a_set_gets_a_further_workflow_in_all_shards_or_in_none(
     stores: bf.Stores, tmp_path: Path
 ) -> None:
