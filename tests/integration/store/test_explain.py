@@ -282,6 +282,50 @@ def test_fields_that_steps_fill_and_attempts_explain_no_failure(odd_engine: bf.E
     assert paused == [("\"select\" = 'it''s'",)]
 
 
+@dataclass
+class Bill:
+    key: str
+    number: int
+    kind: str
+    total: float = 0.0
+
+
+def bills(*, filled: bool) -> bf.Workflow[Bill, Mood]:
+    workflow = bf.Workflow("bills", Bill, Mood, retry=bf.Retry(pause_after=1))
+
+    @workflow.step(Mood.GOOD, to=[Mood.BAD])
+    def add(run: bf.Run[Bill, Mood]) -> Mood:
+        bill = run.object
+        if bill.kind == "bad" and (bill.number % 3 if filled else bill.total == 0):
+            raise ValueError("no total")
+        if filled:
+            bill.total = float(bill.number)
+        return Mood.BAD
+
+    return workflow
+
+
+@pytest.mark.parametrize(
+    ("loaded", "expected"),
+    [
+        ("", {"kind"}),
+        (", i % 10 AS total", {"kind", "total"}),
+        (", i % 3 AS total", {"kind", "total"}),
+    ],
+)
+def test_a_field_that_steps_fill_with_its_default_too_hides_no_cause(
+    loaded: str, expected: set[str]
+) -> None:
+    kind = "CASE WHEN i % 11 = 0 THEN 'bad' ELSE 'good' END AS kind"
+    with bf.Engine(":memory:", bills(filled=not loaded), workers=0) as engine:
+        source = f"SELECT 'b' || i AS key, i % 13 AS number, {kind}{loaded} FROM range(3_000) t(i)"
+        engine.trigger_many(source, foreign_id="key")
+        engine.run(progress=False)
+        [found] = slices(engine, "run_state = 'PAUSED'")
+
+    assert {name for name in ("kind", "total") if name in found} == expected
+
+
 @pytest.fixture(scope="module")
 def odd_engine() -> Iterator[bf.Engine]:
     """Return an engine with objects of odd names and values."""

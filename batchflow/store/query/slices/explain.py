@@ -30,6 +30,7 @@ from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
 _MOST_LINES: Final = 20
+_MOST_OF_CHOSEN: Final = 0.9
 
 _KNOWS_SOURCES: Final = """
     SELECT 1 FROM duckdb_columns()
@@ -77,14 +78,18 @@ def explain(
     sizes.require_both(tables.name)
     compared = replace(compared, sample=sizes.sample)
     compared = replace(compared, step=_failing_step(compared))
-    left_out = columns_of_predicate(where) | _filled(compared, sizes, fields)
+    filled, doubtful = _filled(compared, sizes, fields)
+    left_out = columns_of_predicate(where) | filled
     features = features_of(tables, left_out, sources=compared.sources, step=compared.step)
     divided = _separating(divide(compared, features), fields)
     codes = read_codes(compared, sizes, divided)
     refining = Refining(compared, divided)
     given = [at for at, each in enumerate(divided) if each.feature.given]
     others = [at for at, each in enumerate(divided) if not each.feature.given]
-    found, left = _slices(divided, codes, given, refining)
+    certain = [at for at in given if divided[at].feature.column.casefold() not in doubtful]
+    found, left = _slices(divided, codes, certain, refining)
+    if len(certain) < len(given) and not _is_explained(codes, left):
+        found, left = _slices(divided, codes, given, refining)
     # Where and when runs were executed may follow from a failure, so it hides no other line, and
     # is compared for the runs that the others don't have.
     found += [each for at in others for each in _slices(divided, left, [at], refining)[0]]
@@ -133,11 +138,19 @@ def _sizes(compared: Compared) -> Sizes:
     return Sizes(chosen, runs - chosen)
 
 
-def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> set[str]:
-    """Return the columns that steps fill, in lower case."""
+def _is_explained(codes: Codes, left: Codes) -> bool:
+    """Return whether slices have most of the chosen runs, and few others; `left` has the rest."""
+    chosen = int(codes.chosen.sum())
+    covered = chosen - int(left.chosen.sum())
+    others = (len(codes.chosen) - len(left.chosen) - covered) * codes.weight
+    return covered >= _MOST_OF_CHOSEN * chosen and covered >= others
+
+
+def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> tuple[set[str], set[str]]:
+    """Return the columns that steps fill, and those that they may fill, in lower case."""
     with_default = traces.fields_with_default(fields)
     if not with_default:
-        return set()
+        return set(), set()
     counts = [text for _, condition in with_default for text in traces.counts_of(condition)]
     rows = compared.query(
         compared.sampled,
@@ -145,11 +158,14 @@ def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> set[st
         "GROUP BY ALL",
     ).fetchall()
     runs, untouched, *by_field = _by_status(rows, sizes)
-    return {
-        field.column.casefold()
-        for at, (field, _) in enumerate(with_default)
-        if traces.is_trace(runs, untouched, *by_field[2 * at : 2 * at + 2])
-    }
+    filled, doubtful = set(), set()
+    for at, (field, _) in enumerate(with_default):
+        default, untouched_default = by_field[2 * at : 2 * at + 2]
+        if traces.is_trace(runs, untouched, default, untouched_default):
+            filled.add(field.column.casefold())
+        elif traces.may_be_trace(runs, default):
+            doubtful.add(field.column.casefold())
+    return filled, doubtful
 
 
 def _by_status(rows: Sequence[tuple[Any, ...]], sizes: Sizes) -> np.ndarray:

@@ -16,6 +16,8 @@ from batchflow.store.schema.layout import literal
 _MICROSECOND: Final = timedelta(microseconds=1)
 _FEW: Final = 0.01
 _MANY: Final = 1 - _FEW
+# Steps may also give a run the default again, such as a total of zero.
+_SOME: Final = 0.25
 # No step has moved such a run yet.
 _UNTOUCHED: Final = "run_state = 'INITIATED'"
 
@@ -43,11 +45,24 @@ def is_trace(
     Its status then says whether a run has the default, and most runs don't have it any more, or all
     that no step has moved do.
     """
-    shares = default / runs
-    if not (((shares <= _FEW) | (shares >= _MANY)).all() and np.ptp(shares) >= _MANY - _FEW):
+    if not _status_tells(runs, default, _FEW):
         return False
     is_first = untouched.sum() > 0 and untouched_default.sum() >= _MANY * untouched.sum()
     return bool(is_first or default.sum() < runs.sum() / 2)
+
+
+def may_be_trace(runs: np.ndarray, default: np.ndarray) -> bool:
+    """Return whether steps may fill a field, though some runs have the default ever after.
+
+    A cause can look the same: a default that fails where another condition holds.
+    """
+    return _status_tells(runs, default, _SOME) and bool(default.sum() < runs.sum() / 2)
+
+
+def _status_tells(runs: np.ndarray, default: np.ndarray, few: float) -> bool:
+    """Return whether nearly all runs at a status have the default, or at most this share."""
+    shares = default / runs
+    return bool(((shares <= few) | (shares >= _MANY)).all() and np.ptp(shares) >= _MANY - few)
 
 
 def _is_default(field: Field) -> Iterator[str]:
