@@ -21,6 +21,14 @@ new_store_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help=f"{_STORE_HELP} It is created if it doesn't exist.",
 )
+loaded_store_option = click.option(
+    "--store",
+    required=True,
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help=f"{_STORE_HELP} It is created if it doesn't exist. {_SET_HELP}",
+)
 store_option = click.option(
     "--store",
     required=True,

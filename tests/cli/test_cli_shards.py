@@ -42,7 +42,9 @@ def test_commands_are_about_all_shards_of_a_set(shards: Command, tmp_path: Path)
     assert row == {"n": 30}
     assert document(shards("pause", "--where", "true", "--json"))["changed"] == 1
 
-    again = shards("load", "parcels.csv", "parcels", "--foreign-id", "parcel_id", "--json")
+    again = shards(
+        "load", "parcels.csv", "parcels", "--foreign-id", "parcel_id", "--json", "--store", "."
+    )
     assert (document(again)["loaded"], len(document(again)["skipped_files"])) == (0, 1)
     (tmp_path / "more.csv").write_text("parcel_id,weight\nq1,1\nq2,2\nq3,3\n")
     more = shards(

@@ -17,7 +17,7 @@ from batchflow.cli.load_options import (
     warn_of_rows,
 )
 from batchflow.cli.opening import is_one_file
-from batchflow.cli.options import json_option, new_store_option
+from batchflow.cli.options import json_option, loaded_store_option
 from batchflow.cli.output import write, write_document
 from batchflow.cli.target import TargetType, load_workflows
 from batchflow.errors import StoreHeldError
@@ -36,7 +36,7 @@ Examples:
 )
 @click.argument("sources", metavar="FILES|URLS|SQL...", nargs=-1)
 @click.argument("workflow", metavar="WORKFLOW|MODULE_OR_FILE:WORKFLOW")
-@new_store_option
+@loaded_store_option
 @load_options
 @json_option
 def load(
