@@ -31,7 +31,10 @@ EXPECTED = [
     (["metrics"], "batchflow_runs"),
     (["check"], "The store is sane."),
     (["diff", "--since", "1h"], "AT_GATE"),
-    (["rehearse", "gated_pipeline.py:guests", *ONE, "--until", "AT_GATE"], "AT_GATE"),
+    (
+        ["rehearse", "gated_pipeline.py:guests", *ONE, "--at", "OUTSIDE", "--until", "AT_GATE"],
+        "AT_GATE",
+    ),
     (["load", "guests.csv", "guests", "--foreign-id", "name"], "0 runs"),
     (["sql", "SELECT 1000 + count(*) FROM guests.transitions"], "1300"),
     (["ages"], "age_seconds"),
