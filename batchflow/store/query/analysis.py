@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from batchflow import chart
 from batchflow.errors import InvalidOptionError
-from batchflow.store.query.later_tables import has_table
 from batchflow.store.query.moments import Period, states_at
 from batchflow.store.query.plottable import PlottableRelation
 from batchflow.store.query.queries import question_about_log
@@ -108,11 +107,17 @@ AGES: Final = """
 
 
 def throughput(
-    source: Source, tables: Tables, bucket_seconds: float | None, period: Period
+    source: Source,
+    tables: Tables,
+    bucket_seconds: float | None,
+    period: Period,
+    *,
+    logs_operations: bool,
 ) -> PlottableRelation:
     """Return ``bucket`` (its beginning), ``status``, ``runs``, ``failed``, ``runs_per_second``.
 
     Without a length, buckets get one for which the recorded transitions fill about a hundred.
+    A file of the first format has no log of operations.
 
     Raises:
         InvalidOptionError: The buckets have no length.
@@ -127,9 +132,7 @@ def throughput(
             f"bucket_seconds is {bucket_seconds!r}; give a number of seconds above 0, like 60.",
             option="bucket_seconds",
         )
-    # A file of an older format may lack the log of operations.
-    logged = has_table(source, "operations")
-    by_steps = _BY_STEPS.format(workflow=literal(tables.name)) if logged else ""
+    by_steps = _BY_STEPS.format(workflow=literal(tables.name)) if logs_operations else ""
     query = THROUGHPUT.format(transitions=transitions, bucket=bucket, by_steps=by_steps)
     return _of_transitions(source, tables, query, chart.THROUGHPUT)
 

@@ -82,6 +82,15 @@ def fields_known(catalog: Catalog, name: str) -> Sequence[Field]:
         return ()
 
 
+def is_defined(catalog: Catalog, name: str) -> bool:
+    """Return whether the store has the definition of a workflow."""
+    try:
+        catalog.definition(name)
+    except StoreFormatError:
+        return False
+    return True
+
+
 def find_run(
     source: Source, catalog: Catalog, run: UUID | str | int, workflow: str | None
 ) -> FoundRun:

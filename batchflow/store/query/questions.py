@@ -17,7 +17,14 @@ from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.database.store_error import damaged_file, is_damage
 from batchflow.store.query import analysis, causes, costs, queries
-from batchflow.store.query.catalog import Catalog, FoundRun, chosen_tables, fields_known, find_run
+from batchflow.store.query.catalog import (
+    Catalog,
+    FoundRun,
+    chosen_tables,
+    fields_known,
+    find_run,
+    is_defined,
+)
 from batchflow.store.query.causes import Failures, FailuresWanted
 from batchflow.store.query.check import check
 from batchflow.store.query.check_report import CheckReport
@@ -445,8 +452,12 @@ class Questions(ABC):
             InvalidOptionError: The buckets have no length.
             QueryError: Transitions aren't recorded.
         """
-        period = Period.of(since, until)
-        return analysis.throughput(self._source, self._tables(workflow), bucket_seconds, period)
+        tables, period = self._tables(workflow), Period.of(since, until)
+        # The formats have definitions and the log of operations since the same version.
+        logged = is_defined(self._catalog, tables.name)
+        return analysis.throughput(
+            self._source, tables, bucket_seconds, period, logs_operations=logged
+        )
 
     def durations(
         self,
