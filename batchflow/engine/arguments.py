@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from batchflow.errors import InvalidOptionError
+from batchflow.operation.options import aware_datetime
 
 
 def checked_limit(limit: int | None) -> int | None:
@@ -32,7 +33,7 @@ def checked_until(until: datetime | None) -> datetime | None:
     given: object = until
     if not isinstance(given, datetime):
         raise InvalidOptionError(f"until is {given!r}; give a datetime.datetime.", option="until")
-    return until.astimezone() if until.tzinfo is None else until
+    return aware_datetime(until, "until")
 
 
 def checked_share(share: float | None) -> float | None:

@@ -23,7 +23,7 @@ from batchflow.engine.telemetry import observe_engines
 from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.export.exports import Exports
 from batchflow.operation import Request, ResultT
-from batchflow.operation.options import workflow_name
+from batchflow.operation.options import require_mapping, require_predicate, workflow_name
 from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.shards.creating import path_of_shard
@@ -263,6 +263,9 @@ class Engine(Exports):
                 predicate chooses no runs, or some of them never come to the status of `until`.
             QueryError: The predicate can't be executed.
         """
+        require_predicate(where)
+        require_mapping(reset, "reset")
+        require_mapping(stand_ins, "stand_ins")
         definition = self._definition(workflow)
         plan = RehearsalPlan(
             where=where,

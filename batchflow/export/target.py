@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -94,16 +93,12 @@ def export_target(
     # fsspec isn't needed for this.
     from batchflow.store.urls.url import is_url, local_path, path_within
 
-    if not isinstance(to, str | os.PathLike):
-        raise InvalidOptionError(
-            f"to is of type {type(to).__name__}; give a path or a URL.", option="to"
-        )
-    text = os.fspath(to)
+    text = options.path_text(to, "to", "a path or a URL")
     url = is_url(text)
     path = path_within(text) if url else local_path(text)
     _require_options(spreadsheet, replace, storage_options, format, is_url=url)
     form, is_folder = _form_of(path, text, format, as_folder=as_folder)
-    columns = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
+    columns = options.names_of(partition_by, "partition_by")
     if columns and not is_folder:
         raise InvalidOptionError(
             f"partition_by writes a folder, but {without_credentials(text)!r} is the name of a "

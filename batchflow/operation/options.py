@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import enum
+import math
 import operator
+import os
+import threading
 from collections.abc import Iterable, Mapping, Sized
 from datetime import UTC, datetime, timedelta
+from numbers import Real
 from typing import Any, SupportsIndex
 from uuid import UUID
 
@@ -35,9 +39,8 @@ def require_status(status: object) -> None:
 
 def foreign_id_text(foreign_id: object) -> Any:
     """Return a foreign id as text if it is an integer, also one of NumPy's."""
-    if isinstance(foreign_id, SupportsIndex) and not isinstance(foreign_id, bool):
-        return str(operator.index(foreign_id))
-    return foreign_id
+    number = _integer(foreign_id)
+    return foreign_id if number is None else str(number)
 
 
 def reason_text(reason: object) -> str:
@@ -80,9 +83,50 @@ def require_flag(value: object, option: str) -> None:
 
 def whole_number(given: object, option: str) -> int:
     """Return a whole number, also one of NumPy's."""
-    if isinstance(given, SupportsIndex) and not isinstance(given, bool):
+    number = _integer(given)
+    if number is None:
+        raise InvalidOptionError(f"{option} is {given!r}; give a whole number.", option=option)
+    return number
+
+
+def _integer(given: object) -> int | None:
+    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
+        return None
+    try:
         return operator.index(given)
-    raise InvalidOptionError(f"{option} is {given!r}; give a whole number.", option=option)
+    except TypeError:
+        # Classes of integers have the method, too, and so do arrays of several.
+        return None
+
+
+def seconds_or_none(given: Any, option: str) -> float | None:
+    """Return seconds, at most as many as a thread can wait; or None."""
+    if given is None:
+        return None
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    if not is_number or math.isnan(given):
+        raise InvalidOptionError(f"{option} is {given!r}; give a number of seconds.", option=option)
+    return float(max(0, min(given, threading.TIMEOUT_MAX)))
+
+
+def path_text(given: object, option: str, expected: str = "a path") -> str:
+    """Return a path as text."""
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidOptionError(f"{option} is {given!r}; give {expected}.", option=option)
+    return text
+
+
+def names_of(given: object, option: str) -> tuple[str, ...]:
+    """Return the names of columns, of which one may be given as itself."""
+    names = (given,) if isinstance(given, str) else given
+    if isinstance(names, Iterable) and not isinstance(names, bytes | Mapping):
+        found = tuple(names)
+        if all(isinstance(name, str) for name in found):
+            return found
+    raise InvalidOptionError(
+        f"{option} is {given!r}; give the name of a column, or a list of several.", option=option
+    )
 
 
 def require_choice(value: object, allowed: tuple[str, ...], option: str) -> None:
@@ -155,7 +199,7 @@ def aware_moment(moment: object, option: str) -> timedelta | datetime:
     A moment without a time zone is in this process's local time.
     """
     if isinstance(moment, datetime):
-        return moment.astimezone() if moment.tzinfo is None else moment
+        return aware_datetime(moment, option)
     if isinstance(moment, timedelta) and moment >= timedelta(0):
         return moment
     raise InvalidOptionError(
@@ -165,7 +209,33 @@ def aware_moment(moment: object, option: str) -> timedelta | datetime:
     )
 
 
+def aware_datetime(moment: datetime, option: str) -> datetime:
+    """Return a moment with a time zone, which without one is in this process's local time."""
+    try:
+        aware = moment.astimezone() if moment.tzinfo is None else moment
+        aware.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise InvalidOptionError(
+            f"{option} is {moment!r}, which isn't in the years 1 to 9999 of UTC; give another.",
+            option=option,
+        ) from None
+    return aware
+
+
 def moment_or_none(moment: object, option: str) -> datetime | None:
     """Return a moment with a time zone, of which a duration is counted back from now; or None."""
     found = None if moment is None else aware_moment(moment, option)
-    return datetime.now(UTC) - found if isinstance(found, timedelta) else found
+    return (
+        moment_before(datetime.now(UTC), found, option) if isinstance(found, timedelta) else found
+    )
+
+
+def moment_before(now: datetime, age: timedelta, option: str) -> datetime:
+    """Return the moment so long ago."""
+    try:
+        return now - age
+    except OverflowError:
+        raise InvalidOptionError(
+            f"{option} is {age!r}, which leads to a moment before the year 1; give less.",
+            option=option,
+        ) from None

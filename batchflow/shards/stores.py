@@ -22,6 +22,7 @@ from batchflow.operation import ExportReport, Request, ResultT
 from batchflow.operation.options import (
     foreign_id_text,
     moment_or_none,
+    names_of,
     run_id_or_none,
     workflow_name,
 )
@@ -260,7 +261,7 @@ class Stores(Exports):
             "params": params,
             "since": moment_or_none(since, "since"),
             "until": moment_or_none(until, "until"),
-            "by": by,
+            "by": names_of(by, "by"),
             "workflow": name,
             "tracebacks": tracebacks,
         }

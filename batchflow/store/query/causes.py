@@ -183,7 +183,7 @@ class FailuresWanted:
     where: str | None = None
     params: Params = None
     period: Period = ALWAYS
-    by: str | Sequence[str] = ()
+    by: Sequence[str] = ()
 
 
 def errors(
@@ -220,8 +220,7 @@ def _chosen(source: Source, tables: Tables, wanted: FailuresWanted) -> _Chosen:
     params = plain_params(wanted.params)
     if wanted.where is None and params:
         raise InvalidOptionError("params are given without a predicate.", option="params")
-    by = [wanted.by] if isinstance(wanted.by, str) else wanted.by
-    columns = [_by_column(tables, name) for name in by]
+    columns = [_by_column(tables, name) for name in wanted.by]
     known = has_table(source, "causes")
     cause = "coalesce(e.cause, e.fingerprint)" if known else "e.fingerprint"
     causes = "batchflow.causes" if known else _NO_CAUSES
@@ -298,26 +297,25 @@ def _by(name: str) -> str:
     return f"#by:{name}"
 
 
-def _by_column(tables: Tables, name: object) -> tuple[str, str]:
+def _by_column(tables: Tables, name: str) -> tuple[str, str]:
     """Return a column's name, and its SQL: first of the failures, then of their runs.
 
     Raises:
         InvalidOptionError: There is no such column.
     """
     of_runs = {each.casefold(): each for each in tables.column_names}
-    if isinstance(name, str):
-        if name.casefold() in _OF_ERRORS:
-            return name, f"e.{quote(name)}"
-        if name.casefold() in of_runs:
-            return name, f"r.{quote(of_runs[name.casefold()])}"
-        column, _, member = name.partition(".")
-        if column.casefold() in of_runs and member in _members(tables, column):
-            return name, f"struct_extract(r.{quote(column)}, {literal(member)})"
+    if name.casefold() in _OF_ERRORS:
+        return name, f"e.{quote(name)}"
+    if name.casefold() in of_runs:
+        return name, f"r.{quote(of_runs[name.casefold()])}"
+    column, _, member = name.partition(".")
+    if column.casefold() in of_runs and member in _members(tables, column):
+        return name, f"struct_extract(r.{quote(column)}, {literal(member)})"
     known = [*_OF_ERRORS, *of_runs.values()]
     known += [f"{column}.{member}" for column in known for member in _members(tables, column)]
     raise InvalidOptionError(
         f"by is {name!r}, which is no column of failures or runs."
-        f"{did_you_mean(str(name), known)} The columns are: {', '.join(dict.fromkeys(known))}.",
+        f"{did_you_mean(name, known)} The columns are: {', '.join(dict.fromkeys(known))}.",
         option="by",
     )
 

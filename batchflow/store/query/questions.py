@@ -12,7 +12,15 @@ from uuid import UUID
 
 from batchflow.definition.workflow import AnyWorkflow, Workflow
 from batchflow.errors import QueryError
-from batchflow.operation.options import moment_or_none, workflow_name
+from batchflow.operation.options import (
+    aware_moment,
+    moment_or_none,
+    names_of,
+    path_text,
+    require_flag,
+    seconds_or_none,
+    workflow_name,
+)
 from batchflow.operation.parameters import Params, plain_params
 from batchflow.operation.public_methods import names_its_methods
 from batchflow.store.database.store_error import damaged_file, is_damage
@@ -149,7 +157,7 @@ class Questions(ABC):
         Raises:
             InvalidOptionError: The second moment precedes the first.
         """
-        period = Period.of(since, until)
+        period = Period.of(aware_moment(since, "since"), until)
         return analysis.diff(self._source, self._tables(workflow), period)
 
     def errors(  # noqa: PLR0913 - most are conditions, which callers give alone
@@ -192,9 +200,9 @@ class Questions(ABC):
         Raises:
             InvalidOptionError: A column or a time isn't one.
         """
-        wanted = FailuresWanted(
-            cause=cause, where=where, params=params, period=Period.of(since, until), by=by
-        )
+        require_flag(tracebacks, "tracebacks")
+        period, columns = Period.of(since, until), names_of(by, "by")
+        wanted = FailuresWanted(cause=cause, where=where, params=params, period=period, by=columns)
         return causes.errors(self._source, self._tables(workflow), wanted, tracebacks=tracebacks)
 
     def check(self) -> CheckReport:
@@ -272,6 +280,7 @@ class Questions(ABC):
         With ``since`` and ``until``, those from one moment on, and before the other. With
         ``tracebacks``, the last column is the traceback of the error.
         """
+        require_flag(tracebacks, "tracebacks")
         period = Period.of(since, until)
         found = self.find(run, workflow=workflow)
         return queries.history(self._source, found, period, tracebacks=tracebacks)
@@ -317,10 +326,11 @@ class Questions(ABC):
             TimeoutError: It didn't reach the status in time.
             RunUnreachableError: It can't reach the status any more; says where it is, and why.
         """
+        longest = seconds_or_none(timeout_seconds, "timeout_seconds")
         found = self.find(run, workflow=workflow)
         definition = self._catalog.definition(found.tables.name)
         wanted = awaited_statuses(definition, status)
-        wait_for_status(self._source, definition, found, wanted, self._news, timeout_seconds)
+        wait_for_status(self._source, definition, found, wanted, self._news, longest)
         return read_run(self._source, definition, found)
 
     def explain(
@@ -414,9 +424,12 @@ class Questions(ABC):
             RunNotFoundError: There is no such run or cause.
             InvalidOptionError: The run hasn't failed, the folder has a test already, or a client
                 was given the workflow's name only.
+            ExportError: The folder can't be written.
         """
+        require_flag(values, "values")
+        path = path_text(folder, "folder")
         failed = find_failed(self, self._source, self._catalog, run, workflow)
-        return write_repro(failed, folder, values=values)
+        return write_repro(failed, path, values=values)
 
     def metrics(self, *, workflow: AnyWorkflow | str | None = None) -> str:
         """Return the numbers of the store in the text format of Prometheus.

@@ -123,6 +123,8 @@ class Relation:
 
     def select(self, *expressions: str) -> Relation:
         """Compute columns: names, or SQL expressions like ``"total * 2 AS twice"``."""
+        for expression in expressions:
+            require_text(expression, "expression")
         return self._other(self._around(f"SELECT {', '.join(expressions)} FROM"))
 
     def order(self, expressions: str) -> Self:
@@ -145,6 +147,8 @@ class Relation:
 
     def aggregate(self, expressions: str, group: str = "ALL") -> Relation:
         """Aggregate by SQL expressions, grouped by those of them that aggregate nothing."""
+        require_text(expressions, "expression")
+        require_text(group, "group")
         return self._other(self._around(f"SELECT {expressions} FROM", f"GROUP BY {group}"))
 
     def _narrowed(self, after: str) -> Self:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from batchflow.definition.description import RestoredWorkflow
 from batchflow.definition.type_description import describe_type
 from batchflow.definition.workflow import Workflow
-from batchflow.errors import InvalidOptionError
+from batchflow.errors import ExportError, InvalidOptionError
 from batchflow.store.query.python_code import PythonCode, placeholder
 from batchflow.store.query.stored_run import read_run
 
 if TYPE_CHECKING:
-    import os
     from uuid import UUID
 
     from batchflow.definition import AnyWorkflow
@@ -120,19 +119,27 @@ def _require_code(given: AnyWorkflow, stored: AnyWorkflow) -> None:
             )
 
 
-def write_repro(failed: FailedRun, folder: str | os.PathLike[str], *, values: bool) -> Path:
+def write_repro(failed: FailedRun, folder: str, *, values: bool) -> Path:
     """Write the test, and return its path.
 
     Raises:
         InvalidOptionError: The folder has a test already.
+        ExportError: The folder can't be written.
     """
     path = Path(folder) / TEST
-    if path.exists():
-        raise InvalidOptionError(
-            f"{str(path)!r} exists already; give another folder, or remove it.", option="folder"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_test(failed, values=values), encoding="utf-8")
+    test = _test(failed, values=values)
+    try:
+        if path.exists():
+            raise InvalidOptionError(
+                f"{str(path)!r} exists already; give another folder, or remove it.",
+                option="folder",
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(test, encoding="utf-8")
+    except OSError as error:
+        raise ExportError(
+            f"{str(path)!r} can't be written: {error.strerror}. Give a folder that you may write."
+        ) from error
     return path
 
 

@@ -31,16 +31,17 @@ def awaited_statuses(workflow: AnyWorkflow, status: Awaited) -> tuple[str, ...]:
     """
     if status is None:
         return ()
-    given = [status] if isinstance(status, enum.Enum | str) else list(status)
-    if not given:
+    given: object = [status] if isinstance(status, enum.Enum | str) else status
+    statuses = list(given) if isinstance(given, Iterable) else []
+    if not statuses:
         raise InvalidOptionError(
-            "status is empty; give a status, several, or None for the end of the run.",
+            f"status is {status!r}; give a status, several, or None for the end of the run.",
             option="status",
         )
     expected = workflow.status_type
     known = [
         each.name if isinstance(each, enum.Enum) and not is_another(type(each), expected) else each
-        for each in given
+        for each in statuses
     ]
     return tuple(workflow.status_names[workflow.code_of(each)] for each in known)
 

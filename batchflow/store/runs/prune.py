@@ -14,8 +14,8 @@ from typing import Final
 
 import duckdb
 
-from batchflow.errors import InvalidOptionError
 from batchflow.operation import PruneReport
+from batchflow.operation.options import moment_before
 from batchflow.operation.parameters import params_of
 from batchflow.operation.requests import Prune
 from batchflow.store.database.connection import Connection
@@ -102,14 +102,7 @@ def finish_prunes(connection: Connection) -> None:
 def _moment_before(request: Prune, now: datetime) -> datetime:
     if isinstance(request.finished_before, datetime):
         return request.finished_before
-    try:
-        return now - request.finished_before
-    except OverflowError:
-        raise InvalidOptionError(
-            f"finished_before is {request.finished_before!r}, which leads to a moment before the "
-            "year 1; give less.",
-            option="finished_before",
-        ) from None
+    return moment_before(now, request.finished_before, "finished_before")
 
 
 def _counted(

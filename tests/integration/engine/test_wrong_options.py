@@ -1,0 +1,139 @@
+"""Any option of any question or operation may be given a wrong value: the error is batchflow's."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batchflow as bf
+
+
+class Status(enum.Enum):
+    NEW = enum.auto()
+    DONE = enum.auto()
+
+
+@dataclass
+class Thing:
+    x: int = 0
+
+
+# Values that aren't allowed anywhere: of a wrong type, too long ago, or outside of all time zones.
+WRONG: tuple[Any, ...] = (
+    object(),
+    int,
+    2.5,
+    float("nan"),
+    b"bytes",
+    "a\0b",
+    ["no such", object()],
+    {1: 2},
+    timedelta(days=999_999),
+    timedelta(days=-1),
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+    -1,
+)
+
+# They take a request or a plan that batchflow makes, or would move the runs.
+NOT_ASKED = {"perform", "rehearse_plan", "run", "start"}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bf.Engine]:
+    workflow = bf.Workflow("things", Thing, Status)
+
+    @workflow.step(Status.NEW, to=Status.DONE)
+    def step(run: bf.Run[Thing, Status]) -> Status:
+        raise ValueError("no")
+
+    path = tmp_path_factory.mktemp("store") / "s.duckdb"
+    with bf.Engine(path, workflow, workers=0) as opened:
+        opened.trigger("one", Thing())
+        opened.run(progress=False)
+        yield opened
+
+
+def right_values(folder: Path) -> dict[str, Any]:
+    return {
+        "query": "SELECT 1",
+        "run": "one",
+        "foreign_id": "two",
+        "object": Thing(),
+        "source": [],
+        "where": "x = 1",
+        "set": {"x": "1"},
+        "since": timedelta(days=1),
+        "finished_before": timedelta(days=1),
+        "folder": folder / "repro",
+        "to": folder / "out.parquet",
+        "number": 1,
+    }
+
+
+def methods() -> Iterator[str]:
+    for name, method in inspect.getmembers(bf.Engine, inspect.isfunction):
+        if not name.startswith("_") and name not in NOT_ASKED and len(parameters_of(method)) > 0:
+            yield name
+
+
+def parameters_of(method: Any) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(method).parameters.items()
+        if name != "self"
+    }
+
+
+@pytest.mark.parametrize("method", sorted(methods()))
+def test_a_wrong_value_is_refused_with_an_error_of_batchflow(
+    engine: bf.Engine, method: str, tmp_path: Path
+) -> None:
+    ask = getattr(engine, method)
+    parameters = parameters_of(ask)
+    right = right_values(tmp_path)
+    needed = {name for name, each in parameters.items() if each.default is each.empty}
+    unexpected = []
+    for option in parameters:
+        for value in WRONG:
+            given = {**{name: right[name] for name in needed}, option: value}
+            if method == "wait":
+                given.setdefault("timeout_seconds", 0)
+            try:
+                answer = ask(**given)
+                if isinstance(answer, bf.Relation):
+                    answer.fetchall()
+            except (bf.BatchflowError, TimeoutError):
+                pass
+            except Exception as error:
+                unexpected.append(f"{method}({option}={value!r}): {error!r}")
+    assert not unexpected
+
+
+@pytest.mark.parametrize("option", ["since", "until"])
+def test_a_time_before_the_year_1_is_named(engine: bf.Engine, option: str) -> None:
+    with pytest.raises(bf.InvalidOptionError, match=f"{option} is .* before the year 1"):
+        engine.errors(**{option: timedelta(days=999_999)})  # type: ignore[arg-type]
+
+
+def test_the_moment_of_a_question_may_be_the_first_one(engine: bf.Engine) -> None:
+    assert engine.counts(as_of=datetime.min.replace(tzinfo=UTC)).fetchall() == []
+
+
+def test_a_comparison_needs_its_first_moment(engine: bf.Engine) -> None:
+    with pytest.raises(bf.InvalidOptionError, match="since is None"):
+        engine.diff(None)  # type: ignore[arg-type]
+
+
+def test_a_test_for_a_failure_needs_a_folder_that_can_be_written(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(bf.ExportError, match="can't be written"):
+        engine.repro("one", tmp_path / "file" / "folder")
