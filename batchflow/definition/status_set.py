@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from typing import Any, Final, Generic, TypeVar
 
+from batchflow.closest_name import did_you_mean
 from batchflow.definition.redefined import RUN_AGAIN, is_redefined
 from batchflow.errors import DefinitionError
 
@@ -63,8 +64,9 @@ class StatusSet(Generic[StatusT]):
                 if is_redefined(type(status), self.type)
                 else ""
             )
+            close = did_you_mean(name, self.names) if isinstance(name, str) else ""
             raise DefinitionError(
-                f"{described(status)} is not a status of {self.type.__name__}. "
+                f"{described(status)} is not a status of {self.type.__name__}.{close} "
                 f"The statuses are {', '.join(self.names)}.{again}"
             )
         return code
