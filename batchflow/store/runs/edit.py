@@ -13,6 +13,7 @@ import pyarrow as pa
 from batchflow.columns.arrays import one_array
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
+from batchflow.definition.field_type import Kind
 from batchflow.definition.fields import Field
 from batchflow.definition.run_state import RunState
 from batchflow.errors import InvalidOptionError, QueryError
@@ -67,10 +68,18 @@ def edit_runs(
             raise
         found = message_of(error)
         raise QueryError(
-            f"The runs of {layout.name!r} can't be edited, and nothing was changed: {found}. The "
-            f"expressions are over the columns {', '.join(layout.column_names)}.",
+            f"The runs of {layout.name!r} can't be edited, and nothing was changed: {found}. "
+            f"{'; '.join(map(_expected, fields.values()))}. The expressions are over "
+            f"the columns {', '.join(layout.column_names)}.",
             found=found,
         ) from cause(error)
+
+
+def _expected(field: Field) -> str:
+    names = ""
+    if field.type.kind is Kind.ENUM:
+        names = f" ({', '.join(member.name for member in field.type.python)})"
+    return f"{field.name!r} takes {field.type}{names}"
 
 
 def _require_sound(layout: Layout, cursor: Cursor, runs: pa.Table) -> None:

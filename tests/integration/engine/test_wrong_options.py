@@ -20,9 +20,15 @@ class Status(enum.Enum):
     DONE = enum.auto()
 
 
+class Level(enum.Enum):
+    LOW = enum.auto()
+    HIGH = enum.auto()
+
+
 @dataclass
 class Thing:
     x: int = 0
+    level: Level = Level.LOW
 
 
 # Values that aren't allowed anywhere: of a wrong type, too long ago, or outside of all time zones.
@@ -137,3 +143,17 @@ def test_a_test_for_a_failure_needs_a_folder_that_can_be_written(
     (tmp_path / "file").touch()
     with pytest.raises(bf.ExportError, match="can't be written"):
         engine.repro("one", tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("level", "'HIHG'", r"'level' takes Level \(LOW, HIGH\)"),
+        ("x", "1e30::HUGEINT", "'x' .* int"),
+    ],
+)
+def test_a_value_that_an_edit_can_not_convert_is_answered_with_what_the_field_takes(
+    engine: bf.Engine, field: str, value: str, expected: str
+) -> None:
+    with pytest.raises(bf.QueryError, match=expected):
+        engine.edit("true", set={field: value})
