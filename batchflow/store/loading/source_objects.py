@@ -16,7 +16,7 @@ import pyarrow as pa
 from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.errors import BatchflowError, SourceError
-from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN
+from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, match_columns
 from batchflow.store.loading.fitted_table import MISFIT
 from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
 from batchflow.store.schema.layout import AnyWorkflow
@@ -53,6 +53,7 @@ class ObjectStream:
         own_key = key not in {field.name for field in workflow.fields}
         may_have_it = all(isinstance(first, Mapping) for first in self._first)
         self._key = key if own_key and may_have_it else None
+        self._foreign_id = foreign_id
         self._columns = ObjectColumns(workflow, self._key)
         self._object_name = workflow.object_type.__name__
         self._schema = self._schema_of(workflow)
@@ -97,6 +98,10 @@ class ObjectStream:
         return failed
 
     def _batch(self, objects: Sequence[Any], before: int) -> pa.RecordBatch:
+        if before == 0 and self._key is not None:
+            # As in any other source: without the column, no row would have a foreign id.
+            names = list(dict.fromkeys(str(key) for one in objects for key in _keys(one)))
+            match_columns(self.label, names, (), self._foreign_id, strict=False)
         try:
             written = self._columns.write(objects)
         except UnlikeObjectError as unlike:
@@ -120,6 +125,10 @@ def label_of_checked(schema: pa.Schema) -> str | None:
     """Return what messages call a stream of objects or a frame; None if it wasn't checked."""
     label = (schema.metadata or {}).get(_LABEL)
     return label.decode() if label is not None and MISFIT in schema.names else None
+
+
+def _keys(one: Any) -> Iterable[Any]:
+    return one if isinstance(one, Mapping) else ()
 
 
 def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:

@@ -157,3 +157,10 @@ def test_a_value_that_an_edit_can_not_convert_is_answered_with_what_the_field_ta
 ) -> None:
     with pytest.raises(bf.QueryError, match=expected):
         engine.edit("true", set={field: value})
+
+
+def test_mappings_without_the_column_of_foreign_ids_are_refused_as_other_sources_are(
+    engine: bf.Engine,
+) -> None:
+    with pytest.raises(bf.SourceError, match=r"list has no column 'kye'.*columns are 'key', 'x'"):
+        engine.trigger_many([{"key": "a", "x": "wrong"}], foreign_id="kye")
