@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from batchflow.closest_name import did_you_mean
 from batchflow.definition.outcome import Outcome
 from batchflow.engine.copies_folder import CopiesFolder
 from batchflow.engine.rehearsal import (
@@ -129,6 +130,7 @@ def rehearse(
         InvalidOptionError: A step has side effects and no stand-in, or an option is invalid.
         QueryError: The predicate can't be executed.
     """
+    _require_fields(plan)
     if plan.where is None:
         raise InvalidOptionError(
             'where chooses no runs; give a predicate, such as where="true" for all.', option="where"
@@ -161,6 +163,17 @@ def rehearse(
         return promote(workflow.name, outcome)
 
     return Rehearsal(copies=Copies(folder.remove, promoted), **figures)
+
+
+def _require_fields(plan: RehearsalPlan) -> None:
+    names = [field.name for field in plan.workflow.fields]
+    for name in plan.reset:
+        if name not in names:
+            raise InvalidOptionError(
+                f"reset names {name!r}, which is no field of workflow {plan.workflow.name!r}."
+                f"{did_you_mean(name, names)} Its fields are: {', '.join(names)}.",
+                option="reset",
+            )
 
 
 def _definition(questions: Questions, plan: RehearsalPlan) -> AnyWorkflow:

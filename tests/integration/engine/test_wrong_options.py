@@ -164,3 +164,8 @@ def test_mappings_without_the_column_of_foreign_ids_are_refused_as_other_sources
 ) -> None:
     with pytest.raises(bf.SourceError, match=r"list has no column 'kye'.*columns are 'key', 'x'"):
         engine.trigger_many([{"key": "a", "x": "wrong"}], foreign_id="kye")
+
+
+def test_a_rehearsal_names_its_own_option_for_a_field_that_there_is_not(engine: bf.Engine) -> None:
+    with pytest.raises(bf.InvalidOptionError, match="reset names 'levl', which is no field"):
+        engine.rehearse("true", reset={"levl": 1})
