@@ -54,12 +54,16 @@ class StoreLock:
             DiskFullError, StoreError: The lock file can't be written.
         """
         path = lock_of(store_path)
-        began = time.monotonic()
+        began = named = time.monotonic()
         while True:
             try:
                 lock = cls(store_path, _locked_descriptor(path, store_path))
             except StoreHeldError as error:
-                if time.monotonic() - began > _patience_seconds(error.holder):
+                # Of several holders, each may be met before it has written its name.
+                is_named = _is_running(error.holder)
+                named = time.monotonic() if is_named else named
+                waited = time.monotonic() - (began if is_named else named)
+                if waited > _patience_seconds(error.holder):
                     raise
                 time.sleep(_RETRY_SECONDS)
             else:

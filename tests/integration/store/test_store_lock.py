@@ -204,3 +204,26 @@ def test_a_holder_that_has_not_written_its_name_yet_is_waited_for(
     thread.start()
     open_store(path).close()
     thread.join()
+
+
+def test_the_last_of_several_holders_that_has_not_written_its_name_is_waited_for(
+    path: Path,
+) -> None:
+    lock = path.with_name(path.name + ".lock")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "for_one_call": True}
+    lock.write_text(json.dumps(holder))
+    descriptor = os.open(lock, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def take_turns() -> None:
+        # Longer than for a holder without a name, which comes after it.
+        time.sleep(1.1)
+        os.ftruncate(descriptor, 0)
+        time.sleep(0.1)
+        lock.unlink()
+        os.close(descriptor)
+
+    thread = threading.Thread(target=take_turns)
+    thread.start()
+    open_store(path).close()
+    thread.join()
