@@ -231,13 +231,7 @@ def _require_steps_before(engine: Engine, plan: RehearsalPlan, until: int | None
             option="until",
         )
     for begin in sorted(begins):
-        reached, pending = set[int](), {begin}
-        while pending:
-            code = pending.pop()
-            reached.add(code)
-            if code in workflow.steps:
-                pending |= set(workflow.steps[code].to_codes) - reached
-        if until not in reached:
+        if until not in workflow.graph.reachable_from(frozenset({begin})):
             raise InvalidOptionError(
                 f"Runs that begin at {workflow.status_names[begin]} never come to {end} (until), "
                 "so they wouldn't stay there. Choose others with where, or give a later status as "
@@ -248,14 +242,9 @@ def _require_steps_before(engine: Engine, plan: RehearsalPlan, until: int | None
 
 def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflow) -> None:
     """Raise InvalidOptionError if a step that may be executed has side effects and no stand-in."""
-    pending = _begins(engine, plan)
-    reached: set[int] = set()
-    while pending:
-        code = pending.pop()
-        reached.add(code)
-        step = workflow.steps.get(code)
-        if step is None:
-            continue
+    reached = workflow.graph.reachable_from(frozenset(_begins(engine, plan)))
+    for code in sorted(reached & workflow.steps.keys()):
+        step = workflow.steps[code]
         if step.options.side_effects and step.name not in plan.stand_ins:
             raise InvalidOptionError(
                 f"Step {step.name!r} has side effects, so it isn't rehearsed. Give a function that "
@@ -263,7 +252,6 @@ def _require_stand_ins(engine: Engine, plan: RehearsalPlan, workflow: AnyWorkflo
                 f'until="{step.from_status.name}".',
                 option="stand_ins",
             )
-        pending |= set(step.to_codes) - reached
 
 
 def _rehearsed(engine: Engine, plan: RehearsalPlan, stored: AnyWorkflow) -> dict[str, Any]:
