@@ -56,31 +56,6 @@ def is_one_file(path: str | os.PathLike[str]) -> bool:
     return not is_set(path)
 
 
-class OneStoreType(click.Path):
-    """The file of an existing store, which may be one shard, but not a whole set."""
-
-    name = "store"
-
-    def __init__(self) -> None:
-        super().__init__(exists=True, dir_okay=False, path_type=Path)
-
-    def convert(
-        self,
-        value: str | os.PathLike[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Any:
-        """Return the path."""
-        if not is_one_file(value):
-            self.fail(
-                f"{os.fspath(value)!r} stands for the shards of a set, and this command takes one "
-                "store. Give the file of each shard in turn, like night-1.duckdb.",
-                param,
-                ctx,
-            )
-        return super().convert(value, param, ctx)
-
-
 def question(name: str, **given: Any) -> Callable[..., Any]:
     """Return a function that asks a client the question of this name."""
 
@@ -111,6 +86,26 @@ class StoreType(click.Path):
         if not os.path.isdir(text) and not glob.glob(text.replace("{shard}", "[0-9]*")):
             self.fail(f"No file matches {text!r}.", param, ctx)
         return Path(text)
+
+
+class OneStoreType(StoreType):
+    """The file of an existing store, which may be one shard, but not a whole set."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path."""
+        if not is_one_file(value):
+            self.fail(
+                f"{os.fspath(value)!r} stands for the shards of a set, and this command takes one "
+                "store. Give the file of each shard in turn, like night-1.duckdb.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 def require_shard(context: click.Context, option: click.Parameter, shard: str | None) -> str | None:

@@ -126,10 +126,7 @@ class Store:
             StoreFormatError: The file is not a store, or not that shard; it isn't changed.
             MigrationError: A workflow changed in a way that the store can't follow.
         """
-        for workflow in workflows:
-            workflow.check()
-        schemas = frozenset(workflow.name.lower() for workflow in workflows)
-        settings = Settings(schemas=schemas, memory_limit=memory_limit)
+        settings = Settings(schemas=_checked_schemas(workflows), memory_limit=memory_limit)
         now = clock()
         with ExitStack() as held:
             opened = _opened(os.fspath(path), settings, now, held, log_values=log_values)
@@ -183,8 +180,7 @@ class Store:
         clock: Callable[[], datetime],
     ) -> None:
         """Create the files of shards, with the tables of workflows, and close them."""
-        for workflow in workflows:
-            workflow.check()
+        schemas = _checked_schemas(workflows)
 
         def write(cursor: Cursor, shard: Shard) -> None:
             store_shard(cursor, shard)
@@ -195,7 +191,7 @@ class Store:
         database.create_files(
             {path: partial(write, shard=shard) for path, shard in shards.items()},
             now,
-            {workflow.name.lower() for workflow in workflows},
+            schemas,
         )
 
     @classmethod
@@ -207,9 +203,7 @@ class Store:
         clock: Callable[[], datetime],
     ) -> None:
         """Create the tables of further workflows in a shard, as in all others of its set."""
-        for workflow in workflows:
-            workflow.check()
-        settings = Settings(schemas=frozenset(workflow.name.lower() for workflow in workflows))
+        settings = Settings(schemas=_checked_schemas(workflows))
         now = clock()
         with ExitStack() as held:
             opened = _opened(os.fspath(path), settings, now, held, for_one_call=True)
@@ -400,6 +394,13 @@ class Store:
 
     def _layout(self, workflow: AnyWorkflow) -> Layout:
         return self._layouts[workflow.name]
+
+
+def _checked_schemas(workflows: Sequence[AnyWorkflow]) -> frozenset[str]:
+    """Check workflows, and return the names of their schemas."""
+    for workflow in workflows:
+        workflow.check()
+    return frozenset(workflow.name.lower() for workflow in workflows)
 
 
 def _refuse_unbindable(cursor: Cursor, layouts: Mapping[str, Layout], now: datetime) -> None:

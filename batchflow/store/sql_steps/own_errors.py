@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from typing import Any, Final
 
 from batchflow.errors import QueryError
@@ -36,7 +36,7 @@ class OwnErrors:
 def own_errors(expression: str) -> OwnErrors | None:
     """Replace the calls of error(); None if there are none that are understood."""
     try:
-        (tree,) = parse_tree(f"SELECT {expression}")["node"]["select_list"]
+        tree = _tree_of(expression)
         message = _message(tree)
         if message is None:
             return None
@@ -147,14 +147,13 @@ def _with_parts(tree: Any, parts: dict[str, Tree]) -> Any:
     return {key: _with_parts(value, parts) for key, value in tree.items()}
 
 
-@cache
-def _tree_of(sql: str) -> Tree:
-    (tree,) = parse_tree(f"SELECT {sql}")["node"]["select_list"]
-    made: Tree = tree
-    return made
+def _tree_of(expression: str) -> Tree:
+    tree: Tree
+    (tree,) = parse_tree(f"SELECT {expression}")["node"]["select_list"]
+    return tree
 
 
 def _text(expression: Tree) -> str:
-    statement = {**parse_tree("SELECT 1")}
-    statement["node"] = {**statement["node"], "select_list": [expression]}
-    return text_of(statement).removeprefix("SELECT ")
+    statement = parse_tree("SELECT 1")
+    node = {**statement["node"], "select_list": [expression]}
+    return text_of({**statement, "node": node}).removeprefix("SELECT ")

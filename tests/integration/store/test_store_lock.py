@@ -10,6 +10,8 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -184,46 +186,44 @@ def test_a_forked_child_that_lives_on_does_not_hold_the_store(path: Path) -> Non
     os.waitpid(child, 0)
 
 
+@contextmanager
+def held_by_turns(path: Path, turns: Sequence[tuple[bytes, float]]) -> Iterator[None]:
+    """Hold the lock of a store, with each content of its file for so many seconds."""
+    lock = path.with_name(path.name + ".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    begun = threading.Event()
+
+    def take_turns() -> None:
+        for content, seconds in turns:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, content, 0)
+            begun.set()
+            time.sleep(seconds)
+        lock.unlink()
+        os.close(descriptor)
+
+    thread = threading.Thread(target=take_turns)
+    thread.start()
+    begun.wait()
+    yield
+    thread.join()
+
+
 @pytest.mark.parametrize(
     "content", [b"", json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}).encode()]
 )
 def test_a_holder_that_has_not_written_its_name_yet_is_waited_for(
     path: Path, content: bytes
 ) -> None:
-    lock = path.with_name(path.name + ".lock")
-    lock.write_bytes(content)
-    descriptor = os.open(lock, os.O_RDWR)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-    def release() -> None:
-        time.sleep(0.2)
-        lock.unlink()
-        os.close(descriptor)
-
-    thread = threading.Thread(target=release)
-    thread.start()
-    open_store(path).close()
-    thread.join()
+    with held_by_turns(path, [(content, 0.2)]):
+        open_store(path).close()
 
 
 def test_the_last_of_several_holders_that_has_not_written_its_name_is_waited_for(
     path: Path,
 ) -> None:
-    lock = path.with_name(path.name + ".lock")
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "for_one_call": True}
-    lock.write_text(json.dumps(holder))
-    descriptor = os.open(lock, os.O_RDWR)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-    def take_turns() -> None:
-        # Longer than for a holder without a name, which comes after it.
-        time.sleep(1.1)
-        os.ftruncate(descriptor, 0)
-        time.sleep(0.1)
-        lock.unlink()
-        os.close(descriptor)
-
-    thread = threading.Thread(target=take_turns)
-    thread.start()
-    open_store(path).close()
-    thread.join()
+    # Longer than a holder without a name is waited for, which comes after it.
+    with held_by_turns(path, [(json.dumps(holder).encode(), 1.1), (b"", 0.1)]):
+        open_store(path).close()

@@ -171,7 +171,7 @@ QUERIES: dict[str, Callable[[Any], Any]] = {
 
 def test_every_query_works_while_the_file_is_only_read(path: Path) -> None:
     before = digest(path)
-    # While something else of this process reads the file, each query needn't open it.
+    # The file is open all the time, so no query has to open it.
     with SharedFile.at(str(path)).reading(), bf.connect(path) as found:
         for name, query in QUERIES.items():
             assert query(found).to_arrow_table().num_rows, name
