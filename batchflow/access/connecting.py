@@ -10,6 +10,8 @@ from typing import Final
 
 from batchflow.access.client import StoreClient
 from batchflow.access.reaching import Reach, ReachAddress, ReachFile
+from batchflow.errors import InvalidOptionError
+from batchflow.operation.options import path_text, require_text
 
 _ADDRESSES: Final = ("grpc+tls://", "grpc+unix://")
 
@@ -37,18 +39,33 @@ def connect(
         StoreHeldError: Another process has the store open and doesn't listen.
         StoreFormatError: There is no such file, or it isn't a store.
         StoreError: There is no engine at that address.
+        InvalidOptionError: An option has a value that isn't allowed.
     """
-    name = os.fspath(path)
+    name = path_text(path, "path", "the path of a store, or the address of an engine")
+    if token is not None:
+        require_text(token, "token")
     reach: Reach
     if name.startswith(_ADDRESSES):
         from batchflow.access.remote_store import RemoteStore
 
-        known = None if certificate is None else Path(certificate).read_bytes()
+        known = None if certificate is None else _certificates(certificate)
         reach = ReachAddress(RemoteStore(name, lambda: nullcontext(name), token, known))
     else:
         name = os.path.realpath(name)
         reach = ReachFile(name)
     return StoreClient(name, reach)
+
+
+def _certificates(given: object) -> bytes:
+    path = path_text(given, "certificate", "the path of a file")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidOptionError(
+            f"certificate is {path!r}, which can't be read ({error.strerror}); give the path of a "
+            "file with certificates.",
+            option="certificate",
+        ) from None
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
+from batchflow.operation.options import path_text, require_count, require_name, require_text
 
 _LEAST_TOKEN_CHARACTERS = 16
 
@@ -30,9 +31,15 @@ class Listen:
     port: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a token that is easy to guess."""
+        """Check the values, and refuse a token that is easy to guess."""
+        path_text(self.certificate, "certificate")
+        path_text(self.key, "key")
+        require_name(self.host, "host")
+        require_count(self.port, "port", least=0)
+        require_text(self.token, "token")
         if len(self.token) < _LEAST_TOKEN_CHARACTERS:
-            raise DefinitionError(
-                f"The token has {len(self.token)} characters; give one with at least "
-                f"{_LEAST_TOKEN_CHARACTERS}, like secrets.token_urlsafe() makes."
+            raise InvalidOptionError(
+                f"token has {len(self.token)} characters; give one with at least "
+                f"{_LEAST_TOKEN_CHARACTERS}, like secrets.token_urlsafe() makes.",
+                option="token",
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batchflow.errors import DefinitionError
 from batchflow.executor.memory_share import machine_bytes
+from batchflow.operation.options import require_count, require_seconds
 
 _BYTES_PER_WORKER = 24 * 1024 * 1024
 
@@ -31,12 +31,13 @@ class CoordinatorConfig:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("batch_rows", "sql_batch_rows", "bytes_in_flight"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise DefinitionError(f"{name} is {value!r}. Give 1 or more.")
-        if self.grace_seconds < 0:
-            raise DefinitionError(f"grace_seconds is {self.grace_seconds!r}. Give 0 or more.")
+        require_count(self.batch_rows, "batch_rows", least=1)
+        require_count(self.sql_batch_rows, "sql_batch_rows", least=1)
+        if self.bytes_in_flight is not None:
+            require_count(self.bytes_in_flight, "bytes_in_flight", least=1)
+        require_seconds(self.grace_seconds, "grace_seconds")
+        if self.seed is not None:
+            require_count(self.seed, "seed", least=0)
 
     def bytes_for(self, workers: int) -> int:
         """Return how many bytes may be in flight with this many workers."""

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from batchflow.clock import Clock, SystemClock
 from batchflow.errors import InvalidOptionError
-from batchflow.operation.options import aware_datetime
+from batchflow.operation.options import aware_datetime, is_count
+
+
+def checked_clock(clock: Clock | None) -> Clock:
+    """Return a clock, which is the machine's if there is none.
+
+    Raises:
+        InvalidOptionError: It is no clock.
+    """
+    if clock is None:
+        return SystemClock()
+    methods = (getattr(clock, name, None) for name in ("now", "seconds_until"))
+    if isinstance(clock, type) or not all(map(callable, methods)):
+        raise InvalidOptionError(
+            f"clock is {clock!r}; give an object with the methods now() and seconds_until(moment).",
+            option="clock",
+        )
+    return clock
 
 
 def checked_limit(limit: int | None) -> int | None:
@@ -14,7 +32,7 @@ def checked_limit(limit: int | None) -> int | None:
     Raises:
         InvalidOptionError: It is no such number.
     """
-    if limit is not None and not _is_count(limit):
+    if limit is not None and not is_count(limit):
         raise InvalidOptionError(
             f"limit is {limit!r}; give the largest number of runs to execute steps for.",
             option="limit",
@@ -49,7 +67,3 @@ def checked_share(share: float | None) -> float | None:
             option="rerun_share",
         )
     return share
-
-
-def _is_count(given: object) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given >= 0

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from batchflow.access.listening import Listen
 from batchflow.coordinator.config import CoordinatorConfig
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
+from batchflow.executor.memory_share import worker_memory_bytes
+from batchflow.operation.options import require_flag, require_seconds
 from batchflow.store.database.instance import DEFAULT_MEMORY_LIMIT
 from batchflow.store.urls.url import require_folders
 
@@ -46,6 +48,13 @@ class EngineConfig(CoordinatorConfig):
     def __post_init__(self) -> None:
         """Check the values."""
         super().__post_init__()
+        _require_amount(self.memory_limit)
+        # That of a worker is an amount or "auto"; an executor without limits takes it as well.
+        worker_memory_bytes(self.worker_memory_limit, workers=1)
+        require_flag(self.log_values, "log_values")
+        require_flag(self.serve, "serve")
+        require_seconds(self.query_timeout_seconds, "query_timeout_seconds")
+        _require_listen(self.listen)
         require_folders(self.allowed_urls)
 
 
@@ -53,13 +62,31 @@ def checked_config(config: object) -> EngineConfig:
     """Return an engine's configuration, which is the default if there is none.
 
     Raises:
-        DefinitionError: It is something else.
+        InvalidOptionError: It is something else.
     """
     if config is None:
         return EngineConfig()
     if not isinstance(config, EngineConfig):
-        raise DefinitionError(
-            f"The config of the engine is of type {type(config).__name__}. Give "
-            "bf.EngineConfig(...) with the options by name."
+        raise InvalidOptionError(
+            f"config is of type {type(config).__name__}; give bf.EngineConfig(...) with the "
+            "options by name.",
+            option="config",
         )
     return config
+
+
+def _require_amount(memory_limit: object) -> None:
+    # DuckDB finds out whether a text is an amount, when the store is opened.
+    if not isinstance(memory_limit, str):
+        raise InvalidOptionError(
+            f'memory_limit is {memory_limit!r}; give an amount like "512MB" or "4GB".',
+            option="memory_limit",
+        )
+
+
+def _require_listen(listen: object) -> None:
+    if listen is not None and not isinstance(listen, Listen):
+        raise InvalidOptionError(
+            f"listen is of type {type(listen).__name__}; give bf.Listen(...), or None.",
+            option="listen",
+        )

@@ -6,9 +6,9 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from batchflow.clock import Clock, SystemClock
+from batchflow.clock import Clock
 from batchflow.coordinator import Coordinator, DrainOptions
-from batchflow.engine.arguments import checked_limit, checked_share, checked_until
+from batchflow.engine.arguments import checked_clock, checked_limit, checked_share, checked_until
 from batchflow.engine.canary import Canary
 from batchflow.engine.catalog import EngineCatalog
 from batchflow.engine.checked_workflows import checked_workflows
@@ -23,7 +23,13 @@ from batchflow.engine.telemetry import observe_engines
 from batchflow.executor import ExecutorContext, chosen_executor
 from batchflow.export.exports import Exports
 from batchflow.operation import Request, ResultT
-from batchflow.operation.options import require_mapping, require_predicate, workflow_name
+from batchflow.operation.options import (
+    path_text,
+    require_flag_or_none,
+    require_mapping,
+    require_predicate,
+    workflow_name,
+)
 from batchflow.operation.requests import RequestStop, TriggerMany
 from batchflow.operation.which_workflow import chosen_workflow
 from batchflow.shards.creating import path_of_shard
@@ -68,7 +74,8 @@ class Engine(Exports):
             The set is created, with these workflows, if there is none.
 
     Raises:
-        DefinitionError: A workflow has problems; all of them are listed. Or both ``workers`` and
+        DefinitionError: A workflow has problems; all of them are listed.
+        InvalidOptionError: An option has a value that isn't allowed, or both ``workers`` and
             ``executor`` are given.
         StoreHeldError: Another process has the store open.
         StoreFormatError: The file isn't a store, or not that shard.
@@ -86,9 +93,10 @@ class Engine(Exports):
         config: EngineConfig | None = None,
         shard: str | None = None,
     ) -> None:
+        path_text(path, "path", "the path of the store's file")
         by_name, chosen = checked_workflows(workflows), chosen_executor(workers, executor)
         at_top_level = is_top_level(sys._getframe(1))
-        self._clock = clock or SystemClock()
+        self._clock = checked_clock(clock)
         number = None if shard is None else ShardNumber.of(shard)
         path = path_of_shard(path, number, workflows, self._clock.now)
         if at_top_level:
@@ -218,6 +226,8 @@ class Engine(Exports):
             StoreClosedError: The engine was closed.
             ForkedStoreError: This is a forked child, and the engine belongs to its parent.
         """
+        require_flag_or_none(wait_for_retries, "wait_for_retries")
+        require_flag_or_none(progress, "progress")
         options = DrainOptions(
             wait_for_retries=until is not None if wait_for_retries is None else wait_for_retries,
             limit=checked_limit(limit),

@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
 from batchflow.executor.inline_executor import InlineExecutor
 from batchflow.executor.pool import WorkerPool
 from batchflow.executor.protocol import Capability
+from batchflow.operation.options import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -63,10 +64,11 @@ class ProcessPool:
         return _OF_POOL
 
     def __post_init__(self) -> None:
-        if self.workers is not None and not _is_count(self.workers, least=1):
-            raise DefinitionError(
+        if self.workers is not None and not is_count(self.workers, least=1):
+            raise InvalidOptionError(
                 f"ProcessPool's workers is {self.workers!r}; give the number of processes, or use "
-                "Inline() to execute steps in this one."
+                "Inline() to execute steps in this one.",
+                option="workers",
             )
 
     def open(self, context: ExecutorContext) -> Executor:
@@ -74,7 +76,7 @@ class ProcessPool:
 
         Raises:
             StepCodeError: The code of the workflows can't be sent to workers.
-            DefinitionError: The memory limit isn't an amount of memory.
+            InvalidOptionError: The memory limit isn't an amount of memory.
         """
         return WorkerPool(context, self.workers or _usable_cores())
 
@@ -83,34 +85,33 @@ def chosen_executor(workers: int | None, executor: ExecutorFactory | None) -> Ex
     """Return the executor that ``workers=`` or ``executor=`` names; the default is a process pool.
 
     Raises:
-        DefinitionError: Both are given, or one isn't valid.
+        InvalidOptionError: Both are given, or one isn't valid.
     """
     if executor is None:
         return _of_workers(workers)
     if workers is not None:
-        raise DefinitionError(
+        raise InvalidOptionError(
             f"Both workers={workers!r} and executor={executor!r} are given; give one of them. "
-            "workers=2 is short for executor=ProcessPool(workers=2)."
+            "workers=2 is short for executor=ProcessPool(workers=2).",
+            option="workers",
         )
     if isinstance(executor, type) or not callable(getattr(executor, "open", None)):
-        raise DefinitionError(
+        raise InvalidOptionError(
             f"executor is {executor!r}, which has no open(context) method; give an executor such "
-            "as ProcessPool(workers=2) or Inline()."
+            "as ProcessPool(workers=2) or Inline().",
+            option="executor",
         )
     return executor
 
 
 def _of_workers(workers: int | None) -> ExecutorFactory:
-    if workers is not None and not _is_count(workers, least=0):
-        raise DefinitionError(
+    if workers is not None and not is_count(workers, least=0):
+        raise InvalidOptionError(
             f"workers is {workers!r}; give the number of processes, or 0 to execute steps in this "
-            "one."
+            "one.",
+            option="workers",
         )
     return Inline() if workers == 0 else ProcessPool(workers)
-
-
-def _is_count(number: object, least: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _usable_cores() -> int:

@@ -39,7 +39,7 @@ class ExecutorContext:
         """Return how much memory each of so many workers may take on this machine; 0: no limit.
 
         Raises:
-            DefinitionError: ``worker_memory_limit`` isn't an amount of memory.
+            InvalidOptionError: ``worker_memory_limit`` isn't an amount of memory.
         """
         return worker_memory_bytes(self.worker_memory_limit, workers)
 

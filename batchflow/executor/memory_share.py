@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
 
 AUTO: Final = "auto"
 # The rest is for DuckDB, the page cache and all other processes of the machine.
@@ -20,22 +20,23 @@ _CGROUP_LIMITS: Final = (
 )
 
 
-def worker_memory_bytes(limit: str | None, workers: int) -> int:
+def worker_memory_bytes(limit: object, workers: int) -> int:
     """Return the bytes that ``EngineConfig.worker_memory_limit`` allows a worker; 0: no limit.
 
     Raises:
-        DefinitionError: The text isn't an amount of memory.
+        InvalidOptionError: The text isn't an amount of memory.
     """
     if limit is None:
         return 0
     if limit == AUTO:
         # Twice as many workers may exist for a while, as suspect runs have workers of their own.
         return int(machine_bytes() * _SHARE_OF_WORKERS / (2 * workers))
-    amount = _AMOUNT.fullmatch(limit)
+    amount = _AMOUNT.fullmatch(limit) if isinstance(limit, str) else None
     if amount is None:
-        raise DefinitionError(
+        raise InvalidOptionError(
             f'worker_memory_limit is {limit!r}; give an amount like "2GB" or "512MB", "{AUTO}" '
-            "for an equal share of the machine's memory, or None for no limit."
+            "for an equal share of the machine's memory, or None for no limit.",
+            option="worker_memory_limit",
         )
     number, unit, binary = amount.groups()
     return int(float(number) * (1024 if binary else 1000) ** _UNITS[unit.upper()])

@@ -65,6 +65,14 @@ def require_name(value: object, option: str) -> None:
         raise InvalidOptionError(f"{option} is {value!r}; give a name.", option=option)
 
 
+def require_text(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is a text; the message doesn't show it."""
+    if not isinstance(value, str):
+        raise InvalidOptionError(
+            f"{option} is of type {type(value).__name__}; give a text.", option=option
+        )
+
+
 def require_mapping(value: object, option: str) -> None:
     """Raise InvalidOptionError unless an option is a mapping by names, or None."""
     named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
@@ -79,6 +87,38 @@ def require_flag(value: object, option: str) -> None:
     """Raise InvalidOptionError unless an option is True or False."""
     if not isinstance(value, bool):
         raise InvalidOptionError(f"{option} is {value!r}; give True or False.", option=option)
+
+
+def require_flag_or_none(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is True, False or None."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidOptionError(f"{option} is {value!r}; give True, False or None.", option=option)
+
+
+def require_count(value: object, option: str, *, least: int) -> None:
+    """Raise InvalidOptionError unless an option is a whole number, and not too small."""
+    if not is_count(value, least):
+        raise InvalidOptionError(
+            f"{option} is {value!r}; give a whole number from {least}.", option=option
+        )
+
+
+def is_count(value: object, least: int = 0) -> bool:
+    """Return whether a value is a whole number, and not too small."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def require_seconds(value: object, option: str) -> None:
+    """Raise InvalidOptionError unless an option is a number of seconds, of 0 or more."""
+    if not is_seconds(value):
+        raise InvalidOptionError(
+            f"{option} is {value!r}; give a number of seconds, 0 or more.", option=option
+        )
+
+
+def is_seconds(value: object) -> bool:
+    """Return whether a value is a number of seconds, of 0 or more."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def whole_number(given: object, option: str) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from batchflow.access import StoreClient, connect, open_once
 from batchflow.credentials import without_credentials
 from batchflow.errors import InvalidOptionError, QueryError, StoreFormatError
+from batchflow.operation.options import path_text, require_text
 from batchflow.shards.pattern import PLACEHOLDER, Pattern, is_pattern
 from batchflow.shards.placing import finish_placing, set_locked
 from batchflow.store.schema.shard import READ_SHARD, READY, Shard, ShardNumber, shard_of_row
@@ -38,6 +39,16 @@ class SetAddress:
     given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     token: str | None = None
     certificate: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        several = isinstance(self.given, Sequence) and not isinstance(self.given, str | bytes)
+        paths: Iterable[object] = cast("Iterable[object]", self.given) if several else [self.given]
+        for path in paths:
+            path_text(path, "path", "the pattern, glob or folder of a set, or a list of its paths")
+        if self.token is not None:
+            require_text(self.token, "token")
+        if self.certificate is not None:
+            path_text(self.certificate, "certificate", "the path of a file")
 
     @property
     def path(self) -> str | None:

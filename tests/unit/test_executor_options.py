@@ -63,5 +63,5 @@ def test_options_that_contradict_each_other_are_refused(arguments: list[str], me
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(bf.DefinitionError, match="RayExecutor's"):
+    with pytest.raises(bf.InvalidOptionError, match="RayExecutor's"):
         bf.RayExecutor(**settings)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import DefinitionError, InvalidOptionError
 from batchflow.executor.choice import ProcessPool
 from batchflow.executor.memory_share import machine_bytes
 from batchflow.executor.protocol import Capability
+from batchflow.operation.options import is_count, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -44,37 +45,42 @@ class RayExecutor:
 
     def __post_init__(self) -> None:
         least, most = self.least_and_most
-        if not (_is_count(least, 0) and _is_count(most, max(1, least))):
-            raise DefinitionError(
+        if not (is_count(least, 0) and is_count(most, max(1, least))):
+            raise InvalidOptionError(
                 f"RayExecutor's nodes is {self.nodes!r}; give a number of nodes, or the least and "
-                "the most, like (1, 8)."
+                "the most, like (1, 8).",
+                option="nodes",
             )
-        if self.workers is not None and not _is_count(self.workers, 1):
-            raise DefinitionError(
+        if self.workers is not None and not is_count(self.workers, 1):
+            raise InvalidOptionError(
                 f"RayExecutor's workers is {self.workers!r}; give the number of processes of a "
-                "node, or None for one for each of its cores."
+                "node, or None for one for each of its cores.",
+                option="workers",
             )
         if not _is_text(self.address):
-            raise DefinitionError(
+            raise InvalidOptionError(
                 f"RayExecutor's address is {self.address!r}; give a text: 'auto', 'local', or that "
-                "of the cluster's head, like '10.0.0.1:6379'."
+                "of the cluster's head, like '10.0.0.1:6379'.",
+                option="address",
             )
         if not _is_settings(self.runtime_env):
-            raise DefinitionError(
+            raise InvalidOptionError(
                 f"RayExecutor's runtime_env is {self.runtime_env!r}; give a dict, like "
-                "{'working_dir': '.'}."
+                "{'working_dir': '.'}.",
+                option="runtime_env",
             )
         if self.address.startswith("ray://"):
-            raise DefinitionError(
+            raise InvalidOptionError(
                 f"RayExecutor's address is {self.address!r}, which is the address of a Ray client; "
-                "give that of the cluster's head, like 10.0.0.1:6379."
+                "give that of the cluster's head, like 10.0.0.1:6379.",
+                option="address",
             )
         for name in ("idle_seconds", "wait_seconds"):
             value = getattr(self, name)
             is_optional = name == "wait_seconds"
-            if not (_is_seconds(value) or (is_optional and value is None)):
-                raise DefinitionError(
-                    f"RayExecutor's {name} is {value!r}; give a number of seconds."
+            if not (is_seconds(value) or (is_optional and value is None)):
+                raise InvalidOptionError(
+                    f"RayExecutor's {name} is {value!r}; give a number of seconds.", option=name
                 )
 
     @property
@@ -130,11 +136,3 @@ def _is_text(value: object) -> bool:
 
 def _is_settings(value: object) -> bool:
     return value is None or isinstance(value, Mapping)
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-
-
-def _is_count(number: object, least: int) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= least

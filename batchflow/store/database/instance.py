@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
 
 Cursor = duckdb.DuckDBPyConnection
 MEMORY = ":memory:"
@@ -60,7 +60,7 @@ def connect(
             file: an instance takes DuckDB as long as everything else here, so one is enough.
 
     Raises:
-        DefinitionError: The memory limit is not an amount of memory.
+        InvalidOptionError: The memory limit is not an amount of memory.
     """
     root = open_instance(settings)
     try:
@@ -81,7 +81,7 @@ def open_instance(settings: Settings) -> Cursor:
     """Open an instance without a file, which may attach and write any; close it after that.
 
     Raises:
-        DefinitionError: The memory limit is not an amount of memory.
+        InvalidOptionError: The memory limit is not an amount of memory.
     """
     root = _instance(settings)
     try:
@@ -168,10 +168,11 @@ def _instance(settings: Settings) -> Cursor:
         raise _unusable(settings) from None
 
 
-def _unusable(settings: Settings) -> DefinitionError:
-    return DefinitionError(
+def _unusable(settings: Settings) -> InvalidOptionError:
+    return InvalidOptionError(
         f"memory_limit is {settings.memory_limit!r}, which is not an amount of memory that DuckDB "
-        'can use; give one like "512MB" or "4GB".'
+        'can use; give one like "512MB" or "4GB".',
+        option="memory_limit",
     )
 
 

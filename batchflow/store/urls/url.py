@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from batchflow.errors import DefinitionError
+from batchflow.errors import InvalidOptionError
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)(?:::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _LOCAL: Final = ("file://", "local://")
@@ -45,17 +45,19 @@ def path_within(url: str) -> str:
 
 
 def require_folders(urls: object) -> None:
-    """Raise DefinitionError unless allowed URLs are those of folders."""
-    if isinstance(urls, str) or not isinstance(urls, Sequence):
-        raise DefinitionError(
-            f"allowed_urls is of type {type(urls).__name__}. Give a list of URLs, like "
-            '["s3://bucket/folder/"].'
+    """Raise InvalidOptionError unless allowed URLs are those of folders."""
+    if isinstance(urls, str | bytes) or not isinstance(urls, Sequence):
+        raise InvalidOptionError(
+            f"allowed_urls is of type {type(urls).__name__}; give a list of URLs, like "
+            '["s3://bucket/folder/"].',
+            option="allowed_urls",
         )
     for url in urls:
         if not is_folder(url):
-            raise DefinitionError(
-                f"allowed_urls has {url!r}. Give the URL of a folder that ends in a slash, like "
-                '"s3://bucket/folder/".'
+            raise InvalidOptionError(
+                f"allowed_urls has {url!r}; give the URL of a folder that ends in a slash, like "
+                '"s3://bucket/folder/".',
+                option="allowed_urls",
             )
 
 

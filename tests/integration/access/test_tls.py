@@ -8,7 +8,7 @@ import trustme
 from remote_kit import load, things
 
 import batchflow as bf
-from batchflow.errors import DefinitionError, EngineStateError, StoreError
+from batchflow.errors import EngineStateError, InvalidOptionError, StoreError
 
 TOKEN = "a token that is hard to guess"
 
@@ -55,7 +55,7 @@ def test_a_server_with_an_unknown_certificate_is_not_trusted(address: str, tmp_p
 
 
 def test_a_token_that_is_soon_guessed_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DefinitionError, match="at least 16"):
+    with pytest.raises(InvalidOptionError, match="at least 16"):
         bf.Listen(certificate="a", key="b", token="1234")
     assert TOKEN not in repr(bf.Listen(certificate="a", key="b", token=TOKEN))
 

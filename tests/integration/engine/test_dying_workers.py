@@ -192,7 +192,7 @@ def test_a_step_that_leaks_memory_fails_no_run() -> None:
 def test_an_invalid_amount_of_memory_is_rejected() -> None:
     workflow = things()
 
-    with pytest.raises(bf.DefinitionError, match="worker_memory_limit is 'lots'; give an amount"):
+    with pytest.raises(bf.InvalidOptionError, match="worker_memory_limit is 'lots'; give"):
         bf.Engine(":memory:", workflow, config=bf.EngineConfig(worker_memory_limit="lots"))
 
 

@@ -95,7 +95,7 @@ def test_an_argument_that_is_not_a_workflow_is_rejected(given: Any) -> None:
 
 @pytest.mark.parametrize("workers", [-1, "2", 1.5, True])
 def test_an_invalid_number_of_workers_is_rejected(tmp_path: Path, workers: Any) -> None:
-    with pytest.raises(bf.DefinitionError, match="workers"):
+    with pytest.raises(bf.InvalidOptionError, match="workers"):
         bf.Engine(tmp_path / "things.duckdb", things(), workers=workers)
 
     assert list(tmp_path.iterdir()) == []
@@ -103,9 +103,9 @@ def test_an_invalid_number_of_workers_is_rejected(tmp_path: Path, workers: Any) 
 
 @pytest.mark.parametrize("setting", ["batch_rows", "sql_batch_rows", "bytes_in_flight"])
 def test_a_setting_of_zero_is_rejected(setting: str) -> None:
-    with pytest.raises(bf.DefinitionError, match=setting):
+    with pytest.raises(bf.InvalidOptionError, match=setting):
         bf.EngineConfig(**{setting: 0})
-    with pytest.raises(bf.DefinitionError, match="grace_seconds"):
+    with pytest.raises(bf.InvalidOptionError, match="grace_seconds"):
         bf.EngineConfig(grace_seconds=-1)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import batchflow as bf
@@ -120,6 +121,46 @@ def test_a_wrong_value_is_refused_with_an_error_of_batchflow(
             except Exception as error:
                 unexpected.append(f"{method}({option}={value!r}): {error!r}")
     assert not unexpected
+
+
+# What is made with options, and those that have no default.
+MADE: dict[type, dict[str, Any]] = {
+    bf.Engine: {"path": ":memory:"},
+    bf.EngineConfig: {},
+    bf.ProcessPool: {},
+    bf.RayExecutor: {},
+    bf.Listen: {"certificate": "a.pem", "key": "a.key", "token": "x" * 16},
+    bf.Stores: {"path": "night-{shard}.duckdb", "shards": 2},
+}
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda made: made.__name__)
+def test_what_is_made_with_a_wrong_option_names_it(made: type) -> None:
+    workflow = bf.Workflow("things", Thing, Status)
+    with_workflow = made in {bf.Engine, bf.Stores}
+    for option, parameter in inspect.signature(made).parameters.items():
+        if parameter.kind is not parameter.VAR_POSITIONAL:
+            given = {**MADE[made], option: object()}
+            with pytest.raises(bf.InvalidOptionError, match=option) as caught:
+                made(*[given.pop("path"), workflow] if with_workflow else [], **given)
+            assert caught.value.option == option
+
+
+def test_an_option_that_is_true_or_false_takes_nothing_else(
+    engine: bf.Engine, tmp_path: Path
+) -> None:
+    right, asked = right_values(tmp_path), [*methods(), "run"]
+    for method in asked:
+        parameters = parameters_of(getattr(bf.Engine, method))
+        needed = {
+            name: right[name] for name, each in parameters.items() if each.default is each.empty
+        }
+        needed |= {"where": "true"} if "where" in parameters else {}
+        needed |= {"since": "nightly", "to": "here"} if method == "begin_export" else {}
+        for option in (name for name, each in parameters.items() if "bool" in str(each.annotation)):
+            for value in ("no", 1, np.False_):
+                with pytest.raises(bf.InvalidOptionError, match=f"^{option} is .* True"):
+                    getattr(engine, method)(**{**needed, option: value})
 
 
 @pytest.mark.parametrize("option", ["since", "until"])

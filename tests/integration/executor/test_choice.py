@@ -69,13 +69,13 @@ def test_the_default_is_a_process_for_each_usable_core() -> None:
     ids=str,
 )
 def test_a_choice_that_is_not_valid_is_rejected(choice: dict[str, Any], message: str) -> None:
-    with pytest.raises(bf.DefinitionError, match=message):
+    with pytest.raises(bf.InvalidOptionError, match=message):
         bf.Engine(":memory:", visits(), **choice)
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.0, True])
 def test_a_process_pool_has_at_least_one_worker(workers: Any) -> None:
-    with pytest.raises(bf.DefinitionError, match=r"^ProcessPool's workers is .*Inline\(\)"):
+    with pytest.raises(bf.InvalidOptionError, match=r"^ProcessPool's workers is .*Inline\(\)"):
         bf.ProcessPool(workers)
 
 

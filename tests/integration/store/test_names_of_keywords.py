@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
-from batchflow.errors import DefinitionError, QueryError
+from batchflow.errors import DefinitionError, InvalidOptionError, QueryError
 from kit.things import Stage
 
 
@@ -53,5 +53,5 @@ def test_a_sql_step_that_does_not_quote_a_keyword_is_refused_with_the_remedy() -
 
 
 def test_a_config_of_another_type_is_refused() -> None:
-    with pytest.raises(DefinitionError, match=r"of type dict\. Give bf\.EngineConfig"):
+    with pytest.raises(InvalidOptionError, match=r"of type dict; give bf\.EngineConfig"):
         bf.Engine(":memory:", workflow_of("1"), config={"seed": 1})  # type: ignore[arg-type]

@@ -198,7 +198,7 @@ def test_a_url_is_allowed_within_its_folder_only() -> None:
 
 @pytest.mark.parametrize("urls", ["s3://b/", ["s3://b"], ["/tmp/"], ["s3://"], [3]])
 def test_an_allowed_url_is_that_of_a_folder(urls: Any) -> None:
-    with pytest.raises(bf.errors.DefinitionError, match="allowed_urls"):
+    with pytest.raises(bf.InvalidOptionError, match="allowed_urls"):
         bf.EngineConfig(allowed_urls=urls)
 
 

@@ -26,7 +26,7 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", WRONG, ids=str)
 def test_a_wrong_setting_is_named(options: dict[str, Any]) -> None:
     [name] = options
-    with pytest.raises(bf.DefinitionError, match=f"RayExecutor's {name} is "):
+    with pytest.raises(bf.InvalidOptionError, match=f"RayExecutor's {name} is "):
         bf.RayExecutor(**options)
 
 
