@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class InlineControl:
     """Reports a requested stop to the steps, and the call under way to other threads."""
 
-    def __init__(self) -> None:
-        self.stop = False
+    def __init__(self, *, stop: bool = False) -> None:
+        self.stop = stop
         self.interrupted = False
         self.current_row = [NO_ROW]
         self.rows = 1
@@ -46,8 +46,10 @@ class InlineControl:
         """Record that no call is under way."""
         self.current_row[0] = NO_ROW
 
-    def out_of_memory(self, _error: BaseException) -> None:
-        """Do nothing: this process is the user's own, and its memory isn't limited here."""
+    def raised(self, error: BaseException) -> None:
+        """Raise the error on if the call was interrupted; the user's memory isn't limited here."""
+        if self.interrupted:
+            raise error
 
 
 class InlineExecutor:
@@ -87,12 +89,16 @@ class InlineExecutor:
         self._executing, self._chunk_id = True, chunk.chunk_id
         try:
             result = self._execution.execute(chunk)
+        except BaseException as error:
+            # The interrupted call may have turned it into another exception.
+            if self._control.interrupted:
+                raise KeyboardInterrupt from error
+            raise
         finally:
             self._executing = False
             self._control.leave()
         if self._control.interrupted:
-            # The interrupt was recorded as an exception of the step, so the result is void.
-            self._control.interrupted = False
+            # The interrupted call has caught it.
             raise KeyboardInterrupt
         self._done.append(result)
 
@@ -113,8 +119,10 @@ class InlineExecutor:
 
     def interrupt(self) -> None:
         """Break into the step that is executed here, from a signal handler in its thread."""
-        if self._executing:
-            self._control.interrupted = True
+        if not self._executing:
+            return
+        self._control.interrupted = True
+        if self._execution is None or not self._execution.interrupt():
             raise KeyboardInterrupt
 
     def calls(self) -> Sequence[CallUnderWay]:
@@ -130,14 +138,17 @@ class InlineExecutor:
 
     def abandon(self) -> None:
         """Drop the results, and close the resources."""
-        self._done, execution, self._execution = [], self._execution, None
-        if execution is not None:
-            # A resource that hangs when it is closed can be interrupted as well.
-            self._executing = True
-            try:
-                execution.close()
-            finally:
-                self._executing = self._control.interrupted = False
+        self._done = []
+        if self._execution is None:
+            return
+        # A resource that hangs when it is closed can be interrupted as well.
+        self._executing = True
+        try:
+            self._execution.close()
+        finally:
+            self._executing, self._execution = False, None
+            # A thread that an interrupt left behind keeps the control that begins no other call.
+            self._control = InlineControl(stop=self._control.stop)
 
     close = abandon
 

@@ -139,7 +139,8 @@ class Executor(Protocol):
         Does nothing if steps are executed elsewhere.
 
         Raises:
-            KeyboardInterrupt: There is such a step. Its results are dropped.
+            KeyboardInterrupt: There is such a step. Its results are dropped. If it waits in a
+                coroutine, that is cancelled, and `submit` raises.
         """
 
     def abandon(self) -> None:

@@ -84,8 +84,7 @@ class BatchSession:
                 self._call(start, stop)
                 decided = True
             except BaseException as error:
-                if issubclass(type(error), MemoryError):
-                    self._control.out_of_memory(error)
+                self._control.raised(error)
                 if is_of_the_whole(error, stop - start):
                     self._fail_all(error)
                     break

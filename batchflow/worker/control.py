@@ -42,8 +42,11 @@ class Control(Protocol):
         """Record that no user code is running."""
         ...
 
-    def out_of_memory(self, error: BaseException) -> None:
-        """Record that a call ran out of memory; doesn't return if the memory wasn't released."""
+    def raised(self, error: BaseException) -> None:
+        """Record that a call raised; doesn't return if no other call may follow.
+
+        That is so if the memory that the call ran out of wasn't released, and after an interrupt.
+        """
         ...
 
 
@@ -66,5 +69,5 @@ class NullControl:
     def leave(self) -> None:
         """Do nothing."""
 
-    def out_of_memory(self, error: BaseException) -> None:
+    def raised(self, error: BaseException) -> None:
         """Do nothing."""

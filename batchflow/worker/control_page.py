@@ -38,7 +38,7 @@ class ControlPage:
         self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self._cells = memoryview(self._memory)[:_TEXT_AT].cast("q")
         self.current_row = self._cells[_ROW : _ROW + 1]
-        self.out_of_memory: Callable[[BaseException], None] = _do_nothing
+        self.raised: Callable[[BaseException], None] = _do_nothing
 
     # The coordinator's side.
 

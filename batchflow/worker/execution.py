@@ -142,12 +142,17 @@ class Execution:
             self._under_way = leg, rows
             return self._execute_rows(rows)
 
+    def interrupt(self) -> bool:
+        """Cancel the coroutines under way, from a signal handler; see `EventLoop.interrupt`."""
+        return self._loop.interrupt()
+
     def close(self) -> None:
-        """Close the resources, the threads and the event loop."""
+        """Close the threads, the resources and the event loop."""
+        # Calls that were interrupted, and are about to return, may use the resources.
+        self._threads.close()
         try:
             self._resources.close()
         finally:
-            self._threads.close()
             self._loop.close()
 
     def _context(self, chunk: Chunk) -> ChunkContext:

@@ -63,7 +63,7 @@ def main(
     levels.apply()
     memory = MemoryLimit(memory_limit_bytes)
     memory.apply()
-    page.out_of_memory = memory.end_if_exhausted
+    page.raised = memory.end_if_exhausted
     send(channel, MessageKind.READY, os.getpid())
     log_values = bool(setup.number)
     with contextlib.closing(Execution(workflows, page, log_values=log_values)) as execution:

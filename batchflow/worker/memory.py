@@ -37,12 +37,13 @@ class MemoryLimit:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
     def end_if_exhausted(self, error: BaseException) -> None:
-        """End the process if less than half of its memory can be allocated again.
+        """End the process after a MemoryError that left less than half of its memory free.
 
         A call that wanted too much releases it all with its frames. Otherwise, objects that
         earlier runs left behind hold the memory, and all later runs would fail.
         """
-        if not self._limit_bytes:
+        # A class of the user's may pretend to be another, so `isinstance` isn't enough.
+        if not self._limit_bytes or not issubclass(type(error), MemoryError):
             return
         self._name_limit(error)
         traceback.clear_frames(error.__traceback__)

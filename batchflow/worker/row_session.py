@@ -114,8 +114,7 @@ class RowSession:
 
     def fail(self, row: int, given: Any, error: BaseException) -> None:
         """Record that the step raised `error`."""
-        if issubclass(type(error), MemoryError):
-            self.control.out_of_memory(error)
+        self.control.raised(error)
         self.row_step.hints.add_to(error)
         self._builder.raised(row, error)
         self.answers[row] = RAISED
