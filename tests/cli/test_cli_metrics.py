@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Outcome
+from command_line import Outcome, document
 
 Command = Callable[..., Outcome]
 
@@ -48,6 +48,15 @@ def test_an_address_needs_a_host_and_a_port(on_shared_store: Command, address: s
     outcome = on_shared_store("metrics", "--listen", address)
     assert outcome.returncode == 2
     assert "HOST:PORT" in outcome.stderr
+
+
+def test_the_metrics_are_a_json_document(on_shared_store: Command) -> None:
+    samples = document(on_shared_store("metrics", "--json"))
+    lines = on_shared_store("metrics").stdout.splitlines()
+    assert len(samples) == sum(not line.startswith("#") for line in lines)
+    assert {"metric", "labels", "value"} == set(samples[0])
+    assert {each["labels"].get("workflow") for each in samples} == {None, "parcels"}
+    assert on_shared_store("metrics", "--json", "--textfile", "x.prom").returncode == 2
 
 
 def test_the_metrics_are_served_on_request(parcels_folder: Path) -> None:

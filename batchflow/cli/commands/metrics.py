@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.server
+from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from batchflow.cli.opening import opened_store
-from batchflow.cli.options import store_option, workflow_option
-from batchflow.cli.output import note, write
+from batchflow.cli.options import json_option, store_option, workflow_option
+from batchflow.cli.output import note, write, write_document
 from batchflow.errors import BatchflowError
 from batchflow.export.atomic_write import atomic_path
 
@@ -31,18 +33,26 @@ Examples:
     help="Write this file at once or not at all, for node_exporter.",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Serve http://HOST:PORT/metrics until Ctrl-C.")
-def metrics(store: Path, workflow: str | None, textfile: Path | None, listen: str | None) -> None:
+@json_option
+def metrics(
+    store: Path, workflow: str | None, textfile: Path | None, listen: str | None, *, as_json: bool
+) -> None:
     """Write numbers of a store for Prometheus.
 
     Runs by status and run state, transitions, failures, the age of the oldest unfinished run, and
     the seconds in steps, queues and commits. Pruning lowers counters, which Prometheus takes for a
     restart. With --listen, each request reads the store; the port has no password.
 
-    Prints the text format of Prometheus, unless you give --textfile or --listen.
+    Prints the text format of Prometheus, unless you give --textfile or --listen. With --json, it
+    prints a list of objects with a metric's name, its labels and its value.
     """
-    if textfile is not None and listen is not None:
-        raise click.UsageError("Give only one of --textfile and --listen.")
+    if (textfile is not None) + (listen is not None) + as_json > 1:
+        raise click.UsageError("Give only one of --textfile, --listen and --json.")
     with opened_store(store) as reader:
+        if as_json:
+            samples = chain.from_iterable(reader._samples(workflow).values())
+            write_document([asdict(sample) for sample in samples])
+            return
         read = partial(reader.metrics, workflow=workflow)
         if listen is not None:
             host, port = _address(listen)
