@@ -76,6 +76,8 @@ def test_what_is_no_shard_or_no_set_is_a_usage_error(command: Command, tmp_path:
     (tmp_path / "none.csv").write_text("parcel_id,weight\n")
     new = ("load", "none.csv", "parcel_pipeline.py:parcels", "--store", "new[1].duckdb")
     assert command(*new, "--foreign-id", "parcel_id").returncode == 0
+    many = command("reshard", 2000, "--store", "alone.duckdb", "--into", PATTERN)
+    assert (many.returncode, "Give one from 1 to 1,000" in many.stderr) == (2, True)
     made = command("reshard", 2, "--store", "alone.duckdb", "--into", PATTERN, "--json")
     assert document(made) == {"shards_before": 1, "shards": 2}
     for arguments in (("reshard", 2), ("sql", "SELECT 1", "--then", "FROM shards")):

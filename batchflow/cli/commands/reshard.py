@@ -11,6 +11,19 @@ from batchflow.cli.options import json_option, store_option
 from batchflow.cli.output import write, write_document
 
 
+def _require_number(context: click.Context, argument: click.Parameter, number: int) -> int:
+    # Imported here, as it takes as long as DuckDB.
+    from batchflow.store.schema.shard import MOST_SHARDS
+
+    if not 1 <= number <= MOST_SHARDS:
+        raise click.BadParameter(
+            f"{number} is no number of shards. Give one from 1 to {MOST_SHARDS:,}.",
+            context,
+            argument,
+        )
+    return number
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -18,7 +31,7 @@ Examples:
   batchflow reshard 4 --store orders.duckdb --into 'night-{shard}.duckdb'
 """,
 )
-@click.argument("number", type=click.IntRange(min=1))
+@click.argument("number", type=int, callback=_require_number)
 @store_option
 @click.option(
     "--into",
