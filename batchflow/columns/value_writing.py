@@ -34,6 +34,7 @@ from batchflow.columns.times import (
     to_timedelta,
     to_utc,
 )
+from batchflow.columns.wrong_keys import wrong_key
 from batchflow.definition.field_type import UTC, FieldType, Kind
 
 _Writer = Callable[[Sequence[Any], FieldType], "WrittenColumn"]
@@ -159,13 +160,19 @@ def _converted(value: Any, field_type: FieldType) -> Any:
         return value
     # By its type, because an object may return anything as its ``__class__``.
     if not issubclass(type(value), accepted) or issubclass(type(value), excluded):
-        raise UnfitError(describe(value))
+        raise UnfitError(_unlike(value, field_type))
     if convert is None:
         return value
     try:
         return convert(value)
     except (ValueError, OverflowError, TypeError):
         raise UnfitError(f"{describe(value)} that {field_type.arrow} can't hold") from None
+
+
+def _unlike(value: Any, field_type: FieldType) -> str:
+    """Return a phrase for a value of another type, with the key that is wrong in a mapping."""
+    wrong = wrong_key(value, field_type) if type(value) is dict else None
+    return f"{describe(value)} {wrong}" if wrong else describe(value)
 
 
 def _require_time_zone(value: Any, field_type: FieldType) -> None:

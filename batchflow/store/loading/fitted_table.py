@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from duckdb.sqltypes import DuckDBPyType
 
 from batchflow.columns.intervals import holds_durations
-from batchflow.definition.fields import Field
+from batchflow.columns.wrong_keys import wrong_key
+from batchflow.definition.fields import Field, FieldType
 from batchflow.errors import SourceError
 from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, ColumnMatch, match_columns
-from batchflow.store.loading.exact_cast import Fit, parts_of
+from batchflow.store.loading.exact_cast import Fit, child_types, parts_of
 from batchflow.store.loading.file_shape import FILE, absent_mark
 from batchflow.store.loading.member_defaults import members_lacked
 from batchflow.store.schema.layout import quote
@@ -27,6 +28,8 @@ MISFIT: Final = "#misfit"
 """The column of the position of a row's first field whose value doesn't fit, or null."""
 FOUND: Final = "#found"
 """The column of the text of the value that doesn't fit, where messages may show it."""
+NOTE: Final = "#note"
+"""The column of a phrase for the value that doesn't fit, without the value."""
 RECORD: Final = "#record"
 """The column of a row that doesn't fit, as JSON."""
 
@@ -155,9 +158,21 @@ def require_convertible(label: str, problems: Sequence[str]) -> None:
         raise SourceError(f"{label} has columns that can't be converted: {'; '.join(problems)}.")
 
 
-def type_problem(column: str, found: DuckDBPyType, expected: object) -> str:
+def type_problem(column: str, found: DuckDBPyType, expected: FieldType) -> str:
     """Return what messages state about a column whose type can't be converted."""
-    return f"{column!r} is {found}, which can't become {expected} without loss (convert it in SQL)"
+    wrong = wrong_key(_shape_of(found), expected, any_case=True)
+    shown = f"{found} {wrong}" if wrong else str(found)
+    return f"{column!r} is {shown}, which can't become {expected} without loss (convert it in SQL)"
+
+
+def _shape_of(found: DuckDBPyType) -> Any:
+    """Return a value with the keys of a type."""
+    if found.id == "struct":
+        names = (str(name) for name, _ in found.children)
+        return {name: _shape_of(kind) for name, kind in zip(names, child_types(found), strict=True)}
+    if found.id in ("list", "array"):
+        return [_shape_of(child_types(found)[0])]
+    return {"": _shape_of(child_types(found)[1])} if found.id == "map" else None
 
 
 class _Fitting:

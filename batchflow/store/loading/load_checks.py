@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from batchflow.columns.value_writing import describe
+from batchflow.columns.wrong_keys import wrong_key
 from batchflow.definition.fields import Field
 from batchflow.errors import InvalidRowsError
 from batchflow.operation.load_report import FilledColumns, InvalidColumn
 from batchflow.operation.requests import TriggerMany
 from batchflow.store.database.instance import Cursor
 from batchflow.store.loading.field_defaults import is_made_per_run
-from batchflow.store.loading.fitted_table import FOUND, MISFIT, RECORD, SHOWN_CHARACTERS
+from batchflow.store.loading.fitted_table import FOUND, MISFIT, NOTE, RECORD, SHOWN_CHARACTERS
 from batchflow.store.loading.ledger import SourceFile
 from batchflow.store.loading.load_plan import STAGED_ID, LoadedColumn
 from batchflow.store.loading.sources import LoadSource
@@ -25,6 +28,7 @@ SAMPLE_ROWS: Final = 5
 
 _MISFIT: Final = quote(MISFIT)
 _FOUND: Final = quote(FOUND)
+_NOTE: Final = quote(NOTE)
 STAGED_RECORD: Final = quote(RECORD)
 VALID: Final = f"{_MISFIT} IS NULL"
 
@@ -148,7 +152,7 @@ def stage(cursor: Cursor, load: Load) -> Profile:
         for table in tables:
             query = (
                 f"SELECT {values}, {_misfit(load)} AS {_MISFIT}, {_found(load)} AS {_FOUND}, "
-                f"{_record(load)} AS {STAGED_RECORD} FROM {table}"
+                f"{_note(load)} AS {_NOTE}, {_record(load)} AS {STAGED_RECORD} FROM {table}"
             )
             cursor.execute(f"{into} {query}").fetchall()
             into = f"INSERT INTO {STAGE}"
@@ -236,6 +240,11 @@ def _found(load: Load) -> str:
     return f"CASE {' '.join(cases)} END" if shown else "CAST(NULL AS VARCHAR)"
 
 
+def _note(load: Load) -> str:
+    """Return the SQL for a phrase for the value that doesn't fit; NULL if there is none."""
+    return "CAST(NULL AS VARCHAR)" if load.source.note is None else quote(load.source.note)
+
+
 def _record(load: Load) -> str:
     """Return the SQL for a row that doesn't fit, as JSON; NULL if it fits."""
     if load.source.fitted is not None:
@@ -260,7 +269,8 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
     rows = cursor.execute(
         f"SELECT {_MISFIT}, count(*), "
         f"min({{'row': {number}, 'foreign_id': left({STAGED_ID}, {SHOWN_CHARACTERS}), "
-        f"'found': {_FOUND}}}, {SAMPLE_ROWS}) "
+        f"'found': {_FOUND}, 'note': {_NOTE}, 'record': {_record_of_nested(load)}}}, "
+        f"{SAMPLE_ROWS}) "
         f"FROM {STAGE} WHERE NOT {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     invalid = tuple(_invalid_column(load.columns[at], count, sample) for at, count, sample in rows)
@@ -278,15 +288,44 @@ def check_valid(cursor: Cursor, load: Load, profile: Profile) -> tuple[InvalidCo
 
 
 def _invalid_column(
-    column: LoadedColumn, count: int, sample: list[dict[str, object]]
+    column: LoadedColumn, count: int, sample: list[dict[str, Any]]
 ) -> InvalidColumn:
-    shown = tuple(_shown(**found) for found in sample)
+    shown = tuple(_shown(column, **found) for found in sample)
     return InvalidColumn(column.name, column.expected, count, shown)
 
 
-def _shown(row: object, foreign_id: object, found: object) -> str:
+def _shown(
+    column: LoadedColumn, *, row: int, foreign_id: str | None, found: str | None, **what: str | None
+) -> str:
     of = "" if foreign_id is None else f": {foreign_id!r}"
-    return f"row {row}{of}" + ("" if found is None else f" has {found!r}")
+    if found is not None:
+        return f"row {row}{of} has {found!r}"
+    note = what["note"] or _wrong_key(column, what["record"])
+    return f"row {row}{of}" + ("" if note is None else f" is {note}")
+
+
+def _record_of_nested(load: Load) -> str:
+    """Return the SQL for the record of a row whose nested value doesn't fit."""
+    nested = [str(at) for at, each in enumerate(load.columns) if each.nested is not None]
+    return (
+        f"CASE WHEN {_MISFIT} IN ({', '.join(nested)}) THEN {STAGED_RECORD} END"
+        if nested
+        else "NULL"
+    )
+
+
+def _wrong_key(column: LoadedColumn, record: str | None) -> str | None:
+    """Return a phrase for the key that is wrong in the nested value of a record in JSON."""
+    if column.nested is None or record is None:
+        return None
+    try:
+        value = json.loads(record)[column.column]
+        # In CSV and tables, it may be a text.
+        value = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    wrong = wrong_key(value, column.nested, any_case=True)
+    return None if wrong is None else f"{describe(value)} {wrong}"
 
 
 def is_repeatable(load: Load) -> bool:

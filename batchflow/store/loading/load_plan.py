@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from batchflow.chunk.chunk import FOREIGN_ID
-from batchflow.definition.fields import Field
+from batchflow.definition.fields import Field, FieldType
 from batchflow.definition.run_state import RunState
 from batchflow.store.loading.column_fit import fit_required
 from batchflow.store.loading.column_match import ColumnMatch
@@ -39,6 +39,7 @@ class LoadedColumn:
         misfit: The condition that the value can't be loaded; None if every value can.
         checked: Whether `misfit` is more than that the value is NULL, which the table refuses.
         absent: The column that states whether a row takes the field's default, if some do.
+        nested: The type of a field whose values contain others.
     """
 
     column: str
@@ -49,6 +50,7 @@ class LoadedColumn:
     misfit: str | None
     checked: bool
     absent: str | None = None
+    nested: FieldType | None = None
 
 
 def plan_columns(source: LoadSource, match: ColumnMatch, layout: Layout) -> list[LoadedColumn]:
@@ -83,14 +85,14 @@ def _planned(
     source: LoadSource, column: str, field: Field, problems: list[str]
 ) -> Iterator[LoadedColumn]:
     found = source.columns[column]
+    nested = field.type if field.type.kind.nested else None
     if source.fitted is not None:
         # It was fitted where it was read.
         value = f"CAST({quote(column)} AS {field.type.sql})"
         into = quote(field.column)
         absent = source.fitted.absent.get(column)
-        yield LoadedColumn(
-            *(column, column, into, str(field.type), value, None), checked=False, absent=absent
-        )
+        of_column = (column, column, into, str(field.type), value)
+        yield LoadedColumn(*of_column, None, checked=False, absent=absent, nested=nested)
         return
     fitting = fit_required(found, field.type, quote(column))
     if fitting is None:
@@ -102,7 +104,8 @@ def _planned(
     if str(found) == type_name(field.type.sql):
         value = quote(column)
     into = quote(field.column)
-    yield LoadedColumn(column, column, into, str(field.type), value, misfit, not only_null)
+    of_column = (column, column, into, str(field.type), value)
+    yield LoadedColumn(*of_column, misfit, checked=not only_null, nested=nested)
 
 
 def engine_values(layout: Layout, code: int, now: datetime) -> dict[str, str]:

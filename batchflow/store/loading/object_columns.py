@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from batchflow.closest_name import closest_hint
 from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.fields import Field
 from batchflow.definition.redefined import RUN_AGAIN, is_redefined
@@ -72,8 +73,11 @@ class ObjectColumns:
         for position, one in enumerate(objects):
             unknown = one.keys() - self._keys if isinstance(one, Mapping) else ()
             if unknown:
-                problem = f"has the key {min(map(repr, unknown))}, which is not a field"
-                raise UnlikeObjectError(position, f"{problem} of {self._expected.__name__}")
+                key = min(unknown, key=repr)
+                fields = (field.name for field in self._fields if field.name not in one)
+                hint = closest_hint(key, fields) if isinstance(key, str) else ""
+                problem = f"has the key {key!r}, which is not a field"
+                raise UnlikeObjectError(position, f"{problem} of {self._expected.__name__}{hint}")
 
 
 def _values(

@@ -19,7 +19,7 @@ from batchflow.columns.value_writing import WrittenColumn
 from batchflow.definition.field_type import FieldType, Kind
 from batchflow.definition.fields import Field
 from batchflow.store.loading.column_match import matched_fields
-from batchflow.store.loading.fitted_table import MISFIT
+from batchflow.store.loading.fitted_table import MISFIT, NOTE
 from batchflow.store.loading.object_values import built
 from batchflow.store.loading.source_objects import misfits, with_label
 
@@ -43,8 +43,8 @@ def frame_of(given: Any, written: Mapping[str, WrittenColumn], fields: Sequence[
     columns |= {name: column.array for name, column in written.items()}
     none = WrittenColumn(pa.nulls(0))
     matched = matched_fields(list(columns), fields)
-    found = misfits([written.get(name, none) for name in matched], len(given))
-    table = pa.table({**columns, MISFIT: found})
+    found, notes = misfits([written.get(name, none) for name in matched], len(given))
+    table = pa.table({**columns, MISFIT: found, NOTE: notes})
     return with_label(table, f"The {type(given).__name__}")
 
 

@@ -17,7 +17,7 @@ from batchflow.columns.value_writing import WrittenColumn, write_values
 from batchflow.definition.field_type import SCALARS
 from batchflow.errors import BatchflowError, SourceError
 from batchflow.store.loading.column_match import FOREIGN_ID_COLUMN, match_columns
-from batchflow.store.loading.fitted_table import MISFIT
+from batchflow.store.loading.fitted_table import MISFIT, NOTE
 from batchflow.store.loading.object_columns import ObjectColumns, UnlikeObjectError
 from batchflow.store.schema.layout import AnyWorkflow
 
@@ -73,7 +73,7 @@ class ObjectStream:
         columns = [(field.name, field.type.arrow) for field in workflow.fields]
         if self._key is not None:
             columns.append((self._key, pa.string()))
-        columns.append((MISFIT, pa.int16()))
+        columns += [(MISFIT, pa.int16()), (NOTE, pa.string())]
         return pa.schema(columns, metadata={_LABEL: self.label.encode()})
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
@@ -112,7 +112,7 @@ class ObjectStream:
         arrays = [column.array for column in written]
         if self._key is not None:
             arrays.append(_foreign_ids(objects, self._key))
-        arrays.append(misfits(written, len(objects)))
+        arrays += misfits(written, len(objects))
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
@@ -142,10 +142,19 @@ def _foreign_ids(objects: Sequence[Any], key: str) -> pa.Array:
     return write_values(kept, SCALARS[str].or_none()).array
 
 
-def misfits(columns: Sequence[WrittenColumn], rows: int) -> pa.Array:
-    """Return for each row the position of the first column whose value doesn't fit, or null."""
+def misfits(columns: Sequence[WrittenColumn], rows: int) -> tuple[pa.Array, pa.Array]:
+    """Return for each row the position of the first column whose value doesn't fit, or null.
+
+    And a phrase for what was found there, without the value.
+    """
     found = np.full(rows, -1, dtype=np.int16)
+    notes: dict[int, str] = {}
     for position, column in enumerate(columns):
         unfit = np.fromiter(column.problems, dtype=np.int64)
-        found[unfit[found[unfit] < 0]] = position
-    return pa.array(found, mask=found < 0)
+        new = unfit[found[unfit] < 0]
+        found[new] = position
+        notes |= {row: str(column.problems[row]) for row in new.tolist()}
+    noted = (
+        pa.array(map(notes.get, range(rows)), pa.string()) if notes else pa.nulls(rows, pa.string())
+    )
+    return pa.array(found, mask=found < 0), noted

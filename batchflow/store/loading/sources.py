@@ -21,6 +21,7 @@ from batchflow.store.loading.column_match import refuse_alike
 from batchflow.store.loading.file_shape import FileShape
 from batchflow.store.loading.fitted_table import (
     MISFIT,
+    NOTE,
     FittedTable,
     ReadTable,
     Wanted,
@@ -70,6 +71,7 @@ class LoadSource:
         repeatable: Whether the rows are cheap to read more than once.
         misfit: The column with the position of the first field that doesn't fit, if the source
             was checked already.
+        note: The column with a phrase for what was found there, if the source has one.
         fitted: How the source was fitted to the fields already, if it was.
         written: The columns' names in the source, if they are known. DuckDB renames columns that
             differ only in case.
@@ -81,6 +83,7 @@ class LoadSource:
     outside: OutsideRows | None = None
     repeatable: bool = False
     misfit: str | None = None
+    note: str | None = None
     fitted: FittedTable | None = None
     written: tuple[str, ...] = ()
 
@@ -303,8 +306,10 @@ def _columns(cursor: Cursor, table: str) -> dict[str, DuckDBPyType]:
 
 
 def _checked(source: LoadSource) -> LoadSource:
-    columns = {name: kind for name, kind in source.columns.items() if name != MISFIT}
-    return replace(source, columns=columns, misfit=MISFIT)
+    own = {MISFIT, NOTE}
+    columns = {name: kind for name, kind in source.columns.items() if name not in own}
+    note = NOTE if NOTE in source.columns else None
+    return replace(source, columns=columns, misfit=MISFIT, note=note)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[bf.LoadError], str]] = {
         bf.InvalidRowsError,
         (
             "The list has rows that don't fit, so nothing was loaded: 1 row of column 'colour' "
-            "doesn't fit Colour (row 1: 'a'). Correct them, or leave them out with "
+            "doesn't fit Colour (row 1: 'a' is a str). Correct them, or leave them out with "
             'on_invalid="skip".'
         ),
     ),

@@ -65,6 +65,31 @@ def parquet(path: Path, table: pa.Table) -> Path:
     return path
 
 
+def test_a_wrong_key_of_a_nested_value_is_named(tmp_path: Path) -> None:
+    record = {"key": "a", "by_name": {"x": [{"size": 1}, {"size": 1, "dep": {}}]}}
+    columns = {"key": ["a"], "parts": [[{"siez": 1}]]}
+    for source, error, found in (
+        (
+            [record],
+            InvalidRowsError,
+            r"a dict with the unknown key 'dep' \(did you mean 'deep'\?\)",
+        ),
+        (
+            lines(tmp_path / "one.jsonl", record),
+            InvalidRowsError,
+            r"with the unknown key 'dep' \(did you mean 'deep'\?\) in an item in a value",
+        ),
+        (
+            parquet(tmp_path / "one.parquet", pa.table(columns)),
+            SourceError,
+            r"with the unknown key 'siez' \(did you mean 'size'\?\) in an item",
+        ),
+        ([{"key": "a", "prt": None}], SourceError, r"has the key 'prt'.*did you mean 'part'\?"),
+    ):
+        with opened(Order) as loader, pytest.raises(error, match=found):
+            loader.load(source, foreign_id="key")
+
+
 def stored(source: Any) -> list[dict[str, Any]]:
     with opened(Order) as loader:
         loader.load(source, foreign_id="key")

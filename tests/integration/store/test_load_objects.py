@@ -96,7 +96,7 @@ def test_values_that_do_not_fit_are_refused_alike(loader: Loader, send: bool) ->
 
     assert str(caught.value).startswith(
         "The list has rows that don't fit, so nothing was loaded: 2 rows of column 'price' don't "
-        "fit float (row 2: 'b', row 3: 'c')."
+        "fit float (row 2: 'b' is a str, row 3: 'c' is no value)."
     )
     report = loader.load(sent(Item, wrong) if send else wrong, on_invalid="skip")
     assert (report.loaded, report.skipped_invalid) == (1, 2)
@@ -130,8 +130,9 @@ def test_a_restored_class_takes_no_more_than_the_original(changed: dict[str, Any
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ({"x": 1, "z": 2}, "a dict"),
-        ({"y": "no x"}, "a dict"),
+        ({"x": 1, "z": 2}, "a dict with the unknown key 'z'"),
+        ({"X": 1}, r"a dict with the unknown key 'X' \(did you mean 'x'\?\)"),
+        ({"y": "no x"}, "a dict without the key 'x'"),
         ({"x": "1"}, "a str as 'x'"),
         ("x", "a str"),
     ],

@@ -253,7 +253,7 @@ def test_objects_whose_values_do_not_fit_are_found() -> None:
         report = loader.load(items, on_invalid="skip")
 
         assert loader.column("name") == ["a"]
-    assert "1 row of column 'price' doesn't fit float (row 2: 'b')" in str(caught.value)
+    assert "1 row of column 'price' doesn't fit float (row 2: 'b' is a str)" in str(caught.value)
     assert [(column.column, column.count) for column in report.invalid] == [
         ("name", 1),
         ("price", 1),
