@@ -12,6 +12,8 @@ _NAMES: Final = {
             "again",
             "at",
             "bucket_seconds",
+            "by",
+            "cause",
             "finished_before",
             "format",
             "foreign_id",
@@ -21,6 +23,8 @@ _NAMES: Final = {
             "once",
             "partition_by",
             "reason",
+            "reset",
+            "set",
             "shard",
             "since",
             "spreadsheet",
@@ -38,7 +42,7 @@ _NAMES: Final = {
 # Only as messages write them: name="value", name=True, or name= alone. SQL texts have 'value'.
 _KNOWN: Final = "|".join(_NAMES)
 _GIVEN: Final = re.compile(rf'\b({_KNOWN})=(?:"([\w/]+)"|True\b|(?=[\s,.;:)]|$))')
-_FIRST: Final = re.compile(rf"^({_KNOWN})(?= (?:is|writes|hands) )")
+_FIRST: Final = re.compile(rf"^({_KNOWN})(?= (?:is|names|has|writes|hands) )")
 
 
 def with_command_line_names(message: str) -> str:

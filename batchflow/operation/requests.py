@@ -132,6 +132,12 @@ class RetryRuns(ControlRuns, name="retry", result=ControlReport):
 
     def _require_choice_of_runs(self) -> None:
         if self.cause is None:
+            if self.where is None and self.run_ids is None:
+                raise InvalidOptionError(
+                    "Choose runs with where=, cause= or run_ids=; "
+                    "where=\"run_state = 'PAUSED'\" chooses those that are paused.",
+                    option="where",
+                )
             super()._require_choice_of_runs()
         elif not isinstance(self.cause, str):
             raise InvalidOptionError(

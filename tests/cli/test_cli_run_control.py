@@ -7,7 +7,11 @@ import subprocess
 from pathlib import Path
 
 import duckdb
+import pytest
 from command_line import PARCELS, Command, alone, document
+
+import batchflow as bf
+from kit.things import things
 
 SECOND = """
 letters = bf.Workflow("letters", Parcel, ParcelStatus)
@@ -42,6 +46,17 @@ def test_runs_are_paused_resumed_and_cancelled_without_their_code(on_own_store: 
     assert (
         states_and_reasons(on_own_store, "weight < 0") == [("CANCELLED", "cancelled by hand")] * 2
     )
+
+
+def test_a_retry_without_a_choice_of_runs_names_all_ways_to_choose(
+    tmp_path: Path, on_shared_store: Command
+) -> None:
+    assert "Choose runs with --cause, --where or --run-id" in on_shared_store("retry").stderr
+    with bf.Engine(tmp_path / "s.duckdb", things(), workers=0) as engine:
+        with pytest.raises(bf.InvalidOptionError, match="with where=, cause= or run_ids="):
+            engine.retry()
+        with pytest.raises(bf.RunNotFoundError, match="neither a run id, nor a foreign id, nor a "):
+            engine.repro("nope", tmp_path)
 
 
 def test_finished_runs_are_retried_without_their_code(on_own_store: Command) -> None:

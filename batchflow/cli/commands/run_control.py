@@ -55,13 +55,9 @@ class RunControlOptions:
     reason: str | None
     dry_run: bool
     as_json: bool
-    cause: str | None = None
 
     def __post_init__(self) -> None:
-        if self.cause is not None:
-            if self.run_ids:
-                raise click.UsageError("Choose runs with only one of --cause and --run-id.")
-        elif (self.where is None) == (not self.run_ids):
+        if (self.where is None) == (not self.run_ids):
             raise click.UsageError(
                 "Choose runs with exactly one of --where (an SQL predicate, true for all runs) and "
                 "--run-id."
@@ -71,9 +67,30 @@ class RunControlOptions:
         """Return the arguments of the client's method."""
         reason = {} if self.reason is None else {"reason": self.reason}
         run_ids = self.run_ids or None
-        cause = {} if self.cause is None else {"cause": self.cause}
-        chosen = {"where": self.where, "run_ids": run_ids, **cause}
-        return {**chosen, "dry_run": self.dry_run, **reason}
+        return {"where": self.where, "run_ids": run_ids, "dry_run": self.dry_run, **reason}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryOptions(RunControlOptions):
+    """The options of ``retry``, which has another way to choose runs."""
+
+    cause: str | None
+
+    def __post_init__(self) -> None:
+        if self.cause is not None:
+            if self.run_ids:
+                raise click.UsageError("Choose runs with only one of --cause and --run-id.")
+        elif self.where is None and not self.run_ids:
+            raise click.UsageError(
+                "Choose runs with --cause, --where or --run-id; --where \"run_state = 'PAUSED'\" "
+                "chooses those that are paused."
+            )
+        else:
+            super().__post_init__()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the client's method."""
+        return {**super().arguments(), "cause": self.cause}
 
 
 def _run_control_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -185,7 +202,7 @@ def retry(target: Target | None, at: str | None, **options: Any) -> None:
     Prints how many runs were retried, and how many were refused and why. Exits with 3, and changes
     nothing, if the predicate or the status is invalid or a run doesn't exist.
     """
-    _control("retry", target, RunControlOptions(**options), at=at)
+    _control("retry", target, RetryOptions(**options), at=at)
 
 
 @click.command(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from batchflow.definition.description import RestoredWorkflow
 from batchflow.definition.type_description import describe_type
 from batchflow.definition.workflow import Workflow
-from batchflow.errors import ExportError, InvalidOptionError
+from batchflow.errors import ExportError, InvalidOptionError, RunNotFoundError
+from batchflow.operation.options import run_id_or_none
 from batchflow.store.query.python_code import PythonCode, placeholder
 from batchflow.store.query.stored_run import read_run
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from batchflow.definition import AnyWorkflow
     from batchflow.definition.step import Step
-    from batchflow.store.query.catalog import Catalog
+    from batchflow.store.query.catalog import Catalog, FoundRun
     from batchflow.store.query.questions import Questions
     from batchflow.store.query.source import Source
     from batchflow.store.query.stored_run import StoredRun
@@ -74,7 +75,7 @@ def find_failed(
     causes = store.errors(workflow=workflow)
     named = causes.filter("cause = $cause", {"cause": run}) if isinstance(run, str) else None
     latest = [] if named is None else named.select("run_id").fetchall()
-    found = store.find(latest[0][0] if latest else run, workflow=workflow)
+    found = _found(store, latest[0][0] if latest else run, workflow)
     shown = store.errors(
         str(run) if latest else None, where=f"seq = {found.seq}", workflow=found.workflow
     ).order("last_seen DESC")
@@ -97,6 +98,18 @@ def find_failed(
         description=description,
         place=place,
         traceback=traceback or message,
+    )
+
+
+def _found(store: Questions, run: UUID | str | int, workflow: AnyWorkflow | str | None) -> FoundRun:
+    try:
+        return store.find(run, workflow=workflow)
+    except RunNotFoundError:
+        if run_id_or_none(run) is not None or not isinstance(run, str):
+            raise
+    raise RunNotFoundError(
+        f"{run!r} is neither a run id, nor a foreign id, nor a cause of failures in this store; "
+        "give a run that failed, or a cause as errors() lists it."
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 import duckdb
 import pyarrow as pa
 
+from batchflow.closest_name import did_you_mean
 from batchflow.columns.arrays import one_array
 from batchflow.columns.misfit import phrase_of
 from batchflow.columns.value_writing import WrittenColumn
@@ -34,6 +37,7 @@ from batchflow.store.runs.exact_values import exact_values
 from batchflow.store.runs.invariants import broken_among
 from batchflow.store.schema.layout import EDITED, Layout, quote
 
+_TEXT: Final = re.compile(r"'([^']*)'")
 # An erased object stays erased.
 _ERASED = (RunState.REQUESTED_DATA_DELETED, RunState.DATA_DELETED)
 
@@ -69,8 +73,8 @@ def edit_runs(
         found = message_of(error)
         raise QueryError(
             f"The runs of {layout.name!r} can't be edited, and nothing was changed: {found}. "
-            f"{'; '.join(map(_expected, fields.values()))}. The expressions are over "
-            f"the columns {', '.join(layout.column_names)}.",
+            f"{'; '.join(map(_expected, fields.values()))}.{_meant(fields, request.set)} The "
+            f"expressions are over the columns {', '.join(layout.column_names)}.",
             found=found,
         ) from cause(error)
 
@@ -80,6 +84,18 @@ def _expected(field: Field) -> str:
     if field.type.kind is Kind.ENUM:
         names = f" ({', '.join(member.name for member in field.type.python)})"
     return f"{field.name!r} takes {field.type}{names}"
+
+
+def _meant(fields: Mapping[str, Field], expressions: Mapping[str, str]) -> str:
+    """Return a question with the closest member to a text that an expression has, if one is."""
+    for name, field in fields.items():
+        if field.type.kind is Kind.ENUM:
+            members = list(field.type.python.__members__)
+            texts = _TEXT.findall(expressions[name])
+            close = (did_you_mean(text, members) for text in texts if text not in members)
+            if found := next(filter(None, close), ""):
+                return found
+    return ""
 
 
 def _require_sound(layout: Layout, cursor: Cursor, runs: pa.Table) -> None:
@@ -106,8 +122,8 @@ def _field(layout: Layout, name: str, expression: str) -> Field:
     fields = {field.name: field for field in layout.fields}
     if name not in fields:
         raise InvalidOptionError(
-            f"set names {name!r}, which is no field of workflow {layout.name!r}; its fields are: "
-            f"{', '.join(fields)}.",
+            f"set names {name!r}, which is no field of workflow {layout.name!r}."
+            f"{did_you_mean(name, fields)} Its fields are: {', '.join(fields)}.",
             option="set",
         )
     _checked(name, expression, layout)

@@ -190,6 +190,7 @@ def test_a_test_for_a_failure_needs_a_folder_that_can_be_written(
     ("field", "value", "expected"),
     [
         ("level", "'HIHG'", r"'level' takes Level \(LOW, HIGH\)"),
+        ("level", "'HIHG'", r"Did you mean 'HIGH'\?"),
         ("x", "1e30::HUGEINT", "'x' .* int"),
     ],
 )
