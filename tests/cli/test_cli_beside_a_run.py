@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from command_line import Command, call_process
+from command_line import Command
 
 import batchflow as bf
 from batchflow.cli.group import batchflow as commands
@@ -78,7 +78,7 @@ def test_each_command_works_beside_a_run(
         [(run_id,)] = client.runs("name = 'guest 7'").select("run_id").fetchall()
     for words, exit_code, message in REFUSED:
         arguments = (run_id if word == RUN_ID else word for word in words)
-        refused = call_process(tmp_path, *arguments, *STORE)
+        refused = command(*arguments, *STORE)
         assert (refused.returncode, refused.stdout) == (exit_code, ""), words
         assert message in refused.stderr, words
         assert exit_code != 75 or f"process {guests_at_gate.pid} " in refused.stderr, words

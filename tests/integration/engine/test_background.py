@@ -22,7 +22,7 @@ class Stage(enum.Enum):
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[bf.Engine]:
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[bf.Engine]:
     workflow = bf.Workflow("things", Thing, Stage, retry=bf.Retry(pause_after=1))
 
     @workflow.step(Stage.NEW, to=[Stage.READY, Stage.WRONG])
@@ -37,7 +37,8 @@ def engine(tmp_path: Path) -> Iterator[bf.Engine]:
         run.object.number *= 2
         return Stage.DONE
 
-    with bf.Engine(tmp_path / "things.duckdb", workflow, workers=1) as opened:
+    workers = getattr(request, "param", 0)
+    with bf.Engine(tmp_path / "things.duckdb", workflow, workers=workers) as opened:
         yield opened
 
 
@@ -128,6 +129,7 @@ def test_a_resumed_run_goes_on(engine: bf.Engine) -> None:
     assert engine.wait(run_id, Stage.DONE, timeout_seconds=30).run_state is bf.RunState.COMPLETED
 
 
+@pytest.mark.parametrize("engine", [0, 1], indirect=True, ids=["inline", "pool"])
 def test_many_threads_trigger_wait_and_ask_at_once(engine: bf.Engine) -> None:
     engine.start()
     failures: list[BaseException] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -259,18 +260,23 @@ def test_sql_steps_that_share_a_visit_end_as_with_a_commit_for_each(
     assert ends[0] == ends[1]
 
 
+EDGES = {0: [1, 2], 1: [3, 4], 2: [1, 3], 3: [2, 4]}
+KINDS = ("advance", "repeat", "skip", "fail", "pause", "cancel")
+PLAN: list[dict[int, list[Any]]] = [
+    {code: [(kind, number) for kind in picked] for code in EDGES}
+    for number, picked in enumerate(itertools.product(KINDS, repeat=2))
+]
+
+
+@functools.cache
+def ends_inline() -> list[Any]:
+    with inline_engine(walking(EDGES, PLAN)) as engine:
+        return final_table(engine, len(PLAN))
+
+
 @pytest.mark.parametrize(("visits", "rows"), [(False, 1_000), (True, 7)])
 def test_the_pool_ends_as_the_inline_engine_does(path: Path, visits: bool, rows: int) -> None:
-    edges = {0: [1, 2], 1: [3, 4], 2: [1, 3], 3: [2, 4]}
-    kinds = ["advance", "repeat", "skip", "fail", "pause", "cancel"]
-    combinations = list(itertools.product(kinds, repeat=2))
-    plan = [
-        {code: [(kind, number) for kind in picked] for code in edges}
-        for number, picked in enumerate(combinations)
-    ]
-    with inline_engine(walking(edges, plan)) as engine:
-        expected = final_table(engine, len(plan))
-    workflow = walking(edges, plan, ["row", "batch"], rows, visits=visits)
+    workflow = walking(EDGES, PLAN, ["row", "batch"], rows, visits=visits)
     with bf.Engine(path, workflow, workers=2, clock=FakeClock()) as engine:
-        assert final_table(engine, len(plan)) == expected
-        check_log(engine, edges)
+        assert final_table(engine, len(PLAN)) == ends_inline()
+        check_log(engine, EDGES)

@@ -246,7 +246,7 @@ def test_counts_stay_correct_while_retries_are_due_and_others_change_runs() -> N
     over = threading.Event()
 
     def finish(run: bf.Run[Thing, Stage]) -> Stage:
-        if run.object.number % 50 == 0 and run.attempt < 3:
+        if run.object.number % 100 == 0 and run.attempt < 3:
             raise ValueError("no")
         return Stage.DONE
 
@@ -255,18 +255,18 @@ def test_counts_stay_correct_while_retries_are_due_and_others_change_runs() -> N
             store.pause("false")
 
     retry = bf.Retry(backoff_seconds=0.01, pause_after=None)
-    workflow = things(finish, retry=retry, chunk_rows=1_000)
+    workflow = things(finish, retry=retry, chunk_rows=500)
     seen, changing = Seen(workflow), threading.Thread(target=change)
     with open_store(":memory:", workflow) as store:
-        load(store, 20_000)
+        load(store, 10_000)
         changing.start()
         store.drain(executor=bf.ProcessPool(2), listeners=[seen.note], wait_for_retries=True)
         over.set()
         changing.join()
 
-    assert seen.counts[-1] == (20_000, 0)
+    assert seen.counts[-1] == (10_000, 0)
     # Runs that wait for their retry aren't left to any step; all others are.
-    assert all(20_000 - 400 <= finished + left <= 20_000 for finished, left in seen.counts)
+    assert all(10_000 - 100 <= finished + left <= 10_000 for finished, left in seen.counts)
 
 
 @pytest.mark.parametrize(("outage_seconds", "outcome"), [(450, "DONE"), (600, "NEW")])
@@ -280,10 +280,10 @@ def test_runs_survive_an_outage_of_minutes_by_default(outage_seconds: int, outco
         return Stage.DONE
 
     with inline_engine(things(call), clock=clock) as engine:
-        load(engine, 5)
+        load(engine, 2)
         engine.run(wait_for_retries=True)
 
-        assert engine.counts().aggregate("status, sum(runs)").fetchall() == [(outcome, 5)]
+        assert engine.counts().aggregate("status, sum(runs)").fetchall() == [(outcome, 2)]
 
 
 def test_a_drain_with_an_end_waits_for_the_retries_that_fall_due_before_it() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
+
+from kit.forked import execute
 
 EXPORTED = """
     from opentelemetry import metrics, trace
@@ -15,7 +15,7 @@ EXPORTED = """
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     from batchflow.testing import inline_engine
-    from kit.things import Thing, things
+    from kit.things import load, things
 
     reader, exporter = InMemoryMetricReader(), InMemorySpanExporter()
     metrics.set_meter_provider(MeterProvider([reader]))
@@ -32,8 +32,7 @@ EXPORTED = """
         }
 
     with inline_engine(things()) as engine:
-        for number in range(300):
-            engine.trigger(str(number), Thing(number))
+        load(engine, 300)
         engine.run(progress=False)
         found = values()
         assert found["batchflow_runs", "DONE", None] == 300, found
@@ -46,9 +45,5 @@ EXPORTED = """
 
 
 def test_metrics_and_commits_are_exported() -> None:
-    code = textwrap.dedent(EXPORTED)
-    paths = {"PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=paths
-    )
-    assert done.returncode == 0, done.stderr
+    ended = execute(textwrap.dedent(EXPORTED))
+    assert ended.code == 0, ended.output
