@@ -13,16 +13,13 @@ def test_a_command_that_finishes_all_runs_exits_with_0(tmp_path: Path) -> None:
     assert "3 runs loaded" in outcome.stderr
 
 
-def test_workers_import_the_file_under_its_own_name(tmp_path: Path) -> None:
-    outcome = load_parcels(tmp_path, list(range(20)), "--workers", 1, "--json")
-    assert outcome.returncode == 0, outcome.stderr
-    assert document(outcome)["report"]["runs"] == 39
-
-
-def test_prints_of_steps_and_modules_are_kept_out_of_the_json(tmp_path: Path) -> None:
+def test_prints_of_workers_and_modules_are_kept_out_of_the_json(tmp_path: Path) -> None:
     outcome = load_parcels(tmp_path, [1, 2, 3], "--workers", 1, "--json")
+    # Workers import the file under its own name.
+    assert outcome.returncode == 0, outcome.stderr
     result = document(outcome)
     assert result["load"]["loaded"] == 3
+    assert result["report"]["runs"] == 6
     assert [(entry["status"], entry["runs"]) for entry in result["report"]["statuses"]] == [
         ("SENT", 3)
     ]
@@ -60,10 +57,8 @@ def test_a_limit_leaves_other_runs_unchanged(tmp_path: Path) -> None:
     assert outcome.returncode == 4
     report = document(outcome)["report"]
     assert (report["runs"], report["left"], report["ended_by"]) == (2, 3, "limit")
-
-
-def test_a_limit_that_is_just_enough_exits_with_0(tmp_path: Path) -> None:
-    assert load_parcels(tmp_path, [0] * 2, "--limit", 2).returncode == 0
+    # One that is just enough.
+    assert run_parcels(tmp_path, "--limit", 3).returncode == 0
 
 
 def test_a_date_in_the_past_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from command_line import call, load_parcels, run_parcels
 
 SECRET = "hunter2-of-john@example.org"
 
 
-@pytest.mark.parametrize("options", [[], ["--verbose"], ["--json"]])
-def test_the_message_of_a_step_is_printed_only_by_errors(
-    options: list[str], tmp_path: Path
-) -> None:
-    outcome = load_parcels(tmp_path, [1, -1], *options)
-
-    assert "ValueError" in outcome.stdout
-    assert "the scale shows" not in outcome.stdout + outcome.stderr
+def test_the_message_of_a_step_is_printed_only_by_errors(tmp_path: Path) -> None:
+    for loaded, options in enumerate(([], ["--verbose"], ["--json"]), 1):
+        outcome = load_parcels(tmp_path, [-1] * loaded, *options)
+        assert "ValueError" in outcome.stdout, options
+        assert "the scale shows" not in outcome.stdout + outcome.stderr, options
     errors = call(tmp_path, "errors", "--store", "parcels.duckdb", "--json")
     assert "the scale shows -1" in errors.stdout
 
@@ -51,19 +47,14 @@ def test_the_message_of_a_failed_query_has_no_value(tmp_path: Path) -> None:
     assert "hunter2" not in outcome.stdout + outcome.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_passwords_of_urls_are_not_printed(tmp_path: Path) -> None:
+    load_parcels(tmp_path, [1])
+    for arguments in (
         ("--load", "s3://john:hunter2@bucket/a.csv"),
         ("--load", "a.csv?token=hunter2"),
         ("--store", "s3://john:hunter2@bucket/a.duckdb"),
-    ],
-)
-def test_passwords_of_urls_are_not_printed(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    load_parcels(tmp_path, [1])
-
-    outcome = run_parcels(tmp_path, *arguments)
-
-    assert outcome.returncode != 0
-    assert "***" in outcome.stderr
-    assert "hunter2" not in outcome.stdout + outcome.stderr
+    ):
+        outcome = run_parcels(tmp_path, *arguments)
+        assert outcome.returncode != 0, arguments
+        assert "***" in outcome.stderr, arguments
+        assert "hunter2" not in outcome.stdout + outcome.stderr, arguments

@@ -111,7 +111,7 @@ def test_runs_are_removed_beside_an_engine_of_another_process_and_none_is_lost(p
     assert moving.stdout.readline() == "ready\n"
     loaded, removed = 0, 0
     with bf.connect(path) as client:
-        for runs in (50_000, 1_000, 30_000, 1_000, 18_000):
+        for runs in (15_000, 1_000, 10_000, 1_000, 8_000):
             load(client, runs, first=loaded)
             loaded += runs
             removed += _removed(client, "number % 2 = 0")

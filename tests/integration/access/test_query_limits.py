@@ -14,7 +14,7 @@ from remote_kit import load, things
 import batchflow as bf
 from batchflow.errors import BatchflowError, QueryError
 
-LONG = "SELECT r.*, repeat('x', 100) AS x FROM things.runs AS r, range(2_000)"
+LONG = "SELECT r.*, repeat('x', 100) AS x FROM things.runs AS r, range(600)"
 ENDLESS = "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b"
 
 

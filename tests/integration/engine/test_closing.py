@@ -243,7 +243,7 @@ def test_a_script_that_fails_while_a_coordinator_is_running_ends_cleanly(tmp_pat
         "@dataclass\nclass Thing:\n    number: int = 0\n\n\n"
         "things = bf.Workflow('things', Thing, Stage)\n"
         "things.add_step(Stage.NEW, lambda run: run.repeat(), Stage.DONE)\n"
-        "engine = bf.Engine(f'things{sys.argv[1]}.duckdb', things, workers=1)\n"
+        "engine = bf.Engine(f'things{sys.argv[1]}.duckdb', things, workers=0)\n"
         "engine.trigger_many([Thing(n) for n in range(300)], foreign_id='number')\n"
         "engine.start()\n"
         "while engine.sql('SELECT max(version) FROM things.runs').fetchall() < [(6,)]:\n"

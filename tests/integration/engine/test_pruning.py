@@ -179,11 +179,11 @@ def test_the_file_stays_level_over_the_nights(tmp_path: Path, clock: FakeClock) 
 
 
 def sizes_by_night(path: Path, clock: FakeClock) -> list[int]:
-    """Return the store's size after each of 12 nights of 20,000 runs; 20 of these never finish.
+    """Return the store's size after each of 12 nights of 10,000 runs; 10 of these never finish.
 
     Their foreign ids are forgotten, of which hashes of 16 bytes would stay.
     """
-    rows, sizes = 20_000, []
+    rows, sizes = 10_000, []
     for night in range(12):
         with inline_engine(things(), path=str(path), clock=clock) as engine:
             numbers = f"SELECT range + {night * rows} AS number FROM range({rows})"

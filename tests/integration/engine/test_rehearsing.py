@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import gc
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -82,13 +83,22 @@ def is_sound(engine: bf.Engine) -> bool:
     return engine.sql(query).fetchall() == [(0,)]
 
 
-@pytest.fixture
-def engine(path: Path) -> Iterator[bf.Engine]:
-    """Return an engine with forty orders, of which ten are paused and the others sent."""
+@pytest.fixture(scope="module")
+def forty_orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with forty orders, of which ten are paused and the others sent."""
+    path = tmp_path_factory.mktemp("orders") / "orders.duckdb"
     with bf.Engine(path, orders(), workers=0) as engine:
         loaded = [Order(number, -1 - number if number < 10 else number) for number in range(40)]
         engine.trigger_many(loaded, foreign_id="number")
         engine.run(progress=False)
+    return path
+
+
+@pytest.fixture
+def engine(path: Path, forty_orders: Path) -> Iterator[bf.Engine]:
+    """Return an engine with a copy of that store."""
+    shutil.copy(forty_orders, path)
+    with bf.Engine(path, orders(), workers=0) as engine:
         yield engine
 
 
