@@ -94,42 +94,37 @@ def test_a_chunk_is_executed_in_another_process(pools: Any) -> None:
     assert pool.pids[0] != os.getpid()
 
 
-@pytest.mark.parametrize(
-    ("end", "cause"),
-    [
-        (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV), "SIGSEGV"),
-        (lambda: os._exit(7), "exit code 7"),
-    ],
-)
-def test_the_row_that_ended_its_worker_is_blamed(pools: Any, end: Any, cause: str) -> None:
+def test_the_row_that_ended_its_worker_is_blamed(pools: Any) -> None:
+    ends: dict[int, Callable[[], object]] = {
+        21: lambda: os.kill(os.getpid(), signal.SIGKILL),
+        22: lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        23: lambda: os._exit(7),
+    }
+
     def step(run: Any) -> Stage:
-        if run.object.number == 13:
-            end()
+        if run.object.number in ends:
+            ends[run.object.number]()
         return Stage.DONE
 
     pool = pools(step)
-    pool.submit(chunk_of([11, 12, 13, 14]))
-    lost = next_done(pool)
+    for deadly, cause in zip(ends, ("SIGKILL", "SIGSEGV", "exit code 7"), strict=True):
+        pool.submit(chunk_of([11, 12, deadly, 14]))
+        lost = next_done(pool)
+        assert isinstance(lost, LostChunk)
+        assert (lost.blamed, lost.rows, lost.error_type) == (True, range(2, 3), "WorkerDied")
+        assert cause in lost.cause
 
-    assert isinstance(lost, LostChunk)
-    assert (lost.blamed, lost.rows, lost.error_type) == (True, range(2, 3), "WorkerDied")
-    assert cause in lost.cause
+
+PARTS: list[tuple[dict[str, Any], range]] = [
+    ({"search": Search(10, 2)}, range(4, 7)),
+    ({"search": Search(0, 1)}, range(3, 7)),
+    ({"call_rows": 4}, range(4, 8)),
+    ({}, range(10)),
+]
 
 
 @pytest.mark.parametrize("kind", ["batch", "async", "threads"])
-@pytest.mark.parametrize(
-    ("calls", "blamed"),
-    [
-        ({"search": Search(10, 2)}, range(4, 7)),
-        ({"search": Search(0, 1)}, range(3, 7)),
-        ({"call_rows": 4}, range(4, 8)),
-        ({}, range(10)),
-    ],
-)
-def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(
-    pools: Any, kind: str, calls: dict[str, Any], blamed: range
-) -> None:
+def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(pools: Any, kind: str) -> None:
     def step(given: Any) -> Stage:
         if 14 in (given["number"].tolist() if kind == "batch" else [given.object.number]):
             os._exit(7)
@@ -140,11 +135,11 @@ def test_the_part_of_a_chunk_that_ended_its_worker_is_blamed(
 
     options = {"batch": {"batch": True}, "async": {"concurrency": 3}, "threads": {"threads": 3}}
     pool = pools(async_step if kind == "async" else step, **options[kind])
-    pool.submit(chunk_of(list(range(10, 20)), **calls))
-    lost = next_done(pool)
-
-    assert isinstance(lost, LostChunk)
-    assert lost.rows == blamed
+    for calls, blamed in PARTS:
+        pool.submit(chunk_of(list(range(10, 20)), **calls))
+        lost = next_done(pool)
+        assert isinstance(lost, LostChunk)
+        assert lost.rows == blamed, calls
 
 
 def test_a_single_suspect_run_gets_a_worker_that_executed_nothing_before(pools: Any) -> None:
