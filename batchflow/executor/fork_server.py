@@ -25,7 +25,9 @@ from batchflow.worker.leftovers import end_group
 from batchflow.worker.transport import socket_pair
 
 _BOOTSTRAP = (
-    "import json, sys; sys.path[:], sys.argv[:], parent, numbers = json.loads(sys.argv[1]); "
+    # All that is imported stays, so the garbage collector would look through it in vain.
+    "import gc, json, sys; gc.disable(); "
+    "sys.path[:], sys.argv[:], parent, numbers = json.loads(sys.argv[1]); "
     # This comes first because the other imports take a while.
     "from batchflow.worker.parent import end_with_parent; end_with_parent(parent); "
     "from batchflow.worker.fork_server_main import main; main(*numbers)"

@@ -22,7 +22,6 @@ import sys
 import time
 import warnings
 
-import numpy.ma  # noqa: F401 - NumPy imports it at first use, and so each worker would
 import pyarrow as pa
 
 from batchflow.worker import main as worker
@@ -56,6 +55,9 @@ def main(requests_descriptor: int, memory_limit_bytes: int, uses_loop: bool) -> 
             stream.reconfigure(errors="backslashreplace")
     if uses_loop:
         import batchflow.worker.rows_async  # noqa: F401 - it imports asyncio
+    # NumPy imports it at first use, and so each worker would.
+    import numpy.ma  # noqa: F401
+
     # The first conversion imports pandas if it is installed, which takes longer than all else.
     pa.array([0])
     pa.set_cpu_count(1)
@@ -90,6 +92,8 @@ class _ForkLoop:
         # Memory that the collector never touches again stays shared with the workers.
         gc.collect()
         gc.freeze()
+        # It was off while this process started.
+        gc.enable()
 
     def serve(self) -> tuple[int, int, int, int] | None:
         """Serve requests; return the descriptors in a forked worker, ``None`` at the end."""
