@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,7 +15,9 @@ from batchflow.operation import Request, ResultT
 
 if TYPE_CHECKING:
     from batchflow.coordinator import Progress
+    from batchflow.definition.workflow import AnyWorkflow
     from batchflow.store import CheckReport
+    from batchflow.store.query.metrics import Sample
 
 
 class StoreClient(Exports):
@@ -60,6 +63,11 @@ class StoreClient(Exports):
         """The names of the workflows in the store, sorted."""
         self._catalog.refresh()
         return tuple(self._catalog.tables(None))
+
+    def _samples(self, workflow: AnyWorkflow | str | None = None) -> Mapping[str, Sequence[Sample]]:
+        # Of one moment, and opened once rather than for each of the queries.
+        with self._reach.kept_open():
+            return super()._samples(workflow)
 
     @property
     def _chunks_in_flight(self) -> int:

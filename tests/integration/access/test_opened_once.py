@@ -1,4 +1,4 @@
-"""A closed file is opened once for all queries of a check, and of a command that asks."""
+"""A closed file is opened once for all queries of a question, and of a command that asks."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ def counted(path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
     return Counted
 
 
-def test_a_check_opens_the_file_once(path: Path, counted: type[Counted]) -> None:
+@pytest.mark.parametrize("name", ["check", "metrics"])
+def test_a_question_of_many_queries_opens_the_file_once(
+    name: str, path: Path, counted: type[Counted]
+) -> None:
     client = bf.connect(path)
     before = counted.opened
-    assert client.check().ok
+    assert getattr(client, name)()
     assert counted.opened == before + 1
 
 
