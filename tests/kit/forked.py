@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,67 @@ def call(
 def execute(code: str, *arguments: object) -> Ended:
     """Execute a program with these arguments, like ``python -c``."""
     return call(_executed, code, [*map(str, arguments)])
+
+
+class Begun:
+    """A program that is being executed, and talks with the test through stdin and stdout.
+
+    Attributes:
+        pid: Its process id.
+        stdin: What it reads.
+        stdout: What it writes on stdout and stderr.
+    """
+
+    def __init__(self, code: str, arguments: list[str]) -> None:
+        theirs_in, ours_in = _FORKING.Pipe(duplex=False)
+        ours_out, theirs_out = _FORKING.Pipe(duplex=False)
+        self._process = start(_talking, code, arguments, theirs_in, theirs_out)
+        pid = self._process.pid
+        assert pid is not None
+        self.pid = pid
+        self.stdin = os.fdopen(os.dup(ours_in.fileno()), "w")
+        self.stdout = os.fdopen(os.dup(ours_out.fileno()))
+        for each in (theirs_in, ours_in, ours_out, theirs_out):
+            each.close()
+
+    def __enter__(self) -> Begun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def end(self) -> Ended:
+        """Close its stdin and wait for its end; the output is what was not read before."""
+        self.stdin.close()
+        output = self.stdout.read()
+        self._process.join(_SECONDS)
+        code = self._process.exitcode
+        self.kill()
+        assert code is not None
+        return Ended(code, output)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended, and wait for that."""
+        self._process.kill()
+        self._process.join()
+        self.stdin.close()
+        self.stdout.close()
+
+
+def begin(code: str, *arguments: object) -> Begun:
+    """Begin a program with these arguments, like ``python -c``."""
+    return Begun(code, [*map(str, arguments)])
+
+
+def _talking(code: str, arguments: list[str], stdin: Connection, stdout: Connection) -> None:
+    os.dup2(stdin.fileno(), 0)
+    os.dup2(stdout.fileno(), 1)
+    os.dup2(stdout.fileno(), 2)
+    stdin.close()
+    stdout.close()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the whole process
+    warnings.simplefilter("error")
+    _executed(code, arguments)
 
 
 def _called(

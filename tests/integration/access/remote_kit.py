@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +55,6 @@ def load(engine: bf.Engine | bf.StoreClient, runs: int, first: int = 0) -> None:
     engine.trigger_many(
         f"SELECT range AS number, 0 AS doubled FROM range({first}, {first + runs})",
         foreign_id="number",
-    )
-
-
-def elsewhere(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Execute code in another process, which has nothing of this one."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
     )
 
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from remote_kit import Thing, elsewhere, load, things
+from remote_kit import Thing, load, things
 
 import batchflow as bf
+from kit.forked import Ended, begin
 
 # Each round connects anew, and asks one more question than how many there are.
 ASK_UNTIL_DONE = """
@@ -93,21 +94,19 @@ BROKEN = {
 def test_another_process_asks_throughout_a_drain_of_a_million_runs(path: Path) -> None:
     runs = 1_000_000
     with bf.Engine(path, things(), workers=2) as engine:
-        asking = elsewhere(ASK_UNTIL_DONE, path, runs)
-        assert asking.stdout is not None
+        asking = begin(ASK_UNTIL_DONE, path, runs)
         assert asking.stdout.readline() == "ready\n"
         load(engine, runs)
         report = engine.run()
-        said, _ = asking.communicate(timeout=60)
+        ended = asking.end()
 
     assert report.count("DONE") == runs
-    assert asking.returncode == 0, said
-    assert sum(map(int, said.split())) >= 20, said
+    assert ended.code == 0, ended.output
+    assert sum(map(int, ended.output.split())) >= 20, ended.output
 
 
 def test_runs_are_removed_beside_an_engine_of_another_process_and_none_is_lost(path: Path) -> None:
-    moving = elsewhere(MOVE_UNTIL_TOLD, path, Path(__file__).parent)
-    assert moving.stdout is not None
+    moving = begin(MOVE_UNTIL_TOLD, path, Path(__file__).parent)
     assert moving.stdout.readline() == "ready\n"
     loaded, removed = 0, 0
     with bf.connect(path) as client:
@@ -126,8 +125,7 @@ def test_runs_are_removed_beside_an_engine_of_another_process_and_none_is_lost(p
         for what, query in BROKEN.items():
             bound = {"loaded": loaded} if "$loaded" in query else None
             assert not client.sql(query, bound).limit(5).fetchall(), what
-    said, _ = moving.communicate()
-    assert (moving.returncode, said) == (0, "")
+    assert moving.end() == Ended(0, "")
 
 
 def _removed(client: bf.StoreClient, where: str | None) -> int:

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from remote_kit import Thing, elsewhere, things
+from remote_kit import Thing, things
 
 import batchflow as bf
 from batchflow.errors import StoreHeldError
+from kit.forked import begin
 
 EDIT_ALL_THE_TIME = """
 import sys
@@ -65,15 +66,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_a_busy_client_of_a_closed_file_does_not_keep_an_engine_out(path: Path) -> None:
-    busy = elsewhere(EDIT_ALL_THE_TIME, path)
-    assert busy.stdout is not None
-    assert busy.stdout.readline() == "ready\n"
-    try:
+    with begin(EDIT_ALL_THE_TIME, path) as busy:
+        assert busy.stdout.readline() == "ready\n"
         for _ in range(3):
             bf.Engine(path, things(), workers=0).close()
-    finally:
-        busy.kill()
-        busy.communicate()
 
 
 @pytest.mark.usefixtures("patient")

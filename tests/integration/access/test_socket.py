@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from remote_kit import Stage, Thing, elsewhere, files_of, load, things
+from remote_kit import Stage, Thing, files_of, load, things
 
 import batchflow as bf
 from batchflow.errors import (
@@ -28,6 +28,7 @@ from batchflow.errors import (
     SourceError,
     StoreError,
 )
+from kit.forked import begin, execute
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_history_is_found_by_the_run_id(engine: bf.Engine, client: bf.StoreCli
 
 def test_how_far_a_drain_is_is_told_to_others(path: Path) -> None:
     with bf.Engine(path, things(), workers=1) as engine:
-        load(engine, 30_000)
+        load(engine, 10_000)
         engine.start()
         with bf.connect(path) as client:
             while (told := client.progress()) is None or not told.finished:
@@ -99,7 +100,7 @@ def test_how_far_a_drain_is_is_told_to_others(path: Path) -> None:
             engine.stop()
             assert client.progress() is None
 
-    assert 0 < told.finished <= 30_000
+    assert 0 < told.finished <= 10_000
     assert told.finished + told.left == sum(told.status_counts["things"].values())
     assert [step.to_statuses for step in told.steps] == [("DOUBLED",), ("DONE",)]
     assert told.at.tzinfo is not None
@@ -175,11 +176,8 @@ for each in threads:
     each.join()
 """
     with bf.Engine(path, things(), workers=0) as engine:
-        asking = elsewhere(ask, path)
-        assert asking.stdout is not None
-        assert [asking.stdout.readline() for _ in range(4)] == 4 * ["asking\n"]
-        asking.kill()
-        asking.communicate()
+        with begin(ask, path) as asking:
+            assert [asking.stdout.readline() for _ in range(4)] == 4 * ["asking\n"]
         # There is room for four queries, so this one is answered only once those have ended.
         with bf.connect(engine.path) as client:
             assert client.sql("SELECT 1").fetchall() == [(1,)]
@@ -302,8 +300,7 @@ def test_a_socket_that_a_killed_engine_left_is_recognised_and_replaced(path: Pat
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     folder = str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", code, path, folder], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert execute(code, path, folder).code == -signal.SIGKILL
     assert ".sock" in files_of(path)
 
     with bf.connect(path) as client:
@@ -334,17 +331,11 @@ def test_an_engine_that_is_killed_while_it_carries_out_an_operation_is_one_clear
         "engine = bf.Engine(sys.argv[1], things(), workers=0)\nload(engine, 5)\n"
         "testing.arm_crash('within_control')\nprint('ready', flush=True)\nsys.stdin.read()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, path, str(Path(__file__).parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as engine:
-        assert engine.stdout is not None
-        assert engine.stdout.readline() == b"ready\n"
+    with begin(code, path, Path(__file__).parent) as engine:
+        assert engine.stdout.readline() == "ready\n"
         client = bf.connect(path)
         with pytest.raises(StoreError, match="ended before it replied"):
             client.pause("true")
-        engine.wait()
     assert client.counts().select("run_state, runs").fetchall() == [("INITIATED", 5)]
     assert client.pause("true").changed == 5
 
@@ -396,14 +387,14 @@ def test_many_ask_at_once(engine: bf.Engine) -> None:
         with bf.connect(engine.path) as client:
             answers.append(client.runs().aggregate("count(*)").fetchall())
 
-    threads = [threading.Thread(target=ask) for _ in range(20)]
+    threads = [threading.Thread(target=ask) for _ in range(10)]
     for each in threads:
         each.start()
     began = time.monotonic()
     for each in threads:
         each.join(60 - (time.monotonic() - began))
 
-    assert answers == [[(1_000,)]] * 20
+    assert answers == [[(1_000,)]] * len(threads)
 
 
 def test_a_forked_child_that_ends_takes_neither_socket_nor_coordinator_along(path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from shards_kit import Order, engine_of, orders, pattern_in
 
 import batchflow as bf
 from batchflow.store.schema.shard import READY
+from kit.forked import execute
 
 RUNS = 40
 RESHARD = """
@@ -44,8 +43,7 @@ def test_a_kill_leaves_the_old_files_or_the_new_ones(
 ) -> None:
     expected = rows(made(tmp_path, before))
     given = [str(pattern_in(tmp_path)), str(nth), str(after)]
-    died = subprocess.run([sys.executable, "-c", RESHARD, *given], check=False)
-    assert died.returncode == -signal.SIGKILL
+    assert execute(RESHARD, *given).code == -signal.SIGKILL
     in_between = tmp_path / f"{pattern_in(tmp_path).name}{READY}"
     if in_between.exists():
         # No engine continues with a file that is about to be replaced.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from store_kit import NOW, Bench, parcels
 from batchflow.access import connect
 from batchflow.errors import StoreError
 from batchflow.store import Store
+from kit.forked import begin
 
 SPILLING = "CREATE TEMP TABLE big AS SELECT range AS n, repeat('x' || range, 9) FROM range(1500000)"
 
@@ -66,15 +65,8 @@ def beside(path: Path) -> Path:
 
 
 def killed_while_spilled(path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SPILL_AND_WAIT, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"spilled\n"
-        process.send_signal(signal.SIGKILL)
+    with begin(SPILL_AND_WAIT, path) as process:
+        assert process.stdout.readline() == "spilled\n"
 
 
 def test_spilled_data_is_in_a_folder_that_only_its_owner_can_read(

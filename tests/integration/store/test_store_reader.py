@@ -24,6 +24,7 @@ from batchflow.errors import (
     WorkflowNotFoundError,
 )
 from batchflow.store import Store
+from kit.forked import begin, execute
 
 CRASHED = """
     import os, signal, sys
@@ -157,14 +158,7 @@ def test_an_engine_waits_for_a_reader_that_is_about_to_close(stored: Path) -> No
         "stream = bf.connect(sys.argv[1]).runs(workflow='parcels').to_arrow_reader(1)\n"
         "stream.read_next_batch()\nprint('open', flush=True)\nsys.stdin.read()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(stored)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    with begin(code, stored) as process:
         assert process.stdout.readline() == "open\n"
         threading.Timer(0.2, process.stdin.close).start()
         bf.Engine(stored, parcels(), workers=0).close()
@@ -188,10 +182,7 @@ def test_another_program_that_holds_the_file_is_named_by_its_pid(stored: Path) -
 
 
 def test_a_reader_reads_the_log_of_a_crash_and_leaves_it_unchanged(stored: Path) -> None:
-    crashed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CRASHED), str(stored)], check=False
-    )
-    assert crashed.returncode == -signal.SIGKILL
+    assert execute(textwrap.dedent(CRASHED), stored).code == -signal.SIGKILL
     before = {path.name: path.read_bytes() for path in stored.parent.iterdir()}
     assert f"{stored.name}.wal" in before
     with bf.connect(stored) as reader:

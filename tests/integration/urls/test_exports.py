@@ -6,8 +6,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.export.files import SUCCESS
+from kit.forked import execute
 from kit.things import load, things
 
 BEGUN = ("within_export", "export_begun", "before_success", "export_written")
@@ -213,9 +212,7 @@ def test_a_killed_hand_over_is_repeated_and_nothing_is_lost_or_twice(
     with bf.Engine(path, things(), executor=bf.Inline()) as engine:
         load(engine, 5)
         engine.run()
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n{SCRIPT}"
-    died = subprocess.run([sys.executable, "-c", code, path, out, point], check=False)
-    assert died.returncode == -signal.SIGKILL
+    assert execute(SCRIPT, path, out, point).code == -signal.SIGKILL
 
     with bf.Engine(path, things(), executor=bf.Inline()) as engine:
         # What finishes meanwhile is for the next part, unless nothing was chosen yet.

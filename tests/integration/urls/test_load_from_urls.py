@@ -17,6 +17,7 @@ import pytest
 
 import batchflow as bf
 from batchflow.store.urls.url import is_allowed
+from kit.forked import begin
 from kit.things import things
 
 SECRET = "canary-0c1d2e3f"
@@ -134,11 +135,9 @@ def test_a_load_from_a_server_that_does_not_answer_ends_with_its_client(
         threading.Thread(target=server.serve_forever).start()
         site = f"http://127.0.0.1:{server.server_port}/"
         with bf.Engine(path, things(), workers=0, config=bf.EngineConfig(allowed_urls=[site])):
-            client = subprocess.Popen([sys.executable, "-c", LOAD, path, f"{site}a.csv"])
-            assert Stalled.waiting.wait(20)
-            assert list(tmp_path.rglob("batchflow_download_*")) != []
-            client.kill()
-            client.wait()
+            with begin(LOAD, path, f"{site}a.csv"):
+                assert Stalled.waiting.wait(20)
+                assert list(tmp_path.rglob("batchflow_download_*")) != []
             end = time.monotonic() + 8
             # The load's thread ends, and removes what it has copied.
             while left := list(tmp_path.rglob("batchflow_download_*")):

@@ -22,6 +22,7 @@ from uuid import UUID
 import pytest
 
 import batchflow as bf
+from kit.forked import execute
 from kit.postgres import PASSWORD, Postgres, postgres, programs
 from kit.things import load, things
 
@@ -134,9 +135,7 @@ def test_a_killed_hand_over_writes_each_run_once(pg: Postgres, path: Path) -> No
     with bf.Engine(path, things(), executor=bf.Inline()) as engine:
         load(engine, 5)
         engine.run()
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n{SCRIPT}"
-    died = subprocess.run([sys.executable, "-c", code, path, pg.url], check=False)
-    assert died.returncode == -signal.SIGKILL
+    assert execute(SCRIPT, path, pg.url).code == -signal.SIGKILL
 
     with bf.Engine(path, things(), executor=bf.Inline()) as engine:
         engine.trigger("later", {"number": 10})

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import re
 import signal
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -41,6 +38,7 @@ from batchflow.store.schema.layout import TRANSITION_OUTCOMES
 from batchflow.store.schema.stored_definition import stored_workflows
 from batchflow.store.schema.upgrade import CHANGES
 from batchflow.testing import FakeClock
+from kit.forked import execute
 
 FILES = sorted(FOLDER.glob("format_*.duckdb.gz"))
 OLDER = [file for file in FILES if file.name != f"format_{FORMAT_VERSION}.duckdb.gz"]
@@ -307,14 +305,8 @@ KILLED = """
 
 
 def killed_at(point: str, path: Path) -> None:
-    child = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(path), point],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    child = execute(textwrap.dedent(KILLED), path, point)
+    assert child.code == -signal.SIGKILL, child.output
 
 
 @pytest.mark.parametrize("file", OLDER, ids=lambda file: file.name)
@@ -370,7 +362,7 @@ def test_a_newer_format_whose_log_a_kill_left_is_refused_untouched(tmp_path: Pat
         "import duckdb, os, signal, sys; connection = duckdb.connect(sys.argv[1]); "
         f"connection.execute({newer!r}); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    execute(code, path)
     before = {each.name: digest(each) for each in path.parent.iterdir()}
     assert len(before) == 2
     for refused in (later_engine, bf.connect):
