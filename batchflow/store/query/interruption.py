@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
+import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Final, Generic, TypeVar
 
 from batchflow.errors import BatchflowError
 
@@ -30,44 +32,85 @@ def interruptible(work: Callable[[], WorkT], interrupt: Callable[[], None]) -> W
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    result: list[WorkT] = []
-    errors: list[BaseException] = []
-    # Not the thread's join(), which takes a thread for ended when a signal interrupts it.
-    finished = threading.Event()
-
-    def do() -> None:
-        try:
-            result.append(work())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            finished.set()
-
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(do,), name="batchflow-query", daemon=True)
-    thread.start()
+    thread = _WorkThread(work)
     try:
+        thread.begin()
         # Woken now and then, as another thread may have received the signal.
-        while not finished.wait(_WAKE_SECONDS):
+        while not thread.has_ended_within(_WAKE_SECONDS):
             pass
     except BaseException:
-        _end(finished, interrupt)
+        # Also before the thread was seen to begin, as it does so whenever it gets a processor.
+        if not thread.withdrawn():
+            _end(thread, interrupt)
         raise
-    if errors:
-        raise errors[0]
-    return result[0]
+    return thread.result()
 
 
-def _end(finished: threading.Event, interrupt: Callable[[], None]) -> None:
+class _WorkThread(Generic[WorkT]):
+    """Does work beside the main thread, which Ctrl-C may interrupt at any moment.
+
+    A signal can leave the lock of an `Event` held for ever, and has `Thread.join()` take the thread
+    for ended. What waits here does so in one call that Python's handlers can't divide.
+    """
+
+    def __init__(self, work: Callable[[], WorkT]) -> None:
+        self._work = work
+        self._results: list[WorkT] = []
+        self._errors: list[BaseException] = []
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        # Is acquired once: by the thread that does the work, or so that it isn't done any more.
+        self._turn = threading.Lock()
+
+    def begin(self) -> None:
+        """Begin the work; an exception of a signal handler may come before or afterwards."""
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(self._do,), name="batchflow-query", daemon=True
+        ).start()
+
+    def withdrawn(self) -> bool:
+        """Return whether the work had not begun, and so never will."""
+        return self._turn.acquire(blocking=False)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the work has ended."""
+        return bool(self._results or self._errors)
+
+    def has_ended_within(self, seconds: float) -> bool:
+        """Wait for the end of the work, and return whether it has ended."""
+        if not self.has_ended:
+            with contextlib.suppress(Empty):
+                self._ended.get(timeout=seconds)
+        return self.has_ended
+
+    def result(self) -> WorkT:
+        """Return or raise what the work returned or raised."""
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+    def _do(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            self._results.append(self._work())
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self._ended.put(None)
+
+
+def _end(thread: _WorkThread[WorkT], interrupt: Callable[[], None]) -> None:
     """Interrupt until the work ends, but wait for that no longer than a caller's patience."""
 
     def repeat() -> None:
-        while not finished.is_set():
+        while not thread.has_ended:
             # An engine that is gone has ended the query.
             with contextlib.suppress(BatchflowError):
                 interrupt()
-            finished.wait(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     # By another thread, as DuckDB forgets what came before it began, and an engine may be slow.
     threading.Thread(target=repeat, name="batchflow-interrupt", daemon=True).start()
-    finished.wait(_PATIENCE_SECONDS)
+    thread.has_ended_within(_PATIENCE_SECONDS)
