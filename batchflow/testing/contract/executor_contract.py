@@ -83,7 +83,8 @@ class ContractCheck:
         Raises:
             ExecutorContractError: The executor breaks the rule.
         """
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+        # A step that a broken executor leaves running may write into the folder as it is removed.
+        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
             case = ExecutorCase(self._factory, Path(folder), self._patience_seconds, self._changes)
             with contextlib.closing(case):
                 self._behaviour(case)

@@ -26,6 +26,7 @@ class LateExecutor(InlineExecutor):
         self.expected = False
         self.workers = 0
         self.chunk_rows: list[int] = []
+        self.awaited = threading.Event()
 
     @property
     def expects_workers(self) -> bool:  # type: ignore[override]
@@ -42,6 +43,10 @@ class LateExecutor(InlineExecutor):
     def submit(self, chunk: bf.Chunk, *, suspect: bool = False) -> None:
         self.chunk_rows.append(chunk.rows.num_rows)
         super().submit(chunk, suspect=suspect)
+
+    def completed(self, timeout_seconds: float | None) -> Sequence[bf.ChunkResult | bf.LostChunk]:
+        self.awaited.set()
+        return super().completed(timeout_seconds)
 
     def arrive(self, workers: int = 1) -> None:
         self.arrived, self.workers = True, workers
@@ -92,6 +97,18 @@ def opened(factory: Factory, workflow: bf.Workflow[Any, Any] | None = None) -> b
     return bf.Engine(":memory:", workflow or things(), executor=factory)
 
 
+def when_awaited(factory: Factory, act: Callable[[], object]) -> threading.Thread:
+    """Do something in another thread once the drain waits for a worker."""
+
+    def do() -> None:
+        assert factory.executor.awaited.wait(60)
+        act()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    return thread
+
+
 @pytest.mark.parametrize(("runs", "waiting"), [(1, "1 run waits"), (3, "3 runs wait")])
 def test_without_any_worker_to_come_the_error_counts_the_runs(
     factory: Factory, runs: int, waiting: str
@@ -114,8 +131,7 @@ def test_a_drain_waits_for_a_worker_that_is_expected(factory: Factory) -> None:
     with opened(factory) as engine:
         factory.executor.expected = True
         load(engine, 5)
-        arriving = threading.Timer(0.2, factory.executor.arrive)
-        arriving.start()
+        arriving = when_awaited(factory, factory.executor.arrive)
 
         assert engine.run().outcome("advanced") == 5
         arriving.join()
@@ -125,8 +141,7 @@ def test_a_drain_that_waits_for_a_worker_can_be_stopped(factory: Factory) -> Non
     with opened(factory) as engine:
         factory.executor.expected = True
         load(engine, 5)
-        stopping = threading.Timer(0.2, engine.request_stop)
-        stopping.start()
+        stopping = when_awaited(factory, engine.request_stop)
 
         report = engine.run()
         stopping.join()
