@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import batchflow as bf
-from batchflow.store.query.slices import compared
+from batchflow.store.query.slices import compared, survey
 from batchflow.testing import inline_engine
 from kit.slices import at_random, failed, orders, planted, random_orders
 
@@ -274,6 +274,25 @@ def test_slices_of_odd_names_and_values_are_predicates(
     assert len(odd_engine.runs(found[0])) == len(odd_engine.runs(cause))
 
 
+@pytest.mark.usefixtures("few_sampled")
+@pytest.mark.parametrize("blocks", ["true", "seq < 10"])
+def test_texts_that_steps_fill_are_found_in_some_blocks_or_in_all(
+    monkeypatch: pytest.MonkeyPatch, blocks: str
+) -> None:
+    """With few blocks, some lack a status."""
+    monkeypatch.setattr(compared, "_IN_BLOCKS", blocks)
+    monkeypatch.setattr(survey, "_ENOUGH_RUNS", 50)
+    with bf.Engine(":memory:", bills(filled=True), workers=0) as engine:
+        kind = "CASE WHEN i % 5 = 0 THEN 'bad' ELSE 'good' END AS kind"
+        number = "(hash(i) % 1_000)::BIGINT AS number"
+        source = f"SELECT 'b' || i AS key, {number}, {kind} FROM range(9_000) t(i)"
+        engine.trigger_many(source, foreign_id="key")
+        engine.run(progress=False)
+        found = slices(engine, "run_state = 'PAUSED'")
+    assert "kind = 'bad'" in found[0]
+    assert not [each for each in found for name in ("total", "note") if name in each]
+
+
 def test_fields_that_steps_fill_and_attempts_explain_no_failure(odd_engine: bf.Engine) -> None:
     odd_engine.run(progress=False)
 
@@ -288,6 +307,7 @@ class Bill:
     number: int
     kind: str
     total: float = 0.0
+    note: str = ""
 
 
 def bills(*, filled: bool) -> bf.Workflow[Bill, Mood]:
@@ -299,7 +319,7 @@ def bills(*, filled: bool) -> bf.Workflow[Bill, Mood]:
         if bill.kind == "bad" and (bill.number % 3 if filled else bill.total == 0):
             raise ValueError("no total")
         if filled:
-            bill.total = float(bill.number)
+            bill.total, bill.note = float(bill.number), "added"
         return Mood.BAD
 
     return workflow

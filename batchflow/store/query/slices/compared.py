@@ -11,7 +11,6 @@ from batchflow.operation.parameters import Params
 from batchflow.short_form import counted
 from batchflow.store.query.moments import ALWAYS, Period
 from batchflow.store.query.relation import Question, Relation
-from batchflow.store.query.slices.features import SOURCE, WORKER, chunks_of, files_of
 from batchflow.store.query.source import Source
 from batchflow.store.schema.tables import Tables
 
@@ -20,7 +19,14 @@ CHOSEN: Final = "_batchflow_chosen"
 MOST_RUNS: Final = 200_000
 _HASHES: Final = 2**64
 # A predicate that chooses by hash(seq) chooses independently of the sample.
-_HASH: Final = f"hash(xor(seq, {0x5DEECE66D}))"
+_MIXED: Final = 0x5DEECE66D
+_HASH: Final = f"hash(xor(seq, {_MIXED}))"
+# DuckDB decompresses texts of about so many rows at once.
+_BLOCK_BITS: Final = 15
+BLOCKS_PER_SAMPLE: Final = 16
+_IN_BLOCKS: Final = (
+    f"hash(xor(seq >> {_BLOCK_BITS}, {_MIXED})) <= {_HASHES // BLOCKS_PER_SAMPLE}::UBIGINT"
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,7 @@ class Compared:
         params: The values of its parameters.
         question: Explains why the predicate is refused.
         period: Only runs that changed in it are compared.
-        sources: Whether the runs of loaded files are known.
-        step: The step whose workers are compared; None if they aren't known.
-        sample: The condition that chooses the runs among which slices are searched.
+        sizes: How many they are, once that is known.
     """
 
     source: Source
@@ -45,39 +49,37 @@ class Compared:
     params: Params
     question: Question
     period: Period = ALWAYS
-    sources: bool = False
-    step: str | None = None
-    sample: str = "true"
+    sizes: Sizes | None = None
 
     @property
     def runs(self) -> str:
         """The query of all runs that are compared, with `CHOSEN`."""
-        return (
-            f"SELECT runs.*, coalesce({self.where}, false) AS {CHOSEN} FROM {self.tables.runs} "
-            f"WHERE {self.period.has('updated_at')}"
-        )
+        return self._runs_where("true")
 
     @property
     def sampled(self) -> str:
         """The query of the runs of the sample, with `CHOSEN`."""
-        return f"SELECT * FROM (\n{self.runs}\n) WHERE {self.sample}"
+        if self.sizes is None or not self.sizes.are_sampled:
+            return self.runs
+        some, exact = self.sizes.sample
+        return f"SELECT * FROM (\n{self._runs_where(some)}\n) WHERE {exact}"
 
     @property
-    def located(self) -> str:
-        """The query of the runs of the sample, with `CHOSEN`, `SOURCE` and `WORKER`."""
-        columns, table = "runs.*", f"(\n{self.sampled}\n) AS runs"
-        if self.sources:
-            columns += f", {_value(SOURCE)}"
-            table += _ranges(SOURCE, files_of(self.tables), "path")
-        if self.step is not None:
-            columns += f", {_value(WORKER)}"
-            table += _ranges(WORKER, chunks_of(self.tables, self.step), "worker")
-        return f"SELECT {columns} FROM {table}"
+    def in_blocks(self) -> str:
+        """The query of the runs of some blocks, with `CHOSEN`; no others are decompressed."""
+        return self._runs_where(_IN_BLOCKS)
+
+    def _runs_where(self, condition: str) -> str:
+        # Only a condition in this place is evaluated before other columns are decompressed.
+        return (
+            f"SELECT runs.*, coalesce({self.where}, false) AS {CHOSEN} FROM {self.tables.runs} "
+            f"WHERE {condition} AND {self.period.has('updated_at')}"
+        )
 
     def query(
         self, runs: str, expressions: Sequence[str], after: str = "", where: str = "true"
     ) -> Relation:
-        """Return expressions over those of `runs`, `sampled` or `located` with a condition."""
+        """Return expressions over those of `runs` or `sampled` with a condition."""
         text = f"SELECT {', '.join(expressions)} FROM (\n{runs}\n) AS runs WHERE {where} {after}"
         return self.whole(text)
 
@@ -99,16 +101,21 @@ class Sizes:
     rest: int
 
     @property
-    def sample(self) -> str:
-        """Return the condition that chooses a sample of either side, always the same runs."""
-        if max(self.chosen, self.rest) <= MOST_RUNS:
-            return "true"
+    def sample(self) -> tuple[str, str]:
+        """Return the conditions that choose a sample of either side, always the same runs.
+
+        The first one is over ``seq`` only, and chooses the runs of which some are in the sample.
+        """
         chosen, rest = (_limit(runs) for runs in (self.chosen, self.rest))
-        # DuckDB evaluates the first comparison before the predicate.
         return (
-            f"{_HASH} <= {max(chosen, rest)}::UBIGINT "
-            f"AND {_HASH} <= CASE WHEN {CHOSEN} THEN {chosen} ELSE {rest} END::UBIGINT"
+            f"{_HASH} <= {max(chosen, rest)}::UBIGINT",
+            f"{_HASH} <= CASE WHEN {CHOSEN} THEN {chosen} ELSE {rest} END::UBIGINT",
         )
+
+    @property
+    def are_sampled(self) -> bool:
+        """Whether there are so many runs that a sample of them is compared."""
+        return max(self.chosen, self.rest) > MOST_RUNS
 
     def require_both(self, workflow: str) -> None:
         """Raise QueryError unless there are runs to compare with others."""
@@ -124,19 +131,6 @@ class Sizes:
                 f"The predicate chooses all of the {counted(self.chosen, 'run')} of {workflow!r}, "
                 "so there are no others to compare them with; choose fewer."
             )
-
-
-def _ranges(name: str, rows: str, value: str) -> str:
-    """Return the join of runs with the range of runs that begins last before each."""
-    return (
-        f" ASOF LEFT JOIN (SELECT first_seq AS {name}_first, last_seq AS {name}_last, "
-        f"{value} AS {name}_value {rows} AND first_seq IS NOT NULL) AS {name}_ranges "
-        f"ON seq >= {name}_first"
-    )
-
-
-def _value(name: str) -> str:
-    return f"CASE WHEN seq <= {name}_last THEN {name}_value END AS {name}"
 
 
 def _limit(runs: int) -> int:

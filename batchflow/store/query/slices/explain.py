@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,13 @@ from batchflow.store.query.slices import traces
 from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
 from batchflow.store.query.slices.conditions import readable_name
 from batchflow.store.query.slices.divided import Divided
-from batchflow.store.query.slices.features import Shape, columns_of_predicate, features_of
+from batchflow.store.query.slices.features import (
+    WIDE_TYPES,
+    Shape,
+    columns_of_predicate,
+    features_of,
+)
+from batchflow.store.query.slices.listed import with_listed
 from batchflow.store.query.slices.refine import RefinedSlice, Refining
 from batchflow.store.query.slices.search import SliceSearch
 from batchflow.store.query.slices.survey import Codes, divide, read_codes
@@ -29,7 +35,12 @@ from batchflow.store.query.source import Source
 from batchflow.store.schema.layout import literal
 from batchflow.store.schema.tables import Tables
 
+_WithDefault: TypeAlias = Sequence[tuple[Field, str]]
+_Rows: TypeAlias = Sequence[tuple[Any, ...]]
+
 _MOST_LINES: Final = 20
+# Of either side at each status, so that a hundredth of them shows.
+_ENOUGH_RUNS: Final = 100
 _MOST_OF_CHOSEN: Final = 0.9
 
 _KNOWS_SOURCES: Final = """
@@ -76,13 +87,16 @@ def explain(
     compared = _compared(source, tables, where, params, period)
     sizes = _sizes(compared)
     sizes.require_both(tables.name)
-    compared = replace(compared, sample=sizes.sample)
-    compared = replace(compared, step=_failing_step(compared))
+    compared = replace(compared, sizes=sizes)
     filled, doubtful = _filled(compared, sizes, fields)
     left_out = columns_of_predicate(where) | filled
-    features = features_of(tables, left_out, sources=compared.sources, step=compared.step)
-    divided = _separating(divide(compared, features), fields)
+    features = features_of(
+        tables, left_out, sources=_knows_sources(source, tables), step=_failing_step(compared)
+    )
+    own = [each for each in features if each.listed is None]
+    divided = _separating(divide(compared, sizes, own), fields)
     codes = read_codes(compared, sizes, divided)
+    divided, codes = with_listed(compared, features, divided, codes)
     refining = Refining(compared, divided)
     given = [at for at, each in enumerate(divided) if each.feature.given]
     others = [at for at, each in enumerate(divided) if not each.feature.given]
@@ -114,11 +128,14 @@ def _compared(
         return refused_predicate(tables, where, error.found)
 
     question = Question(f"SELECT * FROM {tables.runs} WHERE {condition}", refused, bound)
-    compared = Compared(source, tables, condition, bound, question, period)
-    if Relation(source, _KNOWS_SOURCES).fetchall():
-        has_sources = Relation(source, _HAS_SOURCES, [tables.name]).fetchall()
-        return replace(compared, sources=bool(has_sources))
-    return compared
+    return Compared(source, tables, condition, bound, question, period)
+
+
+def _knows_sources(source: Source, tables: Tables) -> bool:
+    """Return whether it is known which file each run was loaded from."""
+    if not Relation(source, _KNOWS_SOURCES).fetchall():
+        return False
+    return bool(Relation(source, _HAS_SOURCES, [tables.name]).fetchall())
 
 
 def _failing_step(compared: Compared) -> str | None:
@@ -148,27 +165,45 @@ def _is_explained(codes: Codes, left: Codes) -> bool:
 
 def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> tuple[set[str], set[str]]:
     """Return the columns that steps fill, and those that they may fill, in lower case."""
-    with_default = traces.fields_with_default(fields)
-    if not with_default:
-        return set(), set()
-    counts = [text for _, condition in with_default for text in traces.counts_of(condition)]
-    rows = compared.query(
-        compared.sampled,
-        ["status::VARCHAR", CHOSEN, "count(*)", traces.count_of_untouched(), *counts],
-        "GROUP BY ALL",
-    ).fetchall()
-    runs, untouched, *by_field = _by_status(rows, sizes)
     filled, doubtful = set(), set()
-    for at, (field, _) in enumerate(with_default):
-        default, untouched_default = by_field[2 * at : 2 * at + 2]
-        if traces.is_trace(runs, untouched, default, untouched_default):
-            filled.add(field.column.casefold())
-        elif traces.may_be_trace(runs, default):
-            doubtful.add(field.column.casefold())
+    for some, rows in _counted_defaults(compared, sizes, traces.fields_with_default(fields)):
+        runs, untouched, *by_field = _by_status(rows, sizes)
+        for at, (field, _) in enumerate(some):
+            default, untouched_default = by_field[2 * at : 2 * at + 2]
+            if traces.is_trace(runs, untouched, default, untouched_default):
+                filled.add(field.column.casefold())
+            elif traces.may_be_trace(runs, default):
+                doubtful.add(field.column.casefold())
     return filled, doubtful
 
 
-def _by_status(rows: Sequence[tuple[Any, ...]], sizes: Sizes) -> np.ndarray:
+def _counted_defaults(
+    compared: Compared, sizes: Sizes, fields: _WithDefault
+) -> Iterator[tuple[_WithDefault, _Rows]]:
+    """Yield fields with counts of their defaults, for each status of either side.
+
+    Those of texts are counted in some blocks of the runs, if these have runs at all statuses.
+    """
+    texts = [each for each in fields if each[0].type.sql in WIDE_TYPES] if sizes.are_sampled else []
+    others = [each for each in fields if each not in texts]
+    if not fields:
+        return
+    rows = _default_counts(compared, compared.sampled, others)
+    yield others, rows
+    if texts:
+        found = _default_counts(compared, compared.in_blocks, texts)
+        known = {row[:2]: row[2] for row in found}
+        lacking = any(known.get(row[:2], 0) < min(row[2], _ENOUGH_RUNS) for row in rows)
+        yield texts, _default_counts(compared, compared.sampled, texts) if lacking else found
+
+
+def _default_counts(compared: Compared, runs: str, fields: _WithDefault) -> _Rows:
+    counts = [text for _, condition in fields for text in traces.counts_of(condition)]
+    expressions = ["status::VARCHAR", CHOSEN, "count(*)", traces.count_of_untouched(), *counts]
+    return compared.query(runs, expressions, "GROUP BY ALL").fetchall()
+
+
+def _by_status(rows: _Rows, sizes: Sizes) -> np.ndarray:
     """Return estimated counts of all runs at each status, from those of either side's sample."""
     statuses = {status: at for at, status in enumerate(dict.fromkeys(row[0] for row in rows))}
     counts = np.zeros((2, len(statuses), len(rows[0]) - 2))

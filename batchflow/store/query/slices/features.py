@@ -26,6 +26,9 @@ WORKER: Final = "_batchflow_worker"
 ENUM: Final = "ENUM"
 """The type of all ENUMs, whose names are compared as texts."""
 
+WIDE_TYPES: Final = frozenset({"VARCHAR", "BLOB"})
+"""The types whose values take long to decompress."""
+
 _LENGTH_OF: Final = {"list": "len", "array": "len", "map": "cardinality"}
 # They follow from how often a run failed, so they say nothing about why.
 _OF_FAILURES: Final = frozenset({"run_state", "attempt", "next_attempt_at", "reason", "version"})

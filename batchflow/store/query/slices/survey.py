@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from batchflow.store.query.slices.compared import CHOSEN, Compared, Sizes
+from batchflow.store.query.slices.compared import BLOCKS_PER_SAMPLE, CHOSEN, Compared, Sizes
 from batchflow.store.query.slices.conditions import has_nan
 from batchflow.store.query.slices.divided import Divided
-from batchflow.store.query.slices.features import Feature, Shape
+from batchflow.store.query.slices.features import WIDE_TYPES, Feature, Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +26,9 @@ _MOST_VALUES: Final = 60
 # Of a column of ids, no value is frequent.
 _FEW_VALUES: Final = 100
 _MOSTLY: Final = 0.95
+# In a part of the runs, all but a few values of an id are different.
+_NEARLY: Final = 0.99
+_ENOUGH_RUNS: Final = 1_000
 # Longer texts aren't read, and no SQL text has the character 0.
 _MOST_CHARACTERS: Final = 200
 _NUL: Final = "\0"
@@ -36,17 +39,34 @@ _FEATURES_PER_QUERY: Final = 300
 _JOINS_PER_QUERY: Final = 40
 
 
-def divide(compared: Compared, features: Sequence[Feature]) -> list[Divided]:
+def divide(compared: Compared, sizes: Sizes, features: Sequence[Feature]) -> list[Divided]:
     """Return the features with their frequent values or their ranges."""
-    ends: dict[Feature, list[str] | None] = {}
-    for shape, runs, where in (
-        (Shape.VALUES, compared.located, CHOSEN),
-        (Shape.RANGES, compared.sampled, "true"),
-    ):
-        for some in _in_batches([each for each in features if each.shape is shape]):
-            [row] = compared.query(runs, [_ends_of(each) for each in some], where=where).fetchall()
+    ids = _ids(compared, sizes, features)
+    ends: dict[Feature, list[str] | None] = dict.fromkeys(ids)
+    for shape, where in ((Shape.VALUES, CHOSEN), (Shape.RANGES, "true")):
+        read = [each for each in features if each.shape is shape and each not in ids]
+        for some in _in_batches(read):
+            found = compared.query(compared.sampled, [_ends_of(each) for each in some], where=where)
+            [row] = found.fetchall()
             ends.update(zip(some, row, strict=True))
     return [Divided(each, _distinct(each, ends[each] or ())) for each in features]
+
+
+def _ids(compared: Compared, sizes: Sizes, features: Sequence[Feature]) -> frozenset[Feature]:
+    """Return columns of texts that are ids, as a few blocks of runs show: no value is frequent.
+
+    To decompress such a column takes longer than all else.
+    """
+    texts = [each for each in features if each.sql_type in WIDE_TYPES]
+    if not texts or not sizes.are_sampled or sizes.chosen < BLOCKS_PER_SAMPLE * _ENOUGH_RUNS:
+        return frozenset()
+    counts = [f"count({each.expression})" for each in texts]
+    counts += [f"count(DISTINCT {each.expression})" for each in texts]
+    [row] = compared.query(compared.in_blocks, counts, where=CHOSEN).fetchall()
+    pairs = zip(texts, row[: len(texts)], row[len(texts) :], strict=True)
+    return frozenset(
+        each for each, runs, values in pairs if runs >= _ENOUGH_RUNS and values >= _NEARLY * runs
+    )
 
 
 def _ends_of(feature: Feature) -> str:
@@ -57,6 +77,15 @@ def _ends_of(feature: Feature) -> str:
         f"CASE WHEN approx_count_distinct({value}) < greatest({_FEW_VALUES}, "
         f"{_MOSTLY} * count({value})) THEN approx_top_k({value}, {_MOST_VALUES})::VARCHAR[] END"
     )
+
+
+def frequent_values(counts: np.ndarray) -> np.ndarray:
+    """Return the places of the most frequent values, by the runs that have each; none of ids."""
+    found = np.flatnonzero(counts)
+    if len(found) >= max(_FEW_VALUES, _MOSTLY * counts.sum()):
+        return found[:0]
+    most: np.ndarray = found[np.argsort(-counts[found], kind="stable")][:_MOST_VALUES]
+    return most
 
 
 def _distinct(feature: Feature, ends: Sequence[str]) -> tuple[str, ...]:
@@ -79,11 +108,13 @@ class Codes:
     """The codes of the compared runs, or of a sample of them.
 
     Attributes:
+        seqs: The sequence number of each run; int64.
         chosen: Whether each run is one of the chosen; bool.
         columns: The codes of each feature; uint8.
         weight: How many runs of the rest stand for one chosen run that was sampled as they were.
     """
 
+    seqs: np.ndarray
     chosen: np.ndarray
     columns: tuple[np.ndarray, ...]
     weight: float
@@ -91,7 +122,8 @@ class Codes:
     def without(self, covered: np.ndarray) -> Codes:
         """Return the codes of the other runs."""
         kept = ~covered
-        return Codes(self.chosen[kept], tuple(each[kept] for each in self.columns), self.weight)
+        columns = tuple(each[kept] for each in self.columns)
+        return Codes(self.seqs[kept], self.chosen[kept], columns, self.weight)
 
 
 def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) -> Codes:
@@ -103,7 +135,7 @@ def read_codes(compared: Compared, sizes: Sizes, features: Sequence[Divided]) ->
     columns = _aligned(tables) if len(tables) > 1 else _arrays(tables[0])
     chosen = columns[1].astype(bool)
     codes = tuple(each.astype(np.uint8, copy=False) for each in columns[2:])
-    return Codes(chosen, codes, _weight(sizes, chosen))
+    return Codes(columns[0], chosen, codes, _weight(sizes, chosen))
 
 
 def _codes_of(compared: Compared, features: Sequence[Divided]) -> pa.Table:
@@ -111,7 +143,7 @@ def _codes_of(compared: Compared, features: Sequence[Divided]) -> pa.Table:
     expressions = ["runs.seq", f"{CHOSEN} AS chosen"]
     expressions += [f"{each.code(at)} AS code_{at}" for at, each in enumerate(features)]
     joins = "".join(each.join(at) for at, each in enumerate(features))
-    text = f"SELECT {', '.join(expressions)} FROM (\n{compared.located}\n) AS runs{joins}"
+    text = f"SELECT {', '.join(expressions)} FROM (\n{compared.sampled}\n) AS runs{joins}"
     return compared.whole(text).to_arrow_table()
 
 
