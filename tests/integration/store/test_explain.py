@@ -290,7 +290,7 @@ def test_texts_that_steps_fill_are_found_in_some_blocks_or_in_all(
         engine.run(progress=False)
         found = slices(engine, "run_state = 'PAUSED'")
     assert "kind = 'bad'" in found[0]
-    assert not [each for each in found for name in ("total", "note") if name in each]
+    assert not [each for each in found for name in ("total", "note", "rebate") if name in each]
 
 
 def test_fields_that_steps_fill_and_attempts_explain_no_failure(odd_engine: bf.Engine) -> None:
@@ -308,6 +308,7 @@ class Bill:
     kind: str
     total: float = 0.0
     note: str = ""
+    rebate: float = 0.0
 
 
 def bills(*, filled: bool) -> bf.Workflow[Bill, Mood]:
@@ -320,6 +321,7 @@ def bills(*, filled: bool) -> bf.Workflow[Bill, Mood]:
             raise ValueError("no total")
         if filled:
             bill.total, bill.note = float(bill.number), "added"
+            bill.rebate = float(bill.number % 2)
         return Mood.BAD
 
     return workflow

@@ -167,12 +167,12 @@ def _filled(compared: Compared, sizes: Sizes, fields: Sequence[Field]) -> tuple[
     """Return the columns that steps fill, and those that they may fill, in lower case."""
     filled, doubtful = set(), set()
     for some, rows in _counted_defaults(compared, sizes, traces.fields_with_default(fields)):
-        runs, untouched, *by_field = _by_status(rows, sizes)
+        (runs, untouched, *by_field), chosen = _by_status(rows, sizes)
         for at, (field, _) in enumerate(some):
             default, untouched_default = by_field[2 * at : 2 * at + 2]
             if traces.is_trace(runs, untouched, default, untouched_default):
                 filled.add(field.column.casefold())
-            elif traces.may_be_trace(runs, default):
+            elif traces.may_be_trace(runs, default, chosen):
                 doubtful.add(field.column.casefold())
     return filled, doubtful
 
@@ -203,8 +203,11 @@ def _default_counts(compared: Compared, runs: str, fields: _WithDefault) -> _Row
     return compared.query(runs, expressions, "GROUP BY ALL").fetchall()
 
 
-def _by_status(rows: _Rows, sizes: Sizes) -> np.ndarray:
-    """Return estimated counts of all runs at each status, from those of either side's sample."""
+def _by_status(rows: _Rows, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """Return estimated counts of all runs at each status, from those of either side's sample.
+
+    And how many of the sampled runs at each status are chosen.
+    """
     statuses = {status: at for at, status in enumerate(dict.fromkeys(row[0] for row in rows))}
     counts = np.zeros((2, len(statuses), len(rows[0]) - 2))
     for status, chosen, *counted in rows:
@@ -212,7 +215,7 @@ def _by_status(rows: _Rows, sizes: Sizes) -> np.ndarray:
     sampled = counts[:, :, 0].sum(axis=1)
     weights = np.array([sizes.rest, sizes.chosen]) / np.maximum(sampled, 1)
     estimated: np.ndarray = np.tensordot(weights, counts, axes=1).T
-    return estimated
+    return estimated, counts[1, :, 0]
 
 
 def _separating(features: Sequence[Divided], fields: Sequence[Field]) -> list[Divided]:

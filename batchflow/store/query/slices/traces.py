@@ -51,12 +51,18 @@ def is_trace(
     return bool(is_first or default.sum() < runs.sum() / 2)
 
 
-def may_be_trace(runs: np.ndarray, default: np.ndarray) -> bool:
+def may_be_trace(runs: np.ndarray, default: np.ndarray, chosen: np.ndarray) -> bool:
     """Return whether steps may fill a field, though some runs have the default ever after.
 
-    A cause can look the same: a default that fails where another condition holds.
+    Its status says whether a run has the default, or all runs do at the statuses where the chosen
+    ones are, and fewer elsewhere: a later step may fill it. A cause can look the same: a default
+    that fails where another condition holds.
     """
-    return _status_tells(runs, default, _SOME) and bool(default.sum() < runs.sum() / 2)
+    if _status_tells(runs, default, _SOME) and default.sum() < runs.sum() / 2:
+        return True
+    here = chosen > 0
+    elsewhere = default[~here].sum() / max(runs[~here].sum(), 1)
+    return bool((default[here] >= _MANY * runs[here]).all() and elsewhere <= 1 - _SOME)
 
 
 def _status_tells(runs: np.ndarray, default: np.ndarray, few: float) -> bool:
