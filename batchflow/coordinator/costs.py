@@ -127,12 +127,20 @@ def _step_cost(
 def _chunk_costs(settled: SettledChunk) -> Iterator[ChunkCost]:
     chunk, first = settled.chunk, settled.first
     names = _names(chunk.claim.workflow, first.step)
-    returned = settled.returned["#seq"].to_numpy()
-    seqs = np.sort(np.setdiff1d(chunk.rows["#seq"].to_numpy(), returned))
+    seqs = _executed_seqs(settled)
     for part in _pieces(chunk.claim, seqs):
         seconds = first.seconds * len(part) / len(seqs)
         ends = (int(part[0]), int(part[-1]))
         yield ChunkCost(*names, settled.chunk_id, settled.worker, *ends, len(part), seconds)
+
+
+def _executed_seqs(settled: SettledChunk) -> NDArray[np.int64]:
+    """Return the seqs of the runs that were executed, sorted; mostly, they are so already."""
+    seqs: NDArray[np.int64] = settled.chunk.rows["#seq"].to_numpy()
+    if settled.returned.num_rows:
+        returned = settled.returned["#seq"].to_numpy()
+        seqs = seqs[np.isin(seqs, returned, assume_unique=True, invert=True)]
+    return seqs if np.all(seqs[:-1] < seqs[1:]) else np.sort(seqs)
 
 
 def _pieces(claim: Claim, seqs: NDArray[np.int64]) -> Sequence[NDArray[np.int64]]:

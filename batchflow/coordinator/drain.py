@@ -128,7 +128,7 @@ class Drain:
     def _update(self) -> None:
         """Apply what other threads, the writing thread, the clock and the executor changed."""
         self._inbox.deliver(self._intake.queues)
-        self._results.record_written()
+        self._results.record_written(begin_next=self._commit_at_once)
         if self._intake.follow_breakers(self._clock.now(), self._random):
             self._results.notify_listeners()
         if not self._results.writing:
@@ -147,6 +147,14 @@ class Drain:
     def _commit(self) -> None:
         if not self._gather_seconds:
             self._results.begin_write(in_store=not self._stopping)
+
+    def _commit_at_once(self) -> None:
+        """Let the next commit not wait until the last one is counted.
+
+        Only between commits can the store count the runs, if others changed some of them.
+        """
+        if not self._intake.is_refresh_due(self._clock.now()):
+            self._commit()
 
     @property
     def _gather_seconds(self) -> float:

@@ -297,6 +297,10 @@ class Intake:
         if self._reruns is not None:
             self._reruns.record(seconds, reruns=chunk.claim.span.reruns)
 
+    def is_refresh_due(self, now: datetime) -> bool:
+        """Return whether `refresh_due` would count runs again."""
+        return any(queue.is_refresh_due(now) for queue in self.queues.values())
+
     def refresh_due(self, now: datetime) -> None:
         """Count the runs of workflows again for which a retry is due, or that others changed."""
         for queue in self.queues.values():

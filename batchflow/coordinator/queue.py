@@ -117,15 +117,19 @@ class RunQueue:
         return min(known, default=None)
 
     def refresh_due(self, now: datetime) -> None:
-        """Count the waiting runs again if others changed some, or if a retry is due.
+        """Count the waiting runs again if others changed some, or if a retry is due."""
+        if self.is_refresh_due(now):
+            self.refresh(now)
+
+    def is_refresh_due(self, now: datetime) -> bool:
+        """Return whether `refresh_due` would count them.
 
         A retry that is further away than any wait is due too: the clock was set back.
         """
         due_at, retry_at = self.due_at, self._retry_at
         is_due = due_at is not None and due_at <= now
         is_late = retry_at is not None and retry_at > now + self._longest_wait
-        if is_due or is_late or self._outdated:
-            self.refresh(now)
+        return is_due or is_late or self._outdated
 
     def record_change(self) -> None:
         """Record that others changed runs."""

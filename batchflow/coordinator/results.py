@@ -22,6 +22,9 @@ from batchflow.errors import CommitError, StoreError
 from batchflow.short_form import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     import numpy as np
 
     from batchflow.chunk import ChunkResult
@@ -111,17 +114,18 @@ class Results:
             self._in_store = span
             self._committer.begin(partial(write_in_store, self._store, span, now, self._random))
 
-    def record_written(self) -> None:
-        """Count what the last write stored, if it has ended."""
-        written = self._committer.finished()
+    def record_written(self, begin_next: Callable[[], None]) -> None:
+        """Count what the last write stored, if it has ended, while the next one is under way."""
+        written, began = self._committer.finished(), self._write_began
         if written is None:
             return
+        begin_next()
         self.committed = True
         match written:
             case WrittenResults():
-                self._record_results(written)
+                self._record_results(written, began)
             case WrittenSpan():
-                self._record_span(written)
+                self._record_span(written, began)
             case _:
                 assert_never(written)
         self.notify_listeners()
@@ -144,7 +148,7 @@ class Results:
     def close(self) -> None:
         """Wait for the write under way, count what it stored, and store the costs."""
         self._committer.close(self.interrupt_in_store)
-        self.record_written()
+        self.record_written(begin_next=_begin_nothing)
         # A drain doesn't fail for statistics; what is wrong with the store shows elsewhere.
         with contextlib.suppress(CommitError, StoreError):
             self._store.store_costs()
@@ -158,16 +162,16 @@ class Results:
             _log_skipped(workflow, each.step, each.skipped.num_rows)
         self._intake.done(settled.chunk)
 
-    def _record_results(self, written: WrittenResults) -> None:
+    def _record_results(self, written: WrittenResults, began: datetime) -> None:
         for given, result in written.stored:
             commit = given
             if result.instead is not None:
                 commit = result.instead
                 self._correct_tally(given, commit)
             if commit.errors.num_rows:
-                self._tally.note_failures(self._write_began)
+                self._tally.note_failures(began)
             queue = self._intake.queues[commit.workflow.name]
-            queue.record_commit(commit, result, self._write_began)
+            queue.record_commit(commit, result, began)
             for code, counts in refused_counts_of(commit, result).items():
                 self._tally.add_refused(commit.workflow, commit.workflow.steps[code], counts)
         for commit in written.refused:
@@ -192,13 +196,13 @@ class Results:
     def _observe(self, workflow: AnyWorkflow, step: Step, counts: np.ndarray) -> None:
         self._intake.breakers.observe((workflow.name, step.from_code), counts)
 
-    def _record_span(self, written: WrittenSpan) -> None:
+    def _record_span(self, written: WrittenSpan, began: datetime) -> None:
         queue = written.span.queue
         executed = sum(result.runs for result in written.results)
         for result in written.results:
             if result.counts[Outcome.FAILED]:
-                self._tally.note_failures(self._write_began)
-            queue.record_sql_step(result, self._write_began)
+                self._tally.note_failures(began)
+            queue.record_sql_step(result, began)
             seconds = written.seconds * result.runs / max(1, executed)
             self._tally.add(queue.workflow, result.step, result.counts, seconds)
             self._observe(queue.workflow, result.step, result.counts)
@@ -212,6 +216,10 @@ class Results:
         self._intake.done_in_store(
             written.span, release=not (written.interrupted or written.refused)
         )
+
+
+def _begin_nothing() -> None:
+    """Begin no further write, as the drain ends."""
 
 
 def _unfinished(written: WrittenSpan) -> UnfinishedCall:

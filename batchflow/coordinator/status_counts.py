@@ -76,7 +76,8 @@ class StatusCounts:
         """Replace the number of runs that wait or are being executed, and of those to retry."""
         self.runs[self._with_step] = waiting[self._with_step]
         self.retrying[:] = 0
-        self.retrying[counted.retrying["status"].to_numpy()] = counted.retrying["rows"].to_numpy()
+        codes, rows = (counted.retrying[name].to_numpy() for name in ("status", "rows"))
+        np.add.at(self.retrying, codes, rows)
         self.next_retry_at = counted.next_attempt_at
         self.last_retry_at = counted.last_attempt_at
 

@@ -38,7 +38,8 @@ class BacklogCounts:
     Attributes:
         waiting: The runs that are due now: ``status`` (uint8, its code), ``bucket`` (int64, 16,384
             seqs each), ``rows`` (int64).
-        retrying: The number of the other runs, which wait for a retry: ``status``, ``rows``.
+        retrying: The number of the other runs, which wait for a retry: ``status``, ``rows``; a
+            status may have several rows.
         next_attempt_at: The time at which the first of these is due; None without one.
         last_attempt_at: The time at which the last of these is due.
     """
@@ -66,10 +67,9 @@ def count_backlog(cursor: Cursor, layout: Layout, now: datetime) -> BacklogCount
     waiting = counted.filter(pc.greater(counted["rows"], 0))
     columns = {name: waiting[name].cast(kind) for name, kind in _WAITING_TYPES.items()}
     retries = counted.filter(pc.greater(counted["retries"], 0))
-    retrying = retries.group_by("status").aggregate([("retries", "sum")])
     return BacklogCounts(
         pa.table(columns),
-        retrying.rename_columns({"retries_sum": "rows"}),
+        retries.select(["status", "retries"]).rename_columns(["status", "rows"]),
         pc.min(counted["later"]).as_py(),
         pc.max(counted["latest"]).as_py(),
     )

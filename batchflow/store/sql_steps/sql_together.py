@@ -102,8 +102,7 @@ def _moved(cursor: Cursor, visit: SqlVisit) -> _Moved:
 
 def _counted(counts: pa.Table, code: int, mask: pa.ChunkedArray) -> pa.Table:
     chosen = counts.filter(mask).select([f"#to:{code}", "bucket", "rows"])
-    summed = chosen.group_by([f"#to:{code}", "bucket"]).aggregate([("rows", "sum")])
-    return summed.rename_columns(["to", "bucket", "rows"]).cast(MOVED_COUNTS_SCHEMA)
+    return chosen.rename_columns(["to", "bucket", "rows"]).cast(MOVED_COUNTS_SCHEMA)
 
 
 def _codes_to(moved: _Moved, code: int) -> tuple[int, ...]:

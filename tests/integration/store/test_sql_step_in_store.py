@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,10 @@ FAILING = "CASE WHEN weight % 4 = 1 THEN CAST(label AS INTEGER) ELSE weight * 2 
 
 
 def moved_counts(result: SqlStepResult) -> dict[tuple[int, int], int]:
-    rows = result.moved_counts.to_pylist()
-    return {(row["to"], row["bucket"]): row["rows"] for row in rows}
+    counts: Counter[tuple[int, int]] = Counter()
+    for row in result.moved_counts.to_pylist():
+        counts[row["to"], row["bucket"]] += row["rows"]
+    return dict(counts)
 
 
 def counted(result: SqlStepResult) -> dict[str, int]:
