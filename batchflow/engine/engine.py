@@ -20,7 +20,7 @@ from batchflow.engine.redefinition import Redefinitions
 from batchflow.engine.rehearsing import RehearsalPlan, rehearse, require_declared, sql_literal
 from batchflow.engine.serving import Serving
 from batchflow.engine.telemetry import observe_engines
-from batchflow.executor import ExecutorContext, chosen_executor
+from batchflow.executor import ExecutorContext, beside, chosen_executor
 from batchflow.export.exports import Exports
 from batchflow.operation import Request, ResultT
 from batchflow.operation.options import (
@@ -121,7 +121,7 @@ class Engine(Exports):
         except BaseException:
             self._store.close()
             raise
-        self._executor = chosen
+        self._executor, self._opened = chosen, opened
         coordinator = Coordinator(self._store, opened, workflows, self._clock, self._config)
         self._workflows = by_name
         self.path = self._store.path
@@ -303,7 +303,8 @@ class Engine(Exports):
 
     def _open_copies(self, path: Path, workflow: AnyWorkflow) -> Engine:
         config = replace(self._config, serve=False, listen=None)
-        return Engine(path, workflow, executor=self._executor, clock=self._clock, config=config)
+        executor = beside(self._executor, self._opened)
+        return Engine(path, workflow, executor=executor, clock=self._clock, config=config)
 
     def _promote(self, name: str, promoted: Promoted) -> ControlReport:
         require_declared(self._workflows[name], promoted)

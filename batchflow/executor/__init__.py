@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
-from batchflow.executor.choice import Inline, ProcessPool, chosen_executor
+from batchflow.executor.choice import Inline, ProcessPool, beside, chosen_executor
 from batchflow.executor.context import ExecutorContext
 from batchflow.executor.protocol import (
     CallUnderWay,
@@ -35,6 +35,7 @@ __all__ = [
     "RayExecutor",
     "ScalingExecutor",
     "WatchedExecutor",
+    "beside",
     "chosen_executor",
     "read_chunk",
     "read_result",

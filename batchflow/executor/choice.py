@@ -81,6 +81,35 @@ class ProcessPool:
         return WorkerPool(context, self.workers or _usable_cores())
 
 
+@dataclass(frozen=True)
+class PoolBeside:
+    """Execute steps in processes that the fork server of another pool may fork.
+
+    Attributes:
+        pool: How many they are.
+        other: The other pool.
+    """
+
+    pool: ProcessPool
+    other: WorkerPool
+
+    @property
+    def capabilities(self) -> Set[Capability]:
+        """The abilities of the executor."""
+        return self.pool.capabilities
+
+    def open(self, context: ExecutorContext) -> Executor:
+        """Open the executor, as the pool is opened."""
+        return WorkerPool(context, self.pool.workers or _usable_cores(), self.other)
+
+
+def beside(executor: ExecutorFactory, opened: Executor) -> ExecutorFactory:
+    """Return an executor like one that this process has open, which starts faster if it can."""
+    if isinstance(executor, ProcessPool) and isinstance(opened, WorkerPool):
+        return PoolBeside(executor, opened)
+    return executor
+
+
 def chosen_executor(workers: int | None, executor: ExecutorFactory | None) -> ExecutorFactory:
     """Return the executor that ``workers=`` or ``executor=`` names; the default is a process pool.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 from batchflow.executor.import_path import import_path
 from batchflow.executor.launcher import Launcher
@@ -120,15 +122,51 @@ class ForkedWorker:
         return bool(poll.poll(max(0.0, seconds) * 1_000))
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """The settings of a process that the fork server takes over at its start, and each worker."""
+
+    import_path: list[str]
+    argv: list[str]
+    environment: dict[str, str]
+    folder: str | None
+    largest_file: tuple[int, int]
+    memory_limit_bytes: int
+
+    @classmethod
+    def of_this_process(cls, memory_limit_bytes: int) -> Surroundings:
+        """Return those of a fork server that is started now."""
+        folder: str | None = None
+        # The working directory may have been removed.
+        with contextlib.suppress(FileNotFoundError):
+            folder = os.getcwd()
+        return cls(
+            import_path=import_path(),
+            argv=list(sys.argv),
+            environment=dict(os.environ),
+            folder=folder,
+            largest_file=resource.getrlimit(resource.RLIMIT_FSIZE),
+            memory_limit_bytes=memory_limit_bytes,
+        )
+
+
 class ForkServer:
     """Start the fork server at the first fork, and start another one if it has died.
+
+    Args:
+        memory_limit_bytes: The memory that each worker may allocate.
+        uses_loop: Whether the workers need asyncio.
+        lender: That of another pool, whose process forks the workers as long as it runs and is as
+            this one would be; to start a process takes as long as some rehearsals.
 
     Attributes:
         logs: The log records of the workers.
         starts: How often it was started.
     """
 
-    def __init__(self, memory_limit_bytes: int, uses_loop: bool) -> None:
+    def __init__(
+        self, memory_limit_bytes: int, uses_loop: bool, lender: ForkServer | None = None
+    ) -> None:
         self.logs = WorkerLogs()
         self.starts = 0
         self._memory_limit_bytes = memory_limit_bytes
@@ -136,6 +174,10 @@ class ForkServer:
         self._launcher = Launcher()
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
+        self._surroundings: Surroundings | None = None
+        self._using_requests = threading.Lock()
+        self._lender = lender
+        self._borrowed: subprocess.Popen[bytes] | None = None
 
     def fork(self, channel: int, page: int, lifeline: int) -> ForkedWorker:
         """Request a worker that serves these descriptors, without waiting for it."""
@@ -155,8 +197,9 @@ class ForkServer:
 
     def keep_running(self) -> None:
         """Continue the process if a signal has stopped it; nothing else would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        process = self._process or self._borrowed
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
@@ -172,36 +215,67 @@ class ForkServer:
         with theirs:
             descriptor = theirs.fileno()
             numbers = [descriptor, self._memory_limit_bytes, self._uses_loop]
-            arguments = json.dumps([import_path(), sys.argv, os.getpid(), numbers])
+            self._surroundings = Surroundings.of_this_process(self._memory_limit_bytes)
+            path, argv = self._surroundings.import_path, self._surroundings.argv
+            arguments = json.dumps([path, argv, os.getpid(), numbers])
             self.starts += 1
             self._process = self._launcher.start(lambda: _launch(descriptor, arguments))
 
     def _requested(self, descriptors: list[int]) -> bool:
+        if self._lender is not None:
+            if self._lender._lends(self, descriptors):
+                return True
+            self._lender = self._borrowed = None
         self._start()
-        assert self._requests is not None
-        try:
-            socket.send_fds(self._requests, [b"\0"], descriptors)
-        except (BrokenPipeError, ConnectionResetError):
+        if not self._sent(descriptors):
             # The fork server has closed its files and is about to end.
             self.end()
             return False
         return True
 
+    def _lends(self, other: ForkServer, descriptors: list[int]) -> bool:
+        """Request a worker for another pool, from the process that forked all of its workers."""
+        process = self._process
+        lent_before = other._borrowed in (None, process)
+        if process is None or process.poll() is not None or not lent_before:
+            return False
+        if self._surroundings != Surroundings.of_this_process(other._memory_limit_bytes):
+            return False
+        other._borrowed = process
+        return self._sent(descriptors)
+
+    def _sent(self, descriptors: list[int]) -> bool:
+        # The thread of another pool may be about to close the socket, or to send through it.
+        with self._using_requests:
+            if self._requests is None:
+                return False
+            try:
+                socket.send_fds(self._requests, [b"\0"], descriptors)
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+            return True
+
     def end(self) -> None:
-        """End the process, and with it its workers; the next fork starts another one."""
+        """End the process, and with it its workers; the next fork starts another one.
+
+        That of a lender goes on.
+        """
+        self._lender = self._borrowed = None
         if self._process is None or self._requests is None:
             return
-        # A process that was forked meanwhile from this one holds the socket too.
-        with contextlib.suppress(OSError):
-            self._requests.shutdown(socket.SHUT_RDWR)
-        self._requests.close()
+        with self._using_requests:
+            # A process that was forked meanwhile from this one holds the socket too.
+            with contextlib.suppress(OSError):
+                self._requests.shutdown(socket.SHUT_RDWR)
+            self._requests.close()
+            self._requests = None
         self.keep_running()
         try:
             self._process.wait(_EXIT_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process = self._requests = None
+        self._process = None
 
 
 def _launch(requests: int, arguments: str) -> subprocess.Popen[bytes]:

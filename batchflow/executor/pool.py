@@ -49,15 +49,27 @@ _LOOK_SECONDS = 0.5
 
 
 class WorkerPool:
-    """Executes chunks in ``workers`` processes, and as many suspect ones in others at most."""
+    """Executes chunks in ``workers`` processes, and as many suspect ones in others at most.
 
-    def __init__(self, context: ExecutorContext, workers: int) -> None:
+    Args:
+        context: The workflows, and the limits of their steps.
+        workers: The number of processes.
+        beside: Another pool of this process, whose fork server may fork the workers.
+    """
+
+    def __init__(
+        self, context: ExecutorContext, workers: int, beside: WorkerPool | None = None
+    ) -> None:
         self.workers = workers
         self._context = context
         self._code = SentCode(context.workflows)
         self._shared: list[WorkerProcess] = []
         self._isolated: list[WorkerProcess] = []
-        self._fork_server = ForkServer(context.worker_memory_bytes(workers), self._code.uses_loop)
+        self._fork_server: ForkServer = ForkServer(
+            context.worker_memory_bytes(workers),
+            self._code.uses_loop,
+            None if beside is None else beside._fork_server,
+        )
         self._selector = selectors.DefaultSelector()
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)

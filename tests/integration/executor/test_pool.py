@@ -58,13 +58,14 @@ def pools() -> Iterator[Callable[..., WorkerPool]]:
         function: Callable[..., Any],
         workers: int = 1,
         worker_memory_limit: str | None = None,
+        beside: WorkerPool | None = None,
         **options: Any,
     ) -> WorkerPool:
         context = ExecutorContext(
             workflows={"things": workflow_of(function, **options)},
             worker_memory_limit=worker_memory_limit,
         )
-        pool = WorkerPool(context, workers)
+        pool = WorkerPool(context, workers, beside)
         opened.append(pool)
         pool.start()
         return pool
@@ -92,6 +93,42 @@ def test_a_chunk_is_executed_in_another_process(pools: Any) -> None:
     assert isinstance(done, ChunkResult)
     assert done.changes["number"].values.to_pylist() == [pool.pids[0]] * 2
     assert pool.pids[0] != os.getpid()
+
+
+def test_a_pool_beside_another_has_workers_of_its_fork_server_while_that_runs(
+    pools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(run: Any) -> Stage:
+        run.object.number = os.getppid()
+        return Stage.DONE
+
+    def fork_server_of(pool: WorkerPool) -> int:
+        pool.submit(chunk_of([1]))
+        while isinstance(done := next_done(pool), LostChunk):
+            assert not done.blamed
+            pool.submit(chunk_of([1]))
+        [parent] = done.changes["number"].values.to_pylist()
+        return int(parent)
+
+    pool = pools(step)
+    other = pools(step, beside=pool)
+    first = fork_server_of(pool)
+    assert fork_server_of(other) == first
+
+    other.abandon()
+    assert fork_server_of(pool) == first
+
+    monkeypatch.setenv("BATCHFLOW_TEST_OF_POOLS", "another environment")
+    elsewhere = pools(step, beside=pool)
+    assert fork_server_of(elsewhere) != first
+    monkeypatch.undo()
+
+    ended = {pid for each in (pool, other) for pid in each.pids}
+    os.kill(first, signal.SIGKILL)
+    for each in (other, pool):
+        while ended & set(each.pids):
+            each.completed(1)
+        assert fork_server_of(each) != first
 
 
 def test_the_row_that_ended_its_worker_is_blamed(pools: Any) -> None:
