@@ -7,6 +7,7 @@ runs one by one, executes SQL or starts a process.
 from __future__ import annotations
 
 import enum
+import threading
 from typing import TYPE_CHECKING, Final, assert_never
 
 from batchflow.coordinator.calls import Calls, log_abandoned
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # DuckDB forgets an interruption that comes between two statements.
 _INTERRUPT_AGAIN_SECONDS: Final = 0.05
+# Python calls signal handlers in the main thread, whose wait doesn't end if the operating system
+# gives the signal to another thread, such as one of DuckDB's.
+_LONGEST_WAIT_IN_MAIN_THREAD_SECONDS: Final = 0.25
 
 
 class Drain:
@@ -38,6 +42,8 @@ class Drain:
         self._grace_seconds = context.config.grace_seconds
         self._options = options
         self._reached_until = False
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self._longest_wait = _LONGEST_WAIT_IN_MAIN_THREAD_SECONDS if in_main_thread else None
         share = None if options.rerun_share is None else RerunShare(options.rerun_share)
         self._intake = Intake(
             context.store, context.workflows, context.config, context.sizer, options.limit, share
@@ -189,7 +195,7 @@ class Drain:
         return self._intake.next_chunk(self._clock.now(), demand)
 
     def _collect(self) -> None:
-        waits = self._patience_seconds(), self._gather_seconds or None
+        waits = self._patience_seconds(), self._gather_seconds or None, self._longest_wait
         patience = min((wait for wait in waits if wait is not None), default=None)
         for chunk, result in self._flight.collect(patience):
             self._results.add(chunk, result)

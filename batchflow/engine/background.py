@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from batchflow.coordinator import Coordinator, DrainOptions
 
 log = logging.getLogger("batchflow")
+
+# Another thread may receive a signal, and then the main thread handles it when it wakes up.
+_WAKE_SECONDS: Final = 0.25
 
 
 class Background:
@@ -69,11 +72,15 @@ class Background:
     def _stop(self) -> None:
         self._coordinator.stop.request(self._grace_seconds)
         try:
-            self._ended.wait()
+            self._await_end()
         except BaseException:
             self._coordinator.stop.request(0.0)
-            self._ended.wait()
+            self._await_end()
             raise
+
+    def _await_end(self) -> None:
+        while not self._ended.wait(_WAKE_SECONDS):
+            pass
 
     def _drain(self) -> None:
         try:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+from typing import Final
+
+# Another thread may receive a signal, and then the main thread handles it when it wakes up.
+_WAKE_SECONDS: Final = 0.25
 
 
 class CommitNews:
@@ -40,5 +46,7 @@ class CommitNews:
         """
         if self._failure is not None:
             raise self._failure
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         with self._changed:
-            self._changed.wait_for(lambda: self.number != number, timeout_seconds)
+            while self.number == number and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(left, _WAKE_SECONDS))

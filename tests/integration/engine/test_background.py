@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,20 @@ def test_the_end_of_a_run_can_be_awaited(engine: bf.Engine) -> None:
 def test_waiting_has_an_end(engine: bf.Engine) -> None:
     with pytest.raises(TimeoutError, match="NEW"):
         engine.wait(engine.trigger("a", Thing(1)), Stage.DONE, timeout_seconds=0.05)
+
+
+def test_ctrl_c_ends_a_wait_whichever_thread_receives_it(engine: bf.Engine) -> None:
+    run_id = engine.trigger("a", Thing(1))
+
+    def press() -> None:
+        # As the operating system may do; only the main thread handles it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    pressing = threading.Timer(0.1, press)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.wait(run_id, Stage.DONE, timeout_seconds=60)
+    pressing.join()
 
 
 def test_a_cancellation_ends_a_wait_for_the_run(engine: bf.Engine) -> None:

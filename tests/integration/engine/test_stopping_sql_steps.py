@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -115,7 +114,8 @@ def after_ctrl_c(under_test: Opened, times: int = 1) -> None:
         while not wakes.empty():
             wakes.get()
         for _ in range(times):
-            os.kill(os.getpid(), signal.SIGINT)
+            # The operating system may give it to any thread.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             # Two at once would count as one.
             wakes.get()
 
