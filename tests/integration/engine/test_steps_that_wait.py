@@ -19,12 +19,13 @@ import pytest
 import batchflow as bf
 
 RUNS = 10_000
-LATENCY_SECONDS = 0.05
+LATENCY_SECONDS = 0.1
 TIMES_FASTER = 50
 
-# It answers after 50 ms: 404 to every thousandth request, 503 to every hundredth at first.
+# It answers after its latency: 404 to every thousandth request, 503 to every hundredth at first.
 SERVER = """
 import asyncio
+import sys
 
 seen = set()
 
@@ -39,7 +40,7 @@ def status_of(number):
 async def answer(reader, writer):
     request = await reader.readuntil(b"\\r\\n\\r\\n")
     number = int(request.split()[1].rpartition(b"/")[2])
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(float(sys.argv[1]))
     head = f"HTTP/1.1 {status_of(number)}\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n"
     writer.write(head.encode())
     await writer.drain()
@@ -82,7 +83,9 @@ class Service:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(LATENCY_SECONDS)], stdout=subprocess.PIPE, text=True
+    )
     assert server.stdout is not None
     yield int(server.stdout.readline())
     server.kill()

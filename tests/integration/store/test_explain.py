@@ -389,13 +389,18 @@ def handled() -> bf.Workflow[Piece, Hands]:
 
 
 def handle(run: bf.Run[Piece, Hands]) -> Hands:
-    """Fail in the process that came first."""
-    with contextlib.suppress(FileExistsError), open(run.object.marker, "x") as file:
+    """Fail in the process that came first, once another has come as well."""
+    first = Path(run.object.marker)
+    other = first.with_name("other")
+    with contextlib.suppress(FileExistsError), first.open("x") as file:
         file.write(str(os.getpid()))
-    time.sleep(1e-4)
-    if Path(run.object.marker).read_text() == str(os.getpid()):
-        raise RuntimeError("this process has the wrong library")
-    return Hands.DONE
+    if first.read_text() != str(os.getpid()):
+        other.touch()
+        time.sleep(1e-4)
+        return Hands.DONE
+    while not other.exists():
+        time.sleep(1e-3)
+    raise RuntimeError("this process has the wrong library")
 
 
 def test_a_worker_is_named_if_its_runs_fail(tmp_path: Path) -> None:

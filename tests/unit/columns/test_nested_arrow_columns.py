@@ -160,7 +160,11 @@ def test_a_column_of_a_related_type_is_stored_exactly(
             {1: "None as 'sku' as item"},
         ),
         ("inner", pa.array([None, {**RED, "sku": None}], STRUCT), {1: "None as 'sku'"}),
-        ("part", pa.array([{"sku": "x"}, {"sku": "y"}]), {0: "a dict", 1: "a dict"}),
+        (
+            "part",
+            pa.array([{"sku": "x"}, {"sku": "y"}]),
+            dict.fromkeys(range(2), "a dict without the key 'colour'"),
+        ),
         (
             "notes",
             pa.array([[("a", 1)], [("b", None)]], pa.map_(pa.string(), pa.int64())),
