@@ -187,10 +187,10 @@ def test_a_null_in_a_field_that_can_not_be_null_fails_its_own_run(open_bench: Op
 
 def test_volatile_expressions_are_isolated_too(open_bench: Open) -> None:
     expression = f"{FAILING} + (random() * 0)::INTEGER"
-    bench, result = run_sql(open_bench, 200, values={"weight": expression})
-    assert counted(result) == {"ADVANCED": 150, "FAILED": 50}
+    bench, result = run_sql(open_bench, 80, values={"weight": expression})
+    assert counted(result) == {"ADVANCED": 60, "FAILED": 20}
     failed = {seq for (seq,) in bench.errors("seq")}
-    assert failed == {seq for seq in range(200) if seq % 4 == 1}
+    assert failed == {seq for seq in range(80) if seq % 4 == 1}
 
 
 @pytest.mark.parametrize("extra", ["", " + (random() * 0)::INTEGER"])
@@ -202,19 +202,19 @@ def test_all_runs_may_fail(open_bench: Open, extra: str) -> None:
 
 
 def test_many_failures_share_one_cause_and_are_quickly_found(open_bench: Open) -> None:
-    bench, result = run_sql(open_bench, 40_000, values={"weight": FAILING})
-    assert counted(result) == {"ADVANCED": 30_000, "FAILED": 10_000}
+    bench, result = run_sql(open_bench, 20_000, values={"weight": FAILING})
+    assert counted(result) == {"ADVANCED": 15_000, "FAILED": 5_000}
     [(count, runs)] = bench.questions.errors().select("count, runs").fetchall()
-    assert (count, runs) == (10_000, 10_000)
+    assert (count, runs) == (5_000, 5_000)
 
 
 def test_the_outcome_of_a_run_does_not_depend_on_the_span(open_bench: Open, path: Any) -> None:
-    whole, _ = run_sql(open_bench, 40, values={"weight": FAILING}, status=BY_WEIGHT)
+    whole, _ = run_sql(open_bench, 20, values={"weight": FAILING}, status=BY_WEIGHT)
     single = open_bench(
         sql_parcels(values={"weight": FAILING}, status=BY_WEIGHT), path.with_name("single.duckdb")
     )
-    single.seed(40)
-    for seq in range(40):
+    single.seed(20)
+    for seq in range(20):
         single.execute(seq, seq)
     columns = "seq, status, run_state, version, attempt, weight, label"
     assert single.rows(columns) == whole.rows(columns)

@@ -106,6 +106,7 @@ class Ways:
             self._in_step |= values
             self._load([self._row(key, self._before) for key in values], at=STEPS[way])
         elif way == "SQL step":
+            self._load([self._row(key, self._before) for key in values])
             for key, expression in values.items():
                 self._edit(key, expression)
         elif way == "object":
@@ -120,7 +121,6 @@ class Ways:
                 self._load_one(TABLES[way](key, value, self._folder / f"{key}.parquet"))
 
     def _edit(self, key: str, expression: str) -> None:
-        self._load([self._row(key, self._before)])
         try:
             self._engine.edit("key = ?", [key], set={"value": f"({expression})"})
         except bf.QueryError:
