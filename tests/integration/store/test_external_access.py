@@ -15,7 +15,14 @@ from loading_kit import Item, Loader, opened
 from store_kit import NOW, Bench, Status, parcels, sql_parcels
 
 from batchflow.access import connect
-from batchflow.errors import BatchflowError, CommitError, DefinitionError, QueryError, SourceError
+from batchflow.errors import (
+    BatchflowError,
+    CommitError,
+    DefinitionError,
+    InvalidOptionError,
+    QueryError,
+    SourceError,
+)
 from batchflow.store import Relation, Store
 
 SECRET = "hunter2-of-another-user"
@@ -169,7 +176,7 @@ def test_python_variables_can_not_be_queried(only_read: Bench) -> None:
 
 @pytest.mark.parametrize("limit", ["lots", "5 apples", "", "0", "120%", "1KB"])
 def test_an_invalid_memory_limit_is_refused_in_a_sentence(path: Path, limit: str) -> None:
-    with pytest.raises(DefinitionError) as caught:
+    with pytest.raises(InvalidOptionError) as caught:
         Store.open(path, [sql_parcels()], clock=lambda: NOW, memory_limit=limit)
 
     assert str(caught.value) == (
