@@ -72,7 +72,10 @@ class OutsideRows:
         self._cursor = cursor
         self._beside = beside
         self._table = table
-        self.sample: pa.Table = cursor.sql(f"FROM {table}").limit(0).to_arrow_table()
+        # For nested fields, DuckDB takes longer to plan the query than to read a small file, so it
+        # does that once.
+        self._rows = cursor.sql(f"FROM {table}")
+        self.sample = _no_rows(cursor, self._rows)
 
     def where(self, condition: str) -> OutsideRows:
         """Return those of the rows that an SQL condition chooses."""
@@ -87,7 +90,7 @@ class OutsideRows:
         """
         with ThreadPoolExecutor(1, "batchflow-source") as thread:
             try:
-                rows = self._cursor.sql(f"SELECT {_chosen(columns)} FROM {self._table}")
+                rows = self._rows.project(_chosen(columns))
                 reader = rows.to_arrow_reader(_FETCHED_ROWS)
                 yield _prefetched(thread, _numbered(reader))
             except BaseException:
@@ -96,8 +99,7 @@ class OutsideRows:
 
     def few(self, columns: Sequence[str], most_bytes: int) -> pa.Table | None:
         """Return all rows as one table, like `tables` does; None if they are larger."""
-        rows = self._cursor.sql(f"SELECT {_chosen(columns)} FROM {self._table}")
-        reader = rows.to_arrow_reader(_FETCHED_ROWS)
+        reader = self._rows.project(_chosen(columns)).to_arrow_reader(_FETCHED_ROWS)
         fetched: list[pa.RecordBatch] = []
         size = 0
         for batch in reader:
@@ -140,6 +142,15 @@ class OutsideRows:
         hashes = np.concatenate([np.zeros(0, np.uint64), *parts])
         hashes.sort()
         return hashes
+
+
+def _no_rows(cursor: Cursor, rows: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Return the columns of a query, without executing it."""
+    typed = (
+        f"NULL::{kind} AS {quote(name)}"
+        for name, kind in zip(rows.columns, rows.types, strict=True)
+    )
+    return cursor.sql(f"SELECT {', '.join(typed)} WHERE false").to_arrow_table()
 
 
 def _chosen(columns: Sequence[str]) -> str:
