@@ -7,13 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from batchflow.definition import AnyWorkflow
     from batchflow.store import CommitCosts
 
 
-def record_commit(costs: CommitCosts, seconds: float) -> None:
-    """Send the span of a commit that has just ended."""
+def record_commit(workflow: AnyWorkflow, costs: CommitCosts, seconds: float) -> None:
+    """Send the span of a commit that has just ended; nothing for the copies of a rehearsal."""
     tracer = _tracer()
-    if tracer is None:
+    if tracer is None or workflow.is_rehearsed:
         return
     end = time.time_ns()
     attributes = {

@@ -92,7 +92,7 @@ def write_results(store: Store, settled: Sequence[SettledChunk], now: datetime) 
     if stored:
         costs = costs_of_results(settled, stored, now, began, seconds)
         store.add_costs(costs)
-        record_commit(costs, seconds)
+        record_commit(stored[0][0].workflow, costs, seconds)
     for each, result in stored:
         if result.instead is not None:
             _log_broken(each, result.instead)
@@ -133,7 +133,7 @@ def write_in_store(
     if any(result.runs for result in results):
         costs = costs_of_span(written)
         store.add_costs(costs)
-        record_commit(costs, seconds)
+        record_commit(workflow, costs, seconds)
     return written
 
 

@@ -92,8 +92,8 @@ class Workflow(Generic[ObjectT, StatusT]):
         _require_valid_name(name)
         self._statuses = StatusSet(status_type)
         self.name = name
-        self.title = name
-        """The name in messages of the log, which says whether the runs are only copies."""
+        self.is_rehearsed = False
+        """Whether the runs are only copies of a rehearsal."""
         self.object_type = object_type
         self.status_type = status_type
         self.fields: tuple[Field, ...] = fields_of(object_type)
@@ -114,6 +114,11 @@ class Workflow(Generic[ObjectT, StatusT]):
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name!r}: {len(self._statuses)} statuses, {len(self._steps)} steps>"
+
+    @property
+    def title(self) -> str:
+        """Return the name in messages of the log, which states whether the runs are copies."""
+        return f"{self.name} (copies of a rehearsal)" if self.is_rehearsed else self.name
 
     @property
     def statuses(self) -> tuple[StatusT, ...]:
@@ -379,7 +384,7 @@ class Workflow(Generic[ObjectT, StatusT]):
                 )
         rehearsed = copy(self)
         rehearsed.record_transitions = record_transitions
-        rehearsed.title = f"{self.name} (copies of a rehearsal)"
+        rehearsed.is_rehearsed = True
         rehearsed._steps = {
             code: replace(
                 step,

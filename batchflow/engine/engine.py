@@ -140,8 +140,10 @@ class Engine(Exports):
             raise
         self._redefinitions = Redefinitions(workflows)
         drains = self._drains
-        remember(self, lambda: at_top_level and drains.is_idle)
-        observe_engines()
+        # The engine of a rehearsal's copies is part of another one, and isn't counted as well.
+        if not any(each.is_rehearsed for each in workflows):
+            remember(self, lambda: at_top_level and drains.is_idle)
+            observe_engines()
 
     def __enter__(self) -> Engine:
         keep_open(self)

@@ -48,7 +48,8 @@ def remember(engine: Engine, is_replaceable: Callable[[], bool]) -> None:
 
 def keep_open(engine: Engine) -> None:
     """Let no other engine replace this one, because a ``with`` block closes it."""
-    _engines[engine] = replace(_engines[engine], is_replaceable=lambda: False)
+    if engine in _engines:
+        _engines[engine] = replace(_engines[engine], is_replaceable=lambda: False)
 
 
 def forget(engine: Engine) -> None:

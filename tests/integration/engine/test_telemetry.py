@@ -14,8 +14,9 @@ EXPORTED = """
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+    from batchflow import engines
     from batchflow.testing import inline_engine
-    from kit.things import load, things
+    from kit.things import Stage, load, things
 
     reader, exporter = InMemoryMetricReader(), InMemorySpanExporter()
     metrics.set_meter_provider(MeterProvider([reader]))
@@ -31,9 +32,21 @@ EXPORTED = """
             for scope in scopes for metric in scope.metrics for point in metric.data.data_points
         }
 
+    def stand_in(run):
+        data = reader.get_metrics_data()
+        points = [
+            point for scope in data.resource_metrics[0].scope_metrics
+            for metric in scope.metrics for point in metric.data.data_points
+        ]
+        seen.append((len(engines()), {point.attributes["store"] for point in points}))
+        return Stage.DONE
+
+    seen = []
     with inline_engine(things()) as engine:
         load(engine, 300)
         engine.run(progress=False)
+        with engine.rehearse("number BETWEEN 1 AND 7", at="NEW", stand_ins={"finish": stand_in}):
+            assert seen == [(1, {engine.path})] * 7, seen
         found = values()
         assert found["batchflow_runs", "DONE", None] == 300, found
         assert found["batchflow_executions_total", None, "finish"] == 300, found
