@@ -21,6 +21,7 @@ from batchflow.executor.nodes.envelope import (
     unpacked,
 )
 from batchflow.executor.nodes.node import LONGEST_MESSAGE, POOL_ERRORS
+from batchflow.executor.nodes.record_limit import RecordLimit
 from batchflow.executor.protocol import CallUnderWay, LostChunk
 from batchflow.worker.log_forwarding import MOST_FRAME_BYTES
 
@@ -84,6 +85,7 @@ class RemoteNode:
         name: Its name, for people.
         workers: How many processes it has.
         calls: The calls under way there, as of half a second ago.
+        records: How many of its log records are handled.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class RemoteNode:
         self.name = name
         self.workers = workers
         self.calls: tuple[CallUnderWay, ...] = ()
+        self.records = RecordLimit()
         self._workflows = workflows
         self._held: dict[int, tuple[Chunk, bool]] = {}
         self._suspects = 0

@@ -16,6 +16,7 @@ from batchflow.errors import EngineStateError, StepCodeError, WorkerDied
 from batchflow.executor.nodes.envelope import Envelope, ToNode
 from batchflow.executor.nodes.losses import MOST_LOSSES, Losses
 from batchflow.executor.nodes.node import POOL_ERRORS
+from batchflow.executor.nodes.record_limit import RECORDS_PER_SECOND
 from batchflow.executor.nodes.remote_node import (
     InvalidNewsError,
     NodeFailure,
@@ -141,6 +142,8 @@ class NodesExecutor:
                 self._forward_stop()
             else:
                 self._take_messages(done)
+        for node in self._nodes.values():
+            _log_left_out(node)
         if not self._nodes:
             self._waiting.look(self._why_waiting)
         return done
@@ -190,6 +193,8 @@ class NodesExecutor:
         if self._closed:
             return
         self._closed = True
+        for node in self._nodes.values():
+            _log_left_out(node, at_once=True)
         self._nodes.clear()
         self._link.close()
         self._selector.close()
@@ -312,6 +317,7 @@ class NodesExecutor:
         if not self._nodes:
             self._waiting.begin()
             self._why_waiting = "the last node is gone"
+        _log_left_out(node, at_once=True)
         return [self._lost_chunk(chunk, counts=counts) for chunk in node.take_held()]
 
     def _lost_chunk(self, chunk: Chunk, *, counts: bool) -> LostChunk:
@@ -388,7 +394,21 @@ class NodesExecutor:
                 pass
 
 
+def _log_left_out(node: RemoteNode, *, at_once: bool = False) -> None:
+    left_out = node.records.take_left_out(time.monotonic(), at_once=at_once)
+    if left_out:
+        log.warning(
+            "Node %s sent %s more than the %d a second that are handled; they are left out.",
+            node.name,
+            counted(left_out, "log record"),
+            RECORDS_PER_SECOND,
+            extra={"action": "leave_out_records", "node": node.name, "records": left_out},
+        )
+
+
 def _log_record(node: RemoteNode, record: NodeRecord) -> None:
+    if not node.records.takes(time.monotonic()):
+        return
     attributes = {
         **record.attributes,
         "msg": f"{node.name}: {record.attributes.get('msg')}",
