@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import selectors
+import socket
 import threading
 import uuid
 from collections import Counter
@@ -77,6 +78,9 @@ class WorkerLogs:
 
     def close(self) -> None:
         """End the thread; all logs must have been removed."""
+        # A process that was forked from this one holds the socket too, so closing it shows nothing.
+        with contextlib.suppress(OSError):
+            self._request_end.shutdown(socket.SHUT_RDWR)
         self._request_end.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE_SECONDS)

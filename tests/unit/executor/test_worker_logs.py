@@ -1,4 +1,4 @@
-"""The thread that reads the log records of workers rests when a worker's end is closed."""
+"""The thread that reads the log records of workers rests, and ends, when it should."""
 
 from __future__ import annotations
 
@@ -63,3 +63,25 @@ def test_the_end_of_a_pipe_is_read_once_while_its_worker_lives(
     logs.close()
     assert reads.count(living) == RECORDS
     assert reads.count(ended) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_thread_ends_although_a_forked_child_lives_on() -> None:
+    before = set(threading.enumerate())
+    logs = WorkerLogs()
+    log, writer = logs.open()
+    [reader] = set(threading.enumerate()) - before
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+
+    logs.remove(log)
+    logs.close()
+
+    assert not reader.is_alive()
+    for each in (writer, writing, reading):
+        os.close(each)
+    os.waitpid(child, 0)
