@@ -149,11 +149,13 @@ def _leg_problems(result: ChunkResult, chunk: Chunk, workflow: AnyWorkflow) -> I
             yield "the rows of a further step aren't int32"
         if not _are_within(rows, 0, chunk.num_rows) or not _are_distinct(rows, chunk.num_rows):
             yield "a further step has a row that there isn't, or one twice"
-        if not (at[rows] == code).all() or not may_continue[before[rows], code].all():
+        # NumPy would convert them for each look.
+        places = rows.astype(np.intp)
+        if not (at[places] == code).all() or not may_continue[before[places], code].all():
             yield "a further step has a run that isn't at its status"
         yield from _outcome_problems(leg, len(rows), workflow.steps[code], len(workflow.statuses))
-        at[rows] = np.where(KEEPS_CHANGES[leg.outcomes], leg.to_codes, NO_DESTINATION)
-        before[rows] = code
+        at[places] = np.where(KEEPS_CHANGES[leg.outcomes], leg.to_codes, NO_DESTINATION)
+        before[places] = code
 
 
 def _destinations(step: Step, statuses: int) -> npt.NDArray[np.bool_]:

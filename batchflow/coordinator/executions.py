@@ -10,6 +10,8 @@ import numpy as np
 from batchflow.definition.outcome import KEEPS_CHANGES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from batchflow.chunk import ChunkResult
@@ -20,40 +22,47 @@ class Executions:
     """Executions in their order; all columns have the same length.
 
     Attributes:
-        rows: The place of the run in the chunk.
+        rows: The place of the run in the chunk, of the type with which NumPy indexes fastest.
         from_codes: The code of the status whose step was executed.
         outcomes: The code of the `Outcome`.
         to_codes: The code of the status that it led to; -1 if the run didn't move.
         moved_before: How many transitions of the run the visit had made before.
-        later: Whether it is of a further step, and not of the chunk's own.
     """
 
-    rows: NDArray[np.int32]
+    rows: NDArray[np.intp]
     from_codes: NDArray[np.uint8]
     outcomes: NDArray[np.int8]
     to_codes: NDArray[np.int16]
     moved_before: NDArray[np.int32]
-    later: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, result: ChunkResult, from_code: int) -> Executions:
-        """Return the executions of a chunk whose runs were at a status."""
-        rows = [np.arange(result.num_rows, dtype=np.int32), *(leg.rows for leg in result.later)]
-        codes = [from_code, *(leg.from_code for leg in result.later)]
-        outcomes = [result.outcomes, *(leg.outcomes for leg in result.later)]
-        to_codes = [result.to_codes, *(leg.to_codes for leg in result.later)]
-        sizes = [len(part) for part in rows]
-        moved, before = np.zeros(result.num_rows, np.int32), []
-        for places, reached in zip(rows, outcomes, strict=True):
-            before.append(moved[places])
-            moved[places] += KEEPS_CHANGES[reached]
+    def by_leg(cls, result: ChunkResult, from_code: int) -> list[Executions]:
+        """Return those of a chunk whose runs were at a status, then those of each further leg."""
+        moved = np.zeros(result.num_rows, np.int32)
+        own = np.arange(result.num_rows), from_code, result.outcomes, result.to_codes
+        later = (
+            (leg.rows.astype(np.intp), leg.from_code, leg.outcomes, leg.to_codes)
+            for leg in result.later
+        )
+        legs = []
+        for rows, code, outcomes, to_codes in (own, *later):
+            before = moved[rows]
+            moved[rows] = before + KEEPS_CHANGES[outcomes]
+            codes = np.full(len(rows), code, np.uint8)
+            legs.append(cls(rows, codes, outcomes, to_codes, before))
+        return legs
+
+    @classmethod
+    def joined(cls, parts: Sequence[Executions]) -> Executions:
+        """Return the executions of some legs."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
-            rows=np.concatenate(rows),
-            from_codes=np.repeat(np.array(codes, np.uint8), sizes),
-            outcomes=np.concatenate(outcomes),
-            to_codes=np.concatenate(to_codes),
-            moved_before=np.concatenate(before),
-            later=np.arange(sum(sizes)) >= result.num_rows,
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.from_codes for part in parts]),
+            np.concatenate([part.outcomes for part in parts]),
+            np.concatenate([part.to_codes for part in parts]),
+            np.concatenate([part.moved_before for part in parts]),
         )
 
     def where(self, mask: NDArray[np.bool_]) -> Executions:
@@ -68,7 +77,6 @@ class Executions:
             self.outcomes[mask],
             self.to_codes[mask],
             self.moved_before[mask],
-            self.later[mask],
         )
 
     @property
@@ -80,5 +88,4 @@ class Executions:
             self.outcomes[:0],
             self.to_codes[:0],
             self.moved_before[:0],
-            self.later[:0],
         )

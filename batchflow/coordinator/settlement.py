@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -138,15 +139,15 @@ def settle(
     chunk: ClaimedChunk, result: ChunkResult, now: datetime, random: np.random.Generator
 ) -> SettledChunk:
     """Split the results of a chunk; the steps' retry policies decide about failures."""
-    every = Executions.of(result, chunk.claim.step.from_code)
+    own, *legs = Executions.by_leg(result, chunk.claim.step.from_code)
+    by_code: dict[int, list[Executions]] = defaultdict(list)
+    for leg, executed in zip(result.later, legs, strict=True):
+        by_code[leg.from_code].append(executed)
     settle_step = partial(_settled_step, chunk, result, now=now, random=random)
-    codes = sorted({leg.from_code for leg in result.later})
     steps = chunk.claim.workflow.steps
-    later = (
-        settle_step(steps[code], every.where(every.later & (every.from_codes == code)))
-        for code in codes
-    )
-    first = settle_step(chunk.claim.step, every.where(~every.later), moves=_moves(every))
+    later = (settle_step(steps[code], Executions.joined(by_code[code])) for code in sorted(by_code))
+    moves = _moves(Executions.joined((own, *legs)))
+    first = settle_step(chunk.claim.step, own, moves=moves)
     return SettledChunk(
         chunk=chunk,
         first=first,
@@ -272,8 +273,8 @@ def _moved(chunk: ClaimedChunk, result: ChunkResult, moves: Executions | None) -
     rows = chunk.rows.num_rows
     to_codes, outcomes = np.zeros(rows, np.uint8), np.zeros(rows, np.uint8)
     # Of several transitions of a run, the last is assigned last.
-    to_codes[moves.rows] = moves.to_codes
-    outcomes[moves.rows] = moves.outcomes
+    to_codes[moves.rows] = moves.to_codes.astype(np.uint8)
+    outcomes[moves.rows] = moves.outcomes.astype(np.uint8)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         name: chunk.rows[name] for name in ("#seq", "#version", "#attempt", "#run_state")
     }
