@@ -264,8 +264,19 @@ def _insert_files(
         own = replace(report, loaded=loaded, first_seq=first_seq, last_seq=first_seq + loaded - 1)
         first_seq += loaded
         entries.append(ledger.enter(ledger.next_id(), file, own))
+        if call.layout.shard is not None:
+            load = replace(load, unfilled=_unfilled(load, group.part(number, number, own=True)))
         filled.extend(replace(load, file=file).filled)
     return replace(report, files=tuple(entries), filled=tuple(filled))
+
+
+def _unfilled(load: Load, rows: pa.Table) -> frozenset[str]:
+    """Return the fields and members that rows of a file lack, but none of this shard's rows."""
+    return frozenset(
+        name
+        for name, mark in load.lacked.items()
+        if not (rows.num_rows if mark is None else pc.any(rows[mark]).as_py())
+    )
 
 
 def _load_file(

@@ -144,7 +144,9 @@ def load_directly(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadRepor
         load = replace(load, source=replace(load.source, outside=outside))
     if source_conflicts(cursor, load):
         raise NotDirectError
-    return _insert_from_source(cursor, load, outside)
+    report = _insert_from_source(cursor, load, outside)
+    # Columns that such a file lacks are lacking in all of its rows, but a shard may have none.
+    return report if report.loaded or load.layout.shard is None else replace(report, filled=())
 
 
 def _insert_from_source(cursor: Cursor, load: Load, outside: OutsideRows) -> LoadReport:

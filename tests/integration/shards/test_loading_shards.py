@@ -52,6 +52,24 @@ SOURCES: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_shard_reports_as_filled_what_took_its_default_in_its_own_rows(
+    tmp_path: Path, files: int
+) -> None:
+    first, second = ([n for n in NUMBERS if bf.shard_of(n, 2) == shard] for shard in (1, 2))
+    for at in range(files):
+        rows = f'{{"number": {first[at]}}}\n{{"number": {second[at]}, "total": 2}}\n'
+        (tmp_path / f"{at}.jsonl").write_text(rows)
+    pq.write_table(pa.table({"number": [int(first[-1])]}), tmp_path / "alone.parquet")
+
+    def load(engine: bf.Engine) -> tuple[int, int]:
+        few = engine.trigger_many(tmp_path / "*.jsonl", foreign_id="number")
+        alone = engine.trigger_many(tmp_path / "alone.parquet", foreign_id="number")
+        return len(few.filled), len(alone.filled)
+
+    assert in_each(tmp_path, load)[1] == (0, 0)
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_each_row_is_loaded_in_the_shard_of_its_foreign_id(kind: str, tmp_path: Path) -> None:
     source = SOURCES[kind](tmp_path)
