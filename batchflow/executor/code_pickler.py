@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import functools
 import io
 import linecache
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Final
 import cloudpickle
 
 from batchflow.executor.used_variables import CACHED, crosses_by_value
+from batchflow.worker.code_loading import cached, code_of_file, context_variable
 
 _MOST_SOURCE_CHARACTERS: Final = 1_000_000
 
@@ -73,7 +73,7 @@ class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if type(obj) is CodeType:
             self._files.add(obj.co_filename)
             make, arguments = self.dispatch_table[CodeType](obj)
-            return _code_of_file, (obj.co_filename, make, arguments)
+            return code_of_file, (obj.co_filename, make, arguments)
         reduced = _as_new(obj) or super().reducer_override(obj)
         return _with_full_name(obj, reduced) if isinstance(obj, type) else reduced
 
@@ -89,9 +89,9 @@ def _as_new(obj: Any) -> Reduced | None:
     """Return how a worker makes such an object anew; None for objects that cross as they are."""
     kind = type(obj)
     if kind is CACHED and crosses_by_value(obj):
-        return _cached, (obj.__wrapped__, obj.cache_parameters())
+        return cached, (obj.__wrapped__, obj.cache_parameters())
     if kind is contextvars.ContextVar:
-        return _context_variable, (obj.name, *_default(obj))
+        return context_variable, (obj.name, *_default(obj))
     if kind is weakref.WeakKeyDictionary:
         return weakref.WeakKeyDictionary, (dict(obj),)
     if kind is MappingProxyType:
@@ -116,26 +116,8 @@ def _with_full_name(cls: type, reduced: Any) -> Any:
     return reduced
 
 
-def _code_of_file(name: str, make: Callable[..., CodeType], arguments: Any) -> CodeType:
-    """Make code that has the name of its file, which tracebacks show and cloudpickle leaves out."""
-    return make(*arguments).replace(co_filename=name)
-
-
-def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
-    cached: Callable[..., Any] = functools.lru_cache(**parameters)(function)
-    return cached
-
-
 def _default(variable: contextvars.ContextVar[Any]) -> tuple[Any, ...]:
     try:
         return (contextvars.Context().run(variable.get),)
     except LookupError:
         return ()
-
-
-def _context_variable(name: str, *default: Any) -> contextvars.ContextVar[Any]:
-    return (
-        contextvars.ContextVar(name, default=default[0])
-        if default
-        else (contextvars.ContextVar(name))
-    )

@@ -1,10 +1,17 @@
-"""Load the code of workflows; the only place that reads pickles."""
+"""Load the code of workflows; the only place that reads pickles.
+
+The functions that pickles name are here and not beside the pickler, as each worker would import its
+package.
+"""
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import linecache
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -24,3 +31,23 @@ def unpickled_workflows(code: bytes) -> Mapping[str, AnyWorkflow]:
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
     workflows: Mapping[str, AnyWorkflow] = cloudpickle.loads(pickled)
     return workflows
+
+
+def code_of_file(name: str, make: Callable[..., CodeType], arguments: Any) -> CodeType:
+    """Make code that has the name of its file, which tracebacks show and cloudpickle leaves out."""
+    return make(*arguments).replace(co_filename=name)
+
+
+def cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    """Make a function with a cache of its own, which is empty."""
+    made: Callable[..., Any] = functools.lru_cache(**parameters)(function)
+    return made
+
+
+def context_variable(name: str, *default: Any) -> contextvars.ContextVar[Any]:
+    """Make a context variable, with a default value if there is one."""
+    return (
+        contextvars.ContextVar(name, default=default[0])
+        if default
+        else (contextvars.ContextVar(name))
+    )

@@ -3,12 +3,14 @@ from __future__ import annotations
 import contextvars
 import functools
 import linecache
+import pickletools
 import sys
 import threading
 import types
 from collections.abc import Iterator
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from batchflow.definition.retry import Retry
@@ -78,6 +80,19 @@ def test_a_context_variable_stays_one_variable_and_keeps_its_default() -> None:
     assert (one.name, one.get()) == ("variable", 1)
     with pytest.raises(LookupError):
         without.get()
+
+
+def test_workers_import_nothing_of_the_engine_for_code_that_crosses_by_value() -> None:
+    @functools.cache
+    def rate(currency: str) -> float:
+        return 1.5
+
+    variable = contextvars.ContextVar("variable", default="EUR")
+    _, pickled = cloudpickle.loads(dumped(lambda run: rate(variable.get())))
+    texts = (text for _, text, _ in pickletools.genops(pickled) if isinstance(text, str))
+    assert {text for text in texts if text.startswith("batchflow.")} == {
+        "batchflow.worker.code_loading"
+    }
 
 
 def test_the_source_of_a_notebooks_cell_comes_with_its_code(script: types.ModuleType) -> None:
