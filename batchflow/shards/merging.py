@@ -98,7 +98,7 @@ MERGES: Final[Mapping[str, Merge]] = {
     "get": OfOneShard(),
     "history": OfOneShard(),
     "wait": OfOneShard(),
-    "repro": OfOneShard(),
+    "repro": OfItsOwn(),
     "sql": OfItsOwn(),
     "errors": OfItsOwn(),
     "explain": OfItsOwn(),

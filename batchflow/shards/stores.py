@@ -297,6 +297,22 @@ class Stores(Exports):
             f"by its path {self._clients[0].path!r}, or as stores.clients[0]."
         )
 
+    def repro(
+        self,
+        run: UUID | str | int,
+        folder: str | os.PathLike[str],
+        *,
+        values: bool = False,
+        workflow: AnyWorkflow | str | None = None,
+    ) -> Path:
+        """Write a test that fails as a run did; see `Questions.repro`."""
+        owner = run
+        if isinstance(run, str) and run_id_or_none(run) is None:
+            # A cause has its latest run in any shard.
+            causes = self.errors(workflow=workflow).filter("cause = $cause", {"cause": run})
+            owner = next((run_id for (run_id,) in causes.select("run_id").fetchall()), run)
+        return self.client_of(owner).repro(run, folder, values=values, workflow=workflow)
+
     def check(self) -> CheckReport:
         """Check whether all shards are sane; see `Questions.check`."""
         return check_of_all([(client.check(), client.workflows) for client in self._clients])

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 import trustme
-from shards_kit import engine_of, in_each, orders, pattern_in, play_a_night, write_source
+from shards_kit import (
+    Order,
+    engine_of,
+    in_each,
+    orders,
+    pattern_in,
+    play_a_night,
+    write_source,
+)
 
 import batchflow as bf
 from batchflow.testing import FakeClock
@@ -240,3 +248,21 @@ def test_engines_on_a_network_are_shards_of_a_set(tmp_path: Path) -> None:
         assert stores.cancel("true").changed == 20
         with pytest.raises(bf.InvalidOptionError, match="no common name"):
             stores.reshard(3)
+
+
+def test_a_cause_is_reproduced_whichever_shard_has_its_runs(tmp_path: Path) -> None:
+    def fail(engine: bf.Engine, foreign_id: str) -> str:
+        engine.trigger(foreign_id, Order(7))
+        engine.run(progress=False)
+        [(cause,)] = engine.errors().select("cause").fetchall()
+        return str(cause)
+
+    with bf.Engine(":memory:", orders(), workers=0) as engine:
+        other = 3 - bf.shard_of(fail(engine, "any"), 2)
+    with engine_of(tmp_path, other) as engine:
+        cause = fail(engine, next(n for n in map(str, range(99)) if bf.shard_of(n, 2) == other))
+
+    stores = bf.Stores(pattern_in(tmp_path))
+    assert stores.repro(cause, tmp_path / "repro", workflow=orders()).is_file()
+    with pytest.raises(bf.RunNotFoundError, match="nor a cause"):
+        stores.repro("nope", tmp_path / "other", workflow=orders())
