@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import enum
 import math
@@ -114,6 +113,9 @@ class _Hangs(Fault):
             time.sleep(min(left, _LONGEST_SLEEP_SECONDS))
 
     async def strike_async(self) -> None:
+        # Imported here, as the worker of a step without a loop has no use for it.
+        import asyncio
+
         await asyncio.sleep(self.seconds)
 
 
