@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import subprocess
 import sys
@@ -18,6 +19,8 @@ DEATHS = 20
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_nothing_is_lost_or_duplicated_by_any_number_of_deaths(tmp_path: Path) -> None:
+    # It may take longer than Python's own limit, after which the whole run ends.
+    faulthandler.cancel_dump_traceback_later()
     counts = tmp_path / "counts.json"
 
     driven = subprocess.run(
