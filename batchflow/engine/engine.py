@@ -20,7 +20,7 @@ from batchflow.engine.redefinition import Redefinitions
 from batchflow.engine.rehearsing import RehearsalPlan, rehearse, require_declared, sql_literal
 from batchflow.engine.serving import Serving
 from batchflow.engine.telemetry import observe_engines
-from batchflow.executor import ExecutorContext, beside, chosen_executor
+from batchflow.executor import ExecutorContext, beside, chosen_executor, warm_up
 from batchflow.export.exports import Exports
 from batchflow.operation import Request, ResultT
 from batchflow.operation.options import (
@@ -292,6 +292,9 @@ class Engine(Exports):
 
     def rehearse_plan(self, plan: RehearsalPlan) -> Rehearsal:
         """Rehearse a plan whose values are SQL already."""
+        # It starts while the runs are copied. In a forked child, nothing of it is there.
+        if not self._store.inherited:
+            warm_up(self._opened)
         return rehearse(self, plan, self._clock, self._open_copies, self._promote)
 
     def _definition(self, workflow: AnyWorkflow | str | None) -> AnyWorkflow:

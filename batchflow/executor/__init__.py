@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from batchflow.chunk import Chunk, ChunkResult
 from batchflow.chunk.serialization import read_chunk, read_result, write_chunk, write_result
-from batchflow.executor.choice import Inline, ProcessPool, beside, chosen_executor
+from batchflow.executor.choice import Inline, ProcessPool, beside, chosen_executor, warm_up
 from batchflow.executor.context import ExecutorContext
 from batchflow.executor.protocol import (
     CallUnderWay,
@@ -39,6 +39,7 @@ __all__ = [
     "chosen_executor",
     "read_chunk",
     "read_result",
+    "warm_up",
     "write_chunk",
     "write_result",
 ]

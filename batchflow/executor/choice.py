@@ -110,6 +110,12 @@ def beside(executor: ExecutorFactory, opened: Executor) -> ExecutorFactory:
     return executor
 
 
+def warm_up(opened: Executor) -> None:
+    """Begin with what takes long to start an executor `beside` an open one, if anything does."""
+    if isinstance(opened, WorkerPool):
+        opened.warm_up()
+
+
 def chosen_executor(workers: int | None, executor: ExecutorFactory | None) -> ExecutorFactory:
     """Return the executor that ``workers=`` or ``executor=`` names; the default is a process pool.
 

@@ -175,6 +175,8 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._surroundings: Surroundings | None = None
+        self._starting = threading.RLock()
+        self._closed = False
         self._using_requests = threading.Lock()
         self._lender = lender
         self._borrowed: subprocess.Popen[bytes] | None = None
@@ -195,6 +197,15 @@ class ForkServer:
             ours.pop_all()
         return ForkedWorker(reports, self, log)
 
+    def start(self) -> None:
+        """Start the process if it isn't running, without waiting for it; nothing after `close`.
+
+        Any thread may call it.
+        """
+        with self._starting:
+            if not self._closed:
+                self._start()
+
     def keep_running(self) -> None:
         """Continue the process if a signal has stopped it; nothing else would."""
         process = self._process or self._borrowed
@@ -203,7 +214,9 @@ class ForkServer:
 
     def close(self) -> None:
         """End the process and the thread that started it; all workers must have ended."""
-        self.end()
+        with self._starting:
+            self._closed = True
+            self.end()
         self._launcher.close()
         self.logs.close()
 
@@ -226,7 +239,7 @@ class ForkServer:
             if self._lender._lends(self, descriptors):
                 return True
             self._lender = self._borrowed = None
-        self._start()
+        self.start()
         if not self._sent(descriptors):
             # The fork server has closed its files and is about to end.
             self.end()
@@ -260,6 +273,10 @@ class ForkServer:
 
         That of a lender goes on.
         """
+        with self._starting:
+            self._end()
+
+    def _end(self) -> None:
         self._lender = self._borrowed = None
         if self._process is None or self._requests is None:
             return

@@ -87,6 +87,10 @@ class WorkerPool:
         while len(self._shared) < self.workers:
             self._shared.append(self._started(_CHUNKS_PER_WORKER))
 
+    def warm_up(self) -> None:
+        """Start the fork server, without waiting for it; callable from any thread."""
+        self._fork_server.start()
+
     def _is_idle(self) -> bool:
         return all(worker.idle for worker in self._all())
 

@@ -52,6 +52,13 @@ def orders(*, fixed: bool = False, side_effects: bool = False) -> bf.Workflow[Or
     return workflow
 
 
+def test_a_closed_engine_rehearses_nothing(tmp_path: Path) -> None:
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=1) as engine:
+        pass
+    with pytest.raises(bf.StoreClosedError):
+        engine.rehearse("true")
+
+
 LOG = "SELECT * FROM orders.transitions ORDER BY seq, version"
 RUNS = "SELECT * FROM orders.runs ORDER BY seq"
 

@@ -104,6 +104,11 @@ def test_every_call_in_a_child_is_refused(tmp_path: Path) -> None:
         assert_unharmed(engine)
 
 
+def test_a_child_rehearses_nothing(tmp_path: Path) -> None:
+    with bf.Engine(tmp_path / "orders.duckdb", orders(), workers=1) as engine:
+        assert in_child(lambda: engine.rehearse("true")) == REFUSED
+
+
 @pytest.mark.parametrize("deed", ["close", "stop", "__exit__"])
 def test_a_child_that_closes_the_engine_ends_no_worker(
     engine: bf.Engine, executor: KeptExecutor, deed: str
