@@ -237,8 +237,11 @@ class Engine(Exports):
             rerun_share=checked_share(rerun_share),
         )
         self._redefinitions.check()
-        chosen = None if canary is None else Canary(canary, canary_failures)
-        return self._drains.run(options, progress=progress, canary=chosen)
+        # Without a canary, its other option isn't used, but a wrong one is refused as well.
+        chosen = Canary(1.0 if canary is None else canary, canary_failures)
+        return self._drains.run(
+            options, progress=progress, canary=None if canary is None else chosen
+        )
 
     def rehearse(
         self,

@@ -163,6 +163,15 @@ def test_an_option_that_is_true_or_false_takes_nothing_else(
                     getattr(engine, method)(**{**needed, option: value})
 
 
+@pytest.mark.parametrize(
+    "option", ["limit", "until", "canary", "canary_failures", "rerun_share", "progress"]
+)
+def test_a_drain_names_its_wrong_option(engine: bf.Engine, option: str) -> None:
+    for value in ("no", -1, float("nan"), object()):
+        with pytest.raises(bf.InvalidOptionError, match=f"^{option} is "):
+            engine.run(**{option: value})
+
+
 @pytest.mark.parametrize("option", ["since", "until"])
 def test_a_time_before_the_year_1_is_named(engine: bf.Engine, option: str) -> None:
     with pytest.raises(bf.InvalidOptionError, match=f"{option} is .* before the year 1"):
