@@ -129,16 +129,16 @@ class Connection:
             self._check_file()
             with self._watched():
                 cursor = self.cursor()
-                cursor.begin()
-                self._depth = 1
+                # From BEGIN to COMMIT, as Ctrl-C may come at any moment.
                 try:
+                    cursor.begin()
+                    self._depth = 1
                     yield cursor
                     work.enter_commit()
+                    self._commit(cursor)
                 except BaseException:
                     _roll_back(cursor)
                     raise
-                else:
-                    self._commit(cursor)
                 finally:
                     work.leave_commit()
                     self._depth = 0
@@ -156,11 +156,13 @@ class Connection:
         self._check_usable()
         with self._watched():
             cursor = self.cursor()
-            cursor.begin()
             try:
+                cursor.begin()
                 yield cursor
-            finally:
                 _roll_back(cursor)
+            except BaseException:
+                _roll_back(cursor)
+                raise
 
     @property
     def commits(self) -> int | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeAlias
 
 import duckdb
@@ -17,6 +21,7 @@ from IPython.core.formatters import DisplayFormatter
 from remote_kit import load, things
 
 import batchflow as bf
+from batchflow.store.database import connection
 from batchflow.store.query.relation import Relation
 
 Store: TypeAlias = "bf.Engine | bf.StoreClient"
@@ -152,3 +157,40 @@ def test_an_interruption_before_the_commit_rolls_the_operation_back(
     with pytest.raises(bf.QueryError):
         engine.edit("number = 3", set={"number": "4"}, reason="test")
     assert transitions(engine) == before
+
+
+class Press:
+    """A trace function that raises KeyboardInterrupt before one line of transactions' code."""
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+        self.pressed = False
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Press | None:
+        if frame.f_code.co_filename != connection.__file__:
+            return None
+        if frame.f_code.co_name not in ("write", "trying", "_commit"):
+            return None
+        if event == "line":
+            self._left -= 1
+            if self._left == 0:
+                self.pressed = True
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_ctrl_c_at_any_line_of_a_transaction_leaves_none_behind(
+    engine: bf.Engine, dry_run: bool
+) -> None:
+    run_id = engine.get("3").run_id
+    for line in itertools.count(1):
+        press = Press(line)
+        sys.settrace(press)
+        with contextlib.suppress(KeyboardInterrupt):
+            engine.pause(run_ids=[run_id], dry_run=dry_run)
+        sys.settrace(None)
+        engine.resume(run_ids=[run_id], dry_run=dry_run)
+        if not press.pressed:
+            break
+    assert line > 5
