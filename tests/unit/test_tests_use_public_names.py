@@ -29,6 +29,7 @@ TESTED_THERE = {
     },
     # Limits that the test lowers.
     "integration/engine/test_how_far.py": {"_LINES_EVERY_SECONDS"},
+    "integration/store/test_explain.py": {"_ENOUGH_RUNS", "_IN_BLOCKS"},
     "integration/store/test_trigger_one.py": {
         "_MOST_KEPT",
         "_MOST_RECENT",

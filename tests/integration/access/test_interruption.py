@@ -133,7 +133,7 @@ def test_ctrl_c_ends_an_operation_which_then_changes_nothing(
 
 
 def test_an_operation_of_a_client_has_the_time_limit_of_queries(tmp_path: Path) -> None:
-    config = bf.EngineConfig(query_timeout_seconds=0.2)
+    config = bf.EngineConfig(query_timeout_seconds=1.0)
     with bf.Engine(tmp_path / "things.duckdb", things(), workers=0, config=config) as engine:
         load(engine, 2)
         before = transitions(engine)
