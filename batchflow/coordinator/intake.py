@@ -399,10 +399,10 @@ class Intake:
         return None
 
     def _claim_in_store(self, queue: RunQueue, span: Span, now: datetime) -> None:
-        key = (queue.workflow.name, span.code)
-        seqs, runs = queue.claim_in_store(span, now, self.breakers.most_claimed(key))
+        key, steps = (queue.workflow.name, span.code), self._steps_in_store(queue, span.code)
+        seqs, runs = queue.claim_in_store(span, now, self._most_in_store(key, steps))
         self._count_toward_limit(runs)
-        task = StoreSpan(queue, self._steps_in_store(queue, span.code), span, seqs, runs)
+        task = StoreSpan(queue, steps, span, seqs, runs)
         self.breakers.record_claim(key, task)
         self.in_store.append(task)
 
@@ -418,8 +418,15 @@ class Intake:
         if not step.kind.in_store:
             return Room(0)
         steps = self._steps_in_store(queue, step.from_code)
-        most = min(self._sql_rows(steps), self._left or self._config.sql_batch_rows)
+        rows = self._sql_rows(steps)
+        most = min(rows, self._most_in_store(key, steps) or rows)
         return Room(min(most, _WATCHED_SQL_ROWS) if key in self.breakers.by_step else most)
+
+    def _most_in_store(self, key: tuple[str, int], steps: Sequence[Step]) -> int | None:
+        """Return how many runs one transaction of steps in the store may move; None for any."""
+        chunk_rows = (step.options.chunk_rows for step in steps)
+        limits = (self._left, self.breakers.most_claimed(key), *chunk_rows)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def _room(self, queue: RunQueue, demand: Demand, step: Step, *, reruns: bool = False) -> Room:
         """Return how many runs of a step may be claimed now."""

@@ -210,7 +210,7 @@ class Engine(Exports):
             wait_for_retries: Also wait for the runs that wait for a retry. By default, a drain with
                 ``until`` waits for the retries that fall due before that time, and another drain
                 ends when nothing is runnable.
-            limit: Execute steps for at most this many runs (a SQL step: about this many).
+            limit: Execute at most this many steps of runs: three steps of one run count as three.
             until: Stop at this moment; without a time zone it is in local time.
             progress: Show a bar; by default on a terminal and in a notebook.
             canary: The share of the runs at each status, like 0.01, that goes all the way first; at

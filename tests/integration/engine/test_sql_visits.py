@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_consecutive_steps_are_one_commit(caplog: pytest.LogCaptureFixture) -> N
         (0, "THIRD", "DONE", "advanced", "COMPLETED", 1, 4),
     ]
     assert len(log) == 3 * RUNS
+
+
+def test_chunk_rows_of_one_step_are_the_most_runs_of_a_commit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "batchflow"):
+        few = drained(parcels(second={"chunk_rows": 15}))
+
+    assert commits(caplog) == ["FIRST"] * 3
+    assert few == drained(parcels())
 
 
 def test_an_expression_sees_the_run_as_the_steps_before_it_left_it() -> None:
@@ -244,8 +255,9 @@ def test_a_step_is_committed_where_its_options_say(
 def test_a_limit_counts_each_step_of_a_run(visits: bool) -> None:
     with inline_engine(parcels(visits=visits)) as engine:
         load(engine)
-        assert engine.run(limit=1).runs == RUNS
-        assert {row[:3] for row in table_of(engine)} == {("SECOND", "RUNNING", 2)}
+        assert engine.run(limit=RUNS + 1).runs == RUNS + 1
+        moved = Counter(row[:3] for row in table_of(engine))
+        assert moved == {("SECOND", "RUNNING", 2): RUNS - 1, ("THIRD", "RUNNING", 3): 1}
 
 
 @BOTH
