@@ -64,8 +64,7 @@ class Drain:
         """Drain, and return what was done; raises as `Coordinator.drain`."""
         try:
             self._begin()
-            while self._cycle():
-                pass
+            self._cycle_to_the_end()
             self._give_up_calls()
             self._tally.left_by_breakers = self._intake.waiting_for_breakers
             self._tally.ending = self._ending()
@@ -78,6 +77,16 @@ class Drain:
                 f"and the next run() executes them again; all others are stored. {refusal}"
             ) from refusal
         return self._tally
+
+    def _cycle_to_the_end(self) -> None:
+        try:
+            while self._cycle():
+                pass
+        except KeyboardInterrupt:
+            # The second signal breaks into a step in this thread, and the drain ends as it does if
+            # the step is executed elsewhere.
+            if not self._stop.at_once:
+                raise
 
     def _begin(self) -> None:
         self._calls.start()

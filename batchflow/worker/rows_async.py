@@ -26,15 +26,31 @@ def execute_concurrently(session: RowSession, loop: EventLoop) -> None:
 async def _execute_all(session: RowSession) -> None:
     for part in session.parts():
         rows = iter(part)
-        lanes = min(session.row_step.step.options.concurrency, len(part))
-        await asyncio.gather(*(_lane(session, part, rows) for _ in range(lanes)))
+        count = min(session.row_step.step.options.concurrency, len(part))
+        lanes = [asyncio.create_task(_lane(session, part, rows)) for _ in range(count)]
+        try:
+            await asyncio.gather(*lanes)
+        except asyncio.CancelledError:
+            # One of them was interrupted, and the others must not go on without it.
+            for lane in lanes:
+                lane.cancel()
+            await asyncio.wait(lanes)
+            raise
 
 
 async def _lane(session: RowSession, part: range, rows: Iterator[int]) -> None:
     for row in rows:
-        await asyncio.create_task(_call(session, part, row))
+        await asyncio.create_task(_interruptible_call(session, part, row))
         if session.slice.is_over(time.monotonic()):
             break
+
+
+async def _interruptible_call(session: RowSession, part: range, row: int) -> None:
+    try:
+        await _call(session, part, row)
+    except KeyboardInterrupt:
+        # It would end the loop, in which other coroutines have something to finish.
+        raise asyncio.CancelledError from None
 
 
 async def _call(session: RowSession, part: range, row: int) -> None:

@@ -100,7 +100,8 @@ def main(function, workers, grace_seconds, *flags):
                 engine.wait(run_id, Stage.DONE)
             output(f"ran {engine.run().runs}")
         except BaseException as error:
-            output(type(error).__name__)
+            report = engine.last_report
+            output(f"{type(error).__name__} {report and report.ended_by}")
             raise
         finally:
             rows = engine.runs().aggregate("status::VARCHAR, count(*)").order("ALL").fetchall()
@@ -153,8 +154,8 @@ def ending(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("workers", "number", "error", "code"),
     [
-        (0, signal.SIGINT, "KeyboardInterrupt", -signal.SIGINT),
-        (1, signal.SIGTERM, "SystemExit", 128 + signal.SIGTERM),
+        (0, signal.SIGINT, "KeyboardInterrupt stopped", -signal.SIGINT),
+        (1, signal.SIGTERM, "SystemExit stopped", 128 + signal.SIGTERM),
     ],
     ids=["int", "term"],
 )
@@ -171,7 +172,7 @@ def test_after_its_grace_time_a_step_in_a_worker_is_abandoned(start: Start) -> N
     process = start("stubborn", 1, 0.01, "batch")
     process.send_signal(signal.SIGINT)
 
-    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt stopped", "{'NEW': 300}"])
 
 
 @pytest.mark.parametrize(
@@ -195,14 +196,14 @@ def test_a_second_signal_abandons_a_step_wherever_it_is_executed(
     process = start(function, workers, 3600, *flags)
     send_twice(process, signal.SIGINT)
 
-    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{'NEW': 300}"])
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt stopped", "{'NEW': 300}"])
 
 
 def test_a_second_sigterm_ends_an_inline_step_as_sigterm(start: Start) -> None:
     process = start("stubborn", 0, 3600)
     send_twice(process, signal.SIGTERM)
 
-    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit", "{'NEW': 300}"])
+    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit stopped", "{'NEW': 300}"])
 
 
 def test_a_second_ctrl_c_abandons_steps_in_the_background(start: Start) -> None:
@@ -210,7 +211,7 @@ def test_a_second_ctrl_c_abandons_steps_in_the_background(start: Start) -> None:
     said = send_twice(process, signal.SIGINT)
 
     assert ending(process) == (-signal.SIGINT, [])
-    assert said == ["KeyboardInterrupt", "{'NEW': 300}"]
+    assert said == ["KeyboardInterrupt None", "{'NEW': 300}"]
 
 
 def test_a_signal_that_was_ignored_stays_ignored(start: Start) -> None:
@@ -218,14 +219,17 @@ def test_a_signal_that_was_ignored_stays_ignored(start: Start) -> None:
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
 
-    assert ending(process) == (128 + signal.SIGTERM, ["SystemExit", "{'DONE': 1, 'NEW': 299}"])
+    assert ending(process) == (
+        128 + signal.SIGTERM,
+        ["SystemExit stopped", "{'DONE': 1, 'NEW': 299}"],
+    )
 
 
 def test_ctrl_c_in_a_load_is_a_keyboard_interrupt_and_nothing_was_loaded(start: Start) -> None:
     process = start("patient", 0, 60, "load")
     process.send_signal(signal.SIGINT)
 
-    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt", "{}"])
+    assert ending(process) == (-signal.SIGINT, ["KeyboardInterrupt None", "{}"])
 
 
 def send_twice(process: subprocess.Popen[str], number: signal.Signals) -> list[str]:
