@@ -216,9 +216,11 @@ class Store:
 
     def close(self) -> None:
         """Close the store and give its lock back; a second call does nothing."""
-        self.connection.close()
-        if not self.connection.inherited:
-            self._held.close()
+        try:
+            self.connection.close()
+        finally:
+            if not self.connection.inherited:
+                self._held.close()
 
     @property
     def inherited(self) -> bool:

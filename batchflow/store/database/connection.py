@@ -14,6 +14,7 @@ import duckdb
 from batchflow import crash_point
 from batchflow.errors import ForkedStoreError, StoreClosedError, StoreError
 from batchflow.store.database.checkpoint import checkpoint, journal_of
+from batchflow.store.database.ctrl_c import CtrlC
 from batchflow.store.database.duckdb_message import cause, message_of
 from batchflow.store.database.forks import leak_in_child
 from batchflow.store.database.instance import MEMORY, Cursor, interrupt
@@ -206,7 +207,7 @@ class Connection:
         next.
         """
         try:
-            with self._writing, self._watched(), self._work().shielded():
+            with CtrlC(), self._writing, self._watched(), self._work().shielded():
                 checkpoint(self.cursor(), self._file, last=last)
         except (duckdb.Error, OSError, StoreError) as error:
             # Everything that was committed is in the log.
@@ -279,10 +280,13 @@ class Connection:
             return
         with self._writing:
             crash_point.reached("at_close")
-            if self._file is not None and self._file.is_changed() and not self._invalidated:
-                self.fold_log(last=True)
-            self._closed = True
-            self.root.close()
+            try:
+                if self._file is not None and self._file.is_changed() and not self._invalidated:
+                    self.fold_log(last=True)
+            finally:
+                # Also after Ctrl-C: everything that was committed is in the log.
+                self._closed = True
+                self.root.close()
 
     def bytes_on_disk(self) -> int:
         """Return the size of the file and its log; 0 in memory."""

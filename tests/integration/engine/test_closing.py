@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import batchflow as bf
+from batchflow import crash_point
 from kit.things import Stage, Thing, finish, load, things
 
 
@@ -262,3 +264,19 @@ def test_a_script_that_fails_while_a_coordinator_is_running_ends_cleanly(tmp_pat
 
         assert ended.returncode == 1, ended.stderr
         assert ended.stderr.endswith("ValueError: of the script\n")
+
+
+def test_ctrl_c_while_the_log_is_folded_leaves_the_store_closed(path: Path) -> None:
+    def press(point: str) -> None:
+        if point == "at_checkpoint":
+            crash_point.arm(None)
+            signal.raise_signal(signal.SIGINT)
+
+    engine = bf.Engine(path, things(), workers=0)
+    load(engine, 3)
+    crash_point.arm(press)
+    with pytest.raises(KeyboardInterrupt):
+        engine.close()
+
+    with bf.Engine(path, things(), workers=0) as engine:
+        assert engine.run(progress=False).runs == 3
