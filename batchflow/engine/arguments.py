@@ -34,7 +34,7 @@ def checked_limit(limit: int | None) -> int | None:
     """
     if limit is not None and not is_count(limit):
         raise InvalidOptionError(
-            f"limit is {limit!r}; give the largest number of runs to execute steps for.",
+            f"limit is {limit!r}; give the most steps to execute, of all runs together.",
             option="limit",
         )
     return limit
