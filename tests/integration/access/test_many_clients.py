@@ -77,6 +77,7 @@ def test_reads_are_repeated_where_an_engine_ends_meanwhile(path: Path) -> None:
     done, lengths = threading.Event(), set()
 
     def read(client: bf.StoreClient) -> None:
+        lengths.add(len(client.runs()))
         while not done.is_set():
             lengths.add(len(client.runs()))
 
