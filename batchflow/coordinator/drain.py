@@ -164,12 +164,13 @@ class Drain:
             self._results.begin_write(in_store=not self._stopping)
 
     def _commit_at_once(self) -> None:
-        """Let the next commit not wait until the last one is counted.
+        """Let the next commit of results not wait until the last one is counted.
 
-        Only between commits can the store count the runs, if others changed some of them.
+        Only between commits can the store count the runs, if others changed some of them. A step in
+        the store waits, because its breaker may open.
         """
-        if not self._intake.is_refresh_due(self._clock.now()):
-            self._commit()
+        if not (self._gather_seconds or self._intake.is_refresh_due(self._clock.now())):
+            self._results.begin_write(in_store=False)
 
     @property
     def _gather_seconds(self) -> float:
