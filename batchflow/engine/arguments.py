@@ -27,7 +27,7 @@ def checked_clock(clock: Clock | None) -> Clock:
 
 
 def checked_limit(limit: int | None) -> int | None:
-    """Return a limit that is a number of runs.
+    """Return a limit that is a number of steps.
 
     Raises:
         InvalidOptionError: It is no such number.
